@@ -1,0 +1,13 @@
+"""The Activation Lab: see what an activation function does to a network.
+
+Importing this package, reading recorded runs and drawing them never imports TensorFlow.
+"""
+
+from lab.config import RunConfig
+from lab.data import Dataset, load_dataset
+from lab.errors import LabError
+from lab.runs import Run, Runs
+from lab.store import RunStore
+from lab.studies import compare
+
+__all__ = ["Dataset", "LabError", "Run", "RunConfig", "RunStore", "Runs", "compare", "load_dataset"]

@@ -1,0 +1,5 @@
+"""Runs the command line: `python -m lab`."""
+
+from lab.cli import main
+
+main()

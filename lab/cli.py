@@ -1,0 +1,350 @@
+"""The command line: `lab compare`, `lab table`, `lab show`, `lab label`, `lab delete`, `lab data`."""
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from lab import activations
+from lab.config import RunConfig
+from lab.errors import InputError, LabError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from lab.runs import Runs
+    from lab.store import RunStore
+    from lab.studies import Study
+
+INTERRUPTED = 130
+MOST_ROWS = 200
+
+app = typer.Typer(
+    name="lab",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Train the same network with different activation functions and compare the runs.",
+)
+out = Console()
+err = Console(stderr=True)
+
+
+def main() -> None:
+    """Runs the command line; every error a user can cause is one sentence and exit code 2."""
+    try:
+        with _plain_warnings():
+            code = app(standalone_mode=False)
+    except LabError as error:
+        err.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        err.print("Stopped.")
+        code = INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "exit_code"):
+            raise
+        err.print(Text(f"Error: {error.format_message()}", style="bold red"), soft_wrap=True)  # type: ignore[attr-defined]
+        code = 2
+    sys.exit(code)
+
+
+@contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Shows warnings as one loud line."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = lambda message, *_, **__: err.print(
+            Text(str(message), style="bold yellow"), soft_wrap=True
+        )
+        yield
+
+
+def _setting(field: str, *flags: str) -> Any:
+    """Makes a command line option of a field of `RunConfig`, which checks its value."""
+    about = RunConfig.model_fields[field]
+    default = "all" if about.default is None else about.default
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    title = f"{(about.title or field).capitalize()}: {about.description}."
+    return typer.Option(*flags, help=f"{title} [dim]\\[default: {shown}][/dim]", metavar="VALUE")
+
+
+StoreOption = Annotated[
+    Path | None,
+    typer.Option("--store", help="Folder that keeps the runs.", metavar="DIR"),
+]
+
+
+@app.command()
+def compare(
+    activation: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Activation function, with a parameter if wanted (leaky_relu=0.1). Repeat it for "
+            f"several: {', '.join(activations.names())}. "
+            f"[dim]\\[default: relu, leaky_relu, elu][/dim]",
+            metavar="NAME[=PARAM]",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(help="How many seeds, from 0; or the first and last.", metavar="N|A-B")
+    ] = "3",
+    epochs: Annotated[str | None, _setting("epochs")] = None,
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="mnist, mnist-5k or fashion-mnist; auto: mnist if it can be had, else mnist-5k.",
+            metavar="NAME",
+        ),
+    ] = "auto",
+    learning_rate: Annotated[str | None, _setting("learning_rate")] = None,
+    hidden: Annotated[str | None, _setting("hidden")] = None,
+    optimizer: Annotated[str | None, _setting("optimizer")] = None,
+    momentum: Annotated[str | None, _setting("momentum")] = None,
+    initializer: Annotated[str | None, _setting("initializer", "--init")] = None,
+    first_bias: Annotated[str | None, _setting("first_bias", "--bias")] = None,
+    batch_size: Annotated[str | None, _setting("batch_size")] = None,
+    validation_split: Annotated[str | None, _setting("validation_split")] = None,
+    train_size: Annotated[str | None, _setting("train_size")] = None,
+    probe_size: Annotated[str | None, _setting("probe_size", "--probe")] = None,
+    keep_weights: Annotated[str | None, _setting("keep_weights")] = None,
+    store: StoreOption = None,
+) -> None:
+    """Train one network with several activation functions and compare accuracy and dead neurons.
+
+    Runs that are recorded already are loaded; an interrupted comparison goes on where it was.
+
+    [bold]lab compare[/bold]
+    [bold]lab compare --activation relu --activation leaky_relu=0.1 --seeds 6 --learning-rate 0.005[/bold]
+    """
+    from lab.studies import TRIO, plan
+
+    given = {
+        "epochs": epochs,
+        "learning_rate": learning_rate,
+        "hidden": tuple(hidden.split(",")) if hidden is not None else None,
+        "optimizer": optimizer,
+        "momentum": momentum,
+        "initializer": initializer,
+        "first_bias": first_bias,
+        "batch_size": batch_size,
+        "validation_split": validation_split,
+        "train_size": train_size,
+        "probe_size": probe_size,
+        "keep_weights": keep_weights,
+    }
+    settings = {name: value for name, value in given.items() if value is not None}
+    study = plan(activation or TRIO, _seeds(seeds), dataset, store, **settings)
+    try:
+        _train(study)
+    except KeyboardInterrupt:
+        err.print(
+            "Interrupted: all finished epochs are kept. Run the same command again to go on.",
+            style="bold yellow",
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    _print_comparison(study.runs())
+    out.print(f"Kept in {study.store.path}. See them again: lab table runs", style="dim")
+
+
+def _seeds(text: str) -> list[int]:
+    """Reads `N` as the seeds 0 to N - 1 and `A-B` as the seeds A to B."""
+    first, dash, last = text.partition("-")
+    try:
+        seeds = range(int(first), int(last) + 1) if dash else range(int(first))
+    except ValueError:
+        seeds = range(0)
+    if not 1 <= len(seeds) <= 10_000:
+        raise InputError(
+            f"seeds must be a number from 1 to 10,000, or the first and the last seed "
+            f"as in 5-9, not {text!r}."
+        )
+    return list(seeds)
+
+
+def _train(study: "Study") -> None:
+    """Trains what is missing, with a line of live progress for every run."""
+    from lab.progress import show
+
+    missing = study.missing()
+    recorded = len(study.configs) - len(missing)
+    if recorded:
+        out.print(f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.")
+    if missing:
+        show(study.events(), missing, out)
+
+
+def _print_comparison(runs: "Runs") -> None:
+    run = runs[0]
+    config, record = run.config, run.record
+    width = "-".join(map(str, config.layer_sizes))
+    table = Table(
+        title=f"{record.dataset}: {width} network, {config.optimizer}, "
+        f"learning rate {config.learning_rate:g}, {config.epochs} epochs",
+        caption=f"Dead: gradient 0 on all {record.train_images:,} training images. Nearly dead: "
+        f"gate at most 0.001 of its largest, on a probe of {record.probe_images:,} of them. "
+        f"Means over seeds; seconds of one core for a run.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    layers = " / ".join(map(str, run.layers))
+    table.add_column("activation")
+    for name in ("test loss", "test accuracy", "every seed"):
+        table.add_column(name, justify="right")
+    for name in ("dead", "nearly dead"):
+        table.add_column(f"{name}, layer {layers}", justify="right")
+    table.add_column("seconds", justify="right")
+    for row in runs.summary().itertuples():
+        diverged = f" ({row.diverged} of {row.runs} diverged)" if row.diverged else ""
+        table.add_row(
+            f"{row.activation}{diverged}",
+            f"{row.test_loss:.4f}",
+            f"{row.test_accuracy:.2%}",
+            " ".join(f"{100 * accuracy:.2f}" for accuracy in row.every_test_accuracy),
+            " / ".join(f"{share:.1%}" for share in row.dead_confirmed),
+            " / ".join(f"{share:.1%}" for share in row.nearly_dead),
+            f"{row.seconds:.1f}",
+        )
+    out.print(table)
+
+
+class TableName(StrEnum):
+    """The tables of a store."""
+
+    RUNS = "runs"
+    EPOCHS = "epochs"
+    LAYERS = "layers"
+    UNITS = "units"
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    TEXT = "text"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command()
+def table(
+    name: Annotated[TableName, typer.Argument(help="Which table.")],
+    store: StoreOption = None,
+    format: Annotated[
+        Format, typer.Option(help="In csv, NaN is written NaN; in json, NaN is null.")
+    ] = Format.TEXT,
+) -> None:
+    """Print a table of the recorded runs: runs, epochs, layers or units.
+
+    [bold]lab table layers --format csv > layers.csv[/bold]
+    """
+    kept = _open(store)
+    frame: pd.DataFrame = getattr(kept.runs, name.value)()
+    if format is Format.CSV:
+        frame.to_csv(sys.stdout, index=False, na_rep="NaN")
+    elif format is Format.JSON:
+        frame.to_json(sys.stdout, orient="records", double_precision=15)
+        sys.stdout.write("\n")
+    else:
+        _print_text(frame)
+
+
+def _print_text(frame: "pd.DataFrame") -> None:
+    print(frame.head(MOST_ROWS).to_string(index=False))
+    if len(frame) > MOST_ROWS:
+        err.print(f"{MOST_ROWS} of {len(frame):,} rows. For all of them: --format csv", style="bold")
+
+
+def _open(path: Path | None) -> "RunStore":
+    """Opens a store for reading, and lists what cannot be read in it."""
+    from lab.store import RunStore
+
+    store = RunStore(path)
+    refused = store.refused
+    for run_id, reason in refused.items():
+        err.print(Text(f"{run_id} cannot be read: {reason}", style="yellow"), soft_wrap=True)
+    if not refused and not len(store.runs):
+        raise InputError(f"The store {store.path} holds no runs. Record some with: lab compare")
+    return store
+
+
+RunArgument = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")]
+
+
+@app.command()
+def show(run: RunArgument, store: StoreOption = None) -> None:
+    """Show one run: its settings, where and how it was trained, and its epochs."""
+    from lab.runs import IDENTITY, Runs
+
+    kept = _open(store)[run]
+    record = kept.record
+    facts: dict[str, Any] = {
+        "run": kept.run_id,
+        "status": kept.status,
+        "label": record.label or "",
+        "dataset": f"{record.dataset} ({record.train_images:,} to train on, "
+        f"{record.validation_images:,} to validate, {record.test_images:,} to test, "
+        f"probe of {record.probe_images:,})",
+        **record.settings.model_dump(),
+        "test loss": record.test_loss,
+        "test accuracy": record.test_accuracy,
+        "recorded": record.created,
+        "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
+        "processor": record.processor,
+        "threads per operation": record.threads_per_operation or "TensorFlow's default",
+        "size on disk": f"{kept.size() / 2**20:.1f} MiB in {kept.folder}",
+    }
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        grid.add_row(Text(name, style="bold"), Text(str(value)))
+    out.print(grid)
+    runs = Runs([kept])
+    for frame in (runs.epochs(), runs.layers()):
+        print()
+        print(frame.drop(columns=list(IDENTITY)).to_string(index=False))
+
+
+@app.command()
+def label(
+    run: RunArgument,
+    text: Annotated[str, typer.Argument(help="The label; an empty text takes it away.")],
+    store: StoreOption = None,
+) -> None:
+    """Give a run a label, which the tables show."""
+    labelled = _open(store).label(run, text)
+    out.print(Text(f"{labelled.run_id}: {labelled.record.label or 'no label'}"))
+
+
+@app.command()
+def delete(
+    runs: Annotated[list[str], typer.Argument(help="The ids of the runs, or their beginnings.")],
+    store: StoreOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete runs for ever; asks first."""
+    kept = _open(store)
+    chosen = list(dict.fromkeys(kept[run].run_id for run in runs))
+    if not yes:
+        typer.confirm(f"Delete {', '.join(chosen)} for ever?", abort=True)
+    for run_id in chosen:
+        kept.delete(run_id)
+        out.print(Text(f"Deleted {run_id}."))
+
+
+@app.command()
+def data() -> None:
+    """List the datasets: which are on this machine, and where from."""
+    from lab.data import available
+
+    table = Table("dataset", "here", "where from")
+    for name, source in available().items():
+        table.add_row(name, "yes" if source else "no", Text(source or "needs the internet once"))
+    out.print(table)

@@ -1,0 +1,166 @@
+"""`RunConfig`: the settings of one training run, as frozen and validated data."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from lab import activations
+from lab.errors import InputError
+
+PIXELS, CLASSES = 784, 10
+MOST_WEIGHTS = 50_000_000
+
+Initializer = Literal[
+    "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
+]
+Units = Annotated[int, Field(ge=1, le=8192)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class RunConfig(BaseModel):
+    """The settings of one training run: what is trained and what is recorded of it.
+
+    The defaults are the textbook's experiment. A config is frozen and hashable. Of each field,
+    `title` says what it means and `description` which values it takes; a bad value raises an
+    `InputError` whose one sentence is made of them.
+
+    >>> RunConfig(activation="leaky_relu=0.1", seed=3).parameter
+    0.1
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False
+    )
+
+    activation: str = Field(
+        "relu", title="activation function of the hidden layers", description="a registered name"
+    )
+    parameter: float | None = Field(
+        None, title="the activation function's parameter", description="a finite number"
+    )
+    hidden: tuple[Units, ...] = Field(
+        (512, 512),
+        min_length=1,
+        max_length=64,
+        title="units of each hidden layer",
+        description="1 to 64 whole numbers from 1 to 8,192",
+    )
+    optimizer: Literal["adam", "sgd"] = Field(
+        "adam", title="optimiser", description="adam or sgd"
+    )
+    momentum: float = Field(
+        0.0, ge=0, lt=1, title="momentum of SGD", description="a number from 0 to below 1"
+    )
+    learning_rate: float = Field(
+        0.001, gt=0, le=1000, title="learning rate", description="a number above 0, at most 1,000"
+    )
+    initializer: Initializer = Field(
+        "glorot_uniform",
+        title="distribution of the first weights",
+        description="glorot, he or lecun, with _uniform or _normal (such as he_normal)",
+    )
+    first_bias: float = Field(
+        0.0,
+        ge=-1000,
+        le=1000,
+        title="first bias of every hidden unit",
+        description="a number from -1,000 to 1,000",
+    )
+    batch_size: int = Field(
+        128,
+        ge=1,
+        le=70_000,
+        title="images per training step",
+        description="a whole number from 1 to the number of training images",
+    )
+    epochs: int = Field(
+        10,
+        ge=1,
+        le=10_000,
+        title="passes over the training images",
+        description="a whole number from 1 to 10,000",
+    )
+    seed: int = Field(
+        0,
+        ge=0,
+        lt=2**32,
+        title="fixes the first weights and the order of the batches",
+        description="a whole number from 0 to 4,294,967,295",
+    )
+    validation_split: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        title="share of the training data, its last part, kept for validation",
+        description="a number between 0 and 1, both excluded",
+    )
+    train_size: int | None = Field(
+        None,
+        ge=10,
+        title="images to train on (default: all that are not kept for validation)",
+        description="a whole number from 10 to the number of images not kept for validation",
+    )
+    probe_size: Count | Literal["all"] = Field(
+        10_000,
+        title="training images on which the units are observed",
+        description="a whole number of at least 1, or 'all'",
+    )
+    keep_weights: Literal["last", "every"] = Field(
+        "last", title="which epochs' weights are kept", description="last or every"
+    )
+
+    def __init__(self, **settings: Any) -> None:
+        """Validates the settings; see the class for their names and defaults."""
+        try:
+            super().__init__(**settings)
+        except ValidationError as error:
+            raise InputError(_sentence(error, settings)) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_activation(cls, settings: Any) -> Any:
+        """Accepts `activation="leaky_relu=0.1"` and fills in the parameter's default."""
+        if not isinstance(settings, dict):
+            return settings
+        name, parameter = activations.parse(str(settings.get("activation", "relu")))
+        if settings.get("parameter") is not None:
+            parameter = settings["parameter"]
+        return settings | {"activation": name, "parameter": activations.get(name).resolve(parameter)}
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "RunConfig":
+        if self.momentum and self.optimizer != "sgd":
+            raise InputError(f"momentum must be 0 unless optimizer is sgd, not {self.momentum}.")
+        if self.weights > MOST_WEIGHTS:
+            raise InputError(
+                f"hidden must give a network of at most {MOST_WEIGHTS:,} weights, "
+                f"not {self.weights:,} as {self.hidden} does."
+            )
+        return self
+
+    @property
+    def layer_sizes(self) -> tuple[int, ...]:
+        """Units of every layer, input and output included."""
+        return (PIXELS, *self.hidden, CLASSES)
+
+    @property
+    def weights(self) -> int:
+        """How many numbers are trained, kernels and biases (669,706 in the textbook's network)."""
+        pairs = zip(self.layer_sizes, self.layer_sizes[1:], strict=False)
+        return sum((inputs + 1) * outputs for inputs, outputs in pairs)
+
+    @property
+    def title(self) -> str:
+        """The activation function's label with its parameter."""
+        return activations.get(self.activation).title(self.parameter)
+
+
+def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:
+    """Makes one sentence of pydantic's report: the field, its limits, the value."""
+    first = error.errors()[0]
+    if first["type"] == "value_error":
+        return str(first["ctx"]["error"])
+    name = str(first["loc"][0])
+    if name not in RunConfig.model_fields:
+        return f"Unknown setting {name!r}. Choose from: {', '.join(RunConfig.model_fields)}."
+    return f"{name} must be {RunConfig.model_fields[name].description}, not {settings[name]!r}."

@@ -1,0 +1,163 @@
+"""The compiled programs: training steps, evaluation and census, as TensorFlow runs them.
+
+Built to be shared: a program takes a run's weights and optimiser state as `tf.Variable`
+arguments and works on them in place, so runs of one activation function, optimiser and shape
+need one compilation. What an epoch or a block holds comes in as tensors.
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from lab.activations import Activation
+from lab.network import load_tensorflow
+
+ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-7
+
+
+@dataclass(frozen=True)
+class Program:
+    """The compiled programs that runs of one activation function and optimiser share.
+
+    TensorFlow keeps one compiled version for each network shape and batch size.
+
+    Attributes:
+        train: Trains steps `counts[0]` to `counts[1]` of an epoch, in place.
+        evaluate: Loss and number correct, summed over a block of images.
+        census: The same, and a block's summaries of each hidden layer: (rows, units), float64.
+    """
+
+    train: Any
+    evaluate: Any
+    census: Any
+
+
+@functools.cache
+def program(activation: Activation, optimizer: str) -> Program:
+    """Returns the programs for an activation function and an optimiser; compiled at first use."""
+    tf = load_tensorflow()
+    update = {"adam": _adam, "sgd": _sgd}[optimizer]
+
+    def train(
+        weights: Any,
+        slots: Any,
+        totals: Any,
+        pixels: Any,
+        labels: Any,
+        order: Any,
+        counts: Any,
+        rates: Any,
+        parameter: Any,
+    ) -> None:
+        start, stop, steps_before, images = tf.unstack(counts)
+        batch = order.shape[1]
+
+        def step(i: Any) -> tuple[Any]:
+            x, y = _images(pixels, labels, order[i])
+            count = tf.minimum(batch, images - i * batch)
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(weights)
+                losses, correct = _scores(_logits(weights, x, activation, parameter), y, count)
+                loss = tf.reduce_sum(losses)
+                mean = loss / tf.cast(count, tf.float32)
+            gradients = tape.gradient(mean, weights)
+            update(weights, slots, gradients, tf.cast(steps_before + i + 1, tf.float32), rates)
+            totals.assign_add(tf.cast(tf.stack([loss, tf.reduce_sum(correct)]), tf.float64))
+            return (i + 1,)
+
+        # A Python or tf.range loop would make its bounds compile-time constants.
+        tf.while_loop(lambda i: i < stop, step, (start,))
+
+    def evaluate(
+        weights: Any, pixels: Any, labels: Any, block: Any, count: Any, parameter: Any, _: Any
+    ) -> Any:
+        x, y = _images(pixels, labels, block)
+        return _sums(_scores(_logits(weights, x, activation, parameter), y, count))
+
+    def census(
+        weights: Any, pixels: Any, labels: Any, block: Any, count: Any, parameter: Any, shut: Any
+    ) -> Any:
+        a, y = _images(pixels, labels, block)
+        layers = []
+        for kernel, bias in _pairs(weights)[:-1]:
+            z = a @ kernel + bias
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                a = activation.on_tensors(z, parameter)
+            layers.append(_observe(z, a, tape.gradient(a, z), count, shut))
+        return _sums(_scores(a @ weights[-2] + weights[-1], y, count)), layers
+
+    compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
+    return Program(compiled(train), compiled(evaluate), compiled(census))
+
+
+def _images(pixels: Any, labels: Any, block: Any) -> tuple[Any, Any]:
+    tf = load_tensorflow()
+    x = tf.cast(tf.gather(pixels, block), tf.float32) / 255.0
+    return x, tf.gather(labels, block)
+
+
+def _pairs(weights: Any) -> list[tuple[Any, Any]]:
+    return list(zip(weights[::2], weights[1::2], strict=True))
+
+
+def _logits(weights: Any, x: Any, activation: Activation, parameter: Any) -> Any:
+    for kernel, bias in _pairs(weights)[:-1]:
+        x = activation.on_tensors(x @ kernel + bias, parameter)
+    return x @ weights[-2] + weights[-1]
+
+
+def _scores(logits: Any, y: Any, count: Any) -> tuple[Any, Any]:
+    """Returns each image's loss and whether it is classified right; 0 beyond the first `count`.
+
+    An image with a non-finite output is not classified right, whatever its label.
+    """
+    tf = load_tensorflow()
+    real = tf.range(y.shape[0]) < count
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(y, logits)
+    finite = tf.reduce_all(tf.math.is_finite(logits), axis=1)
+    correct = finite & (tf.argmax(logits, axis=1, output_type=tf.int32) == y)
+    return tf.where(real, losses, 0.0), tf.cast(real & correct, tf.float32)
+
+
+def _sums(scores: tuple[Any, Any]) -> Any:
+    tf = load_tensorflow()
+    return tf.reduce_sum(tf.cast(tf.stack(scores), tf.float64), axis=1)
+
+
+def _adam(weights: Any, slots: Any, gradients: Any, t: Any, rates: Any) -> None:
+    """Adam as Keras has it (Kingma & Ba 2015, with epsilon outside the correction)."""
+    tf = load_tensorflow()
+    rate = rates[0] * tf.sqrt(1 - ADAM_BETA_2**t) / (1 - ADAM_BETA_1**t)
+    means, squares = slots[: len(weights)], slots[len(weights) :]
+    for w, m, v, g in zip(weights, means, squares, gradients, strict=True):
+        m.assign_add((g - m) * (1 - ADAM_BETA_1))
+        v.assign_add((g * g - v) * (1 - ADAM_BETA_2))
+        w.assign_sub(rate * m / (tf.sqrt(v) + ADAM_EPSILON))
+
+
+def _sgd(weights: Any, slots: Any, gradients: Any, _: Any, rates: Any) -> None:
+    """Gradient descent with momentum as Keras has it."""
+    for w, velocity, g in zip(weights, slots, gradients, strict=True):
+        velocity.assign(rates[1] * velocity - rates[0] * g)
+        w.assign_add(velocity)
+
+
+def _observe(z: Any, a: Any, gate: Any, count: Any, shut: Any) -> Any:
+    """Summarises a block: rows as `units.summarise` reads them, one column for each unit.
+
+    XLA's maximum drops NaN, so non-finite values are counted by themselves. Sums are float64: a
+    unit stuck at -1 has a variance that float32 cannot hold.
+    """
+    tf = load_tensorflow()
+    real = (tf.range(z.shape[0]) < count)[:, None]
+    wide = tf.cast(a, tf.float64)
+    finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
+    counts = [~finite, a == 0, tf.abs(gate) <= shut]
+    sums = [wide, tf.abs(wide), wide * wide, tf.cast(gate, tf.float64)]
+    lowest = tf.float32.min
+    highs = [tf.where(real, value, lowest) for value in (z, -z, tf.abs(gate))]
+    rows = [tf.reduce_sum(tf.cast(real & flags, tf.int32), axis=0) for flags in counts]
+    rows += [tf.reduce_sum(tf.where(real, value, 0.0), axis=0) for value in sums]
+    rows += [tf.reduce_max(value, axis=0) for value in highs]
+    return tf.stack([tf.cast(row, tf.float64) for row in rows])

@@ -1,0 +1,164 @@
+"""Studies: which runs to train, which are recorded already, and the training of the rest."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from lab.config import RunConfig
+from lab.data import Dataset, load_dataset, split
+from lab.errors import InputError
+from lab.network import load_tensorflow
+from lab.runs import Runs
+from lab.store import RunStore, RunWriter
+from lab.training import EpochEnd, Event, Phase, Progress, RunEnd, train
+
+TRIO = ("relu", "leaky_relu", "elu")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Study:
+    """Runs to compare: what is recorded is loaded, the rest is trained and kept.
+
+    Attributes:
+        configs: The runs.
+        dataset: What they are trained on.
+        store: Where they are kept.
+    """
+
+    configs: tuple[RunConfig, ...]
+    dataset: Dataset
+    store: RunStore
+
+    def missing(self) -> list[RunConfig]:
+        """Returns the settings of the runs that are not recorded, or not to their end."""
+        return [config for config in self.configs if not self.store.find(config, self.dataset)]
+
+    def events(self) -> Iterator[Event]:
+        """Trains what is missing and keeps it, epoch by epoch.
+
+        Stop pulling (close the iterator) to stop: what is finished is kept, and the next call
+        goes on from there.
+
+        Yields:
+            The trainer's events; `run` is a position in `missing()` as it was at the beginning.
+
+        Raises:
+            StoreError: If the store cannot be written to, or another process writes a run.
+        """
+        configs = self.missing()
+        if not configs:
+            return
+        self.store.check_writable()
+        yield Phase("loading TensorFlow")
+        load_tensorflow()
+        writers: list[RunWriter] = []
+        try:
+            for config in configs:
+                writers.append(self.store.writer(config, self.dataset))
+            yield from _keep(configs, self.dataset, writers)
+        finally:
+            for writer in writers:
+                writer.close()
+
+    def runs(self) -> Runs:
+        """Returns the recorded runs of the study, in its order."""
+        found = (self.store.find(config, self.dataset) for config in self.configs)
+        return Runs([run for run in found if run])
+
+
+def _keep(
+    configs: Sequence[RunConfig], dataset: Dataset, writers: Sequence[RunWriter]
+) -> Iterator[Event]:
+    states = {i: writer.state for i, writer in enumerate(writers) if writer.state}
+    events = train(configs, dataset, states)
+    try:
+        for event in events:
+            if isinstance(event, EpochEnd):
+                writers[event.run].add(event)
+            elif isinstance(event, RunEnd):
+                writers[event.run].end(event)
+            yield event
+    finally:
+        events.close()
+
+
+def plan(
+    activations: Iterable[str] = TRIO,
+    seeds: int | Iterable[int] = 3,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    **settings: Any,
+) -> Study:
+    """Checks all settings and returns the study, before any work is done.
+
+    Args:
+        activations: Names, each with a parameter if wanted: `leaky_relu=0.1`.
+        seeds: How many seeds, from 0; or the seeds themselves.
+        dataset: A name for `load_dataset`, or a dataset.
+        store: The folder that keeps the runs; by default `store.default_path()`.
+        **settings: Further fields of `RunConfig`, the same for all runs.
+
+    Raises:
+        InputError: If a setting is not valid, in one sentence.
+        DatasetMissingError: If the dataset cannot be had.
+    """
+    if isinstance(activations, str):
+        activations = [activations]
+    chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
+    if not chosen:
+        raise InputError(f"seeds must be a number of at least 1 or a list of seeds, not {seeds!r}.")
+    names = list(activations)
+    if not names:
+        raise InputError("activations must name at least one activation function.")
+    configs = [
+        RunConfig(activation=name, seed=seed, **settings) for seed in chosen for name in names
+    ]
+    store = store if isinstance(store, RunStore) else RunStore(store)
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    unique = tuple(dict.fromkeys(configs))
+    for config in unique:
+        split(data, config)
+    return Study(unique, data, store)
+
+
+def compare(
+    activations: Iterable[str] = TRIO,
+    seeds: int | Iterable[int] = 3,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    **settings: Any,
+) -> Runs:
+    """Trains the same network with several activation functions and returns the recorded runs.
+
+    Runs that are recorded already are loaded. An interrupted comparison goes on where it was.
+
+    Args:
+        activations: As for `plan`.
+        seeds: As for `plan`.
+        dataset: As for `plan`.
+        store: As for `plan`.
+        **settings: As for `plan`.
+
+    Returns:
+        The runs, with their tidy tables: `.runs()`, `.epochs()`, `.layers()`, `.units()`.
+
+    Raises:
+        InputError: If a setting is not valid, in one sentence, before any training.
+        DatasetMissingError: If the dataset cannot be had.
+        StoreError: If the store cannot be written to, or another process writes a run.
+    """
+    from tqdm.auto import tqdm
+
+    study = plan(activations, seeds, dataset, store, **settings)
+    missing = study.missing()
+    total = sum(config.epochs for config in missing)
+    with tqdm(total=total, unit=" epochs", disable=not missing) as bar:
+        for event in study.events():
+            if isinstance(event, Phase):
+                bar.set_description(event.text)
+            elif isinstance(event, Progress):
+                bar.set_description(f"{study.dataset.name}, training")
+            elif isinstance(event, EpochEnd) and event.epoch:
+                bar.update()
+    return study.runs()

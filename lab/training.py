@@ -1,0 +1,394 @@
+"""The trainer: many runs side by side on one machine, each the same to the bit as if alone.
+
+`train` is an iterator of events. Nothing happens between pulls but the pieces of work already
+begun, so to stop is to stop pulling and to pause is not to pull.
+
+Each run advances in pieces of about a quarter of a second on a pool with one thread to a core.
+A piece calls one compiled program, shared by all runs of one activation function, optimiser and
+shape; a run's weights and optimiser state are `tf.Variable` arguments, updated in place.
+"""
+
+import os
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import activations, units
+from lab.config import PIXELS, RunConfig
+from lab.data import Dataset, IndexArray, Split, split
+from lab.network import build_mlp, load_tensorflow, threads_per_operation
+from lab.programs import program
+from lab.units import BoolArray, UnitSummaries
+
+FloatArray = NDArray[np.float32]
+PIECE_SECONDS = 0.25
+BLOCK = 800
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the trainer is about to do that takes seconds, such as 'compiling'."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is within an epoch.
+
+    Attributes:
+        run: Position of the run in `configs`.
+        epoch: The epoch that is being trained, from 1.
+        share: Share of the epoch that is done.
+        loss: Mean training loss of the epoch so far.
+        accuracy: Training accuracy of the epoch so far.
+    """
+
+    run: int
+    epoch: int
+    share: float
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that a run needs to go on after an epoch, exactly as if it had not been stopped.
+
+    Attributes:
+        epoch: The last finished epoch; 0 is the untrained network.
+        weights: Kernel and bias of every layer in turn, float32.
+        slots: The optimiser's arrays: Adam's m and v, or SGD's velocity, for each weight array.
+    """
+
+    epoch: int
+    weights: tuple[FloatArray, ...]
+    slots: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class EpochEnd:
+    """The full record of a finished epoch.
+
+    Attributes:
+        run: Position of the run in `configs`.
+        epoch: The finished epoch; 0 is the untrained network.
+        train_loss: Running mean over the epoch's steps, as Keras prints it; of epoch 0, the loss
+            on the probe set.
+        train_accuracy: As `train_loss`.
+        validation_loss: Loss on the validation images at the epoch's end.
+        validation_accuracy: Accuracy on them.
+        train_seconds: Time that the training steps took on one core.
+        validation_seconds: Time that the validation took on one core.
+        census_seconds: Time that the census of the units took on one core.
+        layers: Every unit's summaries on the probe set, one entry for each hidden layer.
+        state: What a run needs to go on from here.
+    """
+
+    run: int
+    epoch: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    train_seconds: float
+    validation_seconds: float
+    census_seconds: float
+    layers: tuple[UnitSummaries, ...]
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class RunEnd:
+    """The end of a run.
+
+    Attributes:
+        run: Position of the run in `configs`.
+        diverged: Whether a weight became NaN or infinite; training then ends with that epoch.
+        test_loss: Loss on the test images.
+        test_accuracy: Accuracy on them.
+        confirmed: For each hidden layer the units, shape (units,), that are dead on every
+            training image, not only on the probe set.
+    """
+
+    run: int
+    diverged: bool
+    test_loss: float
+    test_accuracy: float
+    confirmed: tuple[BoolArray, ...]
+
+
+Event = Phase | Progress | EpochEnd | RunEnd
+
+
+def train(
+    configs: Sequence[RunConfig], dataset: Dataset, states: Mapping[int, State] | None = None
+) -> Iterator[Event]:
+    """Trains runs side by side and hands back what happens, as it happens.
+
+    Args:
+        configs: The runs to train.
+        dataset: The images to train, validate and test on.
+        states: For runs (by position) that go on from where they were stopped: their state.
+
+    Yields:
+        `Phase` before work that takes seconds; `Progress` several times a second; `EpochEnd` for
+        epoch 0 and each trained epoch; `RunEnd` once a run is done.
+
+    Raises:
+        InputError: If settings do not fit the dataset, before any training.
+    """
+    states = states or {}
+    splits = [split(dataset, config) for config in configs]
+    yield Phase("loading TensorFlow")
+    images = Images(dataset)
+    if threads_per_operation() != 1:
+        warnings.warn(
+            "TensorFlow was in use before the lab: the runs' last bits may depend on the number "
+            "of cores. To avoid it, restart Python and let the lab train first.",
+            stacklevel=2,
+        )
+    yield Phase("compiling")
+    yield from _side_by_side(
+        [
+            Trainee(index, config, splits[index], images, states.get(index) or first_state(config))
+            for index, config in enumerate(configs)
+        ]
+    )
+
+
+def first_state(config: RunConfig) -> State:
+    """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
+    weights = tuple(build_mlp(config).get_weights())
+    copies = 2 if config.optimizer == "adam" else 1
+    return State(0, weights, tuple(np.zeros_like(array) for array in weights * copies))
+
+
+def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:
+    """Returns the training images in the order in which an epoch takes them.
+
+    The order depends on the seed and the epoch alone, so that a resumed run equals an
+    uninterrupted one and runs of one seed see the same batches.
+    """
+    return np.random.default_rng([config.seed, epoch]).permutation(train)
+
+
+def _side_by_side(runs: Sequence["Trainee"]) -> Iterator[Event]:
+    """Advances the runs evenly: a free core takes the idle run that is furthest behind."""
+    idle = set(runs)
+    busy: dict[Future[list[Event] | None], Trainee] = {}
+    pool = ThreadPoolExecutor(cores(), thread_name_prefix="lab-train")
+    try:
+        while idle or busy:
+            while idle and len(busy) < cores():
+                run = min(idle, key=lambda run: (run.position, run.index))
+                idle.remove(run)
+                busy[pool.submit(_advance, run)] = run
+            events = []
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                run = busy.pop(future)
+                piece = future.result()
+                if piece is not None:
+                    idle.add(run)
+                    events += piece
+            yield from events
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _advance(run: "Trainee") -> list[Event] | None:
+    with load_tensorflow().device("CPU:0"):
+        return next(run.pieces, None)
+
+
+def cores() -> int:
+    """Returns the number of cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Images:
+    """A dataset on TensorFlow's side: training and test images in one array of bytes.
+
+    Attributes:
+        pixels: uint8 of shape (training + test images, 784).
+        labels: int32 of shape (training + test images,).
+        test: Indices of the test images.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        """Copies a dataset's images and labels into two tensors."""
+        tf = load_tensorflow()
+        pixels = np.concatenate([dataset.x_train, dataset.x_test]).reshape(-1, PIXELS)
+        labels = np.concatenate([dataset.y_train, dataset.y_test]).astype(np.int32)
+        with tf.device("CPU:0"):
+            self.pixels, self.labels = tf.constant(pixels), tf.constant(labels)
+        self.test = np.arange(len(dataset.x_train), len(pixels))
+
+
+class Trainee:
+    """One run while it trains: its weights, its optimiser's state and its place in the epoch.
+
+    Attributes:
+        index: Position of the run in `configs`.
+        epoch: The last finished epoch.
+        step: Finished steps of the running epoch.
+        pieces: Does the next piece of work each time it is advanced, and gives its events.
+    """
+
+    def __init__(
+        self, index: int, config: RunConfig, parts: Split, images: Images, state: State
+    ) -> None:
+        """Puts a run's state into TensorFlow's variables."""
+        tf = load_tensorflow()
+        activation = activations.get(config.activation)
+        self.index, self.config, self.parts, self.images = index, config, parts, images
+        self.program = program(activation, config.optimizer)
+        self.sup_gate = activation.largest_gate(config.parameter)
+        self.fresh = state.epoch == 0
+        self.epoch, self.step = state.epoch, 0
+        self.steps = -(-len(parts.train) // config.batch_size)
+        self._steps_per_piece = 1
+        self._layers: tuple[UnitSummaries, ...] | None = None
+        with tf.device("CPU:0"):
+            self.weights = [tf.Variable(array) for array in state.weights]
+            self.slots = [tf.Variable(array) for array in state.slots]
+            self.totals = tf.Variable(np.zeros(2))
+            self.rates = tf.constant([config.learning_rate, config.momentum], tf.float32)
+            self.parameter = tf.constant(config.parameter or 0.0, tf.float32)
+            self.shut = tf.constant(units.NEARLY * self.sup_gate, tf.float32)
+        self.pieces = self._pieces()
+
+    @property
+    def position(self) -> float:
+        """Epochs done, the running one in part; -1 before the record of the untrained network."""
+        return -1.0 if self.fresh else self.epoch + self.step / self.steps
+
+    def _pieces(self) -> Iterator[list[Event]]:
+        self._compile()
+        yield []
+        if self.fresh:
+            yield [self._record(None, 0.0)]
+        while self.epoch < self.config.epochs and self._is_finite():
+            yield from self._train_epoch()
+        yield [self._end()]
+
+    def _compile(self) -> None:
+        """Runs the compiled programs on nothing, which compiles them if no run has before."""
+        self._train_steps(self._order(1), 0, 0)
+        nothing = np.zeros(0, np.int32)
+        for compiled in (self.program.evaluate, self.program.census):
+            self._run(compiled, nothing)
+
+    def _train_epoch(self) -> Iterator[list[Event]]:
+        order = self._order(self.epoch + 1)
+        self.totals.assign([0.0, 0.0])
+        seconds = 0.0
+        while self.step < self.steps:
+            began = time.perf_counter()
+            stop = min(self.step + self._steps_per_piece, self.steps)
+            loss, accuracy = self._train_steps(order, self.step, stop)
+            elapsed = time.perf_counter() - began
+            self._steps_per_piece = max(1, int(PIECE_SECONDS / elapsed * (stop - self.step)))
+            self.step = stop
+            seconds += elapsed
+            yield [Progress(self.index, self.epoch + 1, stop / self.steps, loss, accuracy)]
+        self.epoch, self.step = self.epoch + 1, 0
+        yield [self._record((loss, accuracy), seconds)]
+
+    def _order(self, epoch: int) -> Any:
+        """Returns an epoch's batches as a tensor of shape (steps, batch); the last is padded."""
+        order = batch_order(self.config, epoch, self.parts.train).astype(np.int32)
+        batches = np.resize(order, (self.steps, self.config.batch_size))
+        return load_tensorflow().constant(batches)
+
+    def _train_steps(self, order: Any, start: int, stop: int) -> tuple[float, float]:
+        """Trains some steps of an epoch; returns loss and accuracy over the epoch so far."""
+        counts = [start, stop, self.epoch * self.steps, len(self.parts.train)]
+        self.program.train(
+            self.weights,
+            self.slots,
+            self.totals,
+            self.images.pixels,
+            self.images.labels,
+            order,
+            load_tensorflow().constant(counts),
+            self.rates,
+            self.parameter,
+        )
+        seen = min(stop * self.config.batch_size, len(self.parts.train))
+        loss, correct = self.totals.numpy() / max(seen, 1)
+        return float(loss), float(correct)
+
+    def _record(self, training: tuple[float, float] | None, seconds: float) -> EpochEnd:
+        """Validates and takes the census; without training, the probe's loss stands for it."""
+        began = time.perf_counter()
+        validation = self._evaluate(self.parts.validation)
+        validated = time.perf_counter()
+        on_probe, self._layers = self._census(self.parts.probe)
+        self.fresh = False
+        return EpochEnd(
+            self.index,
+            self.epoch,
+            *(training or on_probe),
+            *validation,
+            seconds,
+            validated - began,
+            time.perf_counter() - validated,
+            self._layers,
+            self._state(),
+        )
+
+    def _end(self) -> RunEnd:
+        """Tests the network and checks the units found dead on all training images."""
+        test = self._evaluate(self.images.test)
+        layers = self._layers or self._census(self.parts.probe)[1]
+        confirmed = tuple(units.dead(layer) for layer in layers)
+        rest = np.setdiff1d(self.parts.train, self.parts.probe)
+        if len(rest) and any(flags.any() for flags in confirmed):
+            layers = self._census(rest)[1]
+            pairs = zip(confirmed, layers, strict=True)
+            confirmed = tuple(flags & units.dead(layer) for flags, layer in pairs)
+        return RunEnd(self.index, not self._is_finite(), *test, confirmed)
+
+    def _state(self) -> State:
+        arrays = [tuple(v.numpy() for v in group) for group in (self.weights, self.slots)]
+        return State(self.epoch, *arrays)
+
+    def _is_finite(self) -> bool:
+        return all(np.isfinite(variable.numpy()).all() for variable in self.weights)
+
+    def _evaluate(self, indices: IndexArray) -> tuple[float, float]:
+        """Returns the mean loss and the accuracy on some images."""
+        blocks = [self._run(self.program.evaluate, block).numpy() for block in _blocks(indices)]
+        loss, correct = np.sum(blocks, axis=0) / len(indices)
+        return float(loss), float(correct)
+
+    def _census(
+        self, indices: IndexArray
+    ) -> tuple[tuple[float, float], tuple[UnitSummaries, ...]]:
+        """Observes every unit on some images; returns loss, accuracy and each layer's summaries."""
+        blocks = [self._run(self.program.census, block) for block in _blocks(indices)]
+        loss, correct = np.sum([scores.numpy() for scores, _ in blocks], axis=0) / len(indices)
+        layers = zip(*[block for _, block in blocks], strict=True)
+        return (float(loss), float(correct)), tuple(
+            units.summarise(np.stack([tensor.numpy() for tensor in layer]), len(indices), self.sup_gate)
+            for layer in layers
+        )
+
+    def _run(self, compiled: Any, block: IndexArray) -> Any:
+        """Calls a compiled program on a block of images, padded to its fixed size."""
+        tf = load_tensorflow()
+        padded = np.zeros(BLOCK, np.int32)
+        padded[: len(block)] = block
+        arguments = (self.weights, self.images.pixels, self.images.labels, tf.constant(padded))
+        return compiled(*arguments, tf.constant(len(block)), self.parameter, self.shut)
+
+
+def _blocks(indices: IndexArray) -> list[IndexArray]:
+    return [indices[start : start + BLOCK] for start in range(0, len(indices), BLOCK)]

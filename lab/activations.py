@@ -75,7 +75,7 @@ class Activation:
 
     def title(self, parameter: float | None) -> str:
         """Returns the label with its parameter, as tables and figures show it."""
-        return self.label if parameter is None else f"{self.label} ({self.parameter} = {parameter:g})"
+        return self.label if parameter is None else f"{self.label} {self.parameter}={parameter:g}"
 
 
 _REGISTRY: dict[str, Activation] = {}

@@ -1,5 +1,6 @@
-"""The command line: `lab compare`, `lab table`, `lab show`, `lab label`, `lab delete`, `lab data`."""
+"""The command line: `lab compare` and what looks after the recorded runs."""
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,11 +17,11 @@ from rich.text import Text
 from lab import activations
 from lab.config import RunConfig
 from lab.errors import InputError, LabError
+from lab.terminal import comparison, show_progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from lab.runs import Runs
     from lab.store import RunStore
     from lab.studies import Study
 
@@ -50,12 +51,20 @@ def main() -> None:
     except (KeyboardInterrupt, typer.Abort):
         err.print("Stopped.")
         code = INTERRUPTED
-    except Exception as error:
-        if not hasattr(error, "exit_code"):
-            raise
-        err.print(Text(f"Error: {error.format_message()}", style="bold red"), soft_wrap=True)  # type: ignore[attr-defined]
+    except typer.exceptions.TyperException as error:
+        if message := error.format_message():
+            err.print(Text(f"Error: {message}", style="bold red"), soft_wrap=True)
         code = 2
-    sys.exit(code)
+    _leave(code or 0)
+
+
+def _leave(code: int) -> None:
+    """Ends the process; at once where TensorFlow is loaded, whose clean-up takes over a second."""
+    if "tensorflow" not in sys.modules:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 @contextmanager
@@ -124,7 +133,8 @@ def compare(
     Runs that are recorded already are loaded; an interrupted comparison goes on where it was.
 
     [bold]lab compare[/bold]
-    [bold]lab compare --activation relu --activation leaky_relu=0.1 --seeds 6 --learning-rate 0.005[/bold]
+    [bold]lab compare --activation relu --activation leaky_relu=0.1 --seeds 6[/bold]
+    [bold]lab compare --learning-rate 0.005 --epochs 5[/bold]
     """
     from lab.studies import TRIO, plan
 
@@ -152,7 +162,7 @@ def compare(
             style="bold yellow",
         )
         raise typer.Exit(INTERRUPTED) from None
-    _print_comparison(study.runs())
+    out.print(comparison(study.runs()))
     out.print(f"Kept in {study.store.path}. See them again: lab table runs", style="dim")
 
 
@@ -173,48 +183,12 @@ def _seeds(text: str) -> list[int]:
 
 def _train(study: "Study") -> None:
     """Trains what is missing, with a line of live progress for every run."""
-    from lab.progress import show
-
     missing = study.missing()
     recorded = len(study.configs) - len(missing)
     if recorded:
         out.print(f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.")
     if missing:
-        show(study.events(), missing, out)
-
-
-def _print_comparison(runs: "Runs") -> None:
-    run = runs[0]
-    config, record = run.config, run.record
-    width = "-".join(map(str, config.layer_sizes))
-    table = Table(
-        title=f"{record.dataset}: {width} network, {config.optimizer}, "
-        f"learning rate {config.learning_rate:g}, {config.epochs} epochs",
-        caption=f"Dead: gradient 0 on all {record.train_images:,} training images. Nearly dead: "
-        f"gate at most 0.001 of its largest, on a probe of {record.probe_images:,} of them. "
-        f"Means over seeds; seconds of one core for a run.",
-        title_justify="left",
-        caption_justify="left",
-    )
-    layers = " / ".join(map(str, run.layers))
-    table.add_column("activation")
-    for name in ("test loss", "test accuracy", "every seed"):
-        table.add_column(name, justify="right")
-    for name in ("dead", "nearly dead"):
-        table.add_column(f"{name}, layer {layers}", justify="right")
-    table.add_column("seconds", justify="right")
-    for row in runs.summary().itertuples():
-        diverged = f" ({row.diverged} of {row.runs} diverged)" if row.diverged else ""
-        table.add_row(
-            f"{row.activation}{diverged}",
-            f"{row.test_loss:.4f}",
-            f"{row.test_accuracy:.2%}",
-            " ".join(f"{100 * accuracy:.2f}" for accuracy in row.every_test_accuracy),
-            " / ".join(f"{share:.1%}" for share in row.dead_confirmed),
-            " / ".join(f"{share:.1%}" for share in row.nearly_dead),
-            f"{row.seconds:.1f}",
-        )
-    out.print(table)
+        show_progress(study.events(), missing, out)
 
 
 class TableName(StrEnum):
@@ -238,8 +212,8 @@ class Format(StrEnum):
 def table(
     name: Annotated[TableName, typer.Argument(help="Which table.")],
     store: StoreOption = None,
-    format: Annotated[
-        Format, typer.Option(help="In csv, NaN is written NaN; in json, NaN is null.")
+    form: Annotated[
+        Format, typer.Option("--format", help="In csv, NaN is written NaN; in json, null.")
     ] = Format.TEXT,
 ) -> None:
     """Print a table of the recorded runs: runs, epochs, layers or units.
@@ -248,9 +222,9 @@ def table(
     """
     kept = _open(store)
     frame: pd.DataFrame = getattr(kept.runs, name.value)()
-    if format is Format.CSV:
+    if form is Format.CSV:
         frame.to_csv(sys.stdout, index=False, na_rep="NaN")
-    elif format is Format.JSON:
+    elif form is Format.JSON:
         frame.to_json(sys.stdout, orient="records", double_precision=15)
         sys.stdout.write("\n")
     else:
@@ -258,9 +232,11 @@ def table(
 
 
 def _print_text(frame: "pd.DataFrame") -> None:
-    print(frame.head(MOST_ROWS).to_string(index=False))
+    sys.stdout.write(frame.head(MOST_ROWS).to_string(index=False) + "\n")
     if len(frame) > MOST_ROWS:
-        err.print(f"{MOST_ROWS} of {len(frame):,} rows. For all of them: --format csv", style="bold")
+        err.print(
+            f"{MOST_ROWS} of {len(frame):,} rows. For all of them: --format csv", style="bold"
+        )
 
 
 def _open(path: Path | None) -> "RunStore":
@@ -308,8 +284,8 @@ def show(run: RunArgument, store: StoreOption = None) -> None:
     out.print(grid)
     runs = Runs([kept])
     for frame in (runs.epochs(), runs.layers()):
-        print()
-        print(frame.drop(columns=list(IDENTITY)).to_string(index=False))
+        sys.stdout.write("\n")
+        _print_text(frame.drop(columns=list(IDENTITY)))
 
 
 @app.command()

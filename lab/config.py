@@ -1,5 +1,6 @@
 """`RunConfig`: the settings of one training run, as frozen and validated data."""
 
+import itertools
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -45,9 +46,7 @@ class RunConfig(BaseModel):
         title="units of each hidden layer",
         description="1 to 64 whole numbers from 1 to 8,192",
     )
-    optimizer: Literal["adam", "sgd"] = Field(
-        "adam", title="optimiser", description="adam or sgd"
-    )
+    optimizer: Literal["adam", "sgd"] = Field("adam", title="optimiser", description="adam or sgd")
     momentum: float = Field(
         0.0, ge=0, lt=1, title="momentum of SGD", description="a number from 0 to below 1"
     )
@@ -125,7 +124,10 @@ class RunConfig(BaseModel):
         name, parameter = activations.parse(str(settings.get("activation", "relu")))
         if settings.get("parameter") is not None:
             parameter = settings["parameter"]
-        return settings | {"activation": name, "parameter": activations.get(name).resolve(parameter)}
+        return settings | {
+            "activation": name,
+            "parameter": activations.get(name).resolve(parameter),
+        }
 
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
@@ -146,7 +148,7 @@ class RunConfig(BaseModel):
     @property
     def weights(self) -> int:
         """How many numbers are trained, kernels and biases (669,706 in the textbook's network)."""
-        pairs = zip(self.layer_sizes, self.layer_sizes[1:], strict=False)
+        pairs = itertools.pairwise(self.layer_sizes)
         return sum((inputs + 1) * outputs for inputs, outputs in pairs)
 
     @property

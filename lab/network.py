@@ -1,41 +1,15 @@
 """The textbook's network in plain Keras, and its seeded first weights."""
 
-import functools
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lab import activations
 from lab.config import CLASSES, RunConfig
+from lab.machine import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
-
-
-@functools.cache
-def load_tensorflow() -> Any:
-    """Imports TensorFlow, quietly, and gives each operation one thread where that is still open.
-
-    With one thread to an operation a run's bits depend on neither the number of cores nor the
-    runs beside it. The setting can only be made before TensorFlow's first operation.
-
-    Returns:
-        The `tensorflow` module.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-    except RuntimeError:
-        pass  # The user's own code ran an operation first: `threads_per_operation` tells.
-    return tf
-
-
-def threads_per_operation() -> int:
-    """Returns TensorFlow's threads to an operation: 1 as the lab sets it, 0 for its default."""
-    return int(load_tensorflow().config.threading.get_intra_op_parallelism_threads())
 
 
 def build_mlp(config: RunConfig) -> "keras.Sequential":

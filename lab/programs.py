@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lab.activations import Activation
-from lab.network import load_tensorflow
+from lab.machine import load_tensorflow
 
 ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-7
 
@@ -24,7 +24,8 @@ class Program:
     Attributes:
         train: Trains steps `counts[0]` to `counts[1]` of an epoch, in place.
         evaluate: Loss and number correct, summed over a block of images.
-        census: The same, and a block's summaries of each hidden layer: (rows, units), float64.
+        census: float64 of shape (rows, 2 + units of all hidden layers): first the same two sums
+            (in every row), then each unit's summaries in the rows that `units.summarise` reads.
     """
 
     train: Any
@@ -69,9 +70,10 @@ def program(activation: Activation, optimizer: str) -> Program:
         tf.while_loop(lambda i: i < stop, step, (start,))
 
     def evaluate(
-        weights: Any, pixels: Any, labels: Any, block: Any, count: Any, parameter: Any, _: Any
+        weights: Any, pixels: Any, labels: Any, block: Any, count: Any, parameter: Any, shut: Any
     ) -> Any:
         x, y = _images(pixels, labels, block)
+        del shut  # Only the census needs it.
         return _sums(_scores(_logits(weights, x, activation, parameter), y, count))
 
     def census(
@@ -85,7 +87,8 @@ def program(activation: Activation, optimizer: str) -> Program:
                 tape.watch(z)
                 a = activation.on_tensors(z, parameter)
             layers.append(_observe(z, a, tape.gradient(a, z), count, shut))
-        return _sums(_scores(a @ weights[-2] + weights[-1], y, count)), layers
+        scores = _sums(_scores(a @ weights[-2] + weights[-1], y, count))
+        return tf.concat([tf.broadcast_to(scores, (layers[0].shape[0], 2)), *layers], axis=1)
 
     compiled = functools.partial(tf.function, jit_compile=True, autograph=False)
     return Program(compiled(train), compiled(evaluate), compiled(census))

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -141,7 +142,7 @@ class Run:
 
     @property
     def layers(self) -> range:
-        """The numbers of its hidden layers: 1, 2, …"""
+        """The numbers of its hidden layers, from 1."""
         return range(1, len(self.config.hidden) + 1)
 
     @functools.cached_property
@@ -253,7 +254,7 @@ class Run:
 
 def weight_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:
     """Returns name and shape of every kernel and bias, in the order of Keras's Sequential."""
-    sizes = zip(config.layer_sizes, config.layer_sizes[1:], strict=False)
+    sizes = itertools.pairwise(config.layer_sizes)
     layers = enumerate(sizes, start=1)
     return [
         pair
@@ -385,7 +386,7 @@ class Runs(Sequence[Run]):
 
     def _repr_html_(self) -> str:
         """Shows the table of runs in a notebook; pandas escapes what it shows."""
-        return self.runs()._repr_html_()  # type: ignore[operator]
+        return str(self.runs()._repr_html_())  # type: ignore[operator]
 
     def summary(self) -> "pd.DataFrame":
         """One row for each group of runs that differ in their seed alone.

@@ -11,12 +11,10 @@ import hashlib
 import json
 import math
 import os
-import platform
 import shutil
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +26,7 @@ from lab import units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError, RunBusyError, RunError, StoreError
-from lab.network import threads_per_operation
+from lab.machine import processor, threads_per_operation, versions
 from lab.runs import (
     LOCK,
     RECORD,
@@ -46,6 +44,7 @@ from lab.runs import (
 from lab.training import EpochEnd, RunEnd, State
 
 COMMIT_SECONDS = 2.0
+RESUME_SECONDS = 10.0
 ENDED = ("finished", "diverged")
 PROJECT = 'name = "activation-lab"'
 
@@ -239,35 +238,24 @@ def run_id(config: RunConfig, dataset: Dataset) -> str:
     return f"{config.activation}-seed{config.seed}-{digest}"
 
 
-def processor() -> str:
-    """Describes the kind of processor: runs agree to the bit on one kind only."""
-    import archspec.cpu
-
-    host = archspec.cpu.host()
-    features = hashlib.sha256(",".join(sorted(host.features)).encode()).hexdigest()[:8]
-    return f"{host.vendor} {host.name} ({features})"
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of what computes a run."""
-    packages = ("activation-lab", "tensorflow", "keras", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
 def is_exactly_resumable(run: Run) -> bool:
     """Tells whether this machine can go on with an unfinished run to the same bits."""
     record = run.record
     machine = (record.processor, record.versions, record.threads_per_operation)
     here = (processor(), versions(), threads_per_operation())
-    return record.resume is not None and machine == here
+    return record.status not in ENDED and machine == here
 
 
 class RunWriter:
     """Writes one run, which no other process can write meanwhile.
 
+    Epochs are committed every two seconds; the state to go on from, which is large, every ten.
+    A run that was killed goes on from that state and repeats the epochs since, bit for bit.
+
     Attributes:
         record: What is committed so far.
-        state: The state after the last epoch taken; None for a run that has just begun.
+        state: The state after the last epoch taken, or from which the run goes on; None for a
+            run that begins.
     """
 
     def __init__(self, folder: Path, config: RunConfig, dataset: Dataset) -> None:
@@ -280,7 +268,7 @@ class RunWriter:
         self.folder = folder
         self._lock = _take_lock(folder)
         self._pending: list[EpochEnd] = []
-        self._committed = -math.inf
+        self._committed, self._resumable = -math.inf, time.monotonic()
         self.state: State | None = None
         self.record = _new_record(folder.name, config, dataset)
         if (folder / RECORD).exists():
@@ -292,20 +280,25 @@ class RunWriter:
             self.close()
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         self.record = run.record.model_copy(update={"status": "running"})
-        weights, slots = tuple(run.weights()), tuple(run.resume_slots())
-        self.state = State(run.last_epoch, weights, slots)
+        if run.record.resume:
+            weights, slots = run.weights(run.record.resume.last), run.resume_slots()
+            self.state = State(run.record.resume.last, tuple(weights), tuple(slots))
 
     def add(self, event: EpochEnd) -> None:
         """Takes a finished epoch; commits if the last commit is at least two seconds old."""
-        self._pending.append(event)
         self.state = event.state
-        if time.monotonic() - self._committed >= COMMIT_SECONDS:
-            self._commit({"resume": self._state_file("resume", event.state)})
+        if event.epoch < len(self.record.epochs):
+            return  # Repeated after a kill: it is kept already.
+        self._pending.append(event)
+        now = time.monotonic()
+        if now - self._resumable >= RESUME_SECONDS:
+            self._commit(self._resume())
+        elif now - self._committed >= COMMIT_SECONDS:
+            self._commit({})
 
     def end(self, event: RunEnd) -> None:
         """Commits the run as finished or diverged."""
-        assert self.state is not None
-        epoch = self.state.epoch
+        epoch = self._last.epoch
         confirmed = {f"layer{n}.confirmed": v for n, v in enumerate(event.confirmed, start=1)}
         changes: dict[str, Any] = {
             "status": "diverged" if event.diverged else "finished",
@@ -315,20 +308,29 @@ class RunWriter:
             "resume": None,
         }
         if self.record.settings.keep_weights == "last":
-            changes["weights"] = (self._state_file("weights", self.state),)
+            changes["weights"] = (self._state_file("weights", self._last),)
         self._commit(changes)
 
     def close(self) -> None:
         """Frees the run; one that has not ended is kept as interrupted."""
         try:
             if self.record.status == "running" and self.state is not None:
-                resume = self._state_file("resume", self.state)
-                self._commit({"status": "interrupted", "resume": resume})
+                self._commit({"status": "interrupted", **self._resume()})
         finally:
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
                 self.folder.rmdir()
             self._lock.release()
+
+    @property
+    def _last(self) -> State:
+        if self.state is None:
+            raise ValueError("No epoch was added.")
+        return self.state
+
+    def _resume(self) -> dict[str, Any]:
+        self._resumable = time.monotonic()
+        return {"resume": self._state_file("resume", self._last)}
 
     def _commit(self, changes: dict[str, Any]) -> None:
         """Writes what is pending, then the record that names it, and removes the litter."""

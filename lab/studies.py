@@ -8,7 +8,7 @@ from typing import Any
 from lab.config import RunConfig
 from lab.data import Dataset, load_dataset, split
 from lab.errors import InputError
-from lab.network import load_tensorflow
+from lab.machine import load_tensorflow
 from lab.runs import Runs
 from lab.store import RunStore, RunWriter
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd, train

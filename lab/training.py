@@ -8,10 +8,11 @@ A piece calls one compiled program, shared by all runs of one activation functio
 shape; a run's weights and optimiser state are `tf.Variable` arguments, updated in place.
 """
 
-import os
+import functools
+import itertools
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 from lab import activations, units
 from lab.config import PIXELS, RunConfig
 from lab.data import Dataset, IndexArray, Split, split
-from lab.network import build_mlp, load_tensorflow, threads_per_operation
+from lab.machine import cores, load_tensorflow, threads_per_operation
+from lab.network import build_mlp
 from lab.programs import program
 from lab.units import BoolArray, UnitSummaries
 
@@ -129,7 +131,7 @@ Event = Phase | Progress | EpochEnd | RunEnd
 
 def train(
     configs: Sequence[RunConfig], dataset: Dataset, states: Mapping[int, State] | None = None
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Trains runs side by side and hands back what happens, as it happens.
 
     Args:
@@ -165,9 +167,15 @@ def train(
 
 def first_state(config: RunConfig) -> State:
     """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
-    weights = tuple(build_mlp(config).get_weights())
+    weights = _first_weights(config.model_copy(update={"activation": "relu", "parameter": None}))
     copies = 2 if config.optimizer == "adam" else 1
     return State(0, weights, tuple(np.zeros_like(array) for array in weights * copies))
+
+
+@functools.lru_cache(maxsize=4)
+def _first_weights(config: RunConfig) -> tuple[FloatArray, ...]:
+    """Builds the network for its weights; runs of one seed, one after the other, share them."""
+    return tuple(build_mlp(config).get_weights())
 
 
 def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:
@@ -205,11 +213,6 @@ def _side_by_side(runs: Sequence["Trainee"]) -> Iterator[Event]:
 def _advance(run: "Trainee") -> list[Event] | None:
     with load_tensorflow().device("CPU:0"):
         return next(run.pieces, None)
-
-
-def cores() -> int:
-    """Returns the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Images:
@@ -281,7 +284,7 @@ class Trainee:
     def _compile(self) -> None:
         """Runs the compiled programs on nothing, which compiles them if no run has before."""
         self._train_steps(self._order(1), 0, 0)
-        nothing = np.zeros(0, np.int32)
+        nothing = np.zeros(0, np.intp)
         for compiled in (self.program.evaluate, self.program.census):
             self._run(compiled, nothing)
 
@@ -369,16 +372,14 @@ class Trainee:
         loss, correct = np.sum(blocks, axis=0) / len(indices)
         return float(loss), float(correct)
 
-    def _census(
-        self, indices: IndexArray
-    ) -> tuple[tuple[float, float], tuple[UnitSummaries, ...]]:
+    def _census(self, indices: IndexArray) -> tuple[tuple[float, float], tuple[UnitSummaries, ...]]:
         """Observes every unit on some images; returns loss, accuracy and each layer's summaries."""
-        blocks = [self._run(self.program.census, block) for block in _blocks(indices)]
-        loss, correct = np.sum([scores.numpy() for scores, _ in blocks], axis=0) / len(indices)
-        layers = zip(*[block for _, block in blocks], strict=True)
+        blocks = np.stack([self._run(self.program.census, b).numpy() for b in _blocks(indices)])
+        loss, correct = blocks[:, 0, :2].sum(axis=0) / len(indices)
+        edges = np.cumsum([2, *self.config.hidden])
+        layers = [blocks[..., a:b] for a, b in itertools.pairwise(edges)]
         return (float(loss), float(correct)), tuple(
-            units.summarise(np.stack([tensor.numpy() for tensor in layer]), len(indices), self.sup_gate)
-            for layer in layers
+            units.summarise(layer, len(indices), self.sup_gate) for layer in layers
         )
 
     def _run(self, compiled: Any, block: IndexArray) -> Any:

@@ -62,7 +62,7 @@ class UnitSummaries:
     @property
     def finite(self) -> BoolArray:
         """Units whose every value is a finite number; only they can be dead or alive."""
-        return self.nonfinite == 0
+        return np.equal(self.nonfinite, 0)
 
 
 ARRAYS = tuple(f.name for f in fields(UnitSummaries) if f.name not in ("images", "sup_gate"))
@@ -107,7 +107,7 @@ def summarise(blocks: Values, images: int, sup_gate: float) -> UnitSummaries:
 
 def dead(units: UnitSummaries) -> BoolArray:
     """Units whose gate is 0 on every probe image: no gradient passes, whatever the image."""
-    return units.finite & (units.max_gate == 0)
+    return units.finite & np.equal(units.max_gate, 0)
 
 
 def nearly_dead(units: UnitSummaries, epsilon: float = NEARLY) -> BoolArray:
@@ -170,11 +170,12 @@ def fraction(units: UnitSummaries, mask: BoolArray) -> Values:
 
 
 def _layer_mean(values: Floats) -> Values:
-    return values.mean(axis=-1, keepdims=True, dtype=np.float64)
+    return np.asarray(values.mean(axis=-1, keepdims=True, dtype=np.float64))
 
 
 def _over_layer(units: UnitSummaries, values: NDArray[Any]) -> Values:
-    return np.where(units.finite.all(axis=-1), values.mean(axis=-1, dtype=np.float64), np.nan)
+    means = values.mean(axis=-1, dtype=np.float64)
+    return np.asarray(np.where(units.finite.all(axis=-1), means, np.nan))
 
 
 UNIT_MEASURES: dict[str, Callable[[UnitSummaries], BoolArray]] = {

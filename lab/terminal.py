@@ -1,17 +1,20 @@
-"""Live progress of training on a terminal."""
+"""What the command line draws: live progress, and the table of a comparison."""
 
 from collections.abc import Iterator, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from lab import units
 from lab.config import RunConfig
+from lab.runs import Runs
 from lab.training import EpochEnd, Event, Phase, RunEnd
 from lab.training import Progress as Step
 
 
-def show(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
+def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
     """Pulls all events and draws a bar for every run: epoch, loss, accuracy, dead units.
 
     Where the output is not a terminal, it prints a line for each run that ends.
@@ -40,6 +43,7 @@ def _bars(console: Console) -> Progress:
         TextColumn("{task.fields[facts]}"),
         TimeRemainingColumn(),
         console=console,
+        refresh_per_second=4,
         transient=True,
         disable=not console.is_terminal,
     )
@@ -74,3 +78,45 @@ def _draw(
     elif isinstance(event, RunEnd):
         bars.update(tasks[event.run], completed=configs[event.run].epochs)
         bars.advance(total)
+
+
+def comparison(runs: Runs) -> Table:
+    """Returns the table of a comparison: one row for each activation function."""
+    run = runs[0]
+    config, record = run.config, run.record
+    table = Table(
+        title=f"{record.dataset}: {'-'.join(map(str, config.layer_sizes))}, {config.optimizer}, "
+        f"learning rate {config.learning_rate:g}, {config.epochs} epochs, {_seed_words(runs)}",
+        caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
+        f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
+        f"means over seeds; seconds of one core for one run",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    layers = " / ".join(map(str, run.layers))
+    table.add_column("\nactivation", no_wrap=True)
+    headers = ("test\nloss", "accuracy\nmean %", f"dead %\n{layers}", f"nearly %\n{layers}")
+    for header in (*headers, "\nseconds"):
+        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("accuracy %\neach seed", min_width=11)
+    for row in runs.summary().to_dict("records"):
+        diverged = f"\n{row['diverged']} of {row['runs']} diverged" if row["diverged"] else ""
+        table.add_row(
+            f"{row['activation']}{diverged}",
+            f"{row['test_loss']:.4f}",
+            f"{100 * row['test_accuracy']:.2f}",
+            " / ".join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
+            " / ".join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+            f"{row['seconds']:.1f}",
+            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
+        )
+    return table
+
+
+def _seed_words(runs: Runs) -> str:
+    seeds = sorted({run.config.seed for run in runs})
+    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        return f"seeds {seeds[0]}-{seeds[-1]}"
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

@@ -1,6 +1,7 @@
 """Studies: which runs to train, which are recorded already, and the training of the rest."""
 
 import dataclasses
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ class Study:
         if not configs:
             return
         self.store.check_writable()
-        yield Phase("loading TensorFlow")
+        if "tensorflow" not in sys.modules:
+            yield Phase("loading TensorFlow")
         load_tensorflow()
         writers: list[RunWriter] = []
         try:

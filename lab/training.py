@@ -10,6 +10,7 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 
 import functools
 import itertools
+import sys
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -148,7 +149,8 @@ def train(
     """
     states = states or {}
     splits = [split(dataset, config) for config in configs]
-    yield Phase("loading TensorFlow")
+    if "tensorflow" not in sys.modules:
+        yield Phase("loading TensorFlow")
     images = Images(dataset)
     if threads_per_operation() != 1:
         warnings.warn(

@@ -9,9 +9,7 @@ from lab import Dataset
 
 
 @pytest.fixture(autouse=True)
-def own_folders(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a test's runs and caches out of the user's folders."""
     monkeypatch.setenv("LAB_STORE", str(tmp_path_factory.mktemp("store") / "runs"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(_cache(tmp_path_factory)))

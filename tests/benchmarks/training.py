@@ -1,0 +1,186 @@
+"""How fast the lab trains, side by side with the textbook's Keras `fit`.
+
+    uv run python tests/benchmarks/training.py
+
+Each measurement is a process of its own, and they take turns, so that a machine whose speed
+drifts is fair to all. Full MNIST where it can be had. Prints a table and writes JSON.
+"""
+
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+MFLOP_PER_IMAGE = 3.209
+PEAK_SIZE = 2048
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def keras(dataset: str, epochs: int) -> None:
+    """The textbook's `fit`, with TensorFlow as it comes; the first epoch is not counted."""
+    import tensorflow as tf
+
+    tf.constant(1.0) + 1.0  # Before the lab can set one thread to an operation.
+    import numpy as np
+    from keras.callbacks import LambdaCallback
+
+    from lab import RunConfig, load_dataset
+    from lab.network import build_mlp
+
+    data = load_dataset(dataset)
+    model = build_mlp(RunConfig())
+    x, y = data.x_train.astype("float32") / 255, np.eye(10, dtype="float32")[data.y_train]
+    ends: list[float] = []
+    clock = LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
+    model.fit(x, y, 128, epochs + 1, validation_split=0.2, verbose=0, callbacks=[clock])
+    report(seconds=(ends[-1] - ends[0]) / epochs)
+
+
+@app.command()
+def lab(dataset: str, epochs: int, runs: int) -> None:
+    """Runs of the trio side by side, with validation, census and commits."""
+    from lab.store import RunWriter
+    from lab.studies import plan
+    from lab.training import EpochEnd, Phase
+
+    commit, spent = RunWriter._commit, [0.0]
+
+    def timed(*arguments: Any) -> None:
+        began = time.perf_counter()
+        commit(*arguments)
+        spent[0] += time.perf_counter() - began
+
+    RunWriter._commit = timed  # type: ignore[method-assign]
+    names = ("relu", "leaky_relu", "elu")[: min(runs, 3)]
+    with tempfile.TemporaryDirectory() as store:
+        study = plan(names, max(1, runs // 3), dataset, store, epochs=epochs)
+        marks, ends = [time.perf_counter()], []
+        for event in study.events():
+            if isinstance(event, Phase):
+                marks.append(time.perf_counter())
+            elif isinstance(event, EpochEnd):
+                ends.append(event)
+                if len(ends) == runs:
+                    marks.append(time.perf_counter())
+        marks.append(time.perf_counter())
+    trained = [end for end in ends if end.epoch]
+    _, loading, loaded, begun, done = marks
+    parts = {
+        part: sum(getattr(end, f"{part}_seconds") for end in trained)
+        for part in ("train", "validation", "census")
+    }
+    busy = sum(parts.values())
+    report(
+        seconds=(done - begun) / (runs * epochs),
+        train_core_seconds=parts["train"] / len(trained),
+        validation_share=parts["validation"] / busy,
+        census_share=parts["census"] / busy,
+        commit_share=spent[0] / (done - begun),
+        import_seconds=loaded - loading,
+        compile_seconds=begun - loaded,
+        peak_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
+
+
+@app.command()
+def matmul() -> None:
+    """The most float32 GFLOP/s that one thread on each core reaches, on large squares."""
+    from lab.machine import cores, load_tensorflow
+
+    tf = load_tensorflow()
+    product = tf.function(lambda a: a @ a, jit_compile=True)
+    square = tf.random.uniform((PEAK_SIZE, PEAK_SIZE))
+    product(square)
+
+    def work(_: int) -> None:
+        for _ in range(10):
+            product(square).numpy()
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(cores()) as pool:
+        list(pool.map(work, range(cores())))
+    report(gflops=cores() * 10 * 2 * PEAK_SIZE**3 / (time.perf_counter() - began) / 1e9)
+
+
+def report(**figures: float) -> None:
+    sys.stdout.write(json.dumps(figures) + "\n")
+
+
+def measure(*arguments: object) -> dict[str, float]:
+    command = [sys.executable, __file__, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+@app.callback(invoke_without_command=True)
+def compare(
+    context: typer.Context,
+    rounds: Annotated[int, typer.Option(help="How often each takes its turn.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Epochs of each measurement.")] = 2,
+    dataset: Annotated[str, typer.Option(help="What to train on.")] = "mnist",
+    runs: Annotated[str, typer.Option(help="Numbers of runs side by side.")] = "1,3,9,27",
+    out: Annotated[Path, typer.Option(help="The JSON file.")] = Path("benchmark.json"),
+) -> None:
+    """Measures all, in turns, and prints medians over the rounds."""
+    if context.invoked_subcommand:
+        return
+    counts = [int(count) for count in runs.split(",")]
+    kinds: dict[str, tuple[object, ...]] = {
+        "matmul": ("matmul",),
+        "keras": ("keras", dataset, epochs),
+        **{f"lab {count}": ("lab", dataset, epochs, count) for count in counts},
+    }
+    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for _ in range(rounds):
+        for kind, arguments in kinds.items():
+            found[kind].append(measure(*arguments))
+    out.write_text(json.dumps(found, indent=1))
+    show(found, dataset)
+
+
+def show(found: dict[str, list[dict[str, float]]], dataset: str) -> None:
+    def median(kind: str, name: str) -> float:
+        return statistics.median(figures[name] for figures in found[kind])
+
+    peak = median("matmul", "gflops")
+    table = Table(title=f"{dataset}; matmul limit of this machine {peak:.0f} GFLOP/s")
+    for name in ("", "s/run-epoch", "of keras", "of matmul", "census", "commits", "import s"):
+        table.add_column(name, justify="right")
+    table.add_column("compile s")
+    table.add_column("peak MiB")
+    table.add_row("keras fit", f"{median('keras', 'seconds'):.2f}", "1")
+    for kind in [kind for kind in found if kind.startswith("lab")]:
+        ratios = [
+            mine["seconds"] / theirs["seconds"]
+            for mine, theirs in zip(found[kind], found["keras"], strict=True)
+        ]
+        seconds = median(kind, "seconds")
+        images = {"mnist": 48_000, "mnist-5k": 3_200}[dataset]
+        table.add_row(
+            kind,
+            f"{seconds:.2f}",
+            f"{statistics.median(ratios):.2f}",
+            f"{MFLOP_PER_IMAGE * images / 1e3 / seconds / peak:.0%}",
+            f"{median(kind, 'census_share'):.1%}",
+            f"{median(kind, 'commit_share'):.1%}",
+            f"{median(kind, 'import_seconds'):.1f}",
+            f"{median(kind, 'compile_seconds'):.1f}",
+            f"{median(kind, 'peak_mib'):.0f}",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    app()

@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -188,7 +188,8 @@ def _train(study: "Study") -> None:
     if recorded:
         out.print(f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.")
     if missing:
-        show_progress(study.events(), missing, out)
+        with closing(study.events()) as events:
+            show_progress(events, missing, out)
 
 
 class TableName(StrEnum):

@@ -293,6 +293,8 @@ def read_record(folder: Path) -> Record:
     Raises:
         RunError: If it is not the record of a run, with the reason.
     """
+    if folder.is_symlink():
+        raise RunError(f"{folder.name} is a symbolic link, not a folder.")
     content = _read_bytes(folder / RECORD, LARGEST_RECORD)
     try:
         record = Record.model_validate(json.loads(content, object_pairs_hook=_without_duplicates))

@@ -215,11 +215,16 @@ class RunStore:
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
         if not self.path.is_dir():
             return iter(())
-        return iterate(sorted(f for f in self.path.iterdir() if self._is_run_folder(f)))
+        folders = sorted(f for f in self.path.iterdir() if self._is_run_folder(f))
+        return iterate([f for f in folders if not _has_just_begun(f)])
 
     @staticmethod
     def _is_run_folder(folder: Path) -> bool:
         return folder.is_dir() and ((folder / RECORD).exists() or (folder / LOCK).exists())
+
+
+def _has_just_begun(folder: Path) -> bool:
+    return [path.name for path in folder.iterdir()] == [LOCK]
 
 
 def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> str:

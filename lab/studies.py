@@ -1,8 +1,9 @@
 """Studies: which runs to train, which are recorded already, and the training of the rest."""
 
+import contextlib
 import dataclasses
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ class Study:
         """Returns the settings of the runs that are not recorded, or not to their end."""
         return [config for config in self.configs if not self.store.find(config, self.dataset)]
 
-    def events(self) -> Iterator[Event]:
+    def events(self) -> Generator[Event]:
         """Trains what is missing and keeps it, epoch by epoch.
 
         Stop pulling (close the iterator) to stop: what is finished is kept, and the next call
@@ -73,16 +74,13 @@ def _keep(
     configs: Sequence[RunConfig], dataset: Dataset, writers: Sequence[RunWriter]
 ) -> Iterator[Event]:
     states = {i: writer.state for i, writer in enumerate(writers) if writer.state}
-    events = train(configs, dataset, states)
-    try:
+    with contextlib.closing(train(configs, dataset, states)) as events:
         for event in events:
             if isinstance(event, EpochEnd):
                 writers[event.run].add(event)
             elif isinstance(event, RunEnd):
                 writers[event.run].end(event)
             yield event
-    finally:
-        events.close()
 
 
 def plan(
@@ -155,12 +153,15 @@ def compare(
     study = plan(activations, seeds, dataset, store, **settings)
     missing = study.missing()
     total = sum(config.epochs for config in missing)
-    with tqdm(total=total, unit=" epochs", disable=not missing) as bar:
-        for event in study.events():
+    with (
+        contextlib.closing(study.events()) as events,
+        tqdm(total=total, unit=" epochs", disable=not missing) as bar,
+    ):
+        for event in events:
             if isinstance(event, Phase):
-                bar.set_description(event.text)
+                bar.set_description(event.text, refresh=True)
             elif isinstance(event, Progress):
-                bar.set_description(f"{study.dataset.name}, training")
+                bar.set_description(f"{study.dataset.name}, training", refresh=False)
             elif isinstance(event, EpochEnd) and event.epoch:
                 bar.update()
     return study.runs()

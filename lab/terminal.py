@@ -1,10 +1,11 @@
 """What the command line draws: live progress, and the table of a comparison."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from lab import units
@@ -15,7 +16,7 @@ from lab.training import Progress as Step
 
 
 def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
-    """Pulls all events and draws a bar for every run: epoch, loss, accuracy, dead units.
+    """Pulls all events and shows how every run comes along, and the time left for all.
 
     Where the output is not a terminal, it prints a line for each run that ends.
 
@@ -24,11 +25,9 @@ def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console
         configs: The runs that the events are about.
         console: Where to draw.
     """
-    with _bars(console) as bars:
-        tasks = [_add(bars, config) for config in configs]
-        phase = bars.add_task("", total=len(configs), name="all runs", facts="")
+    with _Bars(configs, console) as bars:
         for event in events:
-            _draw(event, bars, tasks, phase, configs)
+            bars.draw(event)
             if isinstance(event, RunEnd) and not console.is_terminal:
                 config = configs[event.run]
                 console.print(
@@ -36,48 +35,50 @@ def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console
                 )
 
 
-def _bars(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.fields[name]}"),
-        BarColumn(bar_width=20),
-        TextColumn("{task.fields[facts]}"),
-        TimeRemainingColumn(),
-        console=console,
-        refresh_per_second=4,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+class _Bars(Progress):
+    """A bar for each run and one for all; narrow enough for a terminal of 80 columns."""
 
-
-def _add(bars: Progress, config: RunConfig) -> TaskID:
-    name = f"{config.title}, seed {config.seed}"
-    return bars.add_task("", total=config.epochs, name=name, facts="")
-
-
-def _draw(
-    event: Event,
-    bars: Progress,
-    tasks: Sequence[TaskID],
-    total: TaskID,
-    configs: Sequence[RunConfig],
-) -> None:
-    if isinstance(event, Phase):
-        bars.update(total, facts=event.text)
-    elif isinstance(event, Step):
-        facts = f"epoch {event.epoch} loss {event.loss:.4f} accuracy {event.accuracy:.2%}"
-        done = event.epoch - 1 + event.share
-        bars.update(tasks[event.run], completed=done, facts=facts)
-        bars.update(total, facts="training")
-    elif isinstance(event, EpochEnd):
-        dead = " / ".join(f"{units.dead(layer).mean():.1%}" for layer in event.layers)
-        facts = (
-            f"epoch {event.epoch} loss {event.train_loss:.4f} "
-            f"validation {event.validation_accuracy:.2%} dead {dead}"
+    def __init__(self, configs: Sequence[RunConfig], console: Console) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=8),
+            TextColumn("{task.fields[where]}"),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[units]}"),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            disable=not console.is_terminal,
         )
-        bars.update(tasks[event.run], completed=event.epoch, facts=facts)
-    elif isinstance(event, RunEnd):
-        bars.update(tasks[event.run], completed=configs[event.run].epochs)
-        bars.advance(total)
+        self.configs = configs
+        self.rows = [
+            self._row(f"{config.title}, seed {config.seed}", config.epochs) for config in configs
+        ]
+        self.all = self._row("all runs", sum(config.epochs for config in configs))
+
+    def _row(self, name: str, epochs: int) -> TaskID:
+        return self.add_task(name, total=epochs, where="", loss="", units="")
+
+    def draw(self, event: Event) -> None:
+        """Shows an event."""
+        if isinstance(event, Phase):
+            self.update(self.all, where=event.text)
+        elif isinstance(event, Step):
+            where = f"{event.epoch}/{self.configs[event.run].epochs}"
+            done = event.epoch - 1 + event.share
+            loss = f"loss {event.loss:.3f}"
+            self.update(self.rows[event.run], completed=done, where=where, loss=loss)
+            self._draw_total()
+        elif isinstance(event, EpochEnd):
+            dead = " ".join(f"{100 * units.dead(layer).mean():.1f}" for layer in event.layers)
+            facts = f"val {event.validation_accuracy:.1%} dead % {dead}"
+            self.update(self.rows[event.run], completed=event.epoch, units=facts)
+
+    def _draw_total(self) -> None:
+        done = sum(self._tasks[row].completed for row in self.rows)
+        left = self._tasks[self.all].time_remaining
+        clock = "" if left is None else f"{timedelta(seconds=round(left))} left"
+        self.update(self.all, completed=done, where="training", loss=clock)
 
 
 def comparison(runs: Runs) -> Table:

@@ -4,7 +4,6 @@ To add one, add an `Activation` to `_BUILT_IN` at the end of this file. The comm
 tables and the trainer find it in the registry.
 """
 
-import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.errors import InputError
+from lab.errors import InputError, unknown
 
 FloatArray = NDArray[np.floating[Any]]
 NumpyFunction = Callable[[FloatArray, float], FloatArray]
@@ -33,6 +32,8 @@ class Activation:
         derivative: f' on NumPy arrays: `(z, parameter) -> f'(z)`; what training uses at a kink.
         on_tensors: f on TensorFlow tensors: `(z, parameter) -> a`. The function that is trained;
             its gate is found by automatic differentiation.
+        in_keras: `(parameter) -> activation`, Keras's own form of f, for a `Dense` layer; it
+            differs from `on_tensors` by rounding alone.
         parameter: The symbol of its parameter, or None if it has none.
         default: The parameter's value if none is given; None if there is no parameter.
     """
@@ -44,6 +45,7 @@ class Activation:
     function: NumpyFunction
     derivative: NumpyFunction
     on_tensors: Callable[[Any, Any], Any]
+    in_keras: Callable[[float | None], Any]
     parameter: str | None = None
     default: float | None = None
 
@@ -58,8 +60,8 @@ class Activation:
         if self.parameter is None:
             raise InputError(f"{self.name} takes no parameter, so {parameter!r} cannot be set.")
         try:
-            value = float(parameter)
-        except (TypeError, ValueError):
+            value = float(parameter) + 0.0  # -0.0 is 0.0: equal settings have one identity.
+        except (OverflowError, TypeError, ValueError):
             value = math.nan
         if not abs(value) <= LARGEST_PARAMETER:
             raise InputError(
@@ -71,7 +73,7 @@ class Activation:
     def largest_gate(self, parameter: float | None) -> float:
         """Returns sup |f'(z)|, read off a grid of z from -50 to 50 in steps of 0.001."""
         grid = np.linspace(-50.0, 50.0, 100_001)
-        return float(np.abs(self.derivative(grid, parameter or 0.0)).max())
+        return float(np.abs(self.derivative(grid, self.resolve(parameter) or 0.0)).max())
 
     def title(self, parameter: float | None) -> str:
         """Returns the label with its parameter, as tables and figures show it."""
@@ -99,9 +101,7 @@ def get(name: str) -> Activation:
         InputError: If there is none; the message suggests the nearest name and lists them all.
     """
     if name not in _REGISTRY:
-        near = difflib.get_close_matches(name, _REGISTRY, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InputError(f"Unknown activation {name!r}.{hint} Choose from: {', '.join(_REGISTRY)}.")
+        raise unknown("activation", name, _REGISTRY)
     return _REGISTRY[name]
 
 
@@ -137,6 +137,18 @@ def _elu(z: Any, alpha: Any) -> Any:
     return tf.where(z > 0, z, alpha * tf.math.expm1(tf.minimum(z, 0.0)))
 
 
+def _keras_leaky_relu(slope: float | None) -> Any:
+    import keras
+
+    return keras.layers.LeakyReLU(negative_slope=slope)
+
+
+def _keras_elu(alpha: float | None) -> Any:
+    import keras
+
+    return keras.layers.ELU(alpha=alpha)
+
+
 _BUILT_IN = (
     Activation(
         name="relu",
@@ -146,6 +158,7 @@ _BUILT_IN = (
         function=lambda z, _: np.maximum(z, 0.0),
         derivative=lambda z, _: (z > 0).astype(z.dtype),
         on_tensors=_relu,
+        in_keras=lambda _: "relu",
     ),
     Activation(
         name="leaky_relu",
@@ -155,6 +168,7 @@ _BUILT_IN = (
         function=lambda z, slope: np.where(z > 0, z, slope * z),
         derivative=lambda z, slope: np.where(z > 0, 1.0, slope),
         on_tensors=_leaky_relu,
+        in_keras=_keras_leaky_relu,
         parameter="α",
         default=0.01,
     ),
@@ -166,6 +180,7 @@ _BUILT_IN = (
         function=lambda z, alpha: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0))),
         derivative=lambda z, alpha: np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0.0))),
         on_tensors=_elu,
+        in_keras=_keras_elu,
         parameter="α",
         default=1.0,
     ),

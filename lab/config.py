@@ -3,10 +3,10 @@
 import itertools
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lab import activations
-from lab.errors import InputError
+from lab.errors import InputError, unknown
 
 PIXELS, CLASSES = 784, 10
 MOST_WEIGHTS = 50_000_000
@@ -16,6 +16,8 @@ Initializer = Literal[
 ]
 Units = Annotated[int, Field(ge=1, le=8192)]
 Count = Annotated[int, Field(ge=1)]
+# -0.0 becomes 0.0, so that equal settings have one identity.
+Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
 
 
 class RunConfig(BaseModel):
@@ -47,18 +49,18 @@ class RunConfig(BaseModel):
         description="1 to 64 whole numbers from 1 to 8,192",
     )
     optimizer: Literal["adam", "sgd"] = Field("adam", title="optimiser", description="adam or sgd")
-    momentum: float = Field(
+    momentum: Number = Field(
         0.0, ge=0, lt=1, title="momentum of SGD", description="a number from 0 to below 1"
     )
     learning_rate: float = Field(
-        0.001, gt=0, le=1000, title="learning rate", description="a number above 0, at most 1,000"
+        0.001, ge=1e-12, le=1000, title="learning rate", description="a number from 1e-12 to 1,000"
     )
     initializer: Initializer = Field(
         "glorot_uniform",
         title="distribution of the first weights",
         description="glorot, he or lecun, with _uniform or _normal (such as he_normal)",
     )
-    first_bias: float = Field(
+    first_bias: Number = Field(
         0.0,
         ge=-1000,
         le=1000,
@@ -108,7 +110,7 @@ class RunConfig(BaseModel):
         "last", title="which epochs' weights are kept", description="last or every"
     )
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, /, **settings: Any) -> None:
         """Validates the settings; see the class for their names and defaults."""
         try:
             super().__init__(**settings)
@@ -122,12 +124,14 @@ class RunConfig(BaseModel):
         if not isinstance(settings, dict):
             return settings
         name, parameter = activations.parse(str(settings.get("activation", "relu")))
-        if settings.get("parameter") is not None:
-            parameter = settings["parameter"]
-        return settings | {
-            "activation": name,
-            "parameter": activations.get(name).resolve(parameter),
-        }
+        given = settings.get("parameter")
+        resolved = activations.get(name).resolve(parameter if given is None else given)
+        if parameter is not None and parameter != resolved:
+            raise InputError(
+                f"parameter must be the one in activation={settings['activation']!r} "
+                f"or be left out, not {given!r}."
+            )
+        return settings | {"activation": name, "parameter": resolved}
 
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
@@ -164,5 +168,5 @@ def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:
         return str(first["ctx"]["error"])
     name = str(first["loc"][0])
     if name not in RunConfig.model_fields:
-        return f"Unknown setting {name!r}. Choose from: {', '.join(RunConfig.model_fields)}."
+        return str(unknown("setting", name, RunConfig.model_fields))
     return f"{name} must be {RunConfig.model_fields[name].description}, not {settings[name]!r}."

@@ -4,15 +4,18 @@ A dataset's content is checked against its published (or, for `mnist-5k`, its fi
 that a number in one table and a number in another were measured on the same images.
 """
 
+import contextlib
 import functools
 import gzip
 import hashlib
+import http.client
 import math
 import os
 import threading
 import urllib.request
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.config import CLASSES, RunConfig
-from lab.errors import DatasetMissingError, InputError
+from lab.errors import DatasetMissingError, InputError, unknown
 from lab.machine import cache_folder, load_tensorflow
 
 ByteArray = NDArray[np.uint8]
@@ -58,6 +61,8 @@ NAMES = tuple(DIGESTS)
 DEBIAN_FOLDER = Path("/usr/share/datasets")
 DOWNLOADS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 PATIENCE = 5.0
+# What NumPy's, zip's and gzip's readers raise on a file that is not what it should be.
+BROKEN = (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
 STRATIFY_SEED = 0
 
 
@@ -195,7 +200,7 @@ def load_dataset(name: str = "auto") -> Dataset:
             warnings.warn(f"USING mnist-5k, 5,000 real digits. {error}", stacklevel=2)
             return load_dataset("mnist-5k")
     if name not in NAMES:
-        raise InputError(f"Unknown dataset {name!r}. Choose from: auto, {', '.join(NAMES)}.")
+        raise unknown("dataset", name, ("auto", *NAMES))
     for source, load in _sources(name):
         parts = load()
         if parts is not None:
@@ -247,17 +252,17 @@ def _sources(name: str, download: bool = True) -> Iterator[tuple[str, Callable[[
 
 def _data_dir(folder: str) -> Path:
     if not Path(folder).is_dir():
-        raise DatasetMissingError(f"LAB_DATA_DIR must name a folder, not {folder!r}.")
+        raise InputError(f"LAB_DATA_DIR must name a folder, not {folder!r}.")
     return Path(folder)
 
 
 def _load_npz(path: Path) -> Parts | None:
-    if not path.exists():
+    if not os.path.exists(path):  # Path.exists raises where a folder may not be entered.
         return None
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return tuple(arrays[part] for part in PARTS)
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise InputError(
             f"{path} is broken: expected a NumPy archive with {', '.join(PARTS)} ({error}). "
             f"Replace or remove the file."
@@ -266,7 +271,7 @@ def _load_npz(path: Path) -> Parts | None:
 
 def _load_idx(folder: Path) -> Parts | None:
     paths = [folder / f"{name}.gz" for name in IDX_FILES]
-    if not all(path.exists() for path in paths):
+    if not all(os.path.exists(path) for path in paths):
         return None
     return tuple(_read_idx(path) for path in paths)
 
@@ -277,7 +282,7 @@ def _read_idx(path: Path) -> ByteArray:
         content = gzip.decompress(path.read_bytes())
         sizes = np.frombuffer(content, ">u4", count=content[3], offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * len(sizes)).reshape(sizes)
-    except (OSError, EOFError, IndexError, ValueError) as error:
+    except BROKEN as error:
         raise InputError(
             f"{path} is broken: expected a gzipped IDX file ({error}). Replace or remove the file."
         ) from None
@@ -317,7 +322,8 @@ def _keep(path: Path, parts: Parts) -> None:
         )
         temporary.replace(path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _download(name: str) -> Parts | None:
@@ -343,7 +349,7 @@ def _answers(url: str) -> bool:
             request = urllib.request.Request(url, method="HEAD")  # noqa: S310
             urllib.request.urlopen(request, timeout=PATIENCE).close()  # noqa: S310
             answered.set()
-        except OSError:
+        except (OSError, http.client.HTTPException):
             pass
 
     thread = threading.Thread(target=ask, daemon=True)
@@ -355,7 +361,7 @@ def _answers(url: str) -> bool:
 def _checked(name: str, source: str, parts: Parts) -> Dataset:
     """Makes a dataset of the parts after comparing their content with the published digests."""
     for part, array, expected in zip(PARTS, parts, DIGESTS[name], strict=True):
-        found = _idx_digest(array)
+        found = _idx_digest(array) if array.dtype == np.uint8 else "none"
         if found != expected:
             raise InputError(
                 f"{source} does not hold {name}: expected SHA-256 {expected} for {part}, "

@@ -1,5 +1,8 @@
 """Errors that tell the user, in one sentence, what is wrong and what to do."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class LabError(Exception):
     """Any error whose message is written for the user; the command line shows it as it is."""
@@ -23,3 +26,11 @@ class StoreError(LabError, RuntimeError):
 
 class RunBusyError(StoreError):
     """A run that another process is writing."""
+
+
+def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
+    """Returns the error for a name that is not one of the choices, with the nearest of them."""
+    choices = list(choices)
+    near = difflib.get_close_matches(name.lower(), choices, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    return InputError(f"Unknown {kind} {name!r}.{hint} Choose from: {', '.join(choices)}.")

@@ -34,7 +34,7 @@ def build_mlp(config: RunConfig) -> "keras.Sequential":
         network.add(
             keras.layers.Dense(
                 units,
-                activation=lambda z: activation.on_tensors(z, config.parameter),
+                activation=activation.in_keras(config.parameter),
                 kernel_initializer=_initializer(config, layer),
                 bias_initializer=keras.initializers.Constant(config.first_bias),
             )

@@ -1,0 +1,316 @@
+"""Activation functions: against hand values, published moments, TensorFlow and Keras."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab import RunConfig, activations
+from lab.activations import Activation
+from lab.errors import InputError
+from lab.machine import load_tensorflow
+
+E1 = 0.36787944117144233  # exp(-1)
+BUILT_IN = [
+    ("relu", None),
+    ("leaky_relu", 0.01),
+    ("leaky_relu", 0.3),
+    ("leaky_relu", -2.0),
+    ("elu", 1.0),
+    ("elu", 0.5),
+    ("elu", 2.0),
+]
+GRID = np.concatenate(
+    [
+        np.linspace(-20, 20, 4001),
+        [0.0, -0.0, 1e-30, -1e-30, 1e-6, -1e-6, -86.0, -104.0, -200.0, 1e4, -1e4, 3e38, -3e38],
+    ]
+).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "z", "value", "gate"),
+    [
+        ("relu", None, -2.0, 0.0, 0.0),
+        ("relu", None, 0.0, 0.0, 0.0),
+        ("relu", None, 3.0, 3.0, 1.0),
+        ("leaky_relu", 0.01, -2.0, -0.02, 0.01),
+        ("leaky_relu", 0.01, 0.0, 0.0, 0.01),
+        ("leaky_relu", 0.01, 3.0, 3.0, 1.0),
+        ("leaky_relu", 0.3, -2.0, -0.6, 0.3),
+        ("leaky_relu", -0.5, -2.0, 1.0, -0.5),
+        ("elu", 1.0, -1.0, E1 - 1, E1),
+        ("elu", 1.0, 0.0, 0.0, 1.0),
+        ("elu", 1.0, 2.0, 2.0, 1.0),
+        ("elu", 1.0, -1e-9, -1e-9, 1.0),
+        ("elu", 1.0, -50.0, -1.0, 1.9287498479639178e-22),
+        ("elu", 0.5, -1.0, 0.5 * (E1 - 1), 0.5 * E1),
+        ("elu", 2.0, 0.0, 0.0, 2.0),
+        ("elu", 1.0, 800.0, 800.0, 1.0),
+    ],
+)
+def test_value_and_derivative_are_those_worked_out_by_hand(name, parameter, z, value, gate):
+    activation = activations.get(name)
+    at = np.array([z])
+    assert activation.function(at, parameter)[0] == pytest.approx(value, rel=1e-8, abs=0)
+    assert activation.derivative(at, parameter)[0] == pytest.approx(gate, rel=1e-8, abs=0)
+
+
+@pytest.mark.parametrize(("name", "parameter"), BUILT_IN)
+def test_the_derivative_is_the_slope_of_the_function(name, parameter):
+    activation = activations.get(name)
+    z = np.linspace(-8, 8, 1600)  # It leaves out the kink at 0.
+    step = 1e-6
+    rise = activation.function(z + step, parameter) - activation.function(z - step, parameter)
+    np.testing.assert_allclose(activation.derivative(z, parameter), rise / (2 * step), atol=1e-8)
+
+
+@pytest.mark.parametrize("name", activations.names())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_function_and_derivative_work_elementwise_on_any_shape(name, dtype):
+    activation = activations.get(name)
+    z = np.linspace(-3, 3, 24, dtype=dtype).reshape(2, 3, 4)
+    flat = activation.function(z.ravel(), activation.default)
+    assert activation.function(z, activation.default).tolist() == flat.reshape(2, 3, 4).tolist()
+    assert activation.derivative(z, activation.default).shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize("z", [np.nan, np.inf])
+@pytest.mark.parametrize("name", activations.names())
+def test_nan_and_infinity_are_not_hidden(name, z):
+    activation = activations.get(name)
+    [value] = activation.function(np.array([z]), activation.default)
+    assert np.isnan(value) if np.isnan(z) else value == np.inf
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """Value and gate of an activation function's tensors, as a compiled training step has them."""
+    tf = load_tensorflow()
+
+    def run(activation, z, parameter):
+        @tf.function(jit_compile=True)
+        def both(z, parameter):
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                a = activation.on_tensors(z, parameter)
+            return a, tape.gradient(a, z)
+
+        a, gate = both(tf.constant(z), tf.constant(parameter or 0.0))
+        return a.numpy(), gate.numpy()
+
+    return run
+
+
+@pytest.mark.parametrize(("name", "parameter"), BUILT_IN)
+def test_compiled_tensors_and_their_gradient_agree_with_numpy(compiled, name, parameter):
+    """Float32 against float64; what is below float32's smallest normal number may read 0."""
+    activation = activations.get(name)
+    value, gate = compiled(activation, GRID, parameter)
+    assert value.dtype == gate.dtype == np.float32
+    wide = GRID.astype(np.float64)
+    with np.errstate(over="ignore"):
+        expected = activation.function(wide, parameter).astype(np.float32)
+    np.testing.assert_allclose(value, expected, rtol=1e-6, atol=1.2e-38)
+    np.testing.assert_allclose(gate, activation.derivative(wide, parameter), 1e-6, 1.2e-38)
+
+
+def test_the_gate_at_zero_is_that_of_the_left_side(compiled):
+    at = np.zeros(1, np.float32)
+    for name, parameter, gate in [("relu", None, 0.0), ("leaky_relu", 0.25, 0.25), ("elu", 2.0, 2)]:
+        assert compiled(activations.get(name), at, parameter)[1].tolist() == [gate]
+
+
+def test_a_nan_input_gives_a_nan_output_under_compilation(compiled):
+    for name in activations.names():
+        value, _ = compiled(activations.get(name), np.full(3, np.nan, np.float32), 0.5)
+        assert np.isnan(value).all(), name
+
+
+@pytest.mark.parametrize(("name", "parameter"), BUILT_IN)
+def test_tensors_agree_with_keras(name, parameter):
+    """Keras takes 1 from exp(z) and so loses what is below one unit in the last place of 1."""
+    load_tensorflow()
+    import keras
+
+    z = keras.ops.convert_to_tensor(GRID)
+    settings = {"leaky_relu": {"negative_slope": parameter}, "elu": {"alpha": parameter}}
+    theirs = getattr(keras.activations, name)(z, **settings.get(name, {}))
+    ours = activations.get(name).on_tensors(z, parameter)
+    lost = 1.2e-7 * (parameter or 0.0) if name == "elu" else 0.0
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6, atol=lost)
+
+
+def _normal_mean(values):
+    """The mean of values(z) for z ~ N(0, 1): Gauss-Legendre on either side of the kink at 0."""
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    z = np.concatenate([6 * nodes - 6, 6 * nodes + 6])
+    density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    return float(np.sum(values(z) * density * np.tile(6 * weights, 2)))
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "first", "second", "gate_second"),
+    [
+        ("relu", None, 0.39894, 0.5, 0.5),
+        ("leaky_relu", 0.01, 0.39495, 0.50005, 0.50005),
+        ("leaky_relu", 0.1, 0.35905, 0.505, 0.505),
+        ("leaky_relu", 0.2, 0.31915, 0.52, 0.52),
+        ("leaky_relu", 0.3, 0.27926, 0.545, 0.545),
+        ("elu", 1.0, 0.16052, 0.64495, 0.66810),
+    ],
+)
+def test_moments_of_a_normal_input_are_the_published_ones(
+    name, parameter, first, second, gate_second
+):
+    f, gate = activations.get(name).function, activations.get(name).derivative
+    rounding = 0.51e-5
+    assert _normal_mean(lambda z: f(z, parameter)) == pytest.approx(first, abs=rounding)
+    assert _normal_mean(lambda z: f(z, parameter) ** 2) == pytest.approx(second, abs=rounding)
+    assert _normal_mean(lambda z: gate(z, parameter) ** 2) == pytest.approx(
+        gate_second, abs=rounding
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "largest"),
+    [
+        ("relu", None, 1),
+        ("leaky_relu", 0.01, 1),
+        ("leaky_relu", 5.0, 5),
+        ("leaky_relu", -3.0, 3),
+        ("elu", 1.0, 1),
+        ("elu", 0.5, 1),
+        ("elu", 2.0, 2),
+        ("elu", -3.0, 3),
+    ],
+)
+def test_the_largest_gate_is_the_steepest_slope_on_either_side(name, parameter, largest):
+    assert activations.get(name).largest_gate(parameter) == largest
+
+
+def test_the_defaults_are_those_of_the_papers():
+    found = {name: activations.get(name).default for name in ("relu", "leaky_relu", "elu")}
+    assert found == {"relu": None, "leaky_relu": 0.01, "elu": 1.0}
+
+
+def test_no_parameter_means_the_default_and_a_number_stays_itself():
+    leaky = activations.get("leaky_relu")
+    assert leaky.resolve(None) == 0.01
+    assert leaky.resolve("0.1") == 0.1
+    assert leaky.resolve(0) == 0.0
+    assert leaky.resolve(-1000) == -1000.0
+    assert activations.get("relu").resolve(None) is None
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ["", "x", "nan", "inf", math.nan, -math.inf, 1000.1, [1], pytest.param(10**400, id="huge")],
+)
+def test_a_parameter_that_is_no_number_within_limits_is_refused(parameter):
+    with pytest.raises(InputError) as refused:
+        activations.get("elu").resolve(parameter)
+    assert str(refused.value) == (
+        f"The parameter α of elu must be a finite number from -1000 to 1000, not {parameter!r}."
+    )
+
+
+def test_a_parameter_for_a_function_without_one_is_refused():
+    with pytest.raises(InputError, match=r"relu takes no parameter, so 0\.1 cannot be set\."):
+        activations.get("relu").resolve(0.1)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [("rellu", "relu"), ("leaky-relu", "leaky_relu"), ("elu1", "elu")]
+)
+def test_an_unknown_name_is_answered_with_the_nearest_one_and_all_choices(typed, meant):
+    with pytest.raises(InputError) as refused:
+        activations.get(typed)
+    assert str(refused.value).startswith(
+        f"Unknown activation {typed!r}. Did you mean {meant!r}? Choose from: relu, leaky_relu, elu"
+    )
+
+
+def test_a_name_like_no_other_gets_the_choices_without_a_guess():
+    with pytest.raises(InputError) as refused:
+        activations.get("zzz")
+    assert "Did you mean" not in str(refused.value)
+    assert all(name in str(refused.value) for name in activations.names())
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("relu", ("relu", None)),
+        ("leaky_relu", ("leaky_relu", None)),
+        ("leaky_relu=0.1", ("leaky_relu", 0.1)),
+        (" elu = 2 ", ("elu", 2.0)),
+        ("elu=-1e-3", ("elu", -0.001)),
+    ],
+)
+def test_a_name_with_or_without_a_parameter_is_parsed(text, parsed):
+    assert activations.parse(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["relu=1", "relu=", "leaky_relu=", "elu=0.1=0.2", "", "=0.1"])
+def test_a_text_that_is_no_activation_is_refused(text):
+    with pytest.raises(InputError):
+        activations.parse(text)
+
+
+@given(st.sampled_from(["leaky_relu", "elu"]), st.floats(-1000, 1000))
+def test_every_parameter_survives_being_written_and_parsed(name, parameter):
+    assert activations.parse(f"{name}={parameter!r}") == (name, parameter)
+
+
+@given(st.text() | st.from_regex(r"(relu|elu|leaky_relu)=.*", fullmatch=True))
+def test_any_text_is_parsed_to_a_known_name_or_refused(text):
+    try:
+        name, parameter = activations.parse(text)
+    except InputError:
+        return
+    assert name in activations.names()
+    assert parameter is None or abs(parameter) <= 1000
+
+
+def test_a_title_shows_the_parameter():
+    assert activations.get("relu").title(None) == "ReLU"
+    assert activations.get("leaky_relu").title(0.01) == "Leaky ReLU α=0.01"
+    assert activations.get("elu").title(1.0) == "ELU α=1"
+
+
+@pytest.fixture
+def square(monkeypatch) -> Activation:
+    monkeypatch.setattr(activations, "_REGISTRY", dict(activations._REGISTRY))
+    return activations.register(
+        Activation(
+            name="square",
+            label="Square",
+            formula="κ z²",
+            reference="made up",
+            function=lambda z, kappa: kappa * z**2,
+            derivative=lambda z, kappa: 2 * kappa * z,
+            on_tensors=lambda z, kappa: kappa * z * z,
+            in_keras=lambda kappa: lambda z: kappa * z * z,
+            parameter="κ",
+            default=0.25,
+        )
+    )
+
+
+def test_a_registered_function_is_known_everywhere(square, compiled):
+    assert activations.names()[-1] == "square"
+    assert activations.get("square") is square
+    assert RunConfig(activation="square").parameter == 0.25
+    assert RunConfig(activation="square=3").title == "Square κ=3"
+    assert square.largest_gate(0.25) == 25
+    value, gate = compiled(square, np.array([-3.0, 2.0], np.float32), 0.5)
+    assert (value.tolist(), gate.tolist()) == ([4.5, 2.0], [-3.0, 2.0])
+
+
+def test_an_activation_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        activations.get("relu").name = "other"

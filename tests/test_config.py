@@ -1,0 +1,379 @@
+"""Settings of a run: the textbook's by default, and refused in one sentence where impossible."""
+
+import ast
+import math
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from lab import RunConfig
+from lab.errors import InputError, LabError
+
+FIELDS = (
+    "activation",
+    "parameter",
+    "hidden",
+    "optimizer",
+    "momentum",
+    "learning_rate",
+    "initializer",
+    "first_bias",
+    "batch_size",
+    "epochs",
+    "seed",
+    "validation_split",
+    "train_size",
+    "probe_size",
+    "keep_weights",
+)
+INITIALIZERS = (
+    "glorot_uniform",
+    "glorot_normal",
+    "he_uniform",
+    "he_normal",
+    "lecun_uniform",
+    "lecun_normal",
+)
+UNLIKE = RunConfig(
+    activation="leaky_relu",
+    parameter=0.3,
+    hidden=(7, 5, 3),
+    optimizer="sgd",
+    momentum=0.9,
+    learning_rate=0.1,
+    initializer="he_normal",
+    first_bias=-0.5,
+    batch_size=32,
+    epochs=3,
+    seed=2**32 - 1,
+    validation_split=0.25,
+    train_size=100,
+    probe_size="all",
+    keep_weights="every",
+)
+
+
+def test_the_defaults_are_the_textbooks_experiment():
+    assert RunConfig().model_dump() == {
+        "activation": "relu",
+        "parameter": None,
+        "hidden": (512, 512),
+        "optimizer": "adam",
+        "momentum": 0.0,
+        "learning_rate": 0.001,
+        "initializer": "glorot_uniform",
+        "first_bias": 0.0,
+        "batch_size": 128,
+        "epochs": 10,
+        "seed": 0,
+        "validation_split": 0.2,
+        "train_size": None,
+        "probe_size": 10_000,
+        "keep_weights": "last",
+    }
+
+
+@pytest.mark.parametrize(
+    ("hidden", "weights"),
+    [((512, 512), 669_706), ((1,), 785 + 20), ((3, 2), 785 * 3 + 4 * 2 + 3 * 10)],
+)
+def test_the_number_of_weights_counts_kernels_and_biases(hidden, weights):
+    assert RunConfig(hidden=hidden).weights == weights
+    assert RunConfig(hidden=hidden).layer_sizes == (784, *hidden, 10)
+
+
+def test_a_config_is_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        RunConfig().epochs = 3
+    assert RunConfig().epochs == 10
+
+
+def test_equal_settings_are_one_key_and_each_setting_tells_configs_apart():
+    assert len({RunConfig(), RunConfig(), RunConfig(learning_rate=1e-3, hidden=[512, 512])}) == 1
+    changed = {
+        RunConfig(activation="elu"),
+        RunConfig(activation="leaky_relu"),
+        RunConfig(activation="leaky_relu", parameter=0.3),
+        RunConfig(hidden=(512,)),
+        RunConfig(optimizer="sgd"),
+        RunConfig(optimizer="sgd", momentum=0.9),
+        RunConfig(learning_rate=0.002),
+        *(RunConfig(initializer=initializer) for initializer in INITIALIZERS),
+        RunConfig(first_bias=0.1),
+        RunConfig(batch_size=64),
+        RunConfig(epochs=11),
+        RunConfig(seed=1),
+        RunConfig(validation_split=0.1),
+        RunConfig(train_size=100),
+        RunConfig(probe_size="all"),
+        RunConfig(keep_weights="every"),
+    }
+    assert len(changed) == 21
+
+
+@pytest.mark.parametrize("config", [RunConfig(), UNLIKE], ids=["defaults", "all other"])
+def test_json_gives_back_an_equal_config(config):
+    again = RunConfig.model_validate_json(config.model_dump_json())
+    assert again == config
+    assert hash(again) == hash(config)
+    assert type(again.hidden) is tuple
+    assert again.model_dump_json() == config.model_dump_json()
+
+
+def test_the_example_of_all_other_settings_differs_in_every_field():
+    assert [name for name in FIELDS if getattr(UNLIKE, name) == getattr(RunConfig(), name)] == []
+    assert tuple(RunConfig.model_fields) == FIELDS
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "parameter", "title"),
+    [
+        ({}, "relu", None, "ReLU"),
+        ({"activation": "leaky_relu"}, "leaky_relu", 0.01, "Leaky ReLU α=0.01"),
+        ({"activation": "leaky_relu=0.1"}, "leaky_relu", 0.1, "Leaky ReLU α=0.1"),
+        ({"activation": "leaky_relu", "parameter": 0.2}, "leaky_relu", 0.2, "Leaky ReLU α=0.2"),
+        ({"activation": "elu"}, "elu", 1.0, "ELU α=1"),
+        ({"activation": "elu=0"}, "elu", 0.0, "ELU α=0"),
+    ],
+)
+def test_an_activation_carries_its_parameter(settings, name, parameter, title):
+    config = RunConfig(**settings)
+    assert (config.activation, config.parameter, config.title) == (name, parameter, title)
+
+
+def test_a_default_parameter_written_out_is_the_same_config():
+    assert RunConfig(activation="leaky_relu") == RunConfig(activation="leaky_relu=0.01")
+
+
+HIDDEN = "1 to 64 whole numbers from 1 to 8,192"
+RATE = "a number from 1e-12 to 1,000"
+BIAS = "a number from -1,000 to 1,000"
+SPLIT = "a number between 0 and 1, both excluded"
+BATCH = "a whole number from 1 to the number of training images"
+EPOCHS = "a whole number from 1 to 10,000"
+SEED = "a whole number from 0 to 4,294,967,295"
+TRAIN = "a whole number from 10 to the number of images not kept for validation"
+PROBE = "a whole number of at least 1, or 'all'"
+INITIALIZER = "glorot, he or lecun, with _uniform or _normal (such as he_normal)"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "limits"),
+    [
+        ("hidden", (), HIDDEN),
+        ("hidden", (0,), HIDDEN),
+        ("hidden", (512, -1), HIDDEN),
+        ("hidden", (8193,), HIDDEN),
+        ("hidden", (1,) * 65, HIDDEN),
+        ("hidden", (1.5,), HIDDEN),
+        ("hidden", 512, HIDDEN),
+        ("hidden", "512,512", HIDDEN),
+        ("hidden", None, HIDDEN),
+        ("optimizer", "Adam", "adam or sgd"),
+        ("optimizer", None, "adam or sgd"),
+        ("momentum", 1, "a number from 0 to below 1"),
+        ("momentum", -0.1, "a number from 0 to below 1"),
+        ("momentum", math.nan, "a number from 0 to below 1"),
+        ("learning_rate", 0, RATE),
+        ("learning_rate", -0.001, RATE),
+        ("learning_rate", 1000.1, RATE),
+        ("learning_rate", math.nan, RATE),
+        ("learning_rate", math.inf, RATE),
+        ("learning_rate", "fast", RATE),
+        ("initializer", "he", INITIALIZER),
+        ("initializer", "zeros", INITIALIZER),
+        ("first_bias", 1000.5, BIAS),
+        ("first_bias", -math.inf, BIAS),
+        ("first_bias", math.nan, BIAS),
+        ("batch_size", 0, BATCH),
+        ("batch_size", 70_001, BATCH),
+        ("batch_size", 1.5, BATCH),
+        ("epochs", 0, EPOCHS),
+        ("epochs", -3, EPOCHS),
+        ("epochs", 10_001, EPOCHS),
+        ("epochs", 2.5, EPOCHS),
+        ("epochs", None, EPOCHS),
+        ("seed", -1, SEED),
+        ("seed", 2**32, SEED),
+        ("seed", "one", SEED),
+        ("validation_split", 0, SPLIT),
+        ("validation_split", 1, SPLIT),
+        ("validation_split", -0.2, SPLIT),
+        ("validation_split", math.nan, SPLIT),
+        ("train_size", 9, TRAIN),
+        ("train_size", "all", TRAIN),
+        ("probe_size", 0, PROBE),
+        ("probe_size", "most", PROBE),
+        ("probe_size", None, PROBE),
+        ("keep_weights", "none", "last or every"),
+    ],
+)
+def test_an_impossible_value_is_refused_in_one_sentence(field, value, limits):
+    with pytest.raises(InputError) as refused:
+        RunConfig(**{field: value})
+    assert str(refused.value) == f"{field} must be {limits}, not {value!r}."
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hidden", (8192,)),
+        ("hidden", (1,) * 64),
+        ("learning_rate", 1000.0),
+        ("learning_rate", 1e-12),
+        ("first_bias", -1000.0),
+        ("first_bias", 1000.0),
+        ("batch_size", 1),
+        ("batch_size", 70_000),
+        ("epochs", 1),
+        ("epochs", 10_000),
+        ("seed", 2**32 - 1),
+        ("validation_split", 0.999),
+        ("train_size", 10),
+        ("probe_size", 1),
+        ("probe_size", "all"),
+        *(("initializer", initializer) for initializer in INITIALIZERS),
+    ],
+)
+def test_a_value_at_its_limit_is_taken(field, value):
+    assert getattr(RunConfig(**{field: value}), field) == value
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"activation": "rellu"}, "Unknown activation 'rellu'. Did you mean 'relu'?"),
+        ({"activation": "relu", "parameter": 0.1}, "relu takes no parameter, so 0.1 cannot be set"),
+        ({"activation": "leaky_relu=nan"}, "The parameter α of leaky_relu must be a finite number"),
+        (
+            {"activation": "elu", "parameter": math.inf},
+            "The parameter α of elu must be a finite number from -1000 to 1000, not inf.",
+        ),
+        ({"momentum": 0.9}, "momentum must be 0 unless optimizer is sgd, not 0.9."),
+        (
+            {"hidden": (8192, 8192)},
+            "hidden must give a network of at most 50,000,000 weights, "
+            "not 73,629,706 as (8192, 8192) does.",
+        ),
+        ({"learnign_rate": 1}, "Unknown setting 'learnign_rate'. Did you mean 'learning_rate'?"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(settings, sentence):
+    with pytest.raises(InputError) as refused:
+        RunConfig(**settings)
+    assert str(refused.value).startswith(sentence)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_refusal_can_be_caught_as_a_value_error_and_as_the_labs_own():
+    with pytest.raises(ValueError, match="epochs"):
+        RunConfig(epochs=0)
+    with pytest.raises(LabError, match="epochs"):
+        RunConfig(epochs=0)
+
+
+def test_impossible_settings_in_json_are_refused_by_their_name():
+    with pytest.raises(ValueError, match="epochs must be a whole number from 1 to 10,000, not 0"):
+        RunConfig.model_validate_json('{"epochs": 0}')
+
+
+def _texts_but(*taken):
+    return st.text(alphabet="abcxyz_", min_size=1).filter(lambda text: text not in taken)
+
+
+def _whole(low, high):
+    good = st.integers(low, high)
+    bad = st.integers(max_value=low - 1) | st.integers(min_value=high + 1) | _texts_but()
+    fractions = st.floats(low, min(high, 1e6)).filter(lambda value: value != int(value))
+    return good, bad | fractions | st.just(math.nan)
+
+
+def _number(low, high, *excluded):
+    good = st.floats(low, high).filter(lambda value: value not in excluded)
+    outside = st.floats(max_value=low, exclude_max=True) | st.floats(min_value=high).filter(
+        lambda value: value > high
+    )
+    edges = [*excluded, math.nan, math.inf, -math.inf, None, "much"]
+    return good, outside | st.sampled_from(edges)
+
+
+def _name(*names):
+    return st.sampled_from(names), _texts_but(*names) | st.none()
+
+
+UNITS = st.lists(st.integers(1, 500), min_size=1, max_size=64).map(tuple)
+BAD_UNITS = st.one_of(
+    st.just(()),
+    st.integers(),
+    st.lists(st.integers(max_value=0), min_size=1),
+    st.lists(st.integers(min_value=8193), min_size=1),
+    st.lists(st.integers(1, 5), min_size=65, max_size=70),
+)
+VALUES = {
+    "hidden": (UNITS, BAD_UNITS),
+    "optimizer": (st.just("sgd"), _texts_but("adam", "sgd")),
+    "momentum": _number(0.0, 1.0, 1.0),
+    "learning_rate": _number(0.0, 1000.0, 0.0),
+    "initializer": _name(*INITIALIZERS),
+    "first_bias": _number(-1000.0, 1000.0),
+    "batch_size": _whole(1, 70_000),
+    "epochs": _whole(1, 10_000),
+    "seed": _whole(0, 2**32 - 1),
+    "validation_split": _number(0.0, 1.0, 0.0, 1.0),
+    "train_size": (st.none() | st.integers(10), st.integers(max_value=9) | _texts_but()),
+    "probe_size": (st.just("all") | st.integers(1), st.integers(max_value=0) | _texts_but("all")),
+    "keep_weights": _name("last", "every"),
+}
+GOOD = st.fixed_dictionaries({}, optional={name: good for name, (good, _) in VALUES.items()})
+BAD = st.sampled_from(list(VALUES)).flatmap(lambda name: st.tuples(st.just(name), VALUES[name][1]))
+
+
+@given(GOOD)
+def test_settings_within_limits_are_taken_as_they_are_and_survive_json(settings):
+    settings = {"optimizer": "sgd"} | settings
+    config = RunConfig(**settings)
+    assert {name: getattr(config, name) for name in settings} == settings
+    assert RunConfig.model_validate_json(config.model_dump_json()) == config
+
+
+@given(GOOD, BAD)
+def test_one_value_beyond_its_limits_is_refused_by_its_name(settings, bad):
+    name, value = bad
+    with pytest.raises(InputError) as refused:
+        RunConfig(**{"optimizer": "sgd"} | settings | {name: value})
+    assert str(refused.value).startswith(f"{name} must be ")
+    assert str(refused.value).endswith(f", not {value!r}.")
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=4,
+)
+
+
+def _refused_fields(sentence):
+    """The fields that a refusal may be about."""
+    if unknown := re.match(r"Unknown setting ('.*?'|\".*?\")\. Choose from: activation", sentence):
+        return {ast.literal_eval(unknown[1])} - set(FIELDS)
+    if re.match(
+        r"Unknown activation |The parameter . of \w+ must |\w+ takes no parameter", sentence
+    ):
+        return {"activation", "parameter"}
+    return {sentence.split(" must ")[0]} & set(FIELDS)
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), ANYTHING, max_size=4))
+def test_whatever_is_given_is_taken_or_refused_by_a_name_that_was_given(settings):
+    settings.pop("self", None)
+    try:
+        config = RunConfig(**settings)
+    except InputError as error:
+        refused = str(error)
+    else:
+        assert RunConfig.model_validate_json(config.model_dump_json()) == config
+        return
+    assert _refused_fields(refused) & set(settings), refused

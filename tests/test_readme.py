@@ -1,0 +1,59 @@
+"""Every command of the README runs as written; the two first ones are run by `.ci/run`."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The lines of the shell blocks and the commands of the table, in their order."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return lines + re.findall(r"^\| `(uv run [^`]+)` \|", README, re.MULTILINE)
+
+
+def test_ci_runs_the_two_first_commands_as_written() -> None:
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    first, second, *_ = commands()
+    assert first == "python -m pip install uv && uv run lab compare"
+    assert second == "python -m pip install uv && uv run pytest"
+    assert {first, second} <= set(ci.splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+def test_every_other_command_runs_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LAB_DATA_DIR", raising=False)
+    _, _, *others = commands()
+    assert len(others) >= 10
+    for command in sorted(others, key=lambda command: "delete" in command):
+        if command == "uv run lab compare":
+            command += " --dataset mnist-5k --epochs 1"  # CI runs it as it stands.
+        command = command.replace("RUN", "relu-seed0").replace("TEXT", "'a label'")
+        if " show " in command or " label " in command or " delete " in command:
+            command = command.replace("relu-seed0", newest())
+        ended = subprocess.run(
+            command, shell=True, cwd=ROOT, input="y\n", text=True, capture_output=True
+        )
+        assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
+        assert ended.stdout.strip()
+
+
+def newest() -> str:
+    return min(path.name for path in Path(os.environ["LAB_STORE"]).iterdir())
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = tmp_path / "readme.py"
+    script.write_text(block, encoding="utf-8")
+    ended = subprocess.run(["uv", "run", "--project", ROOT, "python", script], cwd=tmp_path)
+    assert ended.returncode == 0

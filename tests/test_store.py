@@ -1,0 +1,573 @@
+"""The store: ids, places, the commit rule under faults, locks, labels and deletion.
+
+The writer is fed with made-up epochs, so nothing is trained here.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lab.store
+from lab import Dataset, RunConfig, RunStore, units
+from lab.errors import InputError, RunBusyError, RunError, StoreError
+from lab.runs import slot_shapes, weight_shapes
+from lab.store import RunWriter, default_path, run_id
+from lab.training import EpochEnd, RunEnd, State
+from lab.units import UnitSummaries
+
+CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=3, batch_size=30)
+CONFIGS = {keep: CONFIG.model_copy(update={"keep_weights": keep}) for keep in ("last", "every")}
+
+
+def made_up_epoch(config: RunConfig, epoch: int) -> EpochEnd:
+    """Returns an epoch's record with numbers fixed by the seed and the epoch alone."""
+    rng = np.random.default_rng([config.seed, epoch])
+
+    def draw(shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    def summaries(size):
+        counts = {name: rng.integers(0, 9, size, np.int32) for name in ("zeros", "shut")}
+        names = set(units.ARRAYS) - {*counts, "nonfinite"}
+        floats = {name: draw(size) for name in sorted(names)}
+        return UnitSummaries(240, 1.0, nonfinite=np.zeros(size, np.int32), **counts, **floats)
+
+    weights = tuple(draw(shape) for _, shape in weight_shapes(config))
+    slots = tuple(draw(shape) for _, shape in slot_shapes(config))
+    numbers = [np.nan, -np.inf, *rng.random(5)] if epoch == 1 else rng.random(7)
+    layers = tuple(summaries(size) for size in config.hidden)
+    return EpochEnd(0, epoch, *map(float, numbers), layers, State(epoch, weights, slots))
+
+
+def made_up_end(config: RunConfig) -> RunEnd:
+    confirmed = tuple(np.arange(size) % 2 == 0 for size in config.hidden)
+    return RunEnd(0, False, 0.25, 0.75, confirmed)
+
+
+def write_all(writer: RunWriter, acknowledged: list[int]) -> None:
+    """Feeds a writer with the rest of its run, and notes every epoch that it has taken."""
+    config = writer.record.settings
+    first = writer.state.epoch + 1 if writer.state else 0
+    for epoch in range(first, config.epochs + 1):
+        writer.add(made_up_epoch(config, epoch))
+        acknowledged.append(epoch)
+    writer.end(made_up_end(config))
+
+
+def write(store: RunStore, config: RunConfig, dataset: Dataset) -> None:
+    with contextlib.closing(store.writer(config, dataset)) as writer:
+        write_all(writer, [])
+
+
+@pytest.fixture
+def store(tmp_path) -> RunStore:
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Commits every epoch, with what is needed to go on from it."""
+    monkeypatch.setattr(lab.store, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(lab.store, "RESUME_SECONDS", 0.0)
+
+
+# Identity
+
+PINNED = (
+    '{"activation":"leaky_relu","batch_size":30,"dataset":"%s","epochs":3,"first_bias":0.0,'
+    '"hidden":[3,2],"initializer":"glorot_uniform","keep_weights":"last","learning_rate":0.001,'
+    '"momentum":0.0,"optimizer":"adam","parameter":0.1,"probe_size":"all","seed":7,'
+    '"train_size":null,"validation_split":0.2}'
+)
+
+
+@pytest.fixture(scope="module")
+def blank() -> Dataset:
+    images = np.zeros((2, 28, 28), np.uint8)
+    return Dataset("blank", images, np.array([3, 4], np.uint8), images, np.array([5, 6], np.uint8))
+
+
+def test_an_id_is_the_hash_of_the_settings_and_the_data_and_never_changes(blank):
+    parts = [bytes([0, 0, 8, 3]) + np.array([2, 28, 28], ">u4").tobytes() + bytes(2 * 784)]
+    parts += [bytes([0, 0, 8, 1, 0, 0, 0, 2, *labels]) for labels in ((3, 4), (5, 6))]
+    x, y_train, y_test = (hashlib.sha256(part).hexdigest() for part in parts)
+    content = hashlib.sha256((x + y_train + x + y_test).encode()).hexdigest()
+    config = RunConfig(
+        activation="leaky_relu=0.1",
+        seed=7,
+        hidden=(3, 2),
+        epochs=3,
+        batch_size=30,
+        probe_size="all",
+    )
+    expected = hashlib.sha256((PINNED % content).encode()).hexdigest()[:8]
+    assert run_id(config, blank) == f"leaky_relu-seed7-{expected}"
+    assert run_id(config, blank) == "leaky_relu-seed7-1e26e18a"
+
+
+def test_an_id_changes_with_every_setting_and_with_the_data(blank, tiny):
+    sgd = CONFIG.model_copy(update={"optimizer": "sgd"})
+    changed = {
+        "activation": "elu", "parameter": 0.5, "hidden": (3, 3), "optimizer": "sgd",
+        "learning_rate": 0.002, "initializer": "he_normal", "first_bias": 0.1, "batch_size": 31,
+        "epochs": 4, "seed": 1, "validation_split": 0.3, "train_size": 100, "probe_size": 50,
+        "keep_weights": "every",
+    }  # fmt: skip
+    assert {*changed, "momentum"} == set(RunConfig.model_fields)
+    ids = [run_id(CONFIG.model_copy(update={k: v}), blank) for k, v in changed.items()]
+    ids += [run_id(CONFIG, blank), run_id(CONFIG, tiny)]
+    ids += [run_id(sgd.model_copy(update={"momentum": 0.5}), blank)]
+    assert len(set(ids)) == len(changed) + 3
+    assert run_id(RunConfig(**CONFIG.model_dump()), blank) == run_id(CONFIG, blank)
+
+
+# Places
+
+
+def test_the_store_is_where_lab_store_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_STORE", str(tmp_path / "there"))
+    assert default_path() == tmp_path / "there"
+    assert RunStore().path == tmp_path / "there"
+
+
+def test_the_store_is_the_nearest_folder_of_runs_upwards(monkeypatch, tmp_path):
+    monkeypatch.delenv("LAB_STORE")
+    deep = tmp_path / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    monkeypatch.chdir(deep)
+    assert default_path() == deep / "runs"
+    (tmp_path / "runs").mkdir()
+    assert default_path() == tmp_path / "runs"
+    (tmp_path / "a" / "pyproject.toml").write_text('[project]\nname = "activation-lab"\n')
+    (deep.parent / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    assert default_path() == tmp_path / "a" / "runs"
+    (deep.parent / "runs").write_text("a file")
+    assert default_path() == tmp_path / "a" / "runs"
+    (deep / "runs").mkdir()
+    assert default_path() == deep / "runs"
+
+
+def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("words")
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(InputError, match=r"holds other things, such as '(thesis.txt|pictures)'"):
+        RunStore(tmp_path)
+    with pytest.raises(InputError, match=r"must be a folder, and .*thesis\.txt is a file\."):
+        RunStore(tmp_path / "thesis.txt")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "thesis.txt"]
+
+
+def test_an_absent_an_empty_and_a_hidden_files_only_folder_are_stores(tmp_path):
+    (tmp_path / ".DS_Store").write_text("")
+    assert list(RunStore(tmp_path)) == []
+    assert list(RunStore(tmp_path / "new")) == []
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_store_below_a_file_is_refused_in_one_sentence(tmp_path, tiny):
+    (tmp_path / "file").write_text("")
+    with pytest.raises((InputError, StoreError)) as caught:
+        RunStore(tmp_path / "file" / "runs").writer(CONFIG, tiny)
+    assert str(tmp_path / "file" / "runs") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder no one can write to")
+def test_a_folder_that_cannot_be_written_to_is_refused_with_what_to_do(tiny):
+    store = RunStore("/proc/activation-lab-runs")
+    with pytest.raises(StoreError, match=r"/proc/activation-lab-runs cannot be .*LAB_STORE"):
+        store.writer(CONFIG, tiny)
+
+
+# The commit rule
+
+
+def same_as_uninterrupted(folder: Path, config: RunConfig) -> None:
+    """Compares a finished run with the epochs that were fed."""
+    run = RunStore(folder.parent)[folder.name]
+    assert run.status == "finished"
+    assert_epochs_are_kept(run, range(config.epochs + 1))
+    for got, fed in zip(
+        run.weights(), made_up_epoch(config, config.epochs).state.weights, strict=True
+    ):
+        np.testing.assert_array_equal(got, fed)
+    assert [list(run.confirmed(n)) for n in (1, 2)] == [[True, False, True], [True, False]]
+    assert (run.record.test_loss, run.record.test_accuracy) == (0.25, 0.75)
+    if config.keep_weights == "every":
+        for epoch in range(config.epochs + 1):
+            fed = made_up_epoch(config, epoch).state.weights
+            assert all(map(np.array_equal, run.weights(epoch), fed))
+    named = {file.name for file in (*run.record.units, *run.record.weights, run.record.confirmed)}
+    assert {path.name for path in folder.iterdir()} - {"lock"} == {"run.json", *named}
+
+
+def assert_epochs_are_kept(run, epochs) -> None:
+    for epoch in epochs:
+        fed, held = made_up_epoch(run.config, epoch), run.record.epochs[epoch]
+        for name in type(held).model_fields:
+            np.testing.assert_array_equal(getattr(held, name), getattr(fed, name))
+        for number, layer in enumerate(fed.layers, start=1):
+            for name in units.ARRAYS:
+                got = getattr(run.layer(number), name)[epoch]
+                np.testing.assert_array_equal(got, getattr(layer, name))
+                assert got.dtype == getattr(layer, name).dtype
+
+
+@pytest.mark.parametrize("keep", ["last", "every"])
+def test_what_is_written_is_read_back_bit_for_bit(store, tiny, keep, at_once):
+    write(store, CONFIGS[keep], tiny)
+    same_as_uninterrupted(store.path / run_id(CONFIGS[keep], tiny), CONFIGS[keep])
+
+
+def test_epochs_of_milliseconds_are_committed_together(store, tiny, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr(lab.store.time, "monotonic", lambda: clock[0])
+    config = CONFIG.model_copy(update={"epochs": 9})
+    writer = store.writer(config, tiny)
+    kept = []
+    for epoch in range(8):
+        writer.add(made_up_epoch(config, epoch))
+        kept.append(len(store[run_id(config, tiny)].record.epochs))
+        clock[0] += 0.5
+    writer.close()
+    assert kept == [1, 1, 1, 1, 5, 5, 5, 5]
+    assert len(store[run_id(config, tiny)].record.epochs) == 8
+
+
+class _Faults:
+    """Makes the k-th fsync or rename fail, and all later ones if asked; counts them."""
+
+    def __init__(self, monkeypatch, at: int, error: BaseException, for_ever: bool) -> None:
+        self.calls, self.hit = 0, False
+        for name in ("fsync", "replace"):
+            self._wrap(monkeypatch, name, getattr(os, name), at, error, for_ever)
+
+    def _wrap(self, monkeypatch, name, real, at, error, for_ever) -> None:
+        def call(*arguments, **options):
+            self.calls += 1
+            if self.calls == at or (for_ever and self.calls > at):
+                self.hit = True
+                raise error
+            return real(*arguments, **options)
+
+        monkeypatch.setattr(os, name, call)
+
+
+FULL = OSError(errno.ENOSPC, "No space left on device")
+WAYS = {
+    "the disk is full for a moment": (FULL, False),
+    "the disk stays full": (FULL, True),
+    "the user presses Ctrl-C": (KeyboardInterrupt(), False),
+}
+
+
+def assert_named_files_exist(folder: Path) -> None:
+    """Checks the commit rule without the lab's own reader."""
+    if not (folder / "run.json").exists():
+        return
+    raw = json.loads((folder / "run.json").read_text())
+    for file in [*raw["units"], *raw["weights"], raw["resume"], raw["confirmed"]]:
+        if file:
+            content = (folder / file["name"]).read_bytes()
+            assert hashlib.sha256(content).hexdigest() == file["sha256"]
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("keep", ["last", "every"])
+def test_a_fault_at_any_step_of_a_commit_loses_no_epoch_and_the_run_goes_on(
+    tmp_path, tiny, keep, way, at_once
+):
+    config = CONFIGS[keep]
+    for at in range(1, 200):
+        store = RunStore(tmp_path / str(at))
+        acknowledged: list[int] = []
+        writer = store.writer(config, tiny)
+        with pytest.MonkeyPatch.context() as patch:
+            faults = _Faults(patch, at, *WAYS[way])
+            with contextlib.suppress(OSError, StoreError, KeyboardInterrupt):
+                write_all(writer, acknowledged)
+            with contextlib.suppress(OSError, StoreError, KeyboardInterrupt):
+                writer.close()
+        folder = store.path / run_id(config, tiny)
+        assert_named_files_exist(folder)
+        reopened = RunStore(store.path)
+        if acknowledged:
+            assert reopened.refused == {}, f"after a fault at step {at}"
+            assert_epochs_are_kept(reopened[folder.name], acknowledged)
+        if not faults.hit:
+            assert at > 30
+            break
+        if not reopened.find(config, tiny):
+            write(reopened, config, tiny)
+        same_as_uninterrupted(folder, config)
+        shutil.rmtree(store.path)
+
+
+def test_every_fault_of_the_disk_is_told_in_one_sentence(tmp_path, tiny, at_once):
+    told = []
+    for at in range(1, 10):
+        with pytest.MonkeyPatch.context() as patch:
+            writer = RunStore(tmp_path / str(at)).writer(CONFIG, tiny)
+            _Faults(patch, at, FULL, True)
+            with pytest.raises((OSError, StoreError)) as caught:
+                write_all(writer, [])
+            with contextlib.suppress(OSError, StoreError):
+                writer.close()
+        told.append((type(caught.value), str(caught.value).count("No space left on device")))
+    assert told == [(StoreError, 1)] * 9
+
+
+def test_power_cut_before_the_record_is_replaced_leaves_litter_that_is_removed(
+    store, tiny, at_once
+):
+    writer = store.writer(CONFIG, tiny)
+    writer.add(made_up_epoch(CONFIG, 0))
+    folder = writer.folder
+    for name in ("units-e0001.safetensors", "run.json.tmp", "resume-e0001.safetensors.tmp"):
+        (folder / name).write_bytes(b"torn")
+    writer._lock.release()
+    del writer
+    assert RunStore(store.path)[folder.name].status == "interrupted"
+    write(RunStore(store.path), CONFIG, tiny)
+    same_as_uninterrupted(folder, CONFIG)
+
+
+def test_a_folder_that_someone_put_into_a_run_does_not_stop_it(store, tiny, at_once):
+    writer = store.writer(CONFIG, tiny)
+    writer.add(made_up_epoch(CONFIG, 0))
+    (writer.folder / ".ipynb_checkpoints").mkdir()
+    with contextlib.closing(writer):
+        writer.add(made_up_epoch(CONFIG, 1))
+    assert len(store[writer.folder.name].record.epochs) == 2
+
+
+def test_a_run_stopped_before_its_first_epoch_leaves_nothing(store, tiny):
+    store.writer(CONFIG, tiny).close()
+    assert list(store.path.iterdir()) == []
+
+
+# Locks
+
+
+def test_a_second_writer_in_this_process_is_refused_and_the_first_goes_on(store, tiny, at_once):
+    writer = store.writer(CONFIG, tiny)
+    with pytest.raises(RunBusyError, match=f"{writer.folder.name} is being trained by another"):
+        store.writer(CONFIG, tiny)
+    writer.add(made_up_epoch(CONFIG, 0))
+    with pytest.raises(RunBusyError):
+        store.writer(CONFIG, tiny)
+    assert store[writer.folder.name].status == "running"
+    for action in (lambda: store.label(writer.folder.name, "mine"), store_delete(store, writer)):
+        with pytest.raises(RunBusyError):
+            action()
+    with contextlib.closing(writer):
+        for epoch in (1, 2, 3):
+            writer.add(made_up_epoch(CONFIG, epoch))
+        writer.end(made_up_end(CONFIG))
+    same_as_uninterrupted(writer.folder, CONFIG)
+
+
+def store_delete(store, writer):
+    return lambda: store.delete(writer.folder.name)
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+import filelock
+with filelock.FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_writer_is_refused_while_another_process_writes(store, tiny, at_once):
+    with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
+        writer.add(made_up_epoch(CONFIG, 0))
+    lock = writer.folder / "lock"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(lock)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunBusyError, match="another process"):
+            store.writer(CONFIG, tiny)
+    finally:
+        holder.communicate()
+    write(store, CONFIG, tiny)
+    same_as_uninterrupted(writer.folder, CONFIG)
+
+
+def test_looking_at_a_run_never_keeps_a_writer_from_it(store, tiny, at_once):
+    with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
+        writer.add(made_up_epoch(CONFIG, 0))
+    raw = json.loads((writer.folder / "run.json").read_text())
+    (writer.folder / "run.json").write_text(json.dumps({**raw, "status": "running"}))
+    (writer.folder / "lock").touch()
+    run = store[writer.folder.name]
+    done = threading.Event()
+
+    def look():
+        while not done.is_set():
+            assert run.status in ("running", "interrupted")
+
+    readers = [threading.Thread(target=look) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    try:
+        for _ in range(50):
+            writer = RunWriter(run.folder, CONFIG, tiny)
+            (run.folder / "lock").touch()
+            writer._lock.release()
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
+
+
+def test_looking_at_a_run_writes_nothing(store, tiny, at_once):
+    write(store, CONFIG, tiny)
+    folder = store.path / run_id(CONFIG, tiny)
+    raw = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**raw, "status": "running"}))
+    before = sorted(os.listdir(folder))
+    assert RunStore(store.path)[folder.name].status == "interrupted"
+    assert sorted(os.listdir(folder)) == before
+
+
+# Labels, deletion, look-up
+
+
+@pytest.fixture
+def three(store, tiny, at_once) -> RunStore:
+    for seed in (0, 1, 2):
+        write(store, CONFIG.model_copy(update={"seed": seed}), tiny)
+    return store
+
+
+def test_a_label_is_kept_shown_and_taken_away(three):
+    assert three.label("relu-seed1", "  <b>mein Lauf</b> ✓").record.label == "  <b>mein Lauf</b> ✓"
+    assert list(three.runs.runs().label.fillna("-")) == ["-", "  <b>mein Lauf</b> ✓", "-"]
+    same_as_uninterrupted(three["relu-seed1"].folder, three["relu-seed1"].config)
+    three.label("relu-seed1", "")
+    assert three["relu-seed1"].record.label is None
+    for text in ("x" * 201, "two\nlines", "\x1b[2J"):
+        with pytest.raises(InputError, match="label must be at most 200 printable characters"):
+            three.label("relu-seed1", text)
+
+
+def test_a_deleted_run_is_gone_and_the_others_stay(three):
+    folder = three["relu-seed1"].folder
+    three.delete("relu-seed1")
+    assert not folder.exists()
+    assert [run.config.seed for run in three] == [0, 2]
+    with pytest.raises(RunError, match="There is no run 'relu-seed1'"):
+        three.delete("relu-seed1")
+
+
+def test_a_run_is_found_by_the_beginning_of_its_id_if_it_is_the_only_one(three):
+    assert three["relu-seed2"].config.seed == 2
+    ids = [run.run_id for run in three]
+    assert three[ids[0]].run_id == ids[0]
+    with pytest.raises(RunError) as caught:
+        three["relu"]
+    assert str(caught.value) == f"'relu' is not one run but several: {', '.join(ids)}."
+    with pytest.raises(RunError, match=rf"no run 'rellu-seed2.*Did you mean {ids[2]}\?"):
+        three[f"rellu{ids[2][4:]}"]
+    with pytest.raises(RunError, match="There is no run ''"):
+        three[""]
+
+
+def test_a_run_recorded_with_other_data_is_not_taken_for_this_one(three, tiny):
+    run = three["relu-seed0"]
+    path = run.folder / "run.json"
+    path.write_text(path.read_text().replace(tiny.digest, "0" * 64))
+    assert three.find(run.config, tiny) is None
+
+
+# Runs that cannot go on here
+
+
+def _interrupted(store, tiny, **changes) -> Path:
+    with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
+        for epoch in (0, 1):
+            writer.add(made_up_epoch(CONFIG, epoch))
+    raw = json.loads((writer.folder / "run.json").read_text())
+    (writer.folder / "run.json").write_text(json.dumps({**raw, **changes}))
+    return writer.folder
+
+
+def test_an_interrupted_run_is_kept_with_what_it_needs_to_go_on(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    run = RunStore(store.path)[folder.name]
+    assert (run.status, run.last_epoch) == ("interrupted", 1)
+    assert store.find(CONFIG, tiny) is None
+    fed = made_up_epoch(CONFIG, 1).state
+    assert all(map(np.array_equal, run.weights(), fed.weights))
+    assert all(map(np.array_equal, run.resume_slots(), fed.slots))
+    with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
+        assert writer.folder == folder
+        assert writer.state.epoch == 1
+        write_all(writer, [])
+    same_as_uninterrupted(folder, CONFIG)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"processor": "another"}, {"versions": {"python": "2.7"}}, {"threads_per_operation": 16}],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_a_run_interrupted_elsewhere_is_kept_and_a_new_one_beside_it(store, tiny, changes, at_once):
+    folder = _interrupted(store, tiny, **changes)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    write(store, CONFIG, tiny)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    beside = folder.with_name(f"{folder.name}.2")
+    same_as_uninterrupted(beside, CONFIG)
+    assert [run.run_id for run in store] == [folder.name, beside.name]
+    assert store.find(CONFIG, tiny).run_id == beside.name
+    assert store[folder.name].status == "interrupted"
+
+
+def test_a_copy_of_a_run_folder_under_another_name_stops_nothing(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    shutil.copytree(folder, folder.with_name(f"{folder.name}.backup"))
+    write(store, CONFIG, tiny)
+    same_as_uninterrupted(folder, CONFIG)
+
+
+def test_a_damaged_unfinished_run_does_not_stop_a_new_one(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    (resume,) = folder.glob("resume-*")
+    resume.write_bytes(resume.read_bytes()[:-1])
+    write(store, CONFIG, tiny)
+    assert store.find(CONFIG, tiny) is not None
+
+
+def test_an_unreadable_record_is_left_alone_and_a_new_run_kept_beside_it(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    (folder / "run.json").write_text("{")
+    write(store, CONFIG, tiny)
+    assert (folder / "run.json").read_text() == "{"
+    assert list(store.refused) == [folder.name]
+    same_as_uninterrupted(folder.with_name(f"{folder.name}.2"), CONFIG)
+
+
+def test_a_linked_run_folder_is_not_followed(store, tiny, tmp_path, at_once):
+    write(store, CONFIG, tiny)
+    folder = store.path / run_id(CONFIG, tiny)
+    folder.rename(tmp_path / folder.name)
+    folder.symlink_to(tmp_path / folder.name)
+    other = CONFIG.model_copy(update={"seed": 9})
+    write(store, other, tiny)
+    assert [run.run_id for run in store] == [run_id(other, tiny)]

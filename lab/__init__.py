@@ -4,10 +4,12 @@ Importing this package, reading recorded runs and drawing them never imports Ten
 """
 
 from lab.config import RunConfig
-from lab.data import Dataset, load_dataset
+from lab.data import Dataset
 from lab.errors import LabError
-from lab.runs import Run, Runs
+from lab.runs import Run
+from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.studies import compare
+from lab.tables import Runs
 
 __all__ = ["Dataset", "LabError", "Run", "RunConfig", "RunStore", "Runs", "compare", "load_dataset"]

@@ -259,7 +259,7 @@ RunArgument = Annotated[str, typer.Argument(help="A run's id, or the beginning o
 @app.command()
 def show(run: RunArgument, store: StoreOption = None) -> None:
     """Show one run: its settings, where and how it was trained, and its epochs."""
-    from lab.runs import IDENTITY, Runs
+    from lab.tables import IDENTITY, Runs
 
     kept = _open(store)[run]
     record = kept.record
@@ -319,7 +319,7 @@ def delete(
 @app.command()
 def data() -> None:
     """List the datasets: which are on this machine, and where from."""
-    from lab.data import available
+    from lab.sources import available
 
     table = Table("dataset", "here", "where from")
     for name, source in available().items():

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lab.config import RunConfig
-from lab.data import Dataset, load_dataset, split
+from lab.data import Dataset, split
 from lab.errors import InputError
 from lab.machine import load_tensorflow
-from lab.runs import Runs
-from lab.store import RunStore, RunWriter
+from lab.sources import load_dataset
+from lab.store import RunStore
+from lab.tables import Runs
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd, train
+from lab.writer import RunWriter
 
 TRIO = ("relu", "leaky_relu", "elu")
 

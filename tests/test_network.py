@@ -229,3 +229,16 @@ def test_the_first_bias_is_set_in_hidden_layers_only_and_leaves_kernels_alone():
     assert [bias.tolist() for bias in biases] == [[-0.5] * 4, [-0.5] * 3, [0.0] * 10]
     plain, _ = kernels_and_biases(RunConfig(hidden=(4, 3)))
     assert all(np.array_equal(*pair) for pair in zip(kernels, plain, strict=True))
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu=0.1", "elu=0.5"])
+def test_the_network_is_plain_keras_and_can_be_saved_and_loaded(activation, tmp_path):
+    import keras
+
+    network = build_mlp(RunConfig(activation=activation, hidden=(5, 4)))
+    network.save(tmp_path / "network.keras")
+    loaded = keras.models.load_model(tmp_path / "network.keras", compile=False)
+    images = np.random.default_rng(0).random((3, 28, 28), dtype=np.float32)
+    np.testing.assert_array_equal(
+        loaded.predict(images, verbose=0), network.predict(images, verbose=0)
+    )

@@ -15,7 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from lab import RunConfig, Runs, RunStore, compare, units
 from lab.errors import RunError
-from lab.runs import LARGEST_RECORD, Run, read_record
+from lab.records import LARGEST_RECORD, read_record
+from lab.runs import Run
 from lab.training import EpochEnd, RunEnd, train
 
 COMMON = {

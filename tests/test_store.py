@@ -17,13 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import lab.store
+import lab.writer
 from lab import Dataset, RunConfig, RunStore, units
 from lab.errors import InputError, RunBusyError, RunError, StoreError
-from lab.runs import slot_shapes, weight_shapes
-from lab.store import RunWriter, default_path, run_id
+from lab.records import slot_shapes, weight_shapes
+from lab.store import default_path, run_id
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries
+from lab.writer import RunWriter
+from lab.writer import RunWriter
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=3, batch_size=30)
 CONFIGS = {keep: CONFIG.model_copy(update={"keep_weights": keep}) for keep in ("last", "every")}
@@ -77,8 +79,8 @@ def store(tmp_path) -> RunStore:
 @pytest.fixture
 def at_once(monkeypatch):
     """Commits every epoch, with what is needed to go on from it."""
-    monkeypatch.setattr(lab.store, "COMMIT_SECONDS", 0.0)
-    monkeypatch.setattr(lab.store, "RESUME_SECONDS", 0.0)
+    monkeypatch.setattr(lab.writer, "COMMIT_SECONDS", 0.0)
+    monkeypatch.setattr(lab.writer, "RESUME_SECONDS", 0.0)
 
 
 # Identity
@@ -231,7 +233,7 @@ def test_what_is_written_is_read_back_bit_for_bit(store, tiny, keep, at_once):
 
 def test_epochs_of_milliseconds_are_committed_together(store, tiny, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr(lab.store.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(lab.writer.time, "monotonic", lambda: clock[0])
     config = CONFIG.model_copy(update={"epochs": 9})
     writer = store.writer(config, tiny)
     kept = []
@@ -311,6 +313,37 @@ def test_a_fault_at_any_step_of_a_commit_loses_no_epoch_and_the_run_goes_on(
             write(reopened, config, tiny)
         same_as_uninterrupted(folder, config)
         shutil.rmtree(store.path)
+
+
+@pytest.mark.parametrize("keep", ["last", "every"])
+def test_no_file_is_ever_changed_in_place_and_what_the_record_names_is_there_at_every_step(
+    store, tiny, tmp_path, monkeypatch, keep, at_once
+):
+    config = CONFIGS[keep]
+    folder = store.path / run_id(config, tiny)
+    seen: dict[int, tuple[Path, bytes]] = {}
+
+    def watched(real):
+        def call(*arguments, **options):
+            assert_named_files_exist(folder)
+            result = real(*arguments, **options)
+            assert_named_files_exist(folder)
+            for path in folder.glob("*[sn]"):
+                if path.stat().st_ino not in seen:
+                    twin = tmp_path / f"twin-{len(seen)}"
+                    os.link(path, twin)  # A file changed in place changes under both names.
+                    seen[path.stat().st_ino] = (twin, twin.read_bytes())
+            return result
+
+        return call
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, watched(getattr(os, name)))
+    write(store, config, tiny)
+    monkeypatch.undo()
+    assert len(seen) >= 4 + 5 + 2
+    for twin, content in seen.values():
+        assert twin.read_bytes() == content
 
 
 def test_every_fault_of_the_disk_is_told_in_one_sentence(tmp_path, tiny, at_once):

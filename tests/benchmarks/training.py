@@ -51,9 +51,9 @@ def keras(dataset: str, epochs: int) -> None:
 @app.command()
 def lab(dataset: str, epochs: int, runs: int) -> None:
     """Runs of the trio side by side, with validation, census and commits."""
-    from lab.store import RunWriter
     from lab.studies import plan
     from lab.training import EpochEnd, Phase
+    from lab.writer import RunWriter
 
     commit, spent = RunWriter._commit, [0.0]
 

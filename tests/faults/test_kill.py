@@ -22,6 +22,8 @@ from conftest import make_dataset
 from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 
 import lab.store
+import lab.writer
+import lab.writer
 from lab import Dataset, RunConfig, RunStore, units
 from lab.errors import RunBusyError
 from lab.store import run_id
@@ -42,8 +44,8 @@ def blank() -> Dataset:
 
 def feed(store: RunStore, config: RunConfig = FED) -> None:
     """Writes made-up epochs as fast as it goes, and prints each one that is acknowledged."""
-    lab.store.threads_per_operation = lambda: 1  # The true one would load TensorFlow.
-    lab.store.COMMIT_SECONDS, lab.store.RESUME_SECONDS = 0.0, 0.02
+    lab.store.threads_per_operation = lab.writer.threads_per_operation = lambda: 1
+    lab.writer.COMMIT_SECONDS, lab.writer.RESUME_SECONDS = 0.0, 0.02
     with contextlib.closing(store.writer(config, blank())) as writer:
         first = writer.state.epoch + 1 if writer.state else 0
         for epoch in range(first, config.epochs + 1):
@@ -53,7 +55,7 @@ def feed(store: RunStore, config: RunConfig = FED) -> None:
 
 
 def do_train(store: RunStore) -> None:
-    lab.store.COMMIT_SECONDS, lab.store.RESUME_SECONDS = 0.0, 0.1
+    lab.writer.COMMIT_SECONDS, lab.writer.RESUME_SECONDS = 0.0, 0.1
     for event in plan(("relu", "elu"), 1, make_dataset(300, 100), store, **SETTINGS).events():
         if isinstance(event, EpochEnd):
             print(event.run, event.epoch, flush=True)

@@ -1,0 +1,193 @@
+"""What a run's folder holds: `run.json` and files of arrays, read as if a stranger wrote them.
+
+    run.json                      all that is known of the run; what it names, exists
+    units-e0010.safetensors       every unit's summaries of some epochs, by layer
+    weights-e0010.safetensors     kernels and biases at the end of an epoch
+    confirmed-e0010.safetensors   which units are dead on all training images
+    resume-e0007.safetensors      only while unfinished: weights and the optimiser's arrays
+
+JSON and safetensors only: nothing here runs code that it reads.
+"""
+
+import hashlib
+import itertools
+import json
+import stat
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from lab import units
+from lab.config import RunConfig
+from lab.errors import RunError
+
+RECORD, LOCK = "run.json", "lock"
+LARGEST_RECORD = 16 * 2**20
+HEADER_ROOM = 2**20
+Status = Literal["running", "finished", "interrupted", "diverged"]
+Text = Annotated[str, Field(max_length=200)]
+Epoch = Annotated[int, Field(ge=0, le=10_000)]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Arrays = dict[str, NDArray[Any]]
+
+
+class _Strict(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="strings"
+    )
+
+
+class EpochNumbers(_Strict):
+    """The numbers of one finished epoch; `training.EpochEnd` says what they mean."""
+
+    epoch: Epoch
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    train_seconds: float
+    validation_seconds: float
+    census_seconds: float
+
+
+class ArrayFile(_Strict):
+    """A file of arrays that a record names: its epochs, and its content's SHA-256."""
+
+    name: str = Field(pattern=r"^(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors$")
+    first: Epoch
+    last: Epoch
+    sha256: Digest
+
+
+class Record(_Strict):
+    """All that is known of a run, as `run.json` holds it. What it names, exists.
+
+    NaN and infinity are written as the strings "NaN", "Infinity" and "-Infinity".
+    """
+
+    format: Literal[1] = 1
+    run_id: str = Field(pattern=r"^[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?$")
+    settings: RunConfig
+    dataset: Text
+    dataset_digest: Digest
+    train_images: Annotated[int, Field(ge=1)]
+    validation_images: Annotated[int, Field(ge=1)]
+    test_images: Annotated[int, Field(ge=1)]
+    probe_images: Annotated[int, Field(ge=1)]
+    created: Text
+    versions: dict[Text, Text]
+    processor: Text
+    threads_per_operation: int
+    status: Status = "running"
+    label: Text | None = None
+    epochs: tuple[EpochNumbers, ...] = ()
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    units: tuple[ArrayFile, ...] = ()
+    weights: tuple[ArrayFile, ...] = ()
+    confirmed: ArrayFile | None = None
+    resume: ArrayFile | None = None
+
+
+def weight_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:
+    """Returns name and shape of every kernel and bias, in the order of Keras's Sequential."""
+    sizes = itertools.pairwise(config.layer_sizes)
+    layers = enumerate(sizes, start=1)
+    return [
+        pair
+        for number, (inputs, outputs) in layers
+        for pair in (
+            (f"layer{number}.kernel", (inputs, outputs)),
+            (f"layer{number}.bias", (outputs,)),
+        )
+    ]
+
+
+def slot_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:
+    """Returns name and shape of every array of the optimiser: Adam's m and v, SGD's velocity."""
+    slots = ("m", "v") if config.optimizer == "adam" else ("velocity",)
+    return [(f"{slot}.{name}", shape) for slot in slots for name, shape in weight_shapes(config)]
+
+
+def read_record(folder: Path) -> Record:
+    """Reads and checks a run's `run.json`, which may have been written by anyone.
+
+    Raises:
+        RunError: If it is not the record of a run, with the reason.
+    """
+    if folder.is_symlink():
+        raise RunError(f"{folder.name} is a symbolic link, not a folder.")
+    content = _read_bytes(folder / RECORD, LARGEST_RECORD)
+    try:
+        record = Record.model_validate(json.loads(content, object_pairs_hook=_without_duplicates))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {first['msg']}.") from None
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{RECORD} is not strict JSON: {error}.") from None
+    if record.run_id != folder.name:
+        raise RunError(f"{RECORD} names the run {record.run_id}, its folder {folder.name}.")
+    if [numbers.epoch for numbers in record.epochs] != list(range(len(record.epochs))):
+        raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in turn.")
+    if not record.epochs:
+        raise RunError(f"{RECORD} holds no finished epoch.")
+    return record
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+def read_arrays(path: Path, sha256: str, most_bytes: int) -> Arrays:
+    """Reads a safetensors file after checking its size and its SHA-256.
+
+    Raises:
+        RunError: If the file is missing, too large, changed or not in the format.
+    """
+    content = _read_bytes(path, most_bytes)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise RunError(f"{path.name} was changed or damaged: its SHA-256 is not the recorded one.")
+    try:
+        return load(content)
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise RunError(f"{path.name} is not a safetensors file: {error}.") from None
+
+
+def take(arrays: Arrays, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+    """Returns an array by its name.
+
+    Raises:
+        RunError: If it is missing, or not float32 of the shape wanted.
+    """
+    if name not in arrays:
+        raise RunError(f"The array {name} is missing.")
+    if shape is not None and (arrays[name].shape != shape or arrays[name].dtype != np.float32):
+        found = f"{arrays[name].dtype} of shape {arrays[name].shape}"
+        raise RunError(f"The array {name} must be float32 of shape {shape}, not {found}.")
+    return arrays[name]
+
+
+def _read_bytes(path: Path, most: int) -> bytes:
+    try:
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode):
+            raise RunError(f"{path.name} is not a plain file.")
+        if found.st_size > most:
+            raise RunError(f"{path.name} has {found.st_size:,} bytes, more than {most:,}.")
+        return path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path.name} cannot be read: {error.strerror}.") from None
+
+
+def most_bytes(config: RunConfig, file: ArrayFile) -> int:
+    """Returns how large a file of arrays can be if it holds what it should."""
+    summaries = sum(config.hidden) * (4 * len(units.ARRAYS) * (file.last - file.first + 1) + 1)
+    return HEADER_ROOM + max(summaries, 3 * 4 * config.weights)

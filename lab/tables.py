@@ -1,0 +1,207 @@
+"""`Runs`: several recorded runs and their tidy tables, as pandas DataFrames."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import units
+from lab.runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
+
+
+class Runs(Sequence[Run]):
+    """Recorded runs, in order, and their tidy tables as pandas DataFrames.
+
+    Every table starts with the columns `run_id`, `activation`, `parameter` (NaN if it has none),
+    `seed`, `dataset` and `learning_rate`.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        """Holds the runs given."""
+        self._runs = tuple(runs)
+
+    def __len__(self) -> int:
+        """Returns the number of runs."""
+        return len(self._runs)
+
+    @overload
+    def __getitem__(self, index: int) -> Run: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Runs": ...
+    def __getitem__(self, index: int | slice) -> "Run | Runs":
+        """Returns one run by its position, or several as `Runs`."""
+        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+
+    def __repr__(self) -> str:
+        """Lists the runs' ids."""
+        return f"Runs({', '.join(run.run_id for run in self)})"
+
+    def _repr_html_(self) -> str:
+        """Shows the table of runs in a notebook; pandas escapes what it shows."""
+        return str(self.runs()._repr_html_())  # type: ignore[operator]
+
+    def summary(self) -> "pd.DataFrame":
+        """One row for each group of runs that differ in their seed alone.
+
+        Columns: `activation` (label and parameter), `dataset`, `learning_rate`, `runs` (how
+        many), `diverged` (how many of them), and over those that finished without diverging:
+        `test_loss` and `test_accuracy` (means), `every_test_accuracy` (in the order of seeds),
+        `dead_confirmed` and `nearly_dead` (at the last epoch, one mean for each hidden layer),
+        `seconds` (mean time on one core).
+        """
+        import pandas as pd
+
+        groups: dict[Any, list[Run]] = {}
+        for run in self:
+            key = (run.record.dataset_digest, run.config.model_copy(update={"seed": 0}))
+            groups.setdefault(key, []).append(run)
+        return pd.DataFrame([_summary_row(runs) for runs in groups.values()])
+
+    def runs(self) -> "pd.DataFrame":
+        """One row for each run.
+
+        Further columns: `epochs` (finished ones), `status`, `test_loss`, `test_accuracy` (NaN
+        before the end), `train_seconds` (training, validation and census on one core), `label`.
+        """
+        return self._table(_run_rows)
+
+    def epochs(self) -> "pd.DataFrame":
+        """One row for each run, epoch and split.
+
+        Further columns: `epoch` (0: untrained), `split` (`train` or `validation`), `loss`,
+        `accuracy`. Training values are the running means over the epoch, as Keras prints them;
+        those of epoch 0 are measured on the probe set.
+        """
+        return self._table(_epoch_rows)
+
+    def layers(self) -> "pd.DataFrame":
+        """One row for each run, epoch and hidden layer.
+
+        Further columns: `epoch`, `layer` (from 1), `units` (how many), the measures of
+        `lab.units.LAYER_MEASURES`, after `dead_fraction` also `dead_confirmed_fraction` (share of
+        units dead on all training images; known at a run's last epoch only, else NaN), and
+        `probe_size`, the number of images on which the units were observed.
+        """
+        return self._table(_layer_rows)
+
+    def units(self) -> "pd.DataFrame":
+        """One row for each run, epoch, hidden layer and unit.
+
+        Further columns: `epoch`, `layer`, `unit` (from 0), the summaries of
+        `lab.units.UnitSummaries`, and true or false for each of `lab.units.UNIT_MEASURES`.
+        """
+        return self._table(_unit_rows)
+
+    def _table(self, rows: "Callable[[Run], Mapping[str, Any]]") -> "pd.DataFrame":
+        import pandas as pd
+
+        tables = [pd.DataFrame(_identity(run) | dict(rows(run))) for run in self]
+        if not tables:
+            return pd.DataFrame(columns=list(IDENTITY))
+        return pd.concat(tables, ignore_index=True)
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    config = run.config
+    parameter = np.nan if config.parameter is None else config.parameter
+    values = (run.run_id, config.activation, parameter, config.seed)
+    return dict(zip(IDENTITY, (*values, run.record.dataset, config.learning_rate), strict=True))
+
+
+def _summary_row(runs: list[Run]) -> dict[str, Any]:
+    first = runs[0]
+    ended = sorted((r for r in runs if r.status == "finished"), key=lambda run: run.config.seed)
+    last = [[run.last_summaries(number) for number in run.layers] for run in ended]
+    nearly = [[float(units.fraction(u, units.nearly_dead(u))) for u in run] for run in last]
+    return {
+        "activation": first.config.title,
+        "dataset": first.record.dataset,
+        "learning_rate": first.config.learning_rate,
+        "runs": len(runs),
+        "diverged": sum(run.status == "diverged" for run in runs),
+        "test_loss": _mean([run.record.test_loss for run in ended]),
+        "test_accuracy": _mean([run.record.test_accuracy for run in ended]),
+        "every_test_accuracy": tuple(run.record.test_accuracy for run in ended),
+        "dead_confirmed": _means([run.confirmed_fractions() for run in ended]),
+        "nearly_dead": _means(nearly),
+        "seconds": _mean([run.seconds for run in ended]),
+    }
+
+
+def _mean(values: Sequence[Any]) -> float:
+    return float(np.mean(values)) if values else np.nan
+
+
+def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(_mean(column) for column in zip(*rows, strict=True))
+
+
+def _run_rows(run: Run) -> Mapping[str, Any]:
+    record = run.record
+    return {
+        "epochs": [run.last_epoch],
+        "status": run.status,
+        "test_loss": np.nan if record.test_loss is None else record.test_loss,
+        "test_accuracy": np.nan if record.test_accuracy is None else record.test_accuracy,
+        "train_seconds": run.seconds,
+        "label": record.label,
+    }
+
+
+def _epoch_rows(run: Run) -> Mapping[str, Any]:
+    epochs = run.record.epochs
+    return {
+        "epoch": [e.epoch for e in epochs for _ in range(2)],
+        "split": ["train", "validation"] * len(epochs),
+        "loss": [loss for e in epochs for loss in (e.train_loss, e.validation_loss)],
+        "accuracy": [a for e in epochs for a in (e.train_accuracy, e.validation_accuracy)],
+    }
+
+
+def _layer_rows(run: Run) -> Mapping[str, Any]:
+    layers = [run.layer(number) for number in run.layers]
+    epochs = len(run.record.epochs)
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.stack(values, axis=1).ravel()
+
+    measures = {
+        name: column([measure(layer) for layer in layers])
+        for name, measure in units.LAYER_MEASURES.items()
+    }
+    confirmed = np.full((epochs, len(layers)), np.nan)
+    confirmed[-1] = run.confirmed_fractions()
+    return {
+        "epoch": np.repeat(np.arange(epochs), len(layers)),
+        "layer": np.tile(np.array(run.layers), epochs),
+        "units": np.tile(np.array(run.config.hidden), epochs),
+        "dead_fraction": measures.pop("dead_fraction"),
+        "dead_confirmed_fraction": confirmed.ravel(),
+        **measures,
+        "probe_size": run.record.probe_images,
+    }
+
+
+def _unit_rows(run: Run) -> Mapping[str, Any]:
+    layers = [run.layer(number) for number in run.layers]
+    epochs, hidden = len(run.record.epochs), run.config.hidden
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.concatenate(values, axis=1).ravel()
+
+    return {
+        "epoch": np.repeat(np.arange(epochs), sum(hidden)),
+        "layer": np.tile(np.repeat(np.array(run.layers), hidden), epochs),
+        "unit": np.tile(np.concatenate([np.arange(n) for n in hidden]), epochs),
+        **{name: column([getattr(layer, name) for layer in layers]) for name in units.ARRAYS},
+        **{
+            name: column([measure(layer) for layer in layers])
+            for name, measure in units.UNIT_MEASURES.items()
+        },
+    }

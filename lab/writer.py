@@ -1,0 +1,255 @@
+"""Writing a run, so that a finished epoch is never lost.
+
+The commit rule: arrays go into new files with new names, flushed and renamed into place; then
+`run.json`, which names them, is replaced atomically. What `run.json` names exists; any other file
+is litter and is removed.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+from safetensors.numpy import save
+
+from lab import units
+from lab.config import RunConfig
+from lab.data import Dataset, split
+from lab.errors import RunBusyError, StoreError
+from lab.machine import processor, threads_per_operation, versions
+from lab.records import (
+    LOCK,
+    RECORD,
+    ArrayFile,
+    Arrays,
+    EpochNumbers,
+    Record,
+    read_record,
+    slot_shapes,
+    weight_shapes,
+)
+from lab.runs import Run
+from lab.training import EpochEnd, RunEnd, State
+
+COMMIT_SECONDS = 2.0
+RESUME_SECONDS = 10.0
+ENDED = ("finished", "diverged")
+
+
+class RunWriter:
+    """Writes one run, which no other process can write meanwhile.
+
+    Epochs are committed every two seconds; the state to go on from, which is large, every ten.
+    A run that was killed goes on from that state and repeats the epochs since, bit for bit.
+
+    Attributes:
+        record: What is committed so far.
+        state: The state after the last epoch taken, or from which the run goes on; None for a
+            run that begins.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, dataset: Dataset) -> None:
+        """Takes the run's lock and reads how far it has come.
+
+        Raises:
+            RunBusyError: If another process has the lock, or has just finished the run.
+        """
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self._lock = take_lock(folder)
+        self._pending: list[EpochEnd] = []
+        self._committed, self._resumable = -math.inf, time.monotonic()
+        self.state: State | None = None
+        self.record = _new_record(folder.name, config, dataset)
+        if (folder / RECORD).exists():
+            self._go_on()
+
+    def _go_on(self) -> None:
+        run = Run(self.folder, read_record(self.folder))
+        if run.record.status in ENDED:
+            self.close()
+            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
+        self.record = run.record.model_copy(update={"status": "running"})
+        if run.record.resume:
+            weights, slots = run.weights(run.record.resume.last), run.resume_slots()
+            self.state = State(run.record.resume.last, tuple(weights), tuple(slots))
+
+    def add(self, event: EpochEnd) -> None:
+        """Takes a finished epoch; commits if the last commit is at least two seconds old."""
+        self.state = event.state
+        if event.epoch < len(self.record.epochs):
+            return  # Repeated after a kill: it is kept already.
+        self._pending.append(event)
+        now = time.monotonic()
+        if now - self._resumable >= RESUME_SECONDS:
+            self._commit(self._resume())
+        elif now - self._committed >= COMMIT_SECONDS:
+            self._commit({})
+
+    def end(self, event: RunEnd) -> None:
+        """Commits the run as finished or diverged."""
+        epoch = self._last.epoch
+        confirmed = {f"layer{n}.confirmed": v for n, v in enumerate(event.confirmed, start=1)}
+        changes: dict[str, Any] = {
+            "status": "diverged" if event.diverged else "finished",
+            "test_loss": event.test_loss,
+            "test_accuracy": event.test_accuracy,
+            "confirmed": self._array_file("confirmed", epoch, epoch, confirmed),
+            "resume": None,
+        }
+        if self.record.settings.keep_weights == "last":
+            changes["weights"] = (self._state_file("weights", self._last),)
+        self._commit(changes)
+
+    def close(self) -> None:
+        """Frees the run; one that has not ended is kept as interrupted."""
+        try:
+            if self.record.status == "running" and self.state is not None:
+                self._commit({"status": "interrupted", **self._resume()})
+        finally:
+            with contextlib.suppress(OSError):
+                (self.folder / LOCK).unlink()
+                self.folder.rmdir()
+            self._lock.release()
+
+    @property
+    def _last(self) -> State:
+        if self.state is None:
+            raise ValueError("No epoch was added.")
+        return self.state
+
+    def _resume(self) -> dict[str, Any]:
+        self._resumable = time.monotonic()
+        return {"resume": self._state_file("resume", self._last)}
+
+    def _commit(self, changes: dict[str, Any]) -> None:
+        """Writes what is pending, then the record that names it, and removes the litter."""
+        pending, record = self._pending, self.record
+        if pending:
+            arrays = _unit_arrays(pending)
+            file = self._array_file("units", pending[0].epoch, pending[-1].epoch, arrays)
+            changes["units"] = (*record.units, file)
+            changes["epochs"] = (*record.epochs, *map(_numbers, pending))
+        if pending and record.settings.keep_weights == "every":
+            files = [self._state_file("weights", event.state) for event in pending]
+            changes["weights"] = (*record.weights, *files)
+        self.record = record.model_copy(update=changes)
+        write_record(self.folder, self.record)
+        self._pending = []
+        self._committed = time.monotonic()
+        self._remove_litter()
+
+    def _state_file(self, kind: str, state: State) -> ArrayFile:
+        config = self.record.settings
+        named = list(zip(weight_shapes(config), state.weights, strict=True))
+        if kind == "resume":
+            named += zip(slot_shapes(config), state.slots, strict=True)
+        arrays = {name: array for (name, _), array in named}
+        return self._array_file(kind, state.epoch, state.epoch, arrays)
+
+    def _array_file(self, kind: str, first: int, last: int, arrays: Arrays) -> ArrayFile:
+        content = save(arrays)
+        file = ArrayFile(
+            name=f"{kind}-e{last:04d}.safetensors",
+            first=first,
+            last=last,
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        _write(self.folder / file.name, content)
+        return file
+
+    def _remove_litter(self) -> None:
+        record = self.record
+        files = [*record.units, *record.weights, record.resume, record.confirmed]
+        named = {RECORD, LOCK, *(file.name for file in files if file)}
+        for path in self.folder.iterdir():
+            if path.name not in named:
+                path.unlink(missing_ok=True)
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Replaces a run's `run.json` in one step, after all that it names is on disk."""
+    _flush_folder(folder)
+    _write(folder / RECORD, record.model_dump_json(indent=1).encode())
+    _flush_folder(folder)
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"Run {path.parent.name} could not be kept in {path.parent.parent}: "
+            f"{error.strerror}. The epochs kept before are safe."
+        ) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name == "nt":
+        return  # Windows has no such call, and renames there are journaled.
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def take_lock(folder: Path) -> filelock.BaseFileLock:
+    """Takes the lock of a run, which is free again when its holder releases it or ends.
+
+    Raises:
+        RunBusyError: If another holds it.
+    """
+    lock = filelock.FileLock(folder / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise RunBusyError(
+            f"Run {folder.name} is being trained by another process. Wait until it is done."
+        ) from None
+    return lock
+
+
+def _new_record(name: str, config: RunConfig, dataset: Dataset) -> Record:
+    parts = split(dataset, config)
+    return Record(
+        run_id=name,
+        settings=config,
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        train_images=len(parts.train),
+        validation_images=len(parts.validation),
+        test_images=len(dataset.x_test),
+        probe_images=len(parts.probe),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        versions=versions(),
+        processor=processor(),
+        threads_per_operation=threads_per_operation(),
+    )
+
+
+def _numbers(event: EpochEnd) -> EpochNumbers:
+    return EpochNumbers(**{name: getattr(event, name) for name in EpochNumbers.model_fields})
+
+
+def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
+    """Stacks the summaries of some epochs: arrays of shape (epochs, units)."""
+    return {
+        f"layer{number}.{name}": np.stack([getattr(layer, name) for layer in layers])
+        for number, layers in enumerate(zip(*(e.layers for e in events), strict=True), start=1)
+        for name in units.ARRAYS
+    }

@@ -168,17 +168,19 @@ def compare(
 
 def _seeds(text: str) -> list[int]:
     """Reads `N` as the seeds 0 to N - 1 and `A-B` as the seeds A to B."""
+    from lab.studies import MOST_SEEDS
+
     first, dash, last = text.partition("-")
     try:
-        seeds = range(int(first), int(last) + 1) if dash else range(int(first))
+        low, high = (int(first), int(last) + 1) if dash else (0, int(first))
     except ValueError:
-        seeds = range(0)
-    if not 1 <= len(seeds) <= 10_000:
+        low, high = 0, 0
+    if not low < high <= low + MOST_SEEDS:
         raise InputError(
             f"seeds must be a number from 1 to 10,000, or the first and the last seed "
             f"as in 5-9, not {text!r}."
         )
-    return list(seeds)
+    return list(range(low, high))
 
 
 def _train(study: "Study") -> None:
@@ -308,7 +310,7 @@ def delete(
 ) -> None:
     """Delete runs for ever; asks first."""
     kept = _open(store)
-    chosen = list(dict.fromkeys(kept[run].run_id for run in runs))
+    chosen = list(dict.fromkeys(kept.folder(run).name for run in runs))
     if not yes:
         typer.confirm(f"Delete {', '.join(chosen)} for ever?", abort=True)
     for run_id in chosen:

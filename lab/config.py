@@ -1,6 +1,7 @@
 """`RunConfig`: the settings of one training run, as frozen and validated data."""
 
 import itertools
+import reprlib
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -166,7 +167,8 @@ def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:
     first = error.errors()[0]
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])
-    name = str(first["loc"][0])
+    name = str(first["loc"][0]) if first["loc"] else str(first["input"])
     if name not in RunConfig.model_fields:
         return str(unknown("setting", name, RunConfig.model_fields))
-    return f"{name} must be {RunConfig.model_fields[name].description}, not {settings[name]!r}."
+    value = reprlib.repr(settings[name])
+    return f"{name} must be {RunConfig.model_fields[name].description}, not {value}."

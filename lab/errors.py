@@ -1,6 +1,7 @@
 """Errors that tell the user, in one sentence, what is wrong and what to do."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -31,6 +32,8 @@ class RunBusyError(StoreError):
 def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """Returns the error for a name that is not one of the choices, with the nearest of them."""
     choices = list(choices)
-    near = difflib.get_close_matches(name.lower(), choices, n=1)
+    near = difflib.get_close_matches(name[:100].lower(), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return InputError(f"Unknown {kind} {name!r}.{hint} Choose from: {', '.join(choices)}.")
+    return InputError(
+        f"Unknown {kind} {reprlib.repr(name)}.{hint} Choose from: {', '.join(choices)}."
+    )

@@ -12,13 +12,15 @@ JSON and safetensors only: nothing here runs code that it reads.
 import hashlib
 import itertools
 import json
+import math
 import stat
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from numpy.typing import DTypeLike, NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
@@ -27,10 +29,19 @@ from lab.config import RunConfig
 from lab.errors import RunError
 
 RECORD, LOCK = "run.json", "lock"
+RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 LARGEST_RECORD = 16 * 2**20
 HEADER_ROOM = 2**20
 Status = Literal["running", "finished", "interrupted", "diverged"]
-Text = Annotated[str, Field(max_length=200)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("it has characters that cannot be printed")
+    return text
+
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Epoch = Annotated[int, Field(ge=0, le=10_000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Arrays = dict[str, NDArray[Any]]
@@ -71,7 +82,7 @@ class Record(_Strict):
     """
 
     format: Literal[1] = 1
-    run_id: str = Field(pattern=r"^[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?$")
+    run_id: str = Field(pattern=f"^{RUN_ID}$")
     settings: RunConfig
     dataset: Text
     dataset_digest: Digest
@@ -124,20 +135,36 @@ def read_record(folder: Path) -> Record:
         raise RunError(f"{folder.name} is a symbolic link, not a folder.")
     content = _read_bytes(folder / RECORD, LARGEST_RECORD)
     try:
-        record = Record.model_validate(json.loads(content, object_pairs_hook=_without_duplicates))
+        record = Record.model_validate(_strict_json(content))
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
-        raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {first['msg']}.") from None
+        reason = textwrap.shorten(first["msg"], 300)
+        raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{RECORD} is not strict JSON: {error}.") from None
     if record.run_id != folder.name:
         raise RunError(f"{RECORD} names the run {record.run_id}, its folder {folder.name}.")
-    if [numbers.epoch for numbers in record.epochs] != list(range(len(record.epochs))):
-        raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in turn.")
-    if not record.epochs:
-        raise RunError(f"{RECORD} holds no finished epoch.")
+    epochs = list(range(len(record.epochs)))
+    in_files = [epoch for file in record.units for epoch in range(file.first, file.last + 1)]
+    if not epochs or [e.epoch for e in record.epochs] != epochs or in_files != epochs:
+        raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in turn, with their units.")
     return record
+
+
+def _strict_json(content: bytes) -> Any:
+    return json.loads(
+        content,
+        object_pairs_hook=_without_duplicates,
+        parse_constant=_finite,
+        parse_float=_finite,
+    )
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(float(text)):
+        raise ValueError(f"{text} is not a finite number")
+    return float(text)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -161,17 +188,20 @@ def read_arrays(path: Path, sha256: str, most_bytes: int) -> Arrays:
         raise RunError(f"{path.name} is not a safetensors file: {error}.") from None
 
 
-def take(arrays: Arrays, name: str, shape: tuple[int, ...] | None = None) -> NDArray[Any]:
+def take(
+    arrays: Arrays, name: str, shape: tuple[int, ...], dtype: DTypeLike = np.float32
+) -> NDArray[Any]:
     """Returns an array by its name.
 
     Raises:
-        RunError: If it is missing, or not float32 of the shape wanted.
+        RunError: If it is missing, or not of the shape and type wanted.
     """
     if name not in arrays:
         raise RunError(f"The array {name} is missing.")
-    if shape is not None and (arrays[name].shape != shape or arrays[name].dtype != np.float32):
+    if arrays[name].shape != shape or arrays[name].dtype != dtype:
         found = f"{arrays[name].dtype} of shape {arrays[name].shape}"
-        raise RunError(f"The array {name} must be float32 of shape {shape}, not {found}.")
+        wanted = f"{np.dtype(dtype)} of shape {shape}"
+        raise RunError(f"The array {name} must be {wanted}, not {found}.")
     return arrays[name]
 
 

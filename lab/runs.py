@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import filelock
 import numpy as np
@@ -83,10 +83,8 @@ class Run:
         return range(1, len(self.config.hidden) + 1)
 
     @functools.cached_property
-    def _unit_arrays(self) -> Arrays:
-        files = [self._read(file) for file in self.record.units]
-        names = [f"layer{n}.{name}" for n in self.layers for name in units.ARRAYS]
-        return {name: np.concatenate([take(file, name) for file in files]) for name in names}
+    def _unit_files(self) -> list[Arrays]:
+        return [self._read(file) for file in self.record.units]
 
     def layer(self, number: int) -> UnitSummaries:
         """Returns what every unit of a hidden layer did, arrays of shape (epochs, units).
@@ -101,14 +99,23 @@ class Run:
             raise RunError(
                 f"layer must be from 1 to {len(self.layers)} in run {self.run_id}, not {number}."
             )
-        arrays = {name: self._unit_arrays[f"layer{number}.{name}"] for name in units.ARRAYS}
-        shape = (len(self.record.epochs), self.config.hidden[number - 1])
-        for name, array in arrays.items():
-            if array.shape != shape:
-                raise RunError(f"{name} of run {self.run_id} has shape {array.shape}, not {shape}.")
         activation = activations.get(self.config.activation)
         sup_gate = activation.largest_gate(self.config.parameter)
+        arrays = {name: self._unit_array(number, name) for name in units.ARRAYS}
         return UnitSummaries(self.record.probe_images, sup_gate, **arrays)
+
+    def _unit_array(self, number: int, name: str) -> NDArray[Any]:
+        width = self.config.hidden[number - 1]
+        parts = [
+            take(
+                arrays,
+                f"layer{number}.{name}",
+                (file.last - file.first + 1, width),
+                units.ARRAYS[name],
+            )
+            for file, arrays in zip(self.record.units, self._unit_files, strict=True)
+        ]
+        return np.concatenate(parts)
 
     def last_summaries(self, number: int) -> UnitSummaries:
         """Returns a layer's summaries at the last epoch, arrays of shape (units,)."""
@@ -124,7 +131,9 @@ class Run:
         """
         if self.record.confirmed is None:
             raise RunError(f"Run {self.run_id} has not ended: its dead units are not confirmed.")
-        return take(self._read(self.record.confirmed), f"layer{number}.confirmed")
+        arrays = self._read(self.record.confirmed)
+        shape = (self.config.hidden[number - 1],)
+        return take(arrays, f"layer{number}.confirmed", shape, np.bool_)
 
     def confirmed_fractions(self) -> list[float]:
         """Returns for each hidden layer the share of units dead on all training images.

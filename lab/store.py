@@ -1,18 +1,20 @@
 """The store: a folder of recorded runs, a folder for each."""
 
+import contextlib
 import difflib
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from lab.config import RunConfig
 from lab.data import Dataset
-from lab.errors import InputError, RunError, StoreError
+from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
-from lab.records import LOCK, RECORD
+from lab.records import LOCK, RECORD, RUN_ID, read_record
 from lab.runs import Run, iterate
 from lab.tables import Runs
 from lab.writer import ENDED, RunWriter, take_lock, write_record
@@ -61,12 +63,12 @@ class RunStore:
             InputError: If it is there but is not a store.
         """
         self.path = Path(path) if path is not None else default_path()
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"The store must be a folder, and {self.path} is a file.")
         try:
             entries = [p for p in self.path.iterdir() if not p.name.startswith(".")]
         except FileNotFoundError:
             entries = []
+        except NotADirectoryError:
+            raise InputError(f"The store must be a folder, and {self.path} is a file.") from None
         except OSError as error:
             raise InputError(f"The store {self.path} cannot be read: {error.strerror}.") from None
         if entries and not any(self._is_run_folder(entry) for entry in entries):
@@ -89,15 +91,25 @@ class RunStore:
         Raises:
             RunError: If there is none, with the nearest id.
         """
-        folders = {folder.name: run for folder, run in self._entries()}
-        matches = [name for name in folders if name.startswith(run_id)] if run_id else []
-        exact = [run_id] if run_id in folders else matches
-        if len(exact) != 1:
-            raise RunError(_not_found(run_id, list(folders), matches, self.path))
-        run = folders[exact[0]]
-        if isinstance(run, RunError):
-            raise RunError(f"Run {exact[0]} cannot be read: {run}")
-        return run
+        folder = self.folder(run_id)
+        try:
+            return Run(folder, read_record(folder))
+        except RunError as error:
+            raise RunError(f"Run {folder.name} cannot be read: {error}") from None
+
+    def folder(self, run_id: str) -> Path:
+        """Returns the folder of a run, which need not be readable, as `[]` finds it.
+
+        Raises:
+            RunError: If there is none, with the nearest id.
+        """
+        known = [folder.name for folder in self._folders()]
+        matches = [name for name in known if run_id and name.startswith(run_id)]
+        if run_id in known:
+            return self.path / run_id
+        if len(matches) != 1:
+            raise RunError(_not_found(run_id, known, matches, self.path))
+        return self.path / matches[0]
 
     @property
     def runs(self) -> Runs:
@@ -111,10 +123,8 @@ class RunStore:
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that has ended, if there is one."""
-        for _, run in iterate(self._variants(run_id(config, dataset))):
-            if isinstance(run, Run) and run.config == config and run.record.status in ENDED:
-                return run
-        return None
+        runs = (run for _, run in self._variants(config, dataset))
+        return next((run for run in runs if run and run.record.status in ENDED), None)
 
     def label(self, name: str, text: str) -> Run:
         """Gives a run a label, which its tables show; an empty text takes it away.
@@ -132,13 +142,16 @@ class RunStore:
         return Run(run.folder, record)
 
     def delete(self, name: str) -> None:
-        """Deletes a run.
+        """Deletes a run, even one that cannot be read.
 
         Raises:
             RunError: If there is no such run.
             RunBusyError: If it is being trained.
         """
-        folder = self[name].folder
+        folder = self.folder(name)
+        if folder.is_symlink():
+            folder.unlink()
+            return
         with take_lock(folder):
             shutil.rmtree(folder)
 
@@ -170,32 +183,54 @@ class RunStore:
             StoreError: If the store cannot be written to.
         """
         self.check_writable()
+        if run := self.find(config, dataset):
+            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         name = run_id(config, dataset)
-        taken = self._variants(name)
-        for folder, run in iterate(taken):
-            if isinstance(run, Run) and run.config == config and is_exactly_resumable(run):
-                return RunWriter(folder, config, dataset)
-        number = 1 + max((int(f.name.partition(".")[2] or 1) for f in taken), default=0)
-        return RunWriter(self.path / (f"{name}.{number}" if taken else name), config, dataset)
+        variants = self._variants(config, dataset)
+        for folder, run in variants:
+            if run and is_exactly_resumable(run):
+                with contextlib.suppress(RunError):  # Damaged: a new one is kept beside it.
+                    return RunWriter(folder, config, dataset)
+        number = 1 + max((int(f.name.partition(".")[2] or 1) for f, _ in variants), default=0)
+        return RunWriter(self.path / (f"{name}.{number}" if variants else name), config, dataset)
 
-    def _variants(self, name: str) -> list[Path]:
-        """Returns the folders of all runs of one id: its own and those kept beside it."""
-        folders = sorted(self.path.glob(f"{name}*"))
-        return [f for f in folders if f.name.partition(".")[0] == name and (f / RECORD).exists()]
+    def _variants(self, config: RunConfig, dataset: Dataset) -> list[tuple[Path, Run | None]]:
+        """Returns the folders of a run's id, its own and those kept beside it.
+
+        Each comes with its run; None if it cannot be read or is another run than this.
+        """
+        name = run_id(config, dataset)
+        folders = [
+            folder
+            for folder in sorted(self.path.glob(f"{name}*"))
+            if folder.name.partition(".")[0] == name and (folder / RECORD).exists()
+        ]
+        return [
+            (folder, run if isinstance(run, Run) and _is_of(run, config, dataset) else None)
+            for folder, run in iterate(folders)
+        ]
 
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
+        return iterate([folder for folder in self._folders() if not _has_just_begun(folder)])
+
+    def _folders(self) -> list[Path]:
         if not self.path.is_dir():
-            return iter(())
-        folders = sorted(f for f in self.path.iterdir() if self._is_run_folder(f))
-        return iterate([f for f in folders if not _has_just_begun(f)])
+            return []
+        return sorted(folder for folder in self.path.iterdir() if self._is_run_folder(folder))
 
     @staticmethod
     def _is_run_folder(folder: Path) -> bool:
-        return folder.is_dir() and ((folder / RECORD).exists() or (folder / LOCK).exists())
+        named = re.fullmatch(RUN_ID, folder.name) is not None
+        return folder.is_dir() and (named or (folder / RECORD).exists())
+
+
+def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
+    return run.config == config and run.record.dataset_digest == dataset.digest
 
 
 def _has_just_begun(folder: Path) -> bool:
-    return [path.name for path in folder.iterdir()] == [LOCK]
+    """Tells whether a folder holds nothing yet: a writer is at its start."""
+    return {path.name for path in folder.iterdir()} <= {LOCK}
 
 
 def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import reprlib
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from lab.training import EpochEnd, Event, Phase, Progress, RunEnd, train
 from lab.writer import RunWriter
 
 TRIO = ("relu", "leaky_relu", "elu")
+MOST_SEEDS = 10_000
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -105,16 +107,13 @@ def plan(
         InputError: If a setting is not valid, in one sentence.
         DatasetMissingError: If the dataset cannot be had.
     """
-    if isinstance(activations, str):
-        activations = [activations]
-    chosen = list(range(seeds)) if isinstance(seeds, int) else [int(seed) for seed in seeds]
-    if not chosen:
-        raise InputError(f"seeds must be a number of at least 1 or a list of seeds, not {seeds!r}.")
-    names = list(activations)
+    names = [activations] if isinstance(activations, str) else list(activations)
     if not names:
         raise InputError("activations must name at least one activation function.")
     configs = [
-        RunConfig(activation=name, seed=seed, **settings) for seed in chosen for name in names
+        RunConfig(activation=name, seed=seed, **settings)
+        for seed in _seeds(seeds)
+        for name in names
     ]
     store = store if isinstance(store, RunStore) else RunStore(store)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
@@ -122,6 +121,18 @@ def plan(
     for config in unique:
         split(data, config)
     return Study(unique, data, store)
+
+
+def _seeds(seeds: int | Iterable[int]) -> list[int]:
+    counted = isinstance(seeds, int) and 1 <= seeds <= MOST_SEEDS
+    listed = isinstance(seeds, Iterable) and not isinstance(seeds, str)
+    chosen = list(range(seeds)) if counted else list(seeds) if listed else []  # type: ignore
+    if not chosen:
+        raise InputError(
+            f"seeds must be a number from 1 to {MOST_SEEDS:,} or a list of seeds, "
+            f"not {reprlib.repr(seeds)}."
+        )
+    return chosen
 
 
 def compare(

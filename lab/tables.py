@@ -1,5 +1,6 @@
 """`Runs`: several recorded runs and their tidy tables, as pandas DataFrames."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -7,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import units
+from lab.errors import RunError
 from lab.runs import Run
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class Runs(Sequence[Run]):
         import pandas as pd
 
         groups: dict[Any, list[Run]] = {}
-        for run in self:
+        for run in _each(self, _checked):
             key = (run.record.dataset_digest, run.config.model_copy(update={"seed": 0}))
             groups.setdefault(key, []).append(run)
         return pd.DataFrame([_summary_row(runs) for runs in groups.values()])
@@ -101,10 +103,30 @@ class Runs(Sequence[Run]):
     def _table(self, rows: "Callable[[Run], Mapping[str, Any]]") -> "pd.DataFrame":
         import pandas as pd
 
-        tables = [pd.DataFrame(_identity(run) | dict(rows(run))) for run in self]
+        tables = _each(self, lambda run: pd.DataFrame(_identity(run) | dict(rows(run))))
         if not tables:
             return pd.DataFrame(columns=list(IDENTITY))
-        return pd.concat(tables, ignore_index=True)
+        table: pd.DataFrame = pd.concat(tables, ignore_index=True)
+        return table
+
+
+def _each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
+    """Makes something of each run; one whose arrays cannot be read is left out, with a warning."""
+    made = []
+    for run in runs:
+        try:
+            made.append(row(run))
+        except RunError as error:
+            warnings.warn(f"Run {run.run_id} is left out: {error}", stacklevel=4)
+    return made
+
+
+def _checked(run: Run) -> Run:
+    for number in run.layers:
+        run.layer(number)
+    if run.record.confirmed:
+        run.confirmed_fractions()
+    return run
 
 
 def _identity(run: Run) -> dict[str, Any]:

@@ -65,7 +65,12 @@ class UnitSummaries:
         return np.equal(self.nonfinite, 0)
 
 
-ARRAYS = tuple(f.name for f in fields(UnitSummaries) if f.name not in ("images", "sup_gate"))
+COUNTS = ("nonfinite", "zeros", "shut")
+ARRAYS = {
+    f.name: np.dtype(np.int32 if f.name in COUNTS else np.float32)
+    for f in fields(UnitSummaries)
+    if f.name not in ("images", "sup_gate")
+}
 
 
 def summarise(blocks: Values, images: int, sup_gate: float) -> UnitSummaries:

@@ -10,7 +10,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from lab import units
 from lab.config import RunConfig
 from lab.data import Dataset, split
-from lab.errors import RunBusyError, StoreError
+from lab.errors import LabError, RunBusyError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.records import (
     LOCK,
@@ -40,6 +40,7 @@ from lab.training import EpochEnd, RunEnd, State
 
 COMMIT_SECONDS = 2.0
 RESUME_SECONDS = 10.0
+LOCK_SECONDS = 0.5  # Who looks whether a run is being written holds its lock for a moment.
 ENDED = ("finished", "diverged")
 
 
@@ -61,7 +62,8 @@ class RunWriter:
         Raises:
             RunBusyError: If another process has the lock, or has just finished the run.
         """
-        folder.mkdir(exist_ok=True)
+        with _disk(folder):
+            folder.mkdir(exist_ok=True)
         self.folder = folder
         self._lock = take_lock(folder)
         self._pending: list[EpochEnd] = []
@@ -69,12 +71,15 @@ class RunWriter:
         self.state: State | None = None
         self.record = _new_record(folder.name, config, dataset)
         if (folder / RECORD).exists():
-            self._go_on()
+            try:
+                self._go_on()
+            except LabError:
+                self._lock.release()
+                raise
 
     def _go_on(self) -> None:
         run = Run(self.folder, read_record(self.folder))
         if run.record.status in ENDED:
-            self.close()
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         self.record = run.record.model_copy(update={"status": "running"})
         if run.record.resume:
@@ -114,6 +119,8 @@ class RunWriter:
             if self.record.status == "running" and self.state is not None:
                 self._commit({"status": "interrupted", **self._resume()})
         finally:
+            with contextlib.suppress(LabError):  # A commit may have failed on its last step.
+                self._remove_litter(read_record(self.folder))
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
                 self.folder.rmdir()
@@ -140,11 +147,11 @@ class RunWriter:
         if pending and record.settings.keep_weights == "every":
             files = [self._state_file("weights", event.state) for event in pending]
             changes["weights"] = (*record.weights, *files)
-        self.record = record.model_copy(update=changes)
-        write_record(self.folder, self.record)
-        self._pending = []
+        changed = record.model_copy(update=changes)
+        write_record(self.folder, changed)
+        self.record, self._pending = changed, []
         self._committed = time.monotonic()
-        self._remove_litter()
+        self._remove_litter(changed)
 
     def _state_file(self, kind: str, state: State) -> ArrayFile:
         config = self.record.settings
@@ -165,13 +172,13 @@ class RunWriter:
         _write(self.folder / file.name, content)
         return file
 
-    def _remove_litter(self) -> None:
-        record = self.record
+    def _remove_litter(self, record: Record) -> None:
         files = [*record.units, *record.weights, record.resume, record.confirmed]
         named = {RECORD, LOCK, *(file.name for file in files if file)}
         for path in self.folder.iterdir():
             if path.name not in named:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -183,29 +190,40 @@ def write_record(folder: Path, record: Record) -> None:
 
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise StoreError(
-            f"Run {path.parent.name} could not be kept in {path.parent.parent}: "
-            f"{error.strerror}. The epochs kept before are safe."
-        ) from error
+    with _disk(path.parent):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
 
 
 def _flush_folder(folder: Path) -> None:
     if os.name == "nt":
         return  # Windows has no such call, and renames there are journaled.
-    descriptor = os.open(folder, os.O_RDONLY)
+    with _disk(folder):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _disk(folder: Path) -> Iterator[None]:
+    """Makes one sentence of what the disk refuses."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"Run {folder.name} could not be kept in {folder.parent}: {error.strerror}. "
+            f"The epochs kept before are safe."
+        ) from error
 
 
 def take_lock(folder: Path) -> filelock.BaseFileLock:
@@ -214,13 +232,14 @@ def take_lock(folder: Path) -> filelock.BaseFileLock:
     Raises:
         RunBusyError: If another holds it.
     """
-    lock = filelock.FileLock(folder / LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        raise RunBusyError(
-            f"Run {folder.name} is being trained by another process. Wait until it is done."
-        ) from None
+    lock = filelock.FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    with _disk(folder):
+        try:
+            lock.acquire(poll_interval=0.01)
+        except filelock.Timeout:
+            raise RunBusyError(
+                f"Run {folder.name} is being trained by another process. Wait until it is done."
+            ) from None
     return lock
 
 

@@ -561,7 +561,8 @@ def _mutate(data, tree):
     while isinstance(tree, dict | list) and tree:
         keys = sorted(tree) if isinstance(tree, dict) else list(range(len(tree)))
         key = data.draw(st.sampled_from(keys))
-        if not isinstance(tree[key], dict | list) or data.draw(st.integers(0, 3)) == 0:
+        inner = tree[key]
+        if not isinstance(inner, dict | list) or not inner or data.draw(st.integers(0, 3)) == 0:
             break
         tree = tree[key]
     action = data.draw(st.sampled_from(["replace", "remove", "add"]))

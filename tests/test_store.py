@@ -25,7 +25,6 @@ from lab.store import default_path, run_id
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries
 from lab.writer import RunWriter
-from lab.writer import RunWriter
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=3, batch_size=30)
 CONFIGS = {keep: CONFIG.model_copy(update={"keep_weights": keep}) for keep in ("last", "every")}

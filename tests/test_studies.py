@@ -169,7 +169,7 @@ BAD = {
     "no activation": ({"activations": []}, "activations must name at least one"),
     "a parameter of none": ({"activations": "relu=1"}, "relu takes no parameter"),
     "a slope that is no number": ({"activations": "leaky_relu=nan"}, "finite number .*'nan'"),
-    "no seed": ({"seeds": 0}, "seeds must be .*at least 1.* not 0"),
+    "no seed": ({"seeds": 0}, "seeds must be .*from 1 to 10,000.* not 0"),
     "an empty list of seeds": ({"seeds": []}, r"seeds must be .* not \[\]"),
     "a negative number of seeds": ({"seeds": -2}, "seeds must be .* not -2"),
     "a negative seed": ({"seeds": [-1]}, "seed must be a whole number from 0 .* not -1"),

@@ -23,7 +23,6 @@ from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up
 
 import lab.store
 import lab.writer
-import lab.writer
 from lab import Dataset, RunConfig, RunStore, units
 from lab.errors import RunBusyError
 from lab.store import run_id

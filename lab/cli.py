@@ -1,9 +1,11 @@
 """The command line: `lab compare` and what looks after the recorded runs."""
 
+import json
+import math
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import closing, contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -48,9 +50,12 @@ def main() -> None:
     except LabError as error:
         err.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
         code = 2
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         err.print("Stopped.")
         code = INTERRUPTED
+    except typer.Abort:
+        err.print("Nothing was done.")
+        code = 1
     except typer.exceptions.TyperException as error:
         if message := error.format_message():
             err.print(Text(f"Error: {message}", style="bold red"), soft_wrap=True)
@@ -216,7 +221,10 @@ def table(
     name: Annotated[TableName, typer.Argument(help="Which table.")],
     store: StoreOption = None,
     form: Annotated[
-        Format, typer.Option("--format", help="In csv, NaN is written NaN; in json, null.")
+        Format,
+        typer.Option(
+            "--format", help="In csv, NaN is written NaN; in json, null (infinity: text)."
+        ),
     ] = Format.TEXT,
 ) -> None:
     """Print a table of the recorded runs: runs, epochs, layers or units.
@@ -228,10 +236,19 @@ def table(
     if form is Format.CSV:
         frame.to_csv(sys.stdout, index=False, na_rep="NaN")
     elif form is Format.JSON:
-        frame.to_json(sys.stdout, orient="records", double_precision=15)
+        json.dump([_plain(row) for row in frame.to_dict("records")], sys.stdout, indent=1)
         sys.stdout.write("\n")
     else:
         _print_text(frame)
+
+
+def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:
+    """Makes strict JSON of a row: NaN becomes null, infinity the text Infinity or -Infinity."""
+    words = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    numbers = {
+        str(name): getattr(value, "item", lambda v=value: v)() for name, value in row.items()
+    }
+    return {name: None if v != v else words.get(v, v) for name, v in numbers.items()}
 
 
 def _print_text(frame: "pd.DataFrame") -> None:

@@ -135,11 +135,11 @@ class RunStore:
         """
         if len(text) > 200 or not (text.isprintable()):
             raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
-        run = self[name]
-        with take_lock(run.folder):
-            record = run.record.model_copy(update={"label": text or None})
-            write_record(run.folder, record)
-        return Run(run.folder, record)
+        folder = self.folder(name)
+        with take_lock(folder):
+            record = self[folder.name].record.model_copy(update={"label": text or None})
+            write_record(folder, record)
+        return Run(folder, record)
 
     def delete(self, name: str) -> None:
         """Deletes a run, even one that cannot be read.
@@ -205,6 +205,7 @@ class RunStore:
             for folder in sorted(self.path.glob(f"{name}*"))
             if folder.name.partition(".")[0] == name and (folder / RECORD).exists()
         ]
+        folders = [folder for folder in folders if re.fullmatch(RUN_ID, folder.name)]
         return [
             (folder, run if isinstance(run, Run) and _is_of(run, config, dataset) else None)
             for folder, run in iterate(folders)

@@ -59,14 +59,12 @@ class Study:
         if "tensorflow" not in sys.modules:
             yield Phase("loading TensorFlow")
         load_tensorflow()
-        writers: list[RunWriter] = []
-        try:
-            for config in configs:
-                writers.append(self.store.writer(config, self.dataset))
+        with contextlib.ExitStack() as stack:
+            writers = [
+                stack.enter_context(contextlib.closing(self.store.writer(config, self.dataset)))
+                for config in configs
+            ]
             yield from _keep(configs, self.dataset, writers)
-        finally:
-            for writer in writers:
-                writer.close()
 
     def runs(self) -> Runs:
         """Returns the recorded runs of the study, in its order."""

@@ -2,8 +2,8 @@
 
 import ast
 import math
-import reprlib
 import re
+import reprlib
 
 import pytest
 from hypothesis import given

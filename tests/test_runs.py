@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 
 import numpy as np
 import pytest
@@ -426,8 +427,22 @@ BAD_ARRAYS = {
 }
 
 
+@pytest.fixture
+def two_seconds():
+    """Ends a test that waits for ever, as on a pipe."""
+
+    def too_late(*_):
+        pytest.fail("not refused within two seconds")
+
+    before = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(2)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.mark.parametrize("spoil", BAD_ARRAYS.values(), ids=BAD_ARRAYS)
-def test_a_bad_array_file_is_refused_and_named(pair, spoil):
+def test_a_bad_array_file_is_refused_and_named(pair, spoil, two_seconds):
     _, bad = pair
     spoil(bad)
     with pytest.raises(RunError, match=r"units-e0000\.safetensors"):

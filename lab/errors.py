@@ -1,7 +1,6 @@
 """Errors that tell the user, in one sentence, what is wrong and what to do."""
 
 import difflib
-import reprlib
 from collections.abc import Iterable
 
 
@@ -34,6 +33,5 @@ def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     choices = list(choices)
     near = difflib.get_close_matches(name[:100].lower(), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    return InputError(
-        f"Unknown {kind} {reprlib.repr(name)}.{hint} Choose from: {', '.join(choices)}."
-    )
+    shown = repr(name if len(name) <= 100 else f"{name[:97]}...")
+    return InputError(f"Unknown {kind} {shown}.{hint} Choose from: {', '.join(choices)}.")

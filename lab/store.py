@@ -243,8 +243,17 @@ def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> s
 
 
 def run_id(config: RunConfig, dataset: Dataset) -> str:
-    """Returns a run's readable, content-addressed id, such as `relu-seed0-3f2a1c9b`."""
-    settings = {"dataset": dataset.digest, **config.model_dump(mode="json")}
+    """Returns a run's readable, content-addressed id, such as `relu-seed0-3f2a1c9b`.
+
+    Settings at their defaults are left out of the hash, so that a setting added later leaves the
+    ids of recorded runs as they are.
+    """
+    settings = {
+        "dataset": dataset.digest,
+        "activation": config.activation,
+        "parameter": config.parameter,
+        **config.model_dump(mode="json", exclude_defaults=True),
+    }
     canonical = json.dumps(settings, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:8]
     return f"{config.activation}-seed{config.seed}-{digest}"

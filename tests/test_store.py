@@ -84,11 +84,10 @@ def at_once(monkeypatch):
 
 # Identity
 
+# Settings at their defaults are left out.
 PINNED = (
-    '{"activation":"leaky_relu","batch_size":30,"dataset":"%s","epochs":3,"first_bias":0.0,'
-    '"hidden":[3,2],"initializer":"glorot_uniform","keep_weights":"last","learning_rate":0.001,'
-    '"momentum":0.0,"optimizer":"adam","parameter":0.1,"probe_size":"all","seed":7,'
-    '"train_size":null,"validation_split":0.2}'
+    '{"activation":"leaky_relu","batch_size":30,"dataset":"%s","epochs":3,"hidden":[3,2],'
+    '"parameter":0.1,"probe_size":"all","seed":7}'
 )
 
 
@@ -113,7 +112,7 @@ def test_an_id_is_the_hash_of_the_settings_and_the_data_and_never_changes(blank)
     )
     expected = hashlib.sha256((PINNED % content).encode()).hexdigest()[:8]
     assert run_id(config, blank) == f"leaky_relu-seed7-{expected}"
-    assert run_id(config, blank) == "leaky_relu-seed7-1e26e18a"
+    assert run_id(config, blank) == "leaky_relu-seed7-f092bf95"
 
 
 def test_an_id_changes_with_every_setting_and_with_the_data(blank, tiny):

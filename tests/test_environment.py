@@ -1,0 +1,63 @@
+"""environment.yml and pyproject.toml: one list of dependencies, which can be had everywhere."""
+
+import os
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
+needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+
+
+def test_conda_gets_python_and_pip_and_the_rest_comes_from_this_project() -> None:
+    assert CONDA["dependencies"] == ["python=3.12", "pip", {"pip": ["-e .[test]"]}]
+    assert list(PROJECT["optional-dependencies"]) == ["test"]
+
+
+def test_every_dependency_has_a_lower_bound_and_an_upper_cap() -> None:
+    everything = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    for dependency in everything:
+        assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+,<[0-9.]+", dependency)
+
+
+@pytest.mark.slow
+@needs_uv
+@pytest.mark.parametrize(
+    ("platform", "python"),
+    [
+        ("x86_64-manylinux_2_28", "3.11"),
+        ("aarch64-manylinux_2_28", "3.12"),
+        ("x86_64-pc-windows-msvc", "3.13"),
+        ("aarch64-apple-darwin", "3.12"),
+    ],
+)
+def test_the_dependencies_can_be_had_on_other_machines(platform: str, python: str) -> None:
+    command = ["uv", "pip", "compile", "pyproject.toml", "--extra=test", "--only-binary=:all:"]
+    options = [f"--python-platform={platform}", f"--python-version={python}", "--quiet"]
+    ended = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "tensorflow==2.21" in ended.stdout
+
+
+@pytest.mark.slow
+@needs_uv
+def test_what_conda_installs_runs_the_main_job(tmp_path: Path) -> None:
+    python = CONDA["dependencies"][0].removeprefix("python=")
+    made = subprocess.run(["uv", "venv", "--quiet", f"--python={python}", tmp_path / "env"])
+    if made.returncode:
+        pytest.skip(f"Python {python} is not on this machine")
+    (wanted,) = CONDA["dependencies"][2]["pip"]
+    environment = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "env")}
+    install = ["uv", "pip", "install", "--quiet", *wanted.split()]
+    subprocess.run(install, cwd=ROOT, env=environment, check=True)
+    job = [tmp_path / "env" / "bin" / "lab", "compare", "--dataset=mnist-5k", "--epochs=1"]
+    ended = subprocess.run([*job, "--seeds=1"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert "mnist-5k: 784-512-512-10" in ended.stdout

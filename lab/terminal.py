@@ -98,9 +98,11 @@ def comparison(runs: Runs) -> Table:
     )
     layers = " / ".join(map(str, run.layers))
     table.add_column("\nactivation", no_wrap=True)
-    headers = ("test\nloss", "accuracy\nmean %", f"dead %\n{layers}", f"nearly %\n{layers}")
-    for header in (*headers, "\nseconds"):
-        table.add_column(header, justify="right", no_wrap=True)
+    table.add_column("test\nloss", justify="right", no_wrap=True)
+    table.add_column("accuracy\nmean %", justify="right", no_wrap=True)
+    table.add_column(f"dead\n{layers} %", justify="right")
+    table.add_column(f"nearly dead\n{layers} %", justify="right")
+    table.add_column("time\ns", justify="right", no_wrap=True)
     table.add_column("accuracy %\neach seed", min_width=11)
     for row in runs.summary().to_dict("records"):
         diverged = f"\n{row['diverged']} of {row['runs']} diverged" if row["diverged"] else ""

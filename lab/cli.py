@@ -86,10 +86,11 @@ def _plain_warnings() -> Iterator[None]:
 def _setting(field: str, *flags: str) -> Any:
     """Makes a command line option of a field of `RunConfig`, which checks its value."""
     about = RunConfig.model_fields[field]
-    default = "all" if about.default is None else about.default
+    default = about.default
     shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
     title = f"{(about.title or field).capitalize()}: {about.description}."
-    return typer.Option(*flags, help=f"{title} [dim]\\[default: {shown}][/dim]", metavar="VALUE")
+    note = "" if default is None else f" [dim]\\[default: {shown}][/dim]"
+    return typer.Option(*flags, help=title + note, metavar="VALUE")
 
 
 StoreOption = Annotated[
@@ -168,7 +169,7 @@ def compare(
         )
         raise typer.Exit(INTERRUPTED) from None
     out.print(comparison(study.runs()))
-    out.print(f"Kept in {study.store.path}. See them again: lab table runs", style="dim")
+    out.print(Text(f"Kept in {study.store.path}. See them again: lab table runs", style="dim"))
 
 
 def _seeds(text: str) -> list[int]:

@@ -43,6 +43,16 @@ class Dataset:
         Raises:
             InputError: If a part is not as described above.
         """
+        if not (self.name.isprintable() and 0 < len(self.name) <= 200):
+            raise InputError(
+                f"A dataset's name must be 1 to 200 printable characters, not {self.name[:50]!r}."
+            )
+        for part in PARTS:
+            if not isinstance(getattr(self, part), np.ndarray):
+                raise InputError(
+                    f"{part} of {self.name} must be a NumPy array, "
+                    f"not a {type(getattr(self, part)).__name__}."
+                )
         for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
             if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
                 raise InputError(

@@ -20,7 +20,14 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
@@ -33,6 +40,7 @@ RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 LARGEST_RECORD = 16 * 2**20
 HEADER_ROOM = 2**20
 Status = Literal["running", "finished", "interrupted", "diverged"]
+ENDED = ("finished", "diverged")
 
 
 def _printable(text: str) -> str:
@@ -103,6 +111,15 @@ class Record(_Strict):
     weights: tuple[ArrayFile, ...] = ()
     confirmed: ArrayFile | None = None
     resume: ArrayFile | None = None
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Record":
+        results = (self.test_loss, self.test_accuracy, self.confirmed)
+        if self.status in ENDED and (None in results or not self.weights):
+            raise ValueError(f"a run that is {self.status} must hold its results and weights")
+        if len(self.epochs) > self.settings.epochs + 1:
+            raise ValueError("it has more epochs than its settings")
+        return self
 
 
 def weight_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:

@@ -95,17 +95,20 @@ class Run:
         Raises:
             RunError: If there is no such layer, or its arrays cannot be read.
         """
+        width = self._width(number)
+        activation = activations.get(self.config.activation)
+        sup_gate = activation.largest_gate(self.config.parameter)
+        arrays = {name: self._unit_array(number, width, name) for name in units.ARRAYS}
+        return UnitSummaries(self.record.probe_images, sup_gate, **arrays)
+
+    def _width(self, number: int) -> int:
         if number not in self.layers:
             raise RunError(
                 f"layer must be from 1 to {len(self.layers)} in run {self.run_id}, not {number}."
             )
-        activation = activations.get(self.config.activation)
-        sup_gate = activation.largest_gate(self.config.parameter)
-        arrays = {name: self._unit_array(number, name) for name in units.ARRAYS}
-        return UnitSummaries(self.record.probe_images, sup_gate, **arrays)
+        return self.config.hidden[number - 1]
 
-    def _unit_array(self, number: int, name: str) -> NDArray[Any]:
-        width = self.config.hidden[number - 1]
+    def _unit_array(self, number: int, width: int, name: str) -> NDArray[Any]:
         parts = [
             take(
                 arrays,
@@ -132,8 +135,7 @@ class Run:
         if self.record.confirmed is None:
             raise RunError(f"Run {self.run_id} has not ended: its dead units are not confirmed.")
         arrays = self._read(self.record.confirmed)
-        shape = (self.config.hidden[number - 1],)
-        return take(arrays, f"layer{number}.confirmed", shape, np.bool_)
+        return take(arrays, f"layer{number}.confirmed", (self._width(number),), np.bool_)
 
     def confirmed_fractions(self) -> list[float]:
         """Returns for each hidden layer the share of units dead on all training images.
@@ -150,13 +152,14 @@ class Run:
         """Returns kernel and bias of every layer in turn, the order of Keras's Sequential.
 
         Args:
-            epoch: The epoch at whose end they are wanted; by default the last one.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
 
         Raises:
             RunError: If the run did not keep the weights of that epoch.
         """
-        epoch = self.last_epoch if epoch is None else epoch
         files = [*self.record.weights, *([self.record.resume] if self.record.resume else [])]
+        if epoch is None:
+            epoch = max((file.last for file in files), default=self.last_epoch)
         for file in files:
             if file.last == epoch:
                 arrays = self._read(file)
@@ -164,7 +167,7 @@ class Run:
         kept = ", ".join(str(file.last) for file in files) or "none"
         raise RunError(
             f"Run {self.run_id} holds no weights of epoch {epoch}, only of: {kept}. "
-            f"Train with keep_weights='every' to keep them all."
+            f"A run trained with keep_weights='every' keeps them all."
         )
 
     def resume_slots(self) -> list[NDArray[np.float32]]:
@@ -178,7 +181,7 @@ class Run:
         """Returns the trained network as a plain, compiled Keras model.
 
         Args:
-            epoch: The epoch at whose end it is wanted; by default the last one.
+            epoch: The epoch at whose end it is wanted; by default the last that was kept.
 
         Raises:
             RunError: If the run did not keep the weights of that epoch.
@@ -189,6 +192,15 @@ class Run:
         model = build_mlp(self.config)
         model.set_weights(weights)
         return model
+
+    def is_whole(self) -> bool:
+        """Tells whether its arrays can be read: every layer's units, and the last weights."""
+        try:
+            self.confirmed_fractions()
+            self.weights()
+            return all(self.layer(number) for number in self.layers)
+        except RunError:
+            return False
 
     def size(self) -> int:
         """Returns the bytes that the run takes on disk."""

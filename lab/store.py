@@ -14,10 +14,10 @@ from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
-from lab.records import LOCK, RECORD, RUN_ID, read_record
+from lab.records import ENDED, LOCK, RECORD, RUN_ID, read_record
 from lab.runs import Run, iterate
 from lab.tables import Runs
-from lab.writer import ENDED, RunWriter, take_lock, write_record
+from lab.writer import RunWriter, take_lock, write_record
 
 PROJECT = 'name = "activation-lab"'
 
@@ -123,8 +123,8 @@ class RunStore:
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that has ended, if there is one."""
-        runs = (run for _, run in self._variants(config, dataset))
-        return next((run for run in runs if run and run.record.status in ENDED), None)
+        runs = [run for _, run in self._variants(config, dataset) if run]
+        return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
 
     def label(self, name: str, text: str) -> Run:
         """Gives a run a label, which its tables show; an empty text takes it away.
@@ -222,7 +222,7 @@ class RunStore:
     @staticmethod
     def _is_run_folder(folder: Path) -> bool:
         named = re.fullmatch(RUN_ID, folder.name) is not None
-        return folder.is_dir() and (named or (folder / RECORD).exists())
+        return folder.is_dir() and (named or os.path.exists(folder / RECORD))
 
 
 def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
@@ -231,7 +231,12 @@ def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
 
 def _has_just_begun(folder: Path) -> bool:
     """Tells whether a folder holds nothing yet: a writer is at its start."""
-    return {path.name for path in folder.iterdir()} <= {LOCK}
+    try:
+        return {path.name for path in folder.iterdir()} <= {LOCK}
+    except FileNotFoundError:
+        return True  # Deleted meanwhile.
+    except OSError:
+        return False  # Reading it will say why.
 
 
 def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> str:

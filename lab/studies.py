@@ -4,9 +4,11 @@ import contextlib
 import dataclasses
 import reprlib
 import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lab.config import RunConfig
 from lab.data import Dataset, split
@@ -20,6 +22,7 @@ from lab.writer import RunWriter
 
 TRIO = ("relu", "leaky_relu", "elu")
 MOST_SEEDS = 10_000
+WAVE = 60  # Runs side by side: each holds memory and an open file.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,12 +62,16 @@ class Study:
         if "tensorflow" not in sys.modules:
             yield Phase("loading TensorFlow")
         load_tensorflow()
-        with contextlib.ExitStack() as stack:
-            writers = [
-                stack.enter_context(contextlib.closing(self.store.writer(config, self.dataset)))
-                for config in configs
-            ]
-            yield from _keep(configs, self.dataset, writers)
+        for first in range(0, len(configs), WAVE):
+            wave = configs[first : first + WAVE]
+            with contextlib.ExitStack() as stack:
+                writers = [
+                    stack.enter_context(contextlib.closing(self.store.writer(c, self.dataset)))
+                    for c in wave
+                ]
+                events = _keep(wave, self.dataset, writers)
+                for event in stack.enter_context(contextlib.closing(events)):
+                    yield event if isinstance(event, Phase) else _moved(event, first)
 
     def runs(self) -> Runs:
         """Returns the recorded runs of the study, in its order."""
@@ -72,9 +79,14 @@ class Study:
         return Runs([run for run in found if run])
 
 
+def _moved(event: Any, by: int) -> Event:
+    moved: Event = dataclasses.replace(event, run=event.run + by)
+    return moved
+
+
 def _keep(
     configs: Sequence[RunConfig], dataset: Dataset, writers: Sequence[RunWriter]
-) -> Iterator[Event]:
+) -> Generator[Event]:
     states = {i: writer.state for i, writer in enumerate(writers) if writer.state}
     with contextlib.closing(train(configs, dataset, states)) as events:
         for event in events:
@@ -108,6 +120,9 @@ def plan(
     names = [activations] if isinstance(activations, str) else list(activations)
     if not names:
         raise InputError("activations must name at least one activation function.")
+    for one, many in (("activation", "activations"), ("seed", "seeds")):
+        if one in settings:
+            raise InputError(f"{one} must be given as {many}, such as {many}=[{settings[one]!r}].")
     configs = [
         RunConfig(activation=name, seed=seed, **settings)
         for seed in _seeds(seeds)
@@ -122,7 +137,7 @@ def plan(
 
 
 def _seeds(seeds: int | Iterable[int]) -> list[int]:
-    counted = isinstance(seeds, int) and 1 <= seeds <= MOST_SEEDS
+    counted = isinstance(seeds, int | np.integer) and 1 <= seeds <= MOST_SEEDS
     listed = isinstance(seeds, Iterable) and not isinstance(seeds, str)
     chosen = list(range(seeds)) if counted else list(seeds) if listed else []  # type: ignore
     if not chosen:
@@ -163,6 +178,9 @@ def compare(
 
     study = plan(activations, seeds, dataset, store, **settings)
     missing = study.missing()
+    if recorded := len(study.configs) - len(missing):
+        text = f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.\n"
+        sys.stderr.write(text)
     total = sum(config.epochs for config in missing)
     with (
         contextlib.closing(study.events()) as events,

@@ -117,7 +117,10 @@ def _each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
         try:
             made.append(row(run))
         except RunError as error:
-            warnings.warn(f"Run {run.run_id} is left out: {error}", stacklevel=4)
+            warnings.warn(
+                f"Run {run.run_id} is left out: {error} To be rid of it: lab delete {run.run_id}",
+                stacklevel=4,
+            )
     return made
 
 

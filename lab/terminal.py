@@ -7,6 +7,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from lab import units
 from lab.config import RunConfig
@@ -86,8 +87,10 @@ def comparison(runs: Runs) -> Table:
     run = runs[0]
     config, record = run.config, run.record
     table = Table(
-        title=f"{record.dataset}: {'-'.join(map(str, config.layer_sizes))}, {config.optimizer}, "
-        f"learning rate {config.learning_rate:g}, {config.epochs} epochs, {_seed_words(runs)}",
+        title=Text(
+            f"{record.dataset}: {'-'.join(map(str, config.layer_sizes))}, {config.optimizer}, "
+            f"learning rate {config.learning_rate:g}, {config.epochs} epochs, {_seed_words(runs)}"
+        ),
         caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
         f"means over seeds; seconds of one core for one run",

@@ -177,7 +177,7 @@ def first_state(config: RunConfig) -> State:
 @functools.lru_cache(maxsize=4)
 def _first_weights(config: RunConfig) -> tuple[FloatArray, ...]:
     """Builds the network for its weights; runs of one seed, one after the other, share them."""
-    return tuple(build_mlp(config).get_weights())
+    return tuple(array.astype(np.float32) for array in build_mlp(config).get_weights())
 
 
 def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:

@@ -90,7 +90,9 @@ def summarise(blocks: Values, images: int, sup_gate: float) -> UnitSummaries:
     total, total_abs, total_square, total_gate = blocks[:, 3:7].sum(axis=0) / images
     max_z, minus_min_z, max_gate = blocks[:, 7:].max(axis=0)
     with np.errstate(invalid="ignore"):  # Infinity less infinity: a non-finite unit.
-        sd = np.sqrt(np.maximum(total_square - total**2, 0.0))
+        variance = total_square - total**2
+        rounding = images * np.finfo(np.float64).eps * total_square
+        sd = np.sqrt(np.where(variance <= rounding, 0.0, variance))
     floats = (max_z, -minus_min_z, total, total_abs, sd, total_gate, max_gate)
     max_z, min_z, mean, mean_abs, sd, mean_gate, max_gate = (
         np.where(nonfinite > 0, np.nan, values).astype(np.float32) for values in floats

@@ -25,6 +25,7 @@ from lab.data import Dataset, split
 from lab.errors import LabError, RunBusyError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.records import (
+    ENDED,
     LOCK,
     RECORD,
     ArrayFile,
@@ -41,7 +42,6 @@ from lab.training import EpochEnd, RunEnd, State
 COMMIT_SECONDS = 2.0
 RESUME_SECONDS = 10.0
 LOCK_SECONDS = 0.5  # Who looks whether a run is being written holds its lock for a moment.
-ENDED = ("finished", "diverged")
 
 
 class RunWriter:

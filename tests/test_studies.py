@@ -217,3 +217,27 @@ def test_a_store_that_is_a_file_is_refused_before_the_data_is_loaded(tmp_path, m
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="must be a folder"):
         compare(store=tmp_path / "file")
+
+
+@pytest.mark.parametrize(("slip", "right"), [("activation", "activations"), ("seed", "seeds")])
+def test_a_run_s_own_words_are_refused_with_the_study_s(slip, right, tiny, tmp_path):
+    with pytest.raises(InputError, match=f"{slip} must be given as {right}"):
+        compare(dataset=tiny, store=tmp_path / "runs", **{slip: 1})
+
+
+def test_a_recorded_run_that_is_damaged_is_trained_again_beside_it(tiny, tmp_path):
+    store = RunStore(tmp_path / "runs")
+    (run,) = compare("relu", 1, tiny, store, **SETTINGS)
+    with next(run.folder.glob("units-*")).open("ab") as file:
+        file.write(b"x")
+    (again,) = compare("relu", 1, tiny, store, **SETTINGS)
+    assert again.run_id == f"{run.run_id}.2"
+    np.testing.assert_array_equal(again.weights()[0], run.weights()[0])
+
+
+def test_many_runs_are_trained_in_waves(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(lab.studies, "WAVE", 2)
+    study = plan("relu", 5, tiny, tmp_path / "runs", **SETTINGS)
+    ended = [event.run for event in study.events() if isinstance(event, RunEnd)]
+    assert sorted(ended) == [0, 1, 2, 3, 4]
+    assert [run.config.seed for run in study.runs()] == [0, 1, 2, 3, 4]

@@ -1,5 +1,6 @@
 """What the command line draws: the table of a comparison and the progress of its runs."""
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -100,3 +101,11 @@ def test_on_a_terminal_a_run_shows_epoch_loss_validation_and_dead_units() -> Non
     assert "2/4" in shown
     assert "loss 0.250" in shown
     assert "val 87.5%" in shown
+
+
+def test_a_dataset_s_name_is_shown_as_it_is_even_if_it_looks_like_markup(
+    tiny: Dataset, tmp_path: Path
+) -> None:
+    odd = dataclasses.replace(tiny, name="[/red][bold]x")
+    table = drawn(compare("relu", 1, odd, tmp_path / "runs", **SMALL), 120)
+    assert "[/red][bold]x: 784-6-5-10" in table

@@ -320,3 +320,16 @@ def test_measures_take_all_epochs_of_a_run_at_once():
 def test_summaries_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         build().images = 3
+
+
+def test_units_that_never_change_have_no_spread_however_their_sums_are_rounded():
+    """Sums of 10,000 equal values, added one by one in blocks, as a compiled loop may."""
+    values = np.random.default_rng(0).uniform(-3, 3, 300).astype(np.float32).astype(np.float64)
+    blocks = np.zeros((13, 10, 300))
+    for block in blocks:
+        images = 800 if block is not blocks[-1] else 400
+        for row, power in ((3, values), (4, abs(values)), (5, values**2)):
+            block[row] = np.add.accumulate(np.tile(power, (images, 1)))[-1]
+    layer = units.summarise(blocks, 10_000, 1.0)
+    assert (layer.sd == 0).all()
+    assert units.constant(layer).all()

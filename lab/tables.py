@@ -85,18 +85,27 @@ class Runs(Sequence[Run]):
     def layers(self) -> "pd.DataFrame":
         """One row for each run, epoch and hidden layer.
 
-        Further columns: `epoch`, `layer` (from 1), `units` (how many), the measures of
-        `lab.units.LAYER_MEASURES`, after `dead_fraction` also `dead_confirmed_fraction` (share of
-        units dead on all training images; known at a run's last epoch only, else NaN), and
-        `probe_size`, the number of images on which the units were observed.
+        Further columns, all shares and means over the probe set: `epoch`, `layer` (from 1),
+        `units` (how many); `dead_fraction` (gate 0 on every image); `dead_confirmed_fraction`
+        (on every training image: known at a run's last epoch only, else NaN);
+        `nearly_dead_fraction` (gate at most 0.001 of its largest); `always_negative_fraction`
+        (z never above 0); `saturated_fraction` (nearly no gate on 99 % of the images);
+        `dormant_fraction` and `constant_fraction` (mean |a|, or standard deviation, at most 0.025
+        of the layer's mean of it); `zero_fraction` (of all unit-image pairs, those with a = 0);
+        `nonfinite_fraction` (units with NaN or infinity: the other shares are NaN then);
+        `mean_gate`; `activation_mean`; `activation_sd`; `probe_size` (images in the probe set).
+        `lab.units` defines each, and takes other thresholds.
         """
         return self._table(_layer_rows)
 
     def units(self) -> "pd.DataFrame":
         """One row for each run, epoch, hidden layer and unit.
 
-        Further columns: `epoch`, `layer`, `unit` (from 0), the summaries of
-        `lab.units.UnitSummaries`, and true or false for each of `lab.units.UNIT_MEASURES`.
+        Further columns: `epoch`, `layer` (from 1), `unit` (from 0); what the unit did on the
+        probe set: `nonfinite` (images with NaN or infinity), `max_z`, `min_z`, `mean`, `mean_abs`
+        and `sd` of its activation, `zeros` (images with a = 0), `mean_gate`, `max_gate`, `shut`
+        (images with the gate at most 0.001 of its largest); and true or false for `dead`,
+        `nearly_dead`, `always_negative`, `saturated`, `dormant`, `constant`, as in `layers`.
         """
         return self._table(_unit_rows)
 

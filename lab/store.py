@@ -203,9 +203,8 @@ class RunStore:
         folders = [
             folder
             for folder in sorted(self.path.glob(f"{name}*"))
-            if folder.name.partition(".")[0] == name and (folder / RECORD).exists()
+            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name) and (folder / RECORD).exists()
         ]
-        folders = [folder for folder in folders if re.fullmatch(RUN_ID, folder.name)]
         return [
             (folder, run if isinstance(run, Run) and _is_of(run, config, dataset) else None)
             for folder, run in iterate(folders)

@@ -4,6 +4,7 @@ Importing this package, reading recorded runs and drawing them never imports Ten
 """
 
 from lab.config import RunConfig
+from lab.custom import register
 from lab.data import Dataset
 from lab.errors import LabError
 from lab.runs import Run
@@ -12,4 +13,14 @@ from lab.store import RunStore
 from lab.studies import compare
 from lab.tables import Runs
 
-__all__ = ["Dataset", "LabError", "Run", "RunConfig", "RunStore", "Runs", "compare", "load_dataset"]
+__all__ = [
+    "Dataset",
+    "LabError",
+    "Run",
+    "RunConfig",
+    "RunStore",
+    "Runs",
+    "compare",
+    "load_dataset",
+    "register",
+]

@@ -1,10 +1,16 @@
 """Activation functions: one entry each, with everything the lab needs to know about it.
 
 To add one, add an `Activation` to `_BUILT_IN` at the end of this file. The command line, the
-tables and the trainer find it in the registry.
+tables, the figures and the trainer find it in the registry. Users register their own with
+`lab.register`.
 """
 
+import functools
+import hashlib
+import itertools
 import math
+import re
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +23,16 @@ from lab.errors import InputError, unknown
 FloatArray = NDArray[np.floating[Any]]
 NumpyFunction = Callable[[FloatArray, float], FloatArray]
 LARGEST_PARAMETER = 1000
+OKABE_ITO = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky blue": "#56B4E9",
+    "green": "#009E73",
+    "blue": "#0072B2",
+    "vermillion": "#D55E00",
+    "purple": "#CC79A7",
+}
+LINES = ("-", "--", "-.", ":")
 
 
 @dataclass(frozen=True)
@@ -34,8 +50,11 @@ class Activation:
             its gate is found by automatic differentiation.
         in_keras: `(parameter) -> activation`, Keras's own form of f, for a `Dense` layer; it
             differs from `on_tensors` by rounding alone.
+        colour: Its colour in every figure, of Okabe and Ito's palette for colour-blind eyes.
+        line: Its line style in every figure, as Matplotlib writes it.
         parameter: The symbol of its parameter, or None if it has none.
         default: The parameter's value if none is given; None if there is no parameter.
+        source: Of a user's own function: its source, with all that it takes from outside.
     """
 
     name: str
@@ -46,8 +65,16 @@ class Activation:
     derivative: NumpyFunction
     on_tensors: Callable[[Any, Any], Any]
     in_keras: Callable[[float | None], Any]
+    colour: str
+    line: str
     parameter: str | None = None
     default: float | None = None
+    source: str | None = None
+
+    @property
+    def source_sha256(self) -> str | None:
+        """The identity of a user's own function; None for a built-in one."""
+        return None if self.source is None else hashlib.sha256(self.source.encode()).hexdigest()
 
     def resolve(self, parameter: Any) -> float | None:
         """Returns the parameter to use: the one given, as a checked number, or else the default.
@@ -71,22 +98,39 @@ class Activation:
         return value
 
     def largest_gate(self, parameter: float | None) -> float:
-        """Returns sup |f'(z)|, read off a grid of z from -50 to 50 in steps of 0.001."""
-        grid = np.linspace(-50.0, 50.0, 100_001)
-        return float(np.abs(self.derivative(grid, self.resolve(parameter) or 0.0)).max())
+        """Returns sup |f'(z)|, read off a grid of z from -50 to 50 in steps of 0.001.
+
+        NaN where f' is not bounded: where its largest value on the grid lies in the outer half
+        and is over 0.01 % larger than any in the inner half.
+        """
+        return _largest_gate(self, self.resolve(parameter) or 0.0)
 
     def title(self, parameter: float | None) -> str:
         """Returns the label with its parameter, as tables and figures show it."""
         return self.label if parameter is None else f"{self.label} {self.parameter}={parameter:g}"
 
 
+@functools.lru_cache(maxsize=256)
+def _largest_gate(activation: Activation, parameter: float) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        gates = np.abs(activation.derivative(np.linspace(-50.0, 50.0, 100_001), parameter))
+    inner, outer = gates[25_000:75_001].max(), gates.max()
+    return float(outer) if outer <= 1.0001 * inner else math.nan
+
+
 _REGISTRY: dict[str, Activation] = {}
 
 
-def register(activation: Activation) -> Activation:
-    """Makes an activation function known to the lab by its name."""
+def add(activation: Activation) -> Activation:
+    """Puts an activation function into the registry, under its name."""
     _REGISTRY[activation.name] = activation
     return activation
+
+
+def is_own_name(name: str) -> bool:
+    """Tells whether a user's own function can have this name: short, plain and not built in."""
+    plain = re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name) is not None
+    return plain and name not in {activation.name for activation in _BUILT_IN}
 
 
 def names() -> tuple[str, ...]:
@@ -119,35 +163,42 @@ def parse(text: str) -> tuple[str, float | None]:
     return activation.name, activation.resolve(value) if separator else None
 
 
-def _relu(z: Any, _: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.nn.relu(z)
-
-
-def _leaky_relu(z: Any, slope: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.where(z > 0, z, slope * z)
+def own_style(name: str) -> tuple[str, str]:
+    """Returns colour and line style for a user's own function: one that no built-in one has."""
+    taken = {(activation.colour, activation.line) for activation in _BUILT_IN}
+    free = [pair for pair in itertools.product(OKABE_ITO.values(), LINES) if pair not in taken]
+    return free[zlib.crc32(name.encode()) % len(free)]
 
 
-def _elu(z: Any, alpha: Any) -> Any:
-    import tensorflow as tf
+def _tf() -> Any:
+    import tensorflow
 
-    return tf.where(z > 0, z, alpha * tf.math.expm1(tf.minimum(z, 0.0)))
+    return tensorflow
 
 
-def _keras_leaky_relu(slope: float | None) -> Any:
+def _keras() -> Any:
     import keras
 
-    return keras.layers.LeakyReLU(negative_slope=slope)
+    return keras
 
 
-def _keras_elu(alpha: float | None) -> Any:
-    import keras
+def _special() -> Any:
+    import scipy.special
 
-    return keras.layers.ELU(alpha=alpha)
+    return scipy.special
 
+
+def _density(z: FloatArray) -> FloatArray:
+    """Density of the standard normal distribution."""
+    return np.asarray(np.exp(-z * z / 2) / math.sqrt(2 * math.pi))
+
+
+def _mish_slope(z: FloatArray) -> FloatArray:
+    inner = np.tanh(np.logaddexp(0.0, z))
+    return np.asarray(inner + z * (1 - inner**2) * _special().expit(z))
+
+
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 _BUILT_IN = (
     Activation(
@@ -157,8 +208,10 @@ _BUILT_IN = (
         reference="Nair & Hinton 2010; Glorot, Bordes & Bengio 2011",
         function=lambda z, _: np.maximum(z, 0.0),
         derivative=lambda z, _: (z > 0).astype(z.dtype),
-        on_tensors=_relu,
+        on_tensors=lambda z, _: _tf().nn.relu(z),
         in_keras=lambda _: "relu",
+        colour=OKABE_ITO["blue"],
+        line="-",
     ),
     Activation(
         name="leaky_relu",
@@ -167,10 +220,12 @@ _BUILT_IN = (
         reference="Maas, Hannun & Ng 2013",
         function=lambda z, slope: np.where(z > 0, z, slope * z),
         derivative=lambda z, slope: np.where(z > 0, 1.0, slope),
-        on_tensors=_leaky_relu,
-        in_keras=_keras_leaky_relu,
+        on_tensors=lambda z, slope: _tf().where(z > 0, z, slope * z),
+        in_keras=lambda slope: _keras().layers.LeakyReLU(negative_slope=slope),
         parameter="α",
         default=0.01,
+        colour=OKABE_ITO["orange"],
+        line="--",
     ),
     Activation(
         name="elu",
@@ -179,12 +234,96 @@ _BUILT_IN = (
         reference="Clevert, Unterthiner & Hochreiter 2015",
         function=lambda z, alpha: np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0.0))),
         derivative=lambda z, alpha: np.where(z > 0, 1.0, alpha * np.exp(np.minimum(z, 0.0))),
-        on_tensors=_elu,
-        in_keras=_keras_elu,
+        on_tensors=lambda z, alpha: _tf().where(
+            z > 0, z, alpha * _tf().math.expm1(_tf().minimum(z, 0.0))
+        ),
+        in_keras=lambda alpha: _keras().layers.ELU(alpha=alpha),
         parameter="α",
         default=1.0,
+        colour=OKABE_ITO["green"],
+        line="-.",
+    ),
+    Activation(
+        name="selu",
+        label="SELU",
+        formula="λ z if z > 0, else λ α (exp(z) - 1), with λ = 1.0507, α = 1.6733",
+        reference="Klambauer, Unterthiner, Mayr & Hochreiter 2017",
+        function=lambda z, _: (
+            _SELU_SCALE * np.where(z > 0, z, _SELU_ALPHA * np.expm1(np.minimum(z, 0.0)))
+        ),
+        derivative=lambda z, _: (
+            _SELU_SCALE * np.where(z > 0, 1.0, _SELU_ALPHA * np.exp(np.minimum(z, 0.0)))
+        ),
+        on_tensors=lambda z, _: (
+            _SELU_SCALE
+            * _tf().where(z > 0, z, _SELU_ALPHA * _tf().math.expm1(_tf().minimum(z, 0.0)))
+        ),
+        in_keras=lambda _: "selu",
+        colour=OKABE_ITO["vermillion"],
+        line="--",
+    ),
+    Activation(
+        name="gelu",
+        label="GELU",
+        formula="z Φ(z), with Φ the normal distribution function",
+        reference="Hendrycks & Gimpel 2016",
+        function=lambda z, _: z * _special().ndtr(z),
+        derivative=lambda z, _: _special().ndtr(z) + z * _density(z),
+        # erfc, and not 1 + erf, keeps the tail on the left from rounding to 0 too early.
+        on_tensors=lambda z, _: 0.5 * z * _tf().math.erfc(-math.sqrt(0.5) * z),
+        in_keras=lambda _: "gelu",
+        colour=OKABE_ITO["purple"],
+        line="-",
+    ),
+    Activation(
+        name="silu",
+        label="SiLU",
+        formula="z σ(z), with σ(z) = 1 / (1 + exp(-z))",
+        reference="Elfwing, Uchibe & Doya 2017; Ramachandran, Zoph & Le 2017 (Swish)",
+        function=lambda z, _: z * _special().expit(z),
+        derivative=lambda z, _: _special().expit(z) * (1 + z * _special().expit(-z)),
+        on_tensors=lambda z, _: _tf().nn.silu(z),
+        in_keras=lambda _: "silu",
+        colour=OKABE_ITO["sky blue"],
+        line="-.",
+    ),
+    Activation(
+        name="mish",
+        label="Mish",
+        formula="z tanh(log(1 + exp(z)))",
+        reference="Misra 2019",
+        function=lambda z, _: z * np.tanh(np.logaddexp(0.0, z)),
+        derivative=lambda z, _: _mish_slope(z),
+        on_tensors=lambda z, _: z * _tf().tanh(_tf().math.softplus(z)),
+        in_keras=lambda _: "mish",
+        colour=OKABE_ITO["black"],
+        line="--",
+    ),
+    Activation(
+        name="tanh",
+        label="tanh",
+        formula="(exp(z) - exp(-z)) / (exp(z) + exp(-z))",
+        reference="LeCun, Bottou, Orr & Müller 1998",
+        function=lambda z, _: np.tanh(z),
+        derivative=lambda z, _: 4 * _special().expit(2 * z) * _special().expit(-2 * z),
+        on_tensors=lambda z, _: _tf().tanh(z),
+        in_keras=lambda _: "tanh",
+        colour=OKABE_ITO["vermillion"],
+        line=":",
+    ),
+    Activation(
+        name="sigmoid",
+        label="Sigmoid",
+        formula="1 / (1 + exp(-z))",
+        reference="Rumelhart, Hinton & Williams 1986",
+        function=lambda z, _: _special().expit(z),
+        derivative=lambda z, _: _special().expit(z) * _special().expit(-z),
+        on_tensors=lambda z, _: _tf().sigmoid(z),
+        in_keras=lambda _: "sigmoid",
+        colour=OKABE_ITO["black"],
+        line=":",
     ),
 )
 
 for _activation in _BUILT_IN:
-    register(_activation)
+    add(_activation)

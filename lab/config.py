@@ -110,6 +110,12 @@ class RunConfig(BaseModel):
     keep_weights: Literal["last", "every"] = Field(
         "last", title="which epochs' weights are kept", description="last or every"
     )
+    source_sha256: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        title="which source a user's own activation function has; set by the lab",
+        description="64 hexadecimal digits, and only for a user's own activation function",
+    )
 
     def __init__(self, /, **settings: Any) -> None:
         """Validates the settings; see the class for their names and defaults."""
@@ -121,21 +127,31 @@ class RunConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _split_activation(cls, settings: Any) -> Any:
-        """Accepts `activation="leaky_relu=0.1"` and fills in the parameter's default."""
-        if not isinstance(settings, dict):
+        """Accepts `activation="leaky_relu=0.1"` and fills in the parameter's default.
+
+        A user's own function that comes with its source's SHA-256 need not be registered here.
+        """
+        if not isinstance(settings, dict) or settings.get("source_sha256") is not None:
             return settings
         name, parameter = activations.parse(str(settings.get("activation", "relu")))
-        given = settings.get("parameter")
-        resolved = activations.get(name).resolve(parameter if given is None else given)
+        activation, given = activations.get(name), settings.get("parameter")
+        resolved = activation.resolve(parameter if given is None else given)
         if parameter is not None and parameter != resolved:
             raise InputError(
                 f"parameter must be the one in activation={settings['activation']!r} "
                 f"or be left out, not {given!r}."
             )
-        return settings | {"activation": name, "parameter": resolved}
+        own = activation.source_sha256
+        return settings | {"activation": name, "parameter": resolved, "source_sha256": own}
 
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
+        own = self.source_sha256 is not None
+        if own and (self.parameter is not None or not activations.is_own_name(self.activation)):
+            raise InputError(
+                f"source_sha256 must be left out for the activation {self.activation!r}: it is "
+                f"for a user's own function, which has a name of its own and no parameter."
+            )
         if self.momentum and self.optimizer != "sgd":
             raise InputError(f"momentum must be 0 unless optimizer is sgd, not {self.momentum}.")
         if self.weights > MOST_WEIGHTS:
@@ -159,7 +175,26 @@ class RunConfig(BaseModel):
     @property
     def title(self) -> str:
         """The activation function's label with its parameter."""
+        if self.source_sha256:
+            return self.activation
         return activations.get(self.activation).title(self.parameter)
+
+    @property
+    def function(self) -> activations.Activation:
+        """The activation function, as it is registered.
+
+        Raises:
+            InputError: If it is a user's own that is not registered here, or not with this source.
+        """
+        known = self.activation in activations.names()
+        found = activations.get(self.activation) if known else None
+        if found is None or found.source_sha256 != self.source_sha256:
+            state = "registered here with another source" if found else "not registered here"
+            raise InputError(
+                f"The activation function {self.activation!r} is {state}. Register the one of "
+                f"this run first: lab.register({self.activation!r}, function)."
+            )
+        return found
 
 
 def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:

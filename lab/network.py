@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab import activations
 from lab.config import CLASSES, RunConfig
 from lab.machine import load_tensorflow
 
@@ -28,7 +27,7 @@ def build_mlp(config: RunConfig) -> "keras.Sequential":
     load_tensorflow()
     import keras
 
-    activation = activations.get(config.activation)
+    activation = config.function
     network = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten()])
     for layer, units in enumerate(config.hidden):
         network.add(

@@ -49,7 +49,14 @@ def _printable(text: str) -> str:
     return text
 
 
+def _printable_lines(text: str) -> str:
+    for line in text.splitlines():
+        _printable(line.replace("\t", " "))
+    return text
+
+
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+Source = Annotated[str, Field(max_length=20_000), AfterValidator(_printable_lines)]
 Epoch = Annotated[int, Field(ge=0, le=10_000)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Arrays = dict[str, NDArray[Any]]
@@ -83,6 +90,18 @@ class ArrayFile(_Strict):
     sha256: Digest
 
 
+class OwnActivation(_Strict):
+    """What is kept of a user's own activation function: text to read, which nothing here runs.
+
+    Attributes:
+        source: Its source, with all that it takes from outside.
+        sup_gate: sup |f'|; NaN where f' is not bounded.
+    """
+
+    source: Source
+    sup_gate: float
+
+
 class Record(_Strict):
     """All that is known of a run, as `run.json` holds it. What it names, exists.
 
@@ -92,6 +111,7 @@ class Record(_Strict):
     format: Literal[1] = 1
     run_id: str = Field(pattern=f"^{RUN_ID}$")
     settings: RunConfig
+    own_activation: OwnActivation | None = None
     dataset: Text
     dataset_digest: Digest
     train_images: Annotated[int, Field(ge=1)]
@@ -117,6 +137,9 @@ class Record(_Strict):
         results = (self.test_loss, self.test_accuracy, self.confirmed)
         if self.status in ENDED and (None in results or not self.weights):
             raise ValueError(f"a run that is {self.status} must hold its results and weights")
+        own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
+        if self.settings.source_sha256 != (own.hexdigest() if own else None):
+            raise ValueError("the source of its activation function is not the recorded one")
         if len(self.epochs) > self.settings.epochs + 1:
             raise ValueError("it has more epochs than its settings")
         return self

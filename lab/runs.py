@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab import activations, units
 from lab.config import RunConfig
-from lab.errors import RunError
+from lab.errors import InputError, RunError
 from lab.records import (
     LOCK,
     ArrayFile,
@@ -78,6 +78,13 @@ class Run:
         )
 
     @property
+    def sup_gate(self) -> float:
+        """Sup |f'| of its activation function; NaN where f' is not bounded."""
+        if own := self.record.own_activation:
+            return own.sup_gate
+        return activations.get(self.config.activation).largest_gate(self.config.parameter)
+
+    @property
     def layers(self) -> range:
         """The numbers of its hidden layers, from 1."""
         return range(1, len(self.config.hidden) + 1)
@@ -96,10 +103,8 @@ class Run:
             RunError: If there is no such layer, or its arrays cannot be read.
         """
         width = self._width(number)
-        activation = activations.get(self.config.activation)
-        sup_gate = activation.largest_gate(self.config.parameter)
         arrays = {name: self._unit_array(number, width, name) for name in units.ARRAYS}
-        return UnitSummaries(self.record.probe_images, sup_gate, **arrays)
+        return UnitSummaries(self.record.probe_images, self.sup_gate, **arrays)
 
     def _width(self, number: int) -> int:
         if number not in self.layers:
@@ -184,14 +189,24 @@ class Run:
             epoch: The epoch at whose end it is wanted; by default the last that was kept.
 
         Raises:
-            RunError: If the run did not keep the weights of that epoch.
+            RunError: If the run did not keep the weights of that epoch, or if its activation
+                function is a user's own that is not registered here: the message has its source.
         """
         from lab.network import build_mlp
 
         weights = self.weights(epoch)
+        self._check_registered()
         model = build_mlp(self.config)
         model.set_weights(weights)
         return model
+
+    def _check_registered(self) -> None:
+        try:
+            _ = self.config.function
+        except InputError as error:
+            own = self.record.own_activation
+            source = f" Its recorded source:\n{own.source}" if own else ""
+            raise RunError(f"{error}{source}") from None
 
     def is_whole(self) -> bool:
         """Tells whether its arrays can be read: every layer's units, and the last weights."""

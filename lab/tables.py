@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import units
+from lab.config import RunConfig
 from lab.errors import RunError
 from lab.runs import Run
 
@@ -48,6 +49,26 @@ class Runs(Sequence[Run]):
         """Shows the table of runs in a notebook; pandas escapes what it shows."""
         return str(self.runs()._repr_html_())  # type: ignore[operator]
 
+    def groups(self, apart: Sequence[str] = ("seed",)) -> "list[Runs]":
+        """Returns the runs in groups that differ in some settings alone.
+
+        Args:
+            apart: The settings in which runs of one group may differ; by default the seed.
+        """
+        defaults = {name: RunConfig.model_fields[name].default for name in apart}
+        groups: dict[Any, list[Run]] = {}
+        for run in self:
+            key = (run.record.dataset_digest, run.config.model_copy(update=defaults))
+            groups.setdefault(key, []).append(run)
+        return [Runs(runs) for runs in groups.values()]
+
+    def seed_words(self) -> str:
+        """Returns the seeds in words, such as `seeds 0-2`."""
+        seeds = sorted({run.config.seed for run in self})
+        if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+            return f"seeds {seeds[0]}-{seeds[-1]}"
+        return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+
     def summary(self) -> "pd.DataFrame":
         """One row for each group of runs that differ in their seed alone.
 
@@ -59,11 +80,8 @@ class Runs(Sequence[Run]):
         """
         import pandas as pd
 
-        groups: dict[Any, list[Run]] = {}
-        for run in _each(self, _checked):
-            key = (run.record.dataset_digest, run.config.model_copy(update={"seed": 0}))
-            groups.setdefault(key, []).append(run)
-        return pd.DataFrame([_summary_row(runs) for runs in groups.values()])
+        readable = Runs(_each(self, _checked))
+        return pd.DataFrame([_summary_row(list(group)) for group in readable.groups()])
 
     def runs(self) -> "pd.DataFrame":
         """One row for each run.
@@ -94,7 +112,8 @@ class Runs(Sequence[Run]):
         of the layer's mean of it); `zero_fraction` (of all unit-image pairs, those with a = 0);
         `nonfinite_fraction` (units with NaN or infinity: the other shares are NaN then);
         `mean_gate`; `activation_mean`; `activation_sd`; `probe_size` (images in the probe set).
-        `lab.units` defines each, and takes other thresholds.
+        `lab.units` defines each, and takes other thresholds. Those that compare the gate with its
+        largest are NaN for a function whose slope is not bounded.
         """
         return self._table(_layer_rows)
 
@@ -152,7 +171,8 @@ def _summary_row(runs: list[Run]) -> dict[str, Any]:
     first = runs[0]
     ended = sorted((r for r in runs if r.status == "finished"), key=lambda run: run.config.seed)
     last = [[run.last_summaries(number) for number in run.layers] for run in ended]
-    nearly = [[float(units.fraction(u, units.nearly_dead(u))) for u in run] for run in last]
+    nearly_dead = units.LAYER_MEASURES["nearly_dead_fraction"]
+    nearly = [[float(nearly_dead(layer)) for layer in run] for run in last]
     return {
         "activation": first.config.title,
         "dataset": first.record.dataset,
@@ -229,7 +249,7 @@ def _unit_rows(run: Run) -> Mapping[str, Any]:
     def column(values: list[Any]) -> NDArray[Any]:
         return np.concatenate(values, axis=1).ravel()
 
-    return {
+    columns = {
         "epoch": np.repeat(np.arange(epochs), sum(hidden)),
         "layer": np.tile(np.repeat(np.array(run.layers), hidden), epochs),
         "unit": np.tile(np.concatenate([np.arange(n) for n in hidden]), epochs),
@@ -239,3 +259,4 @@ def _unit_rows(run: Run) -> Mapping[str, Any]:
             for name, measure in units.UNIT_MEASURES.items()
         },
     }
+    return {n: v if units.applies(layers[0], n) else np.nan for n, v in columns.items()}

@@ -89,7 +89,7 @@ def comparison(runs: Runs) -> Table:
     table = Table(
         title=Text(
             f"{record.dataset}: {'-'.join(map(str, config.layer_sizes))}, {config.optimizer}, "
-            f"learning rate {config.learning_rate:g}, {config.epochs} epochs, {_seed_words(runs)}"
+            f"learning rate {config.learning_rate:g}, {config.epochs} epochs, {runs.seed_words()}"
         ),
         caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
@@ -119,10 +119,3 @@ def comparison(runs: Runs) -> Table:
             " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
         )
     return table
-
-
-def _seed_words(runs: Runs) -> str:
-    seeds = sorted({run.config.seed for run in runs})
-    if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
-        return f"seeds {seeds[0]}-{seeds[-1]}"
-    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, units
+from lab import units
 from lab.config import PIXELS, RunConfig
 from lab.data import Dataset, IndexArray, Split, split
 from lab.machine import cores, load_tensorflow, threads_per_operation
@@ -169,7 +169,8 @@ def train(
 
 def first_state(config: RunConfig) -> State:
     """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
-    weights = _first_weights(config.model_copy(update={"activation": "relu", "parameter": None}))
+    relu = {"activation": "relu", "parameter": None, "source_sha256": None}
+    weights = _first_weights(config.model_copy(update=relu))
     copies = 2 if config.optimizer == "adam" else 1
     return State(0, weights, tuple(np.zeros_like(array) for array in weights * copies))
 
@@ -251,7 +252,7 @@ class Trainee:
     ) -> None:
         """Puts a run's state into TensorFlow's variables."""
         tf = load_tensorflow()
-        activation = activations.get(config.activation)
+        activation = config.function
         self.index, self.config, self.parts, self.images = index, config, parts, images
         self.program = program(activation, config.optimizer)
         self.sup_gate = activation.largest_gate(config.parameter)

@@ -33,7 +33,7 @@ class UnitSummaries:
 
     Attributes:
         images: Number of probe images.
-        sup_gate: sup |f'| of the activation function; NaN where it has none.
+        sup_gate: sup |f'| of the activation function; NaN where f' is not bounded.
         nonfinite: Images on which z, a or the gate is NaN or infinite.
         max_z: Largest z.
         min_z: Smallest z.
@@ -146,6 +146,11 @@ def constant(units: UnitSummaries, tau: float = CONSTANT_TAU) -> BoolArray:
     return units.finite & (units.sd <= tau * _layer_mean(units.sd))
 
 
+def applies(units: UnitSummaries, name: str) -> bool:
+    """Tells whether a measure has a meaning: those that compare with sup |f'| may have none."""
+    return name not in RELATIVE or not np.isnan(units.sup_gate)
+
+
 def nonfinite(units: UnitSummaries) -> BoolArray:
     """Units with a NaN or infinite value on some probe image: neither dead nor alive."""
     return ~units.finite
@@ -186,6 +191,12 @@ def _over_layer(units: UnitSummaries, values: NDArray[Any]) -> Values:
     return np.asarray(np.where(units.finite.all(axis=-1), means, np.nan))
 
 
+def _measured_fraction(units: UnitSummaries, name: str) -> Values:
+    shares = fraction(units, UNIT_MEASURES[name](units))
+    return shares if applies(units, name) else np.full_like(shares, np.nan)
+
+
+RELATIVE = ("nearly_dead", "saturated", "shut")
 UNIT_MEASURES: dict[str, Callable[[UnitSummaries], BoolArray]] = {
     "dead": dead,
     "nearly_dead": nearly_dead,
@@ -196,10 +207,8 @@ UNIT_MEASURES: dict[str, Callable[[UnitSummaries], BoolArray]] = {
 }
 LAYER_MEASURES: dict[str, Callable[[UnitSummaries], Values]] = {
     **{
-        f"{name}_fraction": functools.partial(
-            lambda units, measure: fraction(units, measure(units)), measure=measure
-        )
-        for name, measure in UNIT_MEASURES.items()
+        f"{name}_fraction": functools.partial(_measured_fraction, name=name)
+        for name in UNIT_MEASURES
     },
     "zero_fraction": zero_fraction,
     "nonfinite_fraction": lambda units: nonfinite(units).mean(axis=-1),

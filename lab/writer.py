@@ -31,6 +31,7 @@ from lab.records import (
     ArrayFile,
     Arrays,
     EpochNumbers,
+    OwnActivation,
     Record,
     read_record,
     slot_shapes,
@@ -248,6 +249,7 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset) -> Record:
     return Record(
         run_id=name,
         settings=config,
+        own_activation=_own_activation(config),
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         train_images=len(parts.train),
@@ -259,6 +261,13 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset) -> Record:
         processor=processor(),
         threads_per_operation=threads_per_operation(),
     )
+
+
+def _own_activation(config: RunConfig) -> OwnActivation | None:
+    activation = config.function
+    if activation.source is None:
+        return None
+    return OwnActivation(source=activation.source, sup_gate=activation.largest_gate(None))
 
 
 def _numbers(event: EpochEnd) -> EpochNumbers:

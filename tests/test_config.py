@@ -74,6 +74,7 @@ def test_the_defaults_are_the_textbooks_experiment():
         "train_size": None,
         "probe_size": 10_000,
         "keep_weights": "last",
+        "source_sha256": None,
     }
 
 
@@ -126,7 +127,7 @@ def test_json_gives_back_an_equal_config(config):
 
 def test_the_example_of_all_other_settings_differs_in_every_field():
     assert [name for name in FIELDS if getattr(UNLIKE, name) == getattr(RunConfig(), name)] == []
-    assert tuple(RunConfig.model_fields) == FIELDS
+    assert (*FIELDS, "source_sha256") == tuple(RunConfig.model_fields)
 
 
 @pytest.mark.parametrize(

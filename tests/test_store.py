@@ -123,7 +123,7 @@ def test_an_id_changes_with_every_setting_and_with_the_data(blank, tiny):
         "epochs": 4, "seed": 1, "validation_split": 0.3, "train_size": 100, "probe_size": 50,
         "keep_weights": "every",
     }  # fmt: skip
-    assert {*changed, "momentum"} == set(RunConfig.model_fields)
+    assert {*changed, "momentum", "source_sha256"} == set(RunConfig.model_fields)
     ids = [run_id(CONFIG.model_copy(update={k: v}), blank) for k, v in changed.items()]
     ids += [run_id(CONFIG, blank), run_id(CONFIG, tiny)]
     ids += [run_id(sgd.model_copy(update={"momentum": 0.5}), blank)]

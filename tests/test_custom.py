@@ -1,0 +1,248 @@
+"""A user's own activation function: registered, refused, told apart, trained, kept and read."""
+
+import math
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import lab
+from lab import RunConfig, RunStore, activations
+from lab.custom import source_of
+from lab.errors import InputError, LabError, RunError
+from lab.machine import load_tensorflow
+from lab.studies import plan
+
+tf = load_tensorflow()
+slope, table = 0.25, np.linspace(0, 1, 5)
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch):
+    monkeypatch.setattr(activations, "_REGISTRY", dict(activations._REGISTRY))
+
+
+def bent(z):
+    return tf.where(z > 0, z, slope * z)
+
+
+def folded(z):
+    return bent(z) - bent(-z)
+
+
+def test_three_lines_make_a_function_known_by_name_value_and_gate():
+    swoosh = lab.register("swoosh", lambda z: z * tf.sigmoid(2 * z))
+    assert activations.names()[-1] == "swoosh"
+    z = np.array([-1.0, 0.0, 3.0])
+    expected = z / (1 + np.exp(-2 * z))
+    np.testing.assert_allclose(swoosh.function(z, 0.0), expected, rtol=1e-6)
+    assert swoosh.derivative(z, 0.0)[1] == pytest.approx(0.5)
+    assert swoosh.largest_gate(None) == pytest.approx(1.0998393, rel=1e-6)  # As SiLU's.
+    assert RunConfig(activation="swoosh").title == "swoosh"
+
+
+def test_the_same_function_registered_again_is_the_one_that_is_known():
+    assert lab.register("bent", bent) is lab.register("bent", bent)
+
+
+def test_another_function_of_the_name_takes_its_place_and_is_another_setting():
+    lab.register("mine", lambda z: tf.nn.relu(z))
+    before = RunConfig(activation="mine")
+    lab.register("mine", lambda z: tf.nn.relu6(z))
+    assert RunConfig(activation="mine") != before
+    with pytest.raises(InputError, match="'mine' is registered here with another source"):
+        _ = before.function
+
+
+def test_the_source_names_everything_that_is_taken_from_outside():
+    assert source_of(folded).split("\n") == [
+        "slope = 0.25",
+        "import tensorflow as tf",
+        "def bent(z):",
+        "    return tf.where(z > 0, z, slope * z)",
+        "def folded(z):",
+        "    return bent(z) - bent(-z)",
+    ]
+
+
+def test_a_changed_value_outside_makes_another_function(monkeypatch):
+    first = lab.register("folded", folded).source_sha256
+    monkeypatch.setattr(sys.modules[__name__], "slope", 0.5)
+    assert lab.register("folded", folded).source_sha256 != first
+
+
+def test_enclosing_variables_and_defaults_are_part_of_the_source():
+    def make(height, step=1.0):
+        def capped(z, low=step):
+            return tf.clip_by_value(z, low - 2, height)
+
+        return capped
+
+    sources = {source_of(make(2.0)), source_of(make(3.0)), source_of(make(2.0, 0.5))}
+    assert len(sources) == 3
+    assert "height = 2.0" in source_of(make(2.0))
+
+
+def test_a_value_used_in_an_inner_function_is_part_of_the_source():
+    def outer(z):
+        return (lambda y: slope * y)(z)
+
+    assert "slope = 0.25" in source_of(outer)
+
+
+def test_a_library_function_is_named_and_not_unrolled():
+    assert source_of(tf.nn.softsign).startswith("from tensorflow")
+    assert lab.register("softsign", tf.nn.softsign).largest_gate(None) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda z: tf.nn.softmax(z), "must be elementwise"),
+        (lambda z: z - tf.reduce_mean(z), "must be elementwise"),
+        (lambda z: tf.cumsum(z), "must be elementwise"),
+        (lambda z: z * tf.random.uniform(tf.shape(z)), "must be elementwise"),
+        (lambda z: z + tf.range(32, dtype=tf.float32), "must"),
+        (lambda z: tf.reduce_sum(z), r"of the shape of z, .* not float32 of shape \(\)"),
+        (lambda z: tf.cast(z, tf.float64), "must return a float32 tensor .* not float64"),
+        (lambda z: tf.cast(z > 0, tf.int32), "must return a float32 tensor .* not int32"),
+        (lambda z: 1.0, "must return a tensor, not a float"),
+        (lambda z: None, "must return a tensor, not a NoneType"),
+        (lambda z: z / z, r"at z = 0 they are not finite"),
+        (lambda z: tf.math.log(z), r"at z = 0 they are not finite"),
+        (lambda z: tf.sqrt(tf.abs(z)), r"at z = 0 they are not finite"),
+        (lambda z: z * tf.math.log(z + 2), r"at z = -\d"),
+        (lambda z: tf.stop_gradient(z), "must have a gradient"),
+        (lambda z: z if z > 0 else 0 * z, "tf.where in place of if"),
+        (lambda z: math.exp(z) + z, "tf.exp in place of math.exp"),
+        (lambda: 1, "it failed with TypeError"),
+        (lambda z: table[0] * z, "table is a ndarray. Write it as a plain number"),
+        (max, "must be a function, made with def or lambda"),
+        ("relu", "must be a function, made with def or lambda, not 'relu'"),
+    ],
+)
+def test_what_does_not_do_is_refused_in_a_sentence_and_not_registered(function, words):
+    with pytest.raises(InputError, match=words):
+        lab.register("mine", function)
+    assert "mine" not in activations.names()
+
+
+@pytest.mark.parametrize("name", ["relu", "", "Mine", "my fn", "1x", "a-b", "x" * 41, "../x", "é"])
+def test_a_name_that_is_taken_or_not_plain_is_refused(name):
+    with pytest.raises(InputError, match="name must be 1 to 40 small letters"):
+        lab.register(name, bent)
+
+
+def test_two_lambdas_in_one_statement_are_refused_because_their_sources_are_alike():
+    pair = [lambda z: tf.nn.relu(z), lambda z: tf.nn.elu(z)]
+    with pytest.raises(InputError, match="must be the only one in its statement"):
+        lab.register("mine", pair[0])
+
+
+def test_a_function_without_a_source_is_refused():
+    scope = {"tf": tf}
+    exec("def unseen(z): return tf.nn.relu(z)", scope)
+    with pytest.raises(InputError, match="source of unseen cannot be read"):
+        lab.register("mine", scope["unseen"])
+
+
+def test_an_unbounded_slope_has_no_largest_gate():
+    assert math.isnan(lab.register("square", lambda z: z * z).largest_gate(None))
+    assert math.isnan(lab.register("grows", lambda z: z * tf.math.log1p(z * z)).largest_gate(None))
+
+
+@pytest.fixture
+def trained(tiny):
+    lab.register("bent", bent)
+    runs = lab.compare(["bent", "leaky_relu=0.25"], 1, tiny, hidden=(12,), epochs=2, batch_size=20)
+    return list(runs)
+
+
+def test_an_own_function_trains_to_the_bits_of_the_built_in_one_that_it_equals(trained):
+    own, built_in = trained
+    for mine, theirs in zip(own.weights(), built_in.weights(), strict=True):
+        assert mine.tobytes() == theirs.tobytes()
+    assert own.layer(1).mean_gate.tobytes() == built_in.layer(1).mean_gate.tobytes()
+    assert own.record.test_loss == built_in.record.test_loss
+
+
+def test_its_model_is_a_keras_model_with_that_function(trained, tiny):
+    model = trained[0].model()
+    x = tiny.x_test.astype("float32") / 255
+    theirs = trained[1].model()
+    np.testing.assert_allclose(model.predict(x, verbose=0), theirs.predict(x, verbose=0), 1e-5)
+
+
+def test_an_unbounded_function_is_nan_where_measures_compare_with_the_largest_gate(tiny):
+    lab.register("square", lambda z: z * z)
+    runs = lab.compare("square", 1, tiny, hidden=(12,), epochs=1, batch_size=20)
+    layers, every = runs.layers(), runs.units()
+    assert layers["nearly_dead_fraction"].isna().all()
+    assert layers["saturated_fraction"].isna().all()
+    assert every[["nearly_dead", "saturated", "shut"]].isna().all(axis=None)
+    assert (layers["dead_fraction"] == 0).all()
+    assert math.isnan(runs.summary()["nearly_dead"][0][0])
+
+
+def test_a_recorded_run_is_loaded_and_another_function_of_the_name_is_another_run(trained, tiny):
+    settings = {"hidden": (12,), "epochs": 2, "batch_size": 20}
+    assert plan("bent", 1, tiny, **settings).missing() == []
+    lab.register("bent", lambda z: tf.maximum(z, 0.5 * z))
+    assert len(plan("bent", 1, tiny, **settings).missing()) == 1
+
+
+def test_a_store_with_an_own_function_is_read_where_it_is_not_registered(trained, monkeypatch):
+    monkeypatch.delitem(activations._REGISTRY, "bent")
+    store = RunStore()
+    assert store.refused == {}
+    runs = store.runs
+    assert sorted(runs.layers()["activation"].unique()) == ["bent", "leaky_relu"]
+    own = store["bent"]
+    assert own.layer(1).sup_gate == 1.0
+    assert set(runs.summary()["activation"]) == {"bent", "Leaky ReLU α=0.25"}
+    with pytest.raises(RunError) as refused:
+        own.model()
+    assert str(refused.value) == (
+        "The activation function 'bent' is not registered here. Register the one of this run "
+        "first: lab.register('bent', function). Its recorded source:\nslope = 0.25\n"
+        "import tensorflow as tf\ndef bent(z):\n    return tf.where(z > 0, z, slope * z)"
+    )
+
+
+def test_a_record_whose_source_was_changed_is_refused(trained):
+    path = trained[0].folder / "run.json"
+    path.write_text(path.read_text().replace("slope = 0.25", "slope = 0.35"))
+    assert "source of its activation function" in RunStore().refused[trained[0].run_id]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": "relu", "source_sha256": "0" * 64},
+        {"activation": "mine", "parameter": 1.0, "source_sha256": "0" * 64},
+        {"activation": "../mine", "source_sha256": "0" * 64},
+        {"activation": "mine", "source_sha256": "x"},
+        {"activation": "mine"},
+    ],
+)
+def test_settings_that_only_claim_an_own_function_are_refused(settings):
+    with pytest.raises(InputError):
+        RunConfig(**settings)
+
+
+def test_training_one_that_is_not_registered_is_refused_before_any_work(tiny):
+    config = RunConfig(activation="mine", source_sha256="0" * 64, hidden=(4,), epochs=1)
+    with pytest.raises(LabError, match="'mine' is not registered here"):
+        lab.RunStore().writer(config, tiny)
+
+
+def test_it_is_read_without_loading_tensorflow(trained):
+    script = f"""
+        import sys, lab
+        runs = lab.RunStore({str(trained[0].folder.parent)!r}).runs
+        assert len(runs.layers()) == 6 and len(runs.summary()) == 2
+        assert "tensorflow" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

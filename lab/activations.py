@@ -323,6 +323,18 @@ _BUILT_IN = (
         colour=OKABE_ITO["black"],
         line=":",
     ),
+    Activation(
+        name="softplus",
+        label="Softplus",
+        formula="log(1 + exp(z))",
+        reference="Dugas, Bengio, Bélisle, Nadeau & Garcia 2001",
+        function=lambda z, _: np.logaddexp(0.0, z),
+        derivative=lambda z, _: _special().expit(z),
+        on_tensors=lambda z, _: _tf().math.softplus(z),
+        in_keras=lambda _: "softplus",
+        colour=OKABE_ITO["green"],
+        line=":",
+    ),
 )
 
 for _activation in _BUILT_IN:

@@ -21,7 +21,7 @@ BUILT_IN = [
     ("elu", 1.0),
     ("elu", 0.5),
     ("elu", 2.0),
-    *((name, None) for name in ("selu", "gelu", "silu", "mish", "tanh", "sigmoid")),
+    *((name, None) for name in ("selu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus")),
 ]
 GRID = np.concatenate(
     [
@@ -66,6 +66,10 @@ GRID = np.concatenate(
         ("sigmoid", None, 0.0, 0.5, 0.25),
         ("sigmoid", None, 2.0, 0.8807970779778823, 0.10499358540350662),
         ("sigmoid", None, -800.0, 0.0, 0.0),
+        ("softplus", None, 0.0, 0.6931471805599453, 0.5),
+        ("softplus", None, 1.0, 1.3132616875182228, 0.7310585786300049),
+        ("softplus", None, -40.0, 4.248354255291589e-18, 4.248354255291589e-18),
+        ("softplus", None, 800.0, 800.0, 1.0),
     ],
 )
 def test_value_and_derivative_are_those_worked_out_by_hand(name, parameter, z, value, gate):
@@ -218,6 +222,7 @@ def test_moments_of_a_normal_input_are_the_published_ones(
         ("mish", None, 1.0884981613),
         ("tanh", None, 1),
         ("sigmoid", None, 0.25),
+        ("softplus", None, 1),
     ],
 )
 def test_the_largest_gate_is_the_steepest_slope_on_either_side(name, parameter, largest):

@@ -337,6 +337,21 @@ def delete(
 
 
 @app.command()
+def figures(
+    store: StoreOption = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the pictures.", metavar="DIR")
+    ] = Path("figures"),
+) -> None:
+    """Draw the figures of the recorded runs, as SVG and PNG with their words beside them."""
+    from lab.figures import pictures
+
+    for picture in pictures(_open(store).runs):
+        picture.save(out_folder)
+        out.print(Text(f"{out_folder / picture.name}.svg, .png, .txt"), soft_wrap=True)
+
+
+@app.command()
 def data() -> None:
     """List the datasets: which are on this machine, and where from."""
     from lab.sources import available

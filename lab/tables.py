@@ -62,6 +62,10 @@ class Runs(Sequence[Run]):
             groups.setdefault(key, []).append(run)
         return [Runs(runs) for runs in groups.values()]
 
+    def readable(self) -> "Runs":
+        """Returns the runs whose arrays can be read; a warning names each of the others."""
+        return Runs(_each(self, _checked))
+
     def seed_words(self) -> str:
         """Returns the seeds in words, such as `seeds 0-2`."""
         seeds = sorted({run.config.seed for run in self})
@@ -80,8 +84,7 @@ class Runs(Sequence[Run]):
         """
         import pandas as pd
 
-        readable = Runs(_each(self, _checked))
-        return pd.DataFrame([_summary_row(list(group)) for group in readable.groups()])
+        return pd.DataFrame([_summary_row(list(g)) for g in self.readable().groups()])
 
     def runs(self) -> "pd.DataFrame":
         """One row for each run.

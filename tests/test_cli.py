@@ -194,6 +194,34 @@ def test_a_damaged_run_can_be_deleted(store, lab_main, tmp_path):
     assert not (place / bad).exists()
 
 
+def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_path):
+    place = tmp_path / "runs"
+    shutil.copytree(store.path, place)
+    broken = min(place.glob("leaky_relu-seed0-*/units-e0000.safetensors"))
+    broken.write_bytes(b"x")
+    code, text, errors = lab_main("figures", "--store", place, "--out", tmp_path / "out")
+    names = re.findall(r"out/(\S+)\.svg, \.png, \.txt", text)
+    assert (code, names[0]) == (0, "functions")
+    assert len(names) == 5
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        f"{name}.{end}" for name in names for end in ("svg", "png", "txt")
+    }
+    assert broken.parent.name in errors
+
+
+def test_figures_of_a_diverged_run_are_drawn(store, lab_main, tmp_path):
+    code, _, errors = lab_main("figures", "--store", store.path, "--out", tmp_path)
+    assert (code, errors) == (0, "")
+    assert "nan" in (tmp_path / "tiny-lr-1000-summary.txt").read_text()
+
+
+def test_figures_that_cannot_be_saved_are_told_in_a_sentence(store, lab_main, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, errors = lab_main("figures", "--store", store.path, "--out", tmp_path / "file")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "Figures cannot be saved in" in errors
+
+
 def test_data_lists_every_dataset_and_where_it_is(lab_main):
     code, text, _ = lab_main("data")
     assert code == 0

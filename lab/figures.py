@@ -1,0 +1,340 @@
+"""The figures of a store: composed of plots, captioned, told in words, and saved."""
+
+import itertools
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import activations, plots, units
+from lab.errors import StoreError
+from lab.records import ENDED
+from lab.runs import Run
+from lab.tables import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+VARIED = ("activation", "parameter", "source_sha256", "seed")
+PNG_DPI = 150
+COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure to save.
+
+    Attributes:
+        name: Its file's name, without the ending.
+        figure: What is drawn.
+        alt: What it shows, in words, for those who do not see it.
+    """
+
+    name: str
+    figure: "Figure"
+    alt: str
+
+    def save(self, folder: Path) -> None:
+        """Saves it as SVG and as PNG, with its words beside them as text.
+
+        Raises:
+            StoreError: If the folder cannot be written to.
+        """
+        about = {"Title": self.name, "Description": self.alt}
+        svg, png, text = (folder / f"{self.name}{end}" for end in (".svg", ".png", ".txt"))
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with plots.style():
+                self.figure.savefig(svg, metadata={**about, "Date": None})
+                self.figure.savefig(png, metadata=about, dpi=PNG_DPI)
+            text.write_text(f"{self.alt}\n", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"Figures cannot be saved in {folder}: {error.strerror}.") from None
+
+
+def pictures(runs: Runs) -> Iterator[Picture]:
+    """Draws every figure that the runs give, one after the other.
+
+    The activation functions; for each comparison (runs that differ in activation function and
+    seed alone) a summary, learning curves, dead neurons and life maps; and where comparisons
+    differ in their learning rate alone, accuracy against dead neurons.
+
+    Args:
+        runs: Recorded runs; those that have not ended or cannot be read are left out.
+    """
+    yield functions()
+    ended = Runs([run for run in runs if run.record.status in ENDED]).readable()
+    ended = Runs(sorted(ended, key=_place))
+    comparisons = ended.groups(VARIED)
+    for name, comparison in zip(_names(comparisons), comparisons, strict=True):
+        for draw in (summary, learning_curves, dead_neurons, life_maps):
+            yield draw(comparison, name)
+    ladders = [
+        ladder
+        for ladder in ended.groups((*VARIED, "learning_rate"))
+        if len(ladder.groups(VARIED)) > 1
+    ]
+    for name, ladder in zip(_names(ladders, rate=False), ladders, strict=True):
+        yield accuracy_against_dead(ladder, name)
+
+
+def _place(run: Run) -> tuple[float | int | str, ...]:
+    """Sorts runs by learning rate, then as the registry has their functions, then by seed."""
+    config, known = run.config, activations.names()
+    place = known.index(config.activation) if config.activation in known else len(known)
+    parameter = config.parameter or 0.0
+    return config.learning_rate, place, config.activation, parameter, config.seed
+
+
+def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
+    """Names each group by data set, learning rate and what else tells it from the others."""
+    runs = [group[0] for group in groups]
+    labels = [label.split(", ")[1:] for label in plots.labels([run.config for run in runs])]
+    names: list[str] = []
+    for run, label in zip(runs, labels, strict=True):
+        rates = [f"lr {run.config.learning_rate:g}"] if rate else []
+        others = [setting for setting in label if not setting.startswith("learning_rate")]
+        name = re.sub(r"[^a-z0-9.]+", "-", "-".join([run.record.dataset, *rates, *others]).lower())
+        names.append(f"{name[:100]}-{names.count(name) + 1}" if name in names else name[:100])
+    return names
+
+
+def functions() -> Picture:
+    """Draws every registered activation function with its derivative, a panel each."""
+    from matplotlib.lines import Line2D
+
+    names = activations.names()
+    with plots.style():
+        figure, axes = _grid(len(names), min(COLUMNS, len(names)), (2.6, 2.9), share=True)
+        for name, ax in zip(names, axes, strict=True):
+            plots.with_derivative(name, ax)
+            ax.label_outer()
+        lines = (
+            Line2D([], [], color="#888888", lw=4, label="f(z)"),
+            Line2D([], [], color="black", lw=1.4, label="its derivative f'(z)"),
+        )
+        figure.legend(handles=lines, loc="outside lower right", ncols=2)
+    words = "; ".join(_function_in_words(name) for name in names)
+    return Picture(
+        "functions",
+        figure,
+        f"Panels with one activation function each, f as a thick and its derivative as a thin "
+        f"line, for z from -4 to 4. {words}.",
+    )
+
+
+def _function_in_words(name: str) -> str:
+    function = activations.get(name)
+    gates = function.derivative(np.linspace(-4.0, 4.0, 801), function.default or 0.0)
+    title = function.title(function.default)
+    return f"{title}: {function.formula}; derivative from {gates.min():.2f} to {gates.max():.2f}"
+
+
+def _grid(
+    panels: int, columns: int, size: tuple[float, float], share: bool = False
+) -> tuple["Figure", list["Axes"]]:
+    """Returns a figure and its axes, row by row; what is left over stays empty."""
+    from matplotlib.figure import Figure
+
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.8))
+    axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).ravel()
+    for ax in axes[panels:]:
+        ax.set_axis_off()
+    return figure, list(axes[:panels])
+
+
+def summary(runs: Runs, name: str = "comparison") -> Picture:
+    """Draws a comparison on one page: accuracy, loss, dead neurons, and the table of results."""
+    from matplotlib.figure import Figure
+
+    layers = sorted({1, len(runs[0].layers)})
+    rows = _rows(runs)
+    with plots.style():
+        figure = Figure(figsize=(13, 8.4 + 0.35 * len(rows)))
+        grid = figure.add_gridspec(3, 2, height_ratios=(10, 10, 3 + len(rows)))
+        axes = [figure.add_subplot(grid[row, column]) for row in (0, 1) for column in (0, 1)]
+        plots.learning_curves(runs, "validation_accuracy", axes[0])
+        plots.learning_curves(runs, "validation_loss", axes[1])
+        for layer, ax in itertools.zip_longest(layers, axes[2:]):
+            plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
+        _table(figure.add_subplot(grid[2, :]), rows, len(runs[0].layers))
+        _captioned(figure, runs, SEEDS, _dead_words(runs), NEARLY)
+    words = "; ".join(f"{r[0]}: test accuracy {r[1]} %, dead by layer {r[3]} %" for r in rows)
+    return Picture(
+        f"{name}-summary",
+        figure,
+        f"Validation accuracy, validation loss and dead neurons over the epochs, and a table. "
+        f"{words}. {_setting_words(runs)}",
+    )
+
+
+def _rows(runs: Runs) -> list[list[str]]:
+    return [
+        [
+            row["activation"],
+            f"{100 * row['test_accuracy']:.2f}",
+            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
+            " / ".join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
+            " / ".join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+        ]
+        for row in runs.summary().to_dict("records")
+    ]
+
+
+def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
+    from matplotlib.transforms import Bbox
+
+    ax.set_axis_off()
+    of = "layer 1" if layers == 1 else f"layers {' / '.join(map(str, range(1, layers + 1)))}"
+    head = ["activation", "test accuracy, %", "each seed, %"]
+    head += [f"dead, %\n{of}", f"nearly dead, %\n{of}"]
+    table = ax.table(
+        rows, colLabels=head, cellLoc="center", bbox=Bbox([(0, 0), (1, 1)]), edges="horizontal"
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(12)
+
+
+def learning_curves(runs: Runs, name: str = "comparison") -> Picture:
+    """Draws training and validation loss and accuracy over the epochs."""
+    with plots.style():
+        figure, axes = _grid(4, 2, (6.5, 3.8))
+        for measure, ax in zip(plots.CURVES, axes, strict=True):
+            plots.learning_curves(runs, measure, ax)
+        _captioned(figure, runs, SEEDS, EPOCH_0)
+    ends = _ends(runs, lambda run: 100 * run.record.epochs[-1].validation_accuracy)
+    return Picture(
+        f"{name}-learning-curves",
+        figure,
+        f"Curves of loss and accuracy, training and validation, over the epochs. Validation "
+        f"accuracy at the end: {ends}. {_setting_words(runs)}",
+    )
+
+
+def dead_neurons(runs: Runs, name: str = "comparison") -> Picture:
+    """Draws the dead neurons of every hidden layer over the epochs."""
+    layers = runs[0].layers
+    with plots.style():
+        figure, axes = _grid(len(layers), min(2, len(layers)), (6.5, 4.2))
+        for layer, ax in zip(layers, axes, strict=True):
+            plots.dead_neurons(runs, layer, ax=ax)
+        _captioned(figure, runs, SEEDS, _dead_words(runs))
+    words = " ".join(
+        f"Layer {n}, dead on all training images at the end: "
+        f"{_ends(runs, lambda run, n=n: 100 * run.confirmed_fractions()[n - 1])}."  # type: ignore
+        for n in layers
+    )
+    return Picture(
+        f"{name}-dead-neurons",
+        figure,
+        f"Curves of the share of dead neurons over the epochs, a panel for each hidden layer. "
+        f"{words} {_setting_words(runs)}",
+    )
+
+
+def life_maps(runs: Runs, name: str = "comparison") -> Picture:
+    """Draws the life map of the first and last hidden layer, of each function's first seed."""
+    firsts = Runs([group[0] for group in runs.groups()])
+    panels = list(itertools.product(sorted({1, len(runs[0].layers)}), firsts))
+    states = [plots.life_states(run, layer) for layer, run in panels]
+    with plots.style():
+        figure, axes = _grid(len(panels), len(firsts), (4.9, 3.4))
+        for (layer, run), ax in zip(panels, axes, strict=True):
+            plots.life_map(run, layer, ax, legend=False)
+        tallest = max(ax.get_ylim()[0] for ax in axes)
+        for ax in axes:
+            ax.set_ylim(tallest, 0)  # One scale, so that areas compare.
+        handles = plots.life_legend(np.concatenate([s.ravel() for s in states]))
+        figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
+        _captioned(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)
+    words = " ".join(
+        _lives_in_words(run, layer, s) for (layer, run), s in zip(panels, states, strict=True)
+    )
+    return Picture(
+        f"{name}-life-maps",
+        figure,
+        f"Maps with a row for each neuron and a column for each epoch, its state as colour. "
+        f"{words} {_setting_words(firsts)}",
+    )
+
+
+def _lives_in_words(run: Run, layer: int, states: NDArray[np.int8]) -> str:
+    dead = states == plots.LIFE_STATES.index("dead")
+    return (
+        f"{run.config.title}, layer {layer}: of {dead.shape[1]} neurons {dead[0].sum()} dead "
+        f"untrained, {dead[-1].sum()} at the end, {dead.any(axis=0).sum()} at some epoch."
+    )
+
+
+def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
+    """Draws test accuracy against dead neurons for runs of several learning rates."""
+    with plots.style():
+        figure, [ax] = _grid(1, 1, (10, 6))
+        plots.accuracy_against_dead(runs, ax)
+        _captioned(figure, runs, LADDER)
+    words = "; ".join(
+        f"{group[0].config.title} at {group[0].config.learning_rate:g}: "
+        f"{100 * np.mean([plots.dead_share(run) for run in group]):.1f} % dead, "
+        f"{100 * np.mean([run.record.test_accuracy or np.nan for run in group]):.2f} %"
+        for group in runs.groups()
+    )
+    return Picture(
+        f"{name}-accuracy-against-dead",
+        figure,
+        f"Test accuracy against the share of dead hidden neurons, by activation function and "
+        f"learning rate. Means over seeds: {words}. {_setting_words(runs)}",
+    )
+
+
+def _ends(runs: Runs, value: Callable[[Run], float]) -> str:
+    return ", ".join(
+        f"{group[0].config.title} {np.mean([value(run) for run in group]):.2f} %"
+        for group in runs.groups()
+    )
+
+
+SEEDS = "Thin lines: each seed; thick lines: their mean."
+EPOCH_0 = "Epoch 0: the untrained network, its training values measured on the probe."
+LIVES = "One row is one neuron; neurons alive at every epoch are left out."
+NEARLY = f"Nearly dead: gate at most {units.NEARLY:g} of its largest."
+LADDER = (
+    "Small: each seed; large: their mean, with the learning rate; lines join the rates in order. "
+    "Dead: no gradient on any training image."
+)
+
+
+def _captioned(figure: "Figure", runs: Runs, *notes: str) -> None:
+    """Writes the caption under a figure: what was run, and how to read the picture."""
+    text = " ".join([_setting_words(runs), *notes])
+    wide = int(figure.get_figwidth() * 14)
+    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=10, color="#333333")
+
+
+def _setting_words(runs: Runs) -> str:
+    record, config = runs[0].record, runs[0].config
+    rates = sorted({run.config.learning_rate for run in runs})
+    return (
+        f"{record.dataset}: {record.train_images:,} images to train on, "
+        f"{record.validation_images:,} to validate, {record.test_images:,} to test. "
+        f"Network {'-'.join(map(str, config.layer_sizes))}, {config.initializer}, first bias "
+        f"{config.first_bias:g}, {config.optimizer}, learning rate "
+        f"{', '.join(f'{rate:g}' for rate in rates)}, batches of {config.batch_size}, "
+        f"{config.epochs} epochs, {runs.seed_words()}."
+    )
+
+
+def _dead_words(runs: Runs, ring: bool = True) -> str:
+    record = runs[0].record
+    words = f"Dead: no gradient on any image of a probe of {record.probe_images:,}"
+    return (
+        f"{words}; ring: on any of all {record.train_images:,} training images."
+        if ring
+        else f"{words}."
+    )

@@ -1,0 +1,437 @@
+"""Pictures of functions and of recorded runs, each on one pair of Matplotlib axes.
+
+Every function takes `ax=None`, draws on it or on axes of its own, and returns the axes. Nothing
+here trains, and nothing calls `pyplot`. An activation function keeps its colour and line style in
+every picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import activations, units
+from lab.activations import LINES, OKABE_ITO
+from lab.config import RunConfig
+from lab.errors import InputError, unknown
+from lab.runs import Run
+from lab.tables import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Values = NDArray[np.float64]
+CURVES = {
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy, %",
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy, %",
+}
+MARKERS = "osD^vPX*"
+STYLE: Mapping[str, Any] = {
+    "figure.constrained_layout.use": True,
+    "font.size": 12,
+    "axes.titlesize": 13,
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "text.parse_math": False,  # A name from a file is text, never a formula.
+    "svg.hashsalt": "activation-lab",  # One picture, one file: its ids do not depend on chance.
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draws in the lab's style inside a `with` block."""
+    import matplotlib
+
+    settings: Any = dict(STYLE)
+    with matplotlib.rc_context(settings):
+        yield
+
+
+@contextmanager
+def _axes(ax: "Axes | None", size: tuple[float, float] = (7.0, 4.3)) -> Iterator["Axes"]:
+    from matplotlib.figure import Figure
+
+    with style():
+        yield ax if ax is not None else Figure(figsize=size).subplots()
+
+
+@dataclass(frozen=True)
+class _Look:
+    """How a group of runs, or a function, is drawn."""
+
+    label: str
+    colour: str
+    line: str
+
+
+def functions(
+    choices: Iterable[str] = ("relu", "leaky_relu", "elu"),
+    derivative: bool = False,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws several activation functions f(z), or their derivatives f'(z), for z from -4 to 4.
+
+    Args:
+        choices: Names, each with a parameter if wanted: `leaky_relu=0.1`.
+        derivative: Whether to draw f' in place of f.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If a name or a parameter is not valid.
+    """
+    configs = [RunConfig(activation=choice) for choice in choices]
+    z = np.linspace(-4.0, 4.0, 801)
+    with _axes(ax) as ax:
+        for config, look in zip(configs, _looks(configs), strict=True):
+            f = config.function.derivative if derivative else config.function.function
+            parameter = config.parameter or 0.0
+            ax.plot(
+                z, _broken(f(z, parameter)), look.line, color=look.colour, lw=2.5, label=look.label
+            )
+        ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
+        ax.legend(handlelength=3)
+    return ax
+
+
+def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
+    """Draws one activation function, thick, and its derivative, thin and black.
+
+    Args:
+        choice: Its name, with a parameter if wanted.
+        ax: Where to draw.
+    """
+    config = RunConfig(activation=choice)
+    f, parameter = config.function, config.parameter or 0.0
+    z = np.linspace(-4.0, 4.0, 801)
+    with _axes(ax, (4.5, 4.0)) as ax:
+        ax.plot(z, f.function(z, parameter), color=f.colour, lw=4, label="f(z)")
+        ax.plot(z, _broken(f.derivative(z, parameter)), color="black", lw=1.4, label="f'(z)")
+        ax.set(title=config.title, xlim=(-4, 4), ylim=(-1.9, 4), xlabel="z")
+    return ax
+
+
+def _broken(values: NDArray[Any]) -> NDArray[Any]:
+    """Breaks a line where it jumps, so that a jump is not drawn as a slope."""
+    jumps = np.abs(np.diff(values)) > 0.1
+    return np.where(np.append(jumps, False), np.nan, values)
+
+
+def learning_curves(
+    runs: Runs, measure: str = "validation_accuracy", ax: "Axes | None" = None
+) -> "Axes":
+    """Draws a loss or accuracy over the epochs: every seed thin, their mean thick.
+
+    Args:
+        runs: The runs; those that differ in their seed alone share a colour and a line style.
+        measure: One of `CURVES`. Of epoch 0 training values are measured on the probe set.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there is no such measure, or if there are no runs.
+    """
+    if measure not in CURVES:
+        raise unknown("measure", measure, CURVES)
+    scale = 100.0 if measure.endswith("accuracy") else 1.0
+    with _axes(ax) as ax:
+        ends = _draw_groups(
+            ax, runs, lambda run: scale * np.array([getattr(e, measure) for e in run.record.epochs])
+        )
+        ax.set_ylabel(CURVES[measure])
+        if measure.endswith("loss"):
+            _log_scale(ax)
+        elif ends:
+            ax.set_ylim(*_zoom([end for end, _ in ends if np.isfinite(end)]))
+        _label_ends(ax, ends)
+    return ax
+
+
+def _log_scale(ax: "Axes") -> None:
+    """A logarithmic axis with plain numbers at 1, 2 and 5: powers of ten need formulas."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
+
+
+def _zoom(ends: Sequence[float]) -> tuple[float, float]:
+    """Limits of an accuracy axis: from five times below 100 as far as the lowest end is."""
+    lowest = min(ends, default=0.0)
+    return max(0.0, 100 - 4 * max(100 - lowest, 1)), min(100.0, 100.5)
+
+
+def dead_neurons(
+    runs: Runs, layer: int, measure: str = "dead_fraction", ax: "Axes | None" = None
+) -> "Axes":
+    """Draws the share of a layer's neurons that are dead over the epochs, on the probe set.
+
+    A ring at the end is the mean share that is dead on all training images.
+
+    Args:
+        runs: The runs.
+        layer: The hidden layer, from 1.
+        measure: Another measure of a layer, one of `units.LAYER_MEASURES`.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there is no such measure, or if there are no runs.
+        RunError: If a run has no such layer.
+    """
+    if measure not in units.LAYER_MEASURES:
+        raise unknown("measure", measure, units.LAYER_MEASURES)
+    share = measure.endswith("fraction")
+    scale = 100.0 if share else 1.0
+    with _axes(ax) as ax:
+        ends = _draw_groups(
+            ax, runs, lambda run: scale * units.LAYER_MEASURES[measure](run.layer(layer))
+        )
+        if measure == "dead_fraction":
+            _ring_confirmed(ax, runs, layer)
+        words = measure.removesuffix("_fraction").replace("_", " ")
+        ax.set_ylabel(f"{words}, % of layer {layer}" if share else f"{words}, layer {layer}")
+        if share:
+            ax.set_ylim(bottom=-0.02 * max(ax.get_ylim()[1], 2.0), top=max(ax.get_ylim()[1], 2.0))
+        _label_ends(ax, ends)
+    return ax
+
+
+def _ring_confirmed(ax: "Axes", runs: Runs, layer: int) -> None:
+    for group, look in zip(runs.groups(), _looks_of(runs), strict=True):
+        shares = [100 * run.confirmed_fractions()[layer - 1] for run in group]
+        ax.plot(group[0].last_epoch, np.mean(shares), "o", mfc="white", mec=look.colour, ms=8)
+
+
+def _draw_groups(
+    ax: "Axes", runs: Runs, values: Callable[[Run], Values]
+) -> list[tuple[float, _Look]]:
+    """Draws each run thin and each group's mean thick; returns where the means end."""
+    ends = []
+    _whole_epochs(ax)
+    for group, look in zip(runs.groups(), _looks_of(runs), strict=True):
+        curves = [np.asarray(values(run), np.float64) for run in group]
+        for curve in curves:
+            ax.plot(np.arange(len(curve)), curve, color=look.colour, lw=0.9, alpha=0.5)
+        mean = _mean_curve(curves)
+        ax.plot(np.arange(len(mean)), mean, look.line, color=look.colour, lw=3)
+        finite = mean[np.isfinite(mean)]
+        ends.append((float(finite[-1]) if len(finite) else np.nan, look))
+    return ends
+
+
+def _mean_curve(curves: Sequence[Values]) -> Values:
+    """Returns the mean over seeds; NaN wherever a seed has ended or has no finite value."""
+    longest = max(map(len, curves))
+    padded = [np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in curves]
+    return np.asarray(np.mean(padded, axis=0))
+
+
+def _label_ends(ax: "Axes", ends: list[tuple[float, _Look]]) -> None:
+    """Names each curve at its right end, with a piece of its line; names keep a distance."""
+    low, high = ax.get_ylim()
+    scale = np.log if ax.get_yscale() == "log" else np.asarray
+    bottom, top = scale(low), scale(high)
+    gap = min(0.09, 0.98 / max(len(ends), 1))
+    placed: list[tuple[float, _Look]] = []
+    shown = [(end if np.isfinite(end) else low, look) for end, look in ends]
+    for end, look in sorted(shown, key=lambda pair: pair[0]):
+        wanted = float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1))
+        placed.append((max([wanted] + [at + gap for at, _ in placed[-1:]]), look))
+    excess = max([at for at, _ in placed[-1:]] + [1.0]) - 1.0
+    for index, (at, look) in enumerate(placed):
+        height = max(at - excess, index * gap) if excess else at
+        ax.plot(
+            [1.02, 1.16],
+            [height, height],
+            look.line,
+            color=look.colour,
+            lw=3,
+            transform=ax.transAxes,
+            clip_on=False,
+        )
+        ax.text(1.18, height, look.label, transform=ax.transAxes, va="center")
+
+
+LIFE_STATES = ("alive", "always negative", "nearly dead", "dead", "non-finite")
+LIFE_COLOURS = ("#f0f0f0", OKABE_ITO["sky blue"], OKABE_ITO["orange"], "#000000", "#CC79A7")
+
+
+def life_states(run: Run, layer: int) -> NDArray[np.int8]:
+    """Returns every unit's state at every epoch, shape (epochs, units), positions in `LIFE_STATES`.
+
+    A unit is in the last state that fits it: a dead one is always negative and nearly dead, too.
+    """
+    summaries = run.layer(layer)
+    states = np.zeros(summaries.max_z.shape, np.int8)
+    marks = (units.always_negative, units.nearly_dead, units.dead, units.nonfinite)
+    for state, mark in enumerate(marks, start=1):
+        states[mark(summaries)] = state
+    return states
+
+
+def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True) -> "Axes":
+    """Draws the neurons of a layer, a row each, over the epochs, a column each.
+
+    Only neurons that are not plainly alive at some epoch have a row; the title counts them. Rows
+    are sorted by the state at the last epoch, then by the epochs that the neuron is dead.
+
+    Args:
+        run: The run.
+        layer: The hidden layer, from 1.
+        ax: Where to draw.
+        legend: Whether to explain the colours beside the map.
+
+    Raises:
+        RunError: If the run has no such layer.
+    """
+    from matplotlib.colors import ListedColormap
+
+    states = life_states(run, layer)
+    epochs, neurons = states.shape
+    eventful = states[:, states.any(axis=0)]
+    dead_epochs = (eventful == LIFE_STATES.index("dead")).sum(axis=0)
+    order = np.lexsort([-dead_epochs, -eventful[-1]])
+    with _axes(ax) as ax:
+        ax.grid(visible=False)
+        ax.imshow(
+            eventful[:, order].T,
+            cmap=ListedColormap(LIFE_COLOURS),
+            vmin=0,
+            vmax=len(LIFE_STATES) - 1,
+            aspect="auto",
+            interpolation="nearest",
+            extent=(-0.5, epochs - 0.5, max(len(order), 1), 0),
+        )
+        title = f"{run.config.title}, layer {layer}: {len(order)} of {neurons}"
+        ax.set(title=title, ylabel="neurons, a row each")
+        _whole_epochs(ax)
+        if legend:
+            ax.legend(handles=life_legend(states), loc="center left", bbox_to_anchor=(1, 0.5))
+    return ax
+
+
+def life_legend(states: NDArray[np.int8]) -> list[Any]:
+    """Returns legend entries for the states that occur, alive included."""
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(facecolor=LIFE_COLOURS[state], edgecolor="#777777", label=LIFE_STATES[state])
+        for state in np.union1d(states, [0])
+    ]
+
+
+def _whole_epochs(ax: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    ax.set_xlabel("epoch")
+
+
+def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
+    """Draws each run's test accuracy against its share of dead hidden neurons.
+
+    Dead on all training images, over all hidden layers together. Runs of one activation function
+    share colour and marker; large: the mean of each learning rate, named where there is room.
+
+    Args:
+        runs: Runs that have ended.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there are no runs.
+    """
+    _some(runs)
+    by_title: dict[str, Runs] = {}
+    for run in sorted(runs, key=lambda run: run.config.learning_rate):
+        title = run.config.title
+        by_title[title] = Runs([*by_title.get(title, ()), run])
+    means: dict[tuple[float, float], str] = {}
+    with _axes(ax) as ax:
+        looks = _looks([group[0].config for group in by_title.values()])
+        for group, look, marker in zip(by_title.values(), looks, itertools.cycle(MARKERS)):
+            points = np.array([_point(run) for run in group])
+            ends = {tuple(np.mean([_point(r) for r in g], axis=0)): g for g in group.groups()}
+            means |= {end: f"{g[0].config.learning_rate:g}" for end, g in ends.items()}
+            ax.plot(*points.T, marker, mfc="none", mec=look.colour, ms=6)
+            line = np.array(list(ends))
+            ax.plot(*line.T, look.line, marker=marker, color=look.colour, ms=10, label=look.label)
+        ax.set(xlabel="hidden neurons dead on all training images, %", ylabel="test accuracy, %")
+        ax.legend(handlelength=4, loc="center right")
+        if len({run.config.learning_rate for run in runs}) > 1:
+            _label_where_there_is_room(ax, means)
+    return ax
+
+
+def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], str]) -> None:
+    """Writes a text beside each point, unless a text stands too near already."""
+    placed: list[NDArray[Any]] = []
+    for point, text in points.items():
+        at = ax.transAxes.inverted().transform(ax.transData.transform(point))
+        if all(np.abs((at - other) / (0.09, 0.06)).max() > 1 for other in placed):
+            ax.annotate(text, point, (9, 6), textcoords="offset points")
+            placed.append(at)
+
+
+def _point(run: Run) -> tuple[float, float]:
+    accuracy = run.record.test_accuracy
+    return 100 * dead_share(run), np.nan if accuracy is None else 100 * accuracy
+
+
+def dead_share(run: Run) -> float:
+    """Returns the share of all hidden units that are dead on all training images."""
+    return float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
+
+
+def _some(runs: Runs) -> None:
+    if not len(runs):
+        raise InputError("runs must hold at least one run, and it is empty.")
+
+
+def _looks_of(runs: Runs) -> list[_Look]:
+    _some(runs)
+    return _looks([group[0].config for group in runs.groups()])
+
+
+def _looks(configs: Sequence[RunConfig]) -> list[_Look]:
+    """Returns a look for each: the function's own, or with its next free line style."""
+    looks: list[_Look] = []
+    taken: set[tuple[str, str]] = set()
+    for config, label in zip(configs, labels(configs), strict=True):
+        colour, line = _own_look(config)
+        lines = itertools.chain([line], LINES)
+        line = next((other for other in lines if (colour, other) not in taken), line)
+        taken.add((colour, line))
+        looks.append(_Look(label, colour, line))
+    return looks
+
+
+def _own_look(config: RunConfig) -> tuple[str, str]:
+    if config.source_sha256:
+        return activations.own_style(config.activation)
+    activation = activations.get(config.activation)
+    return activation.colour, activation.line
+
+
+def labels(configs: Sequence[RunConfig]) -> list[str]:
+    """Returns a label for each: its activation function, and the settings that differ."""
+    same = ("activation", "parameter", "seed", "source_sha256")
+    fields = [
+        name
+        for name in RunConfig.model_fields
+        if name not in same and len({getattr(config, name) for config in configs}) > 1
+    ]
+    return [
+        ", ".join([config.title, *(f"{name} {getattr(config, name)}" for name in fields)])
+        for config in configs
+    ]

@@ -1,0 +1,161 @@
+"""Figures: which pictures a store gives, their captions, their words, and their files."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import lab
+from lab import Runs, RunStore, figures, plots
+from lab.errors import StoreError
+
+SETTINGS = {"hidden": (20, 10), "epochs": 2, "batch_size": 50}
+
+
+@pytest.fixture(scope="module")
+def runs(tiny, tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("figures") / "runs")
+    for rate in (0.3, 0.001):
+        lab.compare(["elu", "relu"], 2, tiny, store, learning_rate=rate, **SETTINGS)
+    return store.runs
+
+
+@pytest.fixture(scope="module")
+def pictures(runs):
+    return {picture.name: picture for picture in figures.pictures(runs)}
+
+
+def test_each_comparison_gets_its_pictures_and_all_rates_together_one(pictures):
+    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps"]
+    assert list(pictures) == [
+        "functions",
+        *(f"tiny-lr-0.001-{kind}" for kind in kinds),
+        *(f"tiny-lr-0.3-{kind}" for kind in kinds),
+        "tiny-accuracy-against-dead",
+    ]
+
+
+def test_a_store_without_ended_runs_gives_the_functions_alone():
+    assert [picture.name for picture in figures.pictures(Runs([]))] == ["functions"]
+
+
+def test_comparisons_that_differ_in_another_setting_have_names_that_tell_it(runs, tiny):
+    deeper = lab.compare("relu", 1, tiny, hidden=(8, 8, 8), epochs=1, batch_size=50)
+    names = [picture.name for picture in figures.pictures(Runs([*runs, *deeper]))]
+    assert len(set(names)) == len(names)
+    assert "tiny-lr-0.001-hidden-8-8-8-epochs-1-summary" in names
+
+
+def test_every_function_has_a_panel_and_its_formula_in_words(pictures):
+    picture = pictures["functions"]
+    titles = [ax.get_title(loc="left") for ax in picture.figure.axes]
+    assert [title for title in titles if title] == [
+        lab.activations.get(name).title(lab.activations.get(name).default)
+        for name in lab.activations.names()
+    ]
+    assert "SELU: λ z if z > 0" in picture.alt
+    assert "ReLU: max(0, z); derivative from 0.00 to 1.00" in picture.alt
+    assert "GELU: z Φ(z), with Φ the normal distribution function; derivative from -0.13" in (
+        picture.alt
+    )
+
+
+def test_activation_functions_come_in_the_order_of_the_registry(pictures):
+    texts = pictures["tiny-lr-0.3-summary"].alt
+    assert texts.index("ReLU") < texts.index("ELU α=1")
+
+
+def caption(picture):
+    return " ".join(picture.figure.get_supxlabel().split())
+
+
+def test_a_caption_says_data_network_settings_seeds_and_probe(pictures):
+    words = caption(pictures["tiny-lr-0.3-dead-neurons"])
+    for part in (
+        "tiny: 240 images to train on, 60 to validate, 100 to test.",
+        "Network 784-20-10-10, glorot_uniform, first bias 0, adam, learning rate 0.3",
+        "batches of 50, 2 epochs, seeds 0, 1.",
+        "no gradient on any image of a probe of 240; ring: on any of all 240 training images.",
+        "Thin lines: each seed; thick lines: their mean.",
+    ):
+        assert part in words
+    assert "learning rate 0.001, 0.3," in caption(pictures["tiny-accuracy-against-dead"])
+
+
+def test_words_hold_the_numbers_that_the_picture_shows(pictures, runs):
+    relu = [r for r in runs if r.config.activation == "relu" and r.config.learning_rate == 0.3]
+    dead = 100 * np.mean([run.confirmed_fractions()[0] for run in relu])
+    assert f"ReLU {dead:.2f} %" in pictures["tiny-lr-0.3-dead-neurons"].alt
+    accuracy = 100 * np.mean([run.record.test_accuracy for run in relu])
+    assert f"ReLU: test accuracy {accuracy:.2f} %" in pictures["tiny-lr-0.3-summary"].alt
+    mean = 100 * np.mean([plots.dead_share(run) for run in relu])
+    assert (
+        f"ReLU at 0.3: {mean:.1f} % dead, {accuracy:.2f} %"
+        in pictures["tiny-accuracy-against-dead"].alt
+    )
+    states = lab.units.dead(relu[0].layer(1))
+    assert (
+        f"ReLU, layer 1: of 20 neurons {states[0].sum()} dead untrained, {states[-1].sum()} at the "
+        f"end, {states.any(axis=0).sum()} at some epoch." in pictures["tiny-lr-0.3-life-maps"].alt
+    )
+
+
+def test_the_summary_holds_the_table_of_results(pictures, runs):
+    (table,) = (t for ax in pictures["tiny-lr-0.001-summary"].figure.axes for t in ax.tables)
+    cells = {place: cell.get_text().get_text() for place, cell in table.get_celld().items()}
+    slow = Runs([run for run in runs if run.config.learning_rate == 0.001])
+    row = slow.summary().set_index("activation").loc["ReLU"]
+    assert cells[1, 0] == "ReLU"
+    assert cells[1, 1] == f"{100 * row.test_accuracy:.2f}"
+    assert cells[1, 2].split() == [f"{100 * a:.2f}" for a in row.every_test_accuracy]
+
+
+def test_life_maps_of_a_picture_have_one_scale(pictures):
+    axes = [ax for ax in pictures["tiny-lr-0.3-life-maps"].figure.axes if ax.get_images()]
+    assert len(axes) == 4
+    assert len({ax.get_ylim() for ax in axes}) == 1
+    assert axes[0].get_ylim()[0] == max(ax.get_images()[0].get_array().shape[0] for ax in axes)
+
+
+def test_a_picture_is_saved_as_svg_and_png_with_its_words_beside_and_inside(pictures, tmp_path):
+    picture = pictures["tiny-lr-0.3-summary"]
+    picture.save(tmp_path / "new" / "folder")
+    folder = tmp_path / "new" / "folder"
+    assert sorted(path.suffix for path in folder.iterdir()) == [".png", ".svg", ".txt"]
+    assert (folder / f"{picture.name}.txt").read_text() == picture.alt + "\n"
+    assert (folder / f"{picture.name}.png").read_bytes().startswith(b"\x89PNG")
+    described = " ".join(ET.parse(folder / f"{picture.name}.svg").getroot().itertext())
+    assert picture.alt in described
+
+
+def test_the_same_runs_give_the_same_files(runs, tmp_path):
+    for name in ("one", "two"):
+        figures.dead_neurons(runs[:2], "same").save(tmp_path / name)
+    for end in ("svg", "png", "txt"):
+        first, second = (tmp_path / name / f"same-dead-neurons.{end}" for name in ("one", "two"))
+        assert first.read_bytes() == second.read_bytes()
+
+
+def test_names_with_signs_of_formulas_are_shown_as_they_are(runs, tmp_path):
+    run = runs[0]
+    named = run.record.model_copy(update={"dataset": "_$x$ <b>%s\\frac & $$"})
+    odd = lab.Run(run.folder, named)
+    for picture in figures.pictures(Runs([odd])):
+        picture.save(tmp_path)
+        assert re.fullmatch(r"[a-z0-9.-]+", picture.name)
+    assert "_$x$ <b>%s\\frac & $$" in caption(figures.learning_curves(Runs([odd])))
+
+
+def test_a_network_of_one_hidden_layer_has_one_panel_of_dead_neurons(tiny, tmp_path):
+    runs = lab.compare("relu", 1, tiny, hidden=(6,), epochs=1)
+    for picture in figures.pictures(runs):
+        picture.save(tmp_path)
+    panels = figures.dead_neurons(runs).figure.axes
+    assert [ax.get_ylabel() for ax in panels] == ["dead, % of layer 1"]
+
+
+def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(pictures, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"Figures cannot be saved in .*file: "):
+        pictures["functions"].save(tmp_path / "file")

@@ -1,0 +1,251 @@
+"""Plots: what is drawn is what was recorded, in one look for each activation function."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+import lab
+from lab import Runs, RunStore, activations, plots
+from lab.errors import InputError, RunError
+
+SETTINGS = {"hidden": (20, 10), "epochs": 3, "batch_size": 50, "learning_rate": 0.3}
+
+
+@pytest.fixture(scope="module")
+def runs(tiny, tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("plots") / "runs")
+    return lab.compare(["relu", "elu", "leaky_relu"], 2, tiny, store, **SETTINGS)
+
+
+def curves(ax, colour):
+    """The lines of a colour in data coordinates, thin ones first; its label's line is left out."""
+    found = [
+        line
+        for line in ax.get_lines()
+        if line.get_transform() == ax.transData and line.get_color() == colour
+        and line.get_linestyle() != "None" and line.get_marker() != "o"
+    ]  # fmt: skip
+    return [line.get_ydata() for line in sorted(found, key=lambda line: line.get_linewidth())]
+
+
+def look(name):
+    activation = activations.get(name)
+    return activation.colour, activation.line
+
+
+def test_every_built_in_function_has_a_look_of_its_own_of_the_palette():
+    looks = [look(name) for name in activations.names()]
+    assert len(set(looks)) == len(looks)
+    assert {colour for colour, _ in looks} <= set(activations.OKABE_ITO.values())
+
+
+@pytest.mark.parametrize("name", ["a", "swoosh", "mine", "bent_relu"])
+def test_an_own_function_has_a_look_that_no_built_in_one_has(name):
+    colour, line = activations.own_style(name)
+    assert (colour, line) not in [look(n) for n in activations.names()]
+    assert activations.own_style(name) == (colour, line)
+
+
+def test_functions_are_drawn_with_their_values_label_and_look():
+    ax = plots.functions(["relu", "elu=0.5"])
+    relu, elu = ax.get_lines()
+    z = relu.get_xdata()
+    assert (z[0], z[-1], len(z)) == (-4, 4, 801)
+    np.testing.assert_array_equal(relu.get_ydata(), np.maximum(z, 0))
+    np.testing.assert_allclose(elu.get_ydata()[z < 0], 0.5 * (np.exp(z[z < 0]) - 1), rtol=1e-12)
+    assert [line.get_label() for line in (relu, elu)] == ["ReLU", "ELU α=0.5"]
+    assert [(line.get_color(), line.get_linestyle()) for line in (relu, elu)] == [
+        look("relu"),
+        look("elu"),
+    ]
+
+
+def test_a_derivative_that_jumps_is_drawn_with_a_gap_and_no_slope():
+    (line,) = plots.functions(["relu"], derivative=True).get_lines()
+    z, gate = line.get_data()
+    assert set(gate[np.isfinite(gate)]) == {0.0, 1.0}
+    assert np.isnan(gate).sum() == 1
+    assert abs(z[np.isnan(gate)][0]) <= 0.01
+
+
+def test_two_parameters_of_one_function_share_the_colour_and_not_the_line_style():
+    first, second = plots.functions(["leaky_relu=0.1", "leaky_relu=0.3"]).get_lines()
+    assert first.get_color() == second.get_color()
+    assert first.get_linestyle() != second.get_linestyle()
+
+
+def test_a_function_with_its_derivative_is_drawn_thick_and_thin():
+    value, gate = plots.with_derivative("tanh").get_lines()
+    z = value.get_xdata()
+    np.testing.assert_allclose(value.get_ydata(), np.tanh(z))
+    np.testing.assert_allclose(gate.get_ydata(), 1 - np.tanh(z) ** 2, atol=1e-12)
+    assert value.get_linewidth() > 2 * gate.get_linewidth()
+
+
+def test_an_unknown_function_is_refused_by_its_name():
+    with pytest.raises(InputError, match="Did you mean 'relu'"):
+        plots.functions(["rellu"])
+
+
+@pytest.mark.parametrize(("measure", "scale"), [("validation_accuracy", 100), ("train_loss", 1)])
+def test_learning_curves_are_each_seed_thin_and_their_mean_thick(runs, measure, scale):
+    ax = plots.learning_curves(runs, measure)
+    split, value = measure.split("_")
+    table = runs.epochs()
+    table = table[(table.split == split) & (table.activation == "elu")]
+    expected = scale * table.pivot_table(values=value, index="epoch", columns="seed").to_numpy()
+    first, second, mean = curves(ax, look("elu")[0])
+    np.testing.assert_allclose(
+        sorted([tuple(first), tuple(second)]), sorted(map(tuple, expected.T))
+    )
+    np.testing.assert_allclose(mean, expected.mean(axis=1))
+
+
+def test_each_curve_is_named_at_its_end_in_its_line_style(runs):
+    ax = plots.learning_curves(runs)
+    assert {text.get_text() for text in ax.texts} == {"ReLU", "ELU α=1", "Leaky ReLU α=0.01"}
+    samples = [line for line in ax.get_lines() if line.get_transform() == ax.transAxes]
+    shown = {(line.get_color(), line.get_linestyle()) for line in samples}
+    assert shown == {look("relu"), look("elu"), look("leaky_relu")}
+    heights = sorted(text.get_position()[1] for text in ax.texts)
+    assert min(np.diff(heights)) > 0.08
+    assert 0 <= heights[0] <= heights[-1] <= 1
+
+
+def test_many_names_stay_on_the_axes_and_in_the_order_of_their_ends():
+    ax = Figure().subplots()
+    ax.set_ylim(0, 1)
+    looks = [plots._Look(str(n), "black", "-") for n in range(12)]
+    plots._label_ends(ax, [(0.9 + n / 1000, look) for n, look in enumerate(looks)])
+    heights = {int(text.get_text()): text.get_position()[1] for text in ax.texts}
+    assert [heights[n] for n in range(12)] == sorted(heights.values())
+    assert 0 <= heights[0] <= heights[11] <= 1.0001
+
+
+def test_a_mean_ends_where_a_seed_ends_or_is_not_finite():
+    seeds = [np.array([1.0, 2.0, 3.0]), np.array([3.0, 4.0]), np.array([5.0, np.nan, 1.0])]
+    np.testing.assert_array_equal(plots._mean_curve(seeds), [3.0, np.nan, np.nan])
+
+
+def test_dead_neurons_are_the_recorded_shares_in_percent(runs):
+    ax = plots.dead_neurons(runs, 2)
+    table = runs.layers()
+    relu = table[(table.activation == "relu") & (table.layer == 2)]
+    by_epoch = 100 * relu.groupby("epoch").dead_fraction.mean()
+    assert by_epoch.max() > 0  # The learning rate kills some.
+    *_, mean = curves(ax, look("relu")[0])
+    np.testing.assert_allclose(mean, by_epoch)
+    confirmed = 100 * relu.dead_confirmed_fraction.dropna().mean()
+    rings = [line for line in ax.get_lines() if line.get_marker() == "o"]
+    ring = next(
+        line for line in rings if to_hex(line.get_markeredgecolor()).upper() == look("relu")[0]
+    )
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == (3, pytest.approx(confirmed))
+    assert ax.get_ylabel() == "dead, % of layer 2"
+
+
+def test_any_measure_of_a_layer_can_be_drawn(runs):
+    ax = plots.dead_neurons(runs, 1, "mean_gate")
+    *_, mean = curves(ax, look("elu")[0])
+    table = runs.layers()
+    expected = table[(table.activation == "elu") & (table.layer == 1)].groupby("epoch").mean_gate
+    np.testing.assert_allclose(mean, expected.mean())
+    assert ax.get_ylabel() == "mean gate, layer 1"
+
+
+def test_life_states_take_the_gravest_that_fits(runs):
+    relu, elu = runs[0], runs[1]
+    dead = lab.units.dead(relu.layer(1))
+    assert ((plots.life_states(relu, 1) == plots.LIFE_STATES.index("dead")) == dead).all()
+    states, summaries = plots.life_states(elu, 2), elu.layer(2)
+    alive = ~lab.units.always_negative(summaries) & ~lab.units.nearly_dead(summaries)
+    assert ((states == 0) == alive).all()
+
+
+def test_a_life_map_has_a_row_for_each_neuron_that_is_not_always_alive(runs):
+    relu = max(runs, key=lambda run: plots.dead_share(run))
+    states = plots.life_states(relu, 1)
+    eventful = states[:, states.any(axis=0)]
+    ax = plots.life_map(relu, 1)
+    drawn = ax.get_images()[0].get_array()
+    assert drawn.shape == eventful.T.shape
+    assert sorted(map(tuple, drawn.tolist())) == sorted(map(tuple, eventful.T.tolist()))
+    assert list(drawn[:, -1]) == sorted(drawn[:, -1], reverse=True)
+    assert ax.get_title(loc="left") == f"ReLU, layer 1: {len(drawn)} of 20"
+    assert "dead" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_a_life_map_of_neurons_that_all_live_is_empty(tiny):
+    (run,) = lab.compare("elu", 1, tiny, hidden=(5,), epochs=1, first_bias=1)
+    ax = plots.life_map(run, 1)
+    assert ax.get_title(loc="left") == "ELU α=1, layer 1: 0 of 5"
+
+
+def test_accuracy_stands_against_the_share_dead_over_all_layers(runs):
+    ax = plots.accuracy_against_dead(runs)
+    relu = [run for run in runs if run.config.activation == "relu"]
+    expected = {
+        (
+            100 * (20 * run.confirmed_fractions()[0] + 10 * run.confirmed_fractions()[1]) / 30,
+            100 * run.record.test_accuracy,
+        )
+        for run in relu
+    }
+    points, means, *_ = ax.get_lines()
+    np.testing.assert_allclose(sorted(map(tuple, points.get_xydata())), sorted(expected))
+    np.testing.assert_allclose(means.get_xydata()[0], np.mean(list(expected), axis=0))
+
+
+def test_learning_rates_are_joined_in_order_and_named(runs, tiny):
+    slow = lab.compare("relu", 2, tiny, **(SETTINGS | {"learning_rate": 0.001}))
+    ax = plots.accuracy_against_dead(Runs([*runs, *slow]))
+    assert {text.get_text() for text in ax.texts} >= {"0.001", "0.3"}
+    _, means, *_ = ax.get_lines()
+    slowest = 100 * np.mean([run.record.test_accuracy for run in slow])
+    assert means.get_ydata()[0] == pytest.approx(slowest)
+
+
+def test_settings_that_differ_are_named_in_the_labels(runs):
+    a, b = runs[0].config, runs[0].config.model_copy(update={"learning_rate": 0.5})
+    assert plots.labels([a, b]) == ["ReLU, learning_rate 0.3", "ReLU, learning_rate 0.5"]
+    assert plots.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]
+
+
+def test_a_plot_draws_on_the_axes_it_is_given_and_returns_them(runs):
+    ax = Figure().subplots()
+    assert plots.learning_curves(runs, ax=ax) is ax
+    assert plots.dead_neurons(runs, 1, ax=ax) is ax
+    assert plots.life_map(runs[0], 1, ax=ax) is ax
+    assert plots.functions(ax=ax) is ax
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "words"),
+    [
+        (lambda runs: plots.learning_curves(runs, "loss"), InputError, "Unknown measure 'loss'"),
+        (lambda runs: plots.dead_neurons(runs, 1, "dead"), InputError, "Unknown measure 'dead'"),
+        (lambda runs: plots.dead_neurons(runs, 3), RunError, "layer must be from 1 to 2"),
+        (lambda runs: plots.life_map(runs[0], 0), RunError, "layer must be from 1 to 2"),
+        (lambda runs: plots.learning_curves(Runs([])), InputError, "at least one run"),
+        (lambda runs: plots.accuracy_against_dead(Runs([])), InputError, "at least one run"),
+    ],
+)
+def test_bad_input_is_answered_with_a_sentence(runs, draw, error, words):
+    with pytest.raises(error, match=words):
+        draw(runs)
+
+
+def test_plots_need_neither_tensorflow_nor_pyplot(runs):
+    script = (
+        "import sys\nfrom lab import RunStore, plots\n"
+        f"runs = RunStore({str(runs[0].folder.parent)!r}).runs\n"
+        "plots.learning_curves(runs).figure.savefig(sys.stdout.buffer, format='svg')\n"
+        "plots.functions(['gelu', 'mish'])\n"
+        "assert not {'tensorflow', 'matplotlib.pyplot'} & set(sys.modules)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert b"<svg" in ended.stdout

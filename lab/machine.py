@@ -60,6 +60,7 @@ def load_tensorflow() -> Any:
         with contextlib.suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.constant(0)
+        tf.get_logger().setLevel("ERROR")  # Each activation function is compiled anew, by design.
     return tf
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from lab.activations import Activation
 from lab.machine import load_tensorflow
 
+STRIPS = 8  # A block's images are a multiple of it.
 ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-7
 
 
@@ -149,18 +150,22 @@ def _sgd(weights: Any, slots: Any, gradients: Any, _: Any, rates: Any) -> None:
 def _observe(z: Any, a: Any, gate: Any, count: Any, shut: Any) -> Any:
     """Summarises a block: rows as `units.summarise` reads them, one column for each unit.
 
-    XLA's maximum drops NaN, so non-finite values are counted by themselves. Sums are float64: a
-    unit stuck at -1 has a variance that float32 cannot hold.
+    XLA's maximum drops NaN, so non-finite values are counted by themselves. The sums that give
+    the variance are float64: a unit stuck at -1 has one that float32 cannot hold. The others are
+    float32 over strips of a block, three times as fast, and float64 over the strips.
     """
     tf = load_tensorflow()
     real = (tf.range(z.shape[0]) < count)[:, None]
     wide = tf.cast(a, tf.float64)
     finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
     counts = [~finite, a == 0, tf.abs(gate) <= shut]
-    sums = [wide, tf.abs(wide), wide * wide, tf.cast(gate, tf.float64)]
+    in_strips = (STRIPS, z.shape[0] // STRIPS, z.shape[1])
+    strips = [tf.reshape(tf.where(real, v, 0.0), in_strips) for v in (tf.abs(a), gate)]
+    size, total_gate = (tf.cast(tf.reduce_sum(strip, axis=1), tf.float64) for strip in strips)
     lowest = tf.float32.min
     highs = [tf.where(real, value, lowest) for value in (z, -z, tf.abs(gate))]
     rows = [tf.reduce_sum(tf.cast(real & flags, tf.int32), axis=0) for flags in counts]
-    rows += [tf.reduce_sum(tf.where(real, value, 0.0), axis=0) for value in sums]
+    total, squares = (tf.where(real, value, 0.0) for value in (wide, wide * wide))
+    rows += [tf.reduce_sum(value, axis=0) for value in (total, size, squares, total_gate)]
     rows += [tf.reduce_max(value, axis=0) for value in highs]
     return tf.stack([tf.cast(row, tf.float64) for row in rows])

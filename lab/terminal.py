@@ -99,7 +99,8 @@ def comparison(runs: Runs) -> Table:
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
-    layers = " / ".join(map(str, run.layers))
+    slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
+    layers = slash.join(map(str, run.layers))
     table.add_column("\nactivation", no_wrap=True)
     table.add_column("test\nloss", justify="right", no_wrap=True)
     table.add_column("accuracy\nmean %", justify="right", no_wrap=True)
@@ -113,8 +114,8 @@ def comparison(runs: Runs) -> Table:
             f"{row['activation']}{diverged}",
             f"{row['test_loss']:.4f}",
             f"{100 * row['test_accuracy']:.2f}",
-            " / ".join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
-            " / ".join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+            slash.join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
+            slash.join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
             f"{row['seconds']:.1f}",
             " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
         )

@@ -31,7 +31,7 @@ from lab.units import BoolArray, UnitSummaries
 
 FloatArray = NDArray[np.float32]
 PIECE_SECONDS = 0.25
-BLOCK = 800
+BLOCK = 1000
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 import lab.cli
-from lab import RunStore, compare
+from lab import RunStore, activations, compare
 
 TINY = ["--dataset", "mnist-5k", "--hidden", "6,5", "--batch-size", "500"]
 
@@ -432,3 +432,15 @@ def test_ctrl_c_keeps_the_epochs_says_how_to_go_on_and_the_same_command_finishes
     for run in RunStore(place):
         assert (run.status, run.last_epoch) == ("finished", 250)
         np.testing.assert_array_equal(run.layer(1).max_z[: len(kept[run.run_id])], kept[run.run_id])
+
+
+@pytest.mark.slow
+def test_every_activation_function_trains_and_says_nothing_but_its_results(tmp_path):
+    chosen = [f"--activation={name}" for name in activations.names()]
+    settings = [*TINY, "--epochs=1", "--seeds=1", "--store", tmp_path / "runs"]
+    done = in_a_process("compare", *chosen, *settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    for run in RunStore(tmp_path / "runs"):
+        assert run.config.title in done.stdout
+        assert run.status == "finished"
+    assert len(RunStore(tmp_path / "runs").runs) == len(chosen)

@@ -5,7 +5,7 @@ import pytest
 from conftest import make_dataset
 from test_training import digest, epoch_ends, scaled
 
-from lab import Dataset, RunConfig, load_dataset
+from lab import Dataset, RunConfig, activations, load_dataset
 from lab.data import split
 from lab.machine import load_tensorflow
 from lab.network import build_mlp
@@ -45,7 +45,7 @@ def test_adam_coasts_for_nine_more_steps_when_a_steady_gradient_stops() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "elu"])
+@pytest.mark.parametrize("activation", activations.names())
 def test_the_default_network_follows_keras_on_real_digits(activation: str) -> None:
     """A hundred steps on mnist-5k; the bound is argued in test_training."""
     dataset = load_dataset("mnist-5k")
@@ -64,7 +64,7 @@ def test_the_default_network_follows_keras_on_real_digits(activation: str) -> No
 @pytest.mark.slow
 def test_the_default_networks_are_the_same_to_the_bit_alone_and_in_company() -> None:
     dataset = load_dataset("mnist-5k")
-    configs = [RunConfig(activation=a, epochs=2) for a in ("relu", "leaky_relu", "elu")]
+    configs = [RunConfig(activation=name, epochs=2) for name in activations.names()]
     others = [RunConfig(hidden=(100, 30), epochs=2), RunConfig(batch_size=100, epochs=2)]
     company = list(train([*others, *configs], dataset))
     for place, config in enumerate(configs, start=2):

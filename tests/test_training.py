@@ -262,8 +262,8 @@ FUNCTIONS = {
 
 @pytest.mark.parametrize("activation", TRIO)
 def test_the_census_agrees_with_a_forward_pass_in_numpy(activation: str) -> None:
-    """On 1,000 images, so that the census takes more than one block, the last one short."""
-    dataset = make_dataset(1250, 100)
+    """On 1,200 images, so that the census takes more than one block, the last one short."""
+    dataset = make_dataset(1500, 100)
     config = RunConfig(activation=activation, hidden=(16, 12), epochs=2, first_bias=-0.2)
     end = epoch_ends(train([config], dataset))[-1]
     f, gate = FUNCTIONS[activation]
@@ -273,7 +273,7 @@ def test_the_census_agrees_with_a_forward_pass_in_numpy(activation: str) -> None
         z = a @ weights[2 * number] + weights[2 * number + 1]
         assert np.abs(z).min() > 1e-7, "a borderline image: choose another seed"
         a = f(z)
-        assert layer.images == 1000
+        assert layer.images == 1200
         assert (layer.nonfinite == 0).all()
         assert (layer.zeros == (a == 0).sum(axis=0)).all()
         assert (layer.shut == (gate(z) <= 0.001).sum(axis=0)).all()

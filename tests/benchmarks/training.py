@@ -7,6 +7,7 @@ drifts is fair to all. Full MNIST where it can be had. Prints a table and writes
 """
 
 import dataclasses
+import itertools
 import json
 import resource
 import statistics
@@ -22,8 +23,23 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from lab.machine import cores
+
 MFLOP_PER_IMAGE = 3.209
 PEAK_SIZE = 2048
+COLUMNS = (
+    "",
+    "s/run-\nepoch",
+    "of\nkeras",
+    "of\nlimit",
+    "steps,\nof limit",
+    "vali-\ndation",
+    "census",
+    "com-\nmits",
+    "import\ns",
+    "compile,\nepoch 0",
+    "peak\nMiB",
+)
 
 app = typer.Typer(add_completion=False)
 
@@ -98,7 +114,7 @@ def lab(dataset: str, epochs: int, runs: int) -> None:
 @app.command()
 def matmul() -> None:
     """The most float32 GFLOP/s that one thread on each core reaches, on large squares."""
-    from lab.machine import cores, load_tensorflow
+    from lab.machine import load_tensorflow
 
     tf = load_tensorflow()
     product = tf.function(lambda a: a @ a, jit_compile=True)
@@ -156,31 +172,41 @@ def show(found: dict[str, list[dict[str, float]]], dataset: str) -> None:
         return statistics.median(figures[name] for figures in found[kind])
 
     peak = median("matmul", "gflops")
-    table = Table(title=f"{dataset}; matmul limit of this machine {peak:.0f} GFLOP/s")
-    for name in ("", "s/run-epoch", "of keras", "of matmul", "census", "commits", "import s"):
+    flop = MFLOP_PER_IMAGE * {"mnist": 48_000, "mnist-5k": 3_200}[dataset] / 1e3
+    table = Table(title=f"{dataset}: matmul limit of this machine {peak:.0f} GFLOP/s")
+    for name in COLUMNS:
         table.add_column(name, justify="right")
-    table.add_column("compile s")
-    table.add_column("peak MiB")
-    table.add_row("keras fit", f"{median('keras', 'seconds'):.2f}", "1")
-    for kind in [kind for kind in found if kind.startswith("lab")]:
+    table.add_row("keras", f"{median('keras', 'seconds'):.2f}", "1")
+    kinds = [kind for kind in found if kind.startswith("lab")]
+    for kind in kinds:
         ratios = [
             mine["seconds"] / theirs["seconds"]
             for mine, theirs in zip(found[kind], found["keras"], strict=True)
         ]
         seconds = median(kind, "seconds")
-        images = {"mnist": 48_000, "mnist-5k": 3_200}[dataset]
+        steps = cores() * flop / median(kind, "train_core_seconds")
         table.add_row(
             kind,
             f"{seconds:.2f}",
             f"{statistics.median(ratios):.2f}",
-            f"{MFLOP_PER_IMAGE * images / 1e3 / seconds / peak:.0%}",
-            f"{median(kind, 'census_share'):.1%}",
-            f"{median(kind, 'commit_share'):.1%}",
-            f"{median(kind, 'import_seconds'):.1f}",
-            f"{median(kind, 'compile_seconds'):.1f}",
+            f"{flop / seconds / peak:.0%}",
+            f"{steps / peak:.0%}",
+            *(
+                f"{median(kind, f'{part}_share'):.1%}"
+                for part in ("validation", "census", "commit")
+            ),
+            *(f"{median(kind, f'{part}_seconds'):.1f}" for part in ("import", "compile")),
             f"{median(kind, 'peak_mib'):.0f}",
         )
-    Console().print(table)
+    console = Console(width=100)
+    console.print(table)
+    for fewer, more in itertools.pairwise(kinds):
+        counts = [int(kind.removeprefix("lab ")) for kind in (fewer, more)]
+        costs = [median(kind, "seconds") * n for kind, n in zip((fewer, more), counts, strict=True)]
+        console.print(
+            f"{counts[1]} runs cost {costs[1] / costs[0]:.2f} times {counts[0]} "
+            f"({counts[1]} / {counts[0]} = {counts[1] / counts[0]:.2f})"
+        )
 
 
 if __name__ == "__main__":

@@ -367,7 +367,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
             line = np.array(list(ends))
             ax.plot(*line.T, look.line, marker=marker, color=look.colour, ms=10, label=look.label)
         ax.set(xlabel="hidden neurons dead on all training images, %", ylabel="test accuracy, %")
-        ax.legend(handlelength=4, loc="center right")
+        ax.legend(handlelength=4)
         if len({run.config.learning_rate for run in runs}) > 1:
             _label_where_there_is_room(ax, means)
     return ax
@@ -375,6 +375,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
 
 def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], str]) -> None:
     """Writes a text beside each point, unless a text stands too near already."""
+    ax.get_xlim(), ax.get_ylim()  # Settles the limits, which the places depend on.
     placed: list[NDArray[Any]] = []
     for point, text in points.items():
         at = ax.transAxes.inverted().transform(ax.transData.transform(point))

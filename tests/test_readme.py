@@ -29,18 +29,21 @@ def test_ci_runs_the_two_first_commands_as_written() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
-def test_every_other_command_runs_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_other_command_runs_as_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("LAB_DATA_DIR", raising=False)
     _, _, *others = commands()
     assert len(others) >= 10
     for command in sorted(others, key=lambda command: "delete" in command):
-        if command == "uv run lab compare":
+        command = command.replace("uv run", f"uv run --project {ROOT}")
+        if command.endswith("lab compare"):
             command += " --dataset mnist-5k --epochs 1"  # CI runs it as it stands.
         command = command.replace("RUN", "relu-seed0").replace("TEXT", "'a label'")
         if " show " in command or " label " in command or " delete " in command:
             command = command.replace("relu-seed0", newest())
         ended = subprocess.run(
-            command, shell=True, cwd=ROOT, input="y\n", text=True, capture_output=True
+            command, shell=True, cwd=tmp_path, input="y\n", text=True, capture_output=True
         )
         assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
         assert ended.stdout.strip()
@@ -52,8 +55,18 @@ def newest() -> str:
 
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    script = tmp_path / "readme.py"
-    script.write_text(block, encoding="utf-8")
-    ended = subprocess.run(["uv", "run", "--project", ROOT, "python", script], cwd=tmp_path)
-    assert ended.returncode == 0
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        script = tmp_path / "readme.py"
+        script.write_text(block, encoding="utf-8")
+        ended = subprocess.run(["uv", "run", "--project", ROOT, "python", script], cwd=tmp_path)
+        assert ended.returncode == 0
+
+
+def test_every_picture_is_there_and_has_its_words() -> None:
+    pictures = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", README)
+    assert len(pictures) >= 3
+    for words, place in pictures:
+        assert (ROOT / place).is_file()
+        assert words == (ROOT / place).with_suffix(".txt").read_text(encoding="utf-8").strip()

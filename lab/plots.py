@@ -142,34 +142,7 @@ def learning_curves(
     """
     if measure not in CURVES:
         raise unknown("measure", measure, CURVES)
-    scale = 100.0 if measure.endswith("accuracy") else 1.0
-    with _axes(ax) as ax:
-        ends = _draw_groups(
-            ax, runs, lambda run: scale * np.array([getattr(e, measure) for e in run.record.epochs])
-        )
-        ax.set_ylabel(CURVES[measure])
-        if measure.endswith("loss"):
-            _log_scale(ax)
-        elif ends:
-            ax.set_ylim(*_zoom([end for end, _ in ends if np.isfinite(end)]))
-        _label_ends(ax, ends)
-    return ax
-
-
-def _log_scale(ax: "Axes") -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5: powers of ten need formulas."""
-    from matplotlib.ticker import LogLocator, NullLocator
-
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-    ax.yaxis.set_minor_locator(NullLocator())
-    ax.yaxis.set_major_formatter("{x:g}")
-
-
-def _zoom(ends: Sequence[float]) -> tuple[float, float]:
-    """Limits of an accuracy axis: from five times below 100 as far as the lowest end is."""
-    lowest = min(ends, default=0.0)
-    return max(0.0, 100 - 4 * max(100 - lowest, 1)), min(100.0, 100.5)
+    return curves(_grouped(runs, lambda run: recorded(run, measure)), measure, ax=ax)
 
 
 def dead_neurons(
@@ -191,49 +164,97 @@ def dead_neurons(
     """
     if measure not in units.LAYER_MEASURES:
         raise unknown("measure", measure, units.LAYER_MEASURES)
-    share = measure.endswith("fraction")
-    scale = 100.0 if share else 1.0
+    groups = _grouped(runs, lambda run: recorded(run, measure, layer))
     with _axes(ax) as ax:
-        ends = _draw_groups(
-            ax, runs, lambda run: scale * units.LAYER_MEASURES[measure](run.layer(layer))
-        )
         if measure == "dead_fraction":
             _ring_confirmed(ax, runs, layer)
-        words = measure.removesuffix("_fraction").replace("_", " ")
-        ax.set_ylabel(f"{words}, % of layer {layer}" if share else f"{words}, layer {layer}")
-        if share:
-            ax.set_ylim(bottom=-0.02 * max(ax.get_ylim()[1], 2.0), top=max(ax.get_ylim()[1], 2.0))
+        return curves(groups, measure, layer, ax)
+
+
+def recorded(run: Run, measure: str, layer: int = 1) -> Values:
+    """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`."""
+    if measure in CURVES:
+        return np.array([getattr(epoch, measure) for epoch in run.record.epochs])
+    return units.LAYER_MEASURES[measure](run.layer(layer))
+
+
+def _grouped(runs: Runs, values: Callable[[Run], Values]) -> dict[RunConfig, list[Values]]:
+    _some(runs)
+    return {group[0].config: [values(run) for run in group] for group in runs.groups()}
+
+
+def _ring_confirmed(ax: "Axes", runs: Runs, layer: int) -> None:
+    groups = runs.groups()
+    for group, look in zip(groups, _looks([g[0].config for g in groups]), strict=True):
+        shares = [100 * run.confirmed_fractions()[layer - 1] for run in group]
+        at = [group[0].last_epoch], [np.mean(shares)]
+        ax.plot(*at, "o", mfc="white", mec=look.colour, ms=8, zorder=3)
+
+
+def curves(
+    groups: Mapping[RunConfig, Sequence[Values]],
+    measure: str,
+    layer: int = 1,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws a measure over the epochs, of runs recorded or still in training.
+
+    Args:
+        groups: For each kind of run (its settings, whatever the seed) the curve of every seed,
+            arrays of shape (epochs,), from epoch 0.
+        measure: One of `CURVES` or of `units.LAYER_MEASURES`.
+        layer: The hidden layer that a layer's measure is of, from 1.
+        ax: Where to draw.
+    """
+    scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
+    with _axes(ax) as ax:
+        ends = []
+        for look, seeds in zip(_looks(list(groups)), groups.values(), strict=True):
+            for curve in seeds:
+                ax.plot(scale * np.asarray(curve), color=look.colour, lw=0.9, alpha=0.5)
+            mean = scale * _mean_curve(seeds)
+            ax.plot(mean, look.line, color=look.colour, lw=3)
+            finite = mean[np.isfinite(mean)]
+            ends.append((float(finite[-1]) if len(finite) else np.nan, look))
+        _whole_epochs(ax)
+        ax.set_ylabel(axis_label(measure, layer))
+        _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
         _label_ends(ax, ends)
     return ax
 
 
-def _ring_confirmed(ax: "Axes", runs: Runs, layer: int) -> None:
-    for group, look in zip(runs.groups(), _looks_of(runs), strict=True):
-        shares = [100 * run.confirmed_fractions()[layer - 1] for run in group]
-        ax.plot(group[0].last_epoch, np.mean(shares), "o", mfc="white", mec=look.colour, ms=8)
+def axis_label(measure: str, layer: int = 1) -> str:
+    """Returns the words for a measure on an axis."""
+    if measure in CURVES:
+        return CURVES[measure]
+    words = measure.removesuffix("_fraction").replace("_", " ")
+    return (
+        f"{words}, % of layer {layer}"
+        if words != measure.replace("_", " ")
+        else (f"{words}, layer {layer}")
+    )
 
 
-def _draw_groups(
-    ax: "Axes", runs: Runs, values: Callable[[Run], Values]
-) -> list[tuple[float, _Look]]:
-    """Draws each run thin and each group's mean thick; returns where the means end."""
-    ends = []
-    _whole_epochs(ax)
-    for group, look in zip(runs.groups(), _looks_of(runs), strict=True):
-        curves = [np.asarray(values(run), np.float64) for run in group]
-        for curve in curves:
-            ax.plot(np.arange(len(curve)), curve, color=look.colour, lw=0.9, alpha=0.5)
-        mean = _mean_curve(curves)
-        ax.plot(np.arange(len(mean)), mean, look.line, color=look.colour, lw=3)
-        finite = mean[np.isfinite(mean)]
-        ends.append((float(finite[-1]) if len(finite) else np.nan, look))
-    return ends
+def _set_scale(ax: "Axes", measure: str, ends: Sequence[float]) -> None:
+    """Losses are logarithmic, accuracies begin well below the lowest end, shares begin at 0."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    if measure.endswith("loss"):
+        ax.set_yscale("log")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_minor_locator(NullLocator())
+        ax.yaxis.set_major_formatter("{x:g}")  # Powers of ten would need formulas.
+    elif measure.endswith("accuracy"):
+        ax.set_ylim(max(0.0, 100 - 4 * max(100 - min(ends, default=0.0), 1.0)), 100.0)
+    elif measure.endswith("fraction"):
+        top = max(ax.get_ylim()[1], 2.0)
+        ax.set_ylim(-0.02 * top, top)
 
 
-def _mean_curve(curves: Sequence[Values]) -> Values:
+def _mean_curve(seeds: Sequence[Values]) -> Values:
     """Returns the mean over seeds; NaN wherever a seed has ended or has no finite value."""
-    longest = max(map(len, curves))
-    padded = [np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in curves]
+    longest = max(map(len, seeds))
+    padded = [np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in seeds]
     return np.asarray(np.mean(padded, axis=0))
 
 
@@ -397,11 +418,6 @@ def dead_share(run: Run) -> float:
 def _some(runs: Runs) -> None:
     if not len(runs):
         raise InputError("runs must hold at least one run, and it is empty.")
-
-
-def _looks_of(runs: Runs) -> list[_Look]:
-    _some(runs)
-    return _looks([group[0].config for group in runs.groups()])
 
 
 def _looks(configs: Sequence[RunConfig]) -> list[_Look]:

@@ -35,7 +35,7 @@ OKABE_ITO = {
 LINES = ("-", "--", "-.", ":")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activation:
     """An elementwise activation function f(z).
 
@@ -71,6 +71,10 @@ class Activation:
     default: float | None = None
     source: str | None = None
 
+    def __repr__(self) -> str:
+        """Shows the name alone."""
+        return f"Activation({self.name!r})"
+
     @property
     def source_sha256(self) -> str | None:
         """The identity of a user's own function; None for a built-in one."""
@@ -100,8 +104,8 @@ class Activation:
     def largest_gate(self, parameter: float | None) -> float:
         """Returns sup |f'(z)|, read off a grid of z from -50 to 50 in steps of 0.001.
 
-        NaN where f' is not bounded: where its largest value on the grid lies in the outer half
-        and is over 0.01 % larger than any in the inner half.
+        NaN where f' is not bounded: infinite somewhere, or over 1 % larger further out, up to
+        |z| = 5,000.
         """
         return _largest_gate(self, self.resolve(parameter) or 0.0)
 
@@ -113,9 +117,11 @@ class Activation:
 @functools.lru_cache(maxsize=256)
 def _largest_gate(activation: Activation, parameter: float) -> float:
     with np.errstate(over="ignore", invalid="ignore"):
-        gates = np.abs(activation.derivative(np.linspace(-50.0, 50.0, 100_001), parameter))
-    inner, outer = gates[25_000:75_001].max(), gates.max()
-    return float(outer) if outer <= 1.0001 * inner else math.nan
+        near = np.abs(activation.derivative(np.linspace(-50.0, 50.0, 100_001), parameter))
+        far = np.abs(activation.derivative(np.array([-5e3, -500.0, 500.0, 5e3]), parameter))
+    largest = np.nanmax(near)  # NaN: exp overflows in float32; infinity: a slope without bound.
+    bounded = np.nanmax([largest, *far]) <= 1.01 * largest < math.inf
+    return float(largest) if bounded else math.nan
 
 
 _REGISTRY: dict[str, Activation] = {}

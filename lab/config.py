@@ -174,9 +174,9 @@ class RunConfig(BaseModel):
 
     @property
     def title(self) -> str:
-        """The activation function's label with its parameter."""
+        """The activation function's label with its parameter, or the mark of its source."""
         if self.source_sha256:
-            return self.activation
+            return f"{self.activation} #{self.source_sha256[:4]}"
         return activations.get(self.activation).title(self.parameter)
 
     @property

@@ -70,7 +70,7 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     """
     yield functions()
     ended = Runs([run for run in runs if run.record.status in ENDED]).readable()
-    ended = Runs(sorted(ended, key=_place))
+    ended = Runs(sorted(ended, key=plots.place))
     comparisons = ended.groups(VARIED)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         for draw in (summary, learning_curves, dead_neurons, life_maps):
@@ -84,14 +84,6 @@ def pictures(runs: Runs) -> Iterator[Picture]:
         yield accuracy_against_dead(ladder, name)
 
 
-def _place(run: Run) -> tuple[float | int | str, ...]:
-    """Sorts runs by learning rate, then as the registry has their functions, then by seed."""
-    config, known = run.config, activations.names()
-    place = known.index(config.activation) if config.activation in known else len(known)
-    parameter = config.parameter or 0.0
-    return config.learning_rate, place, config.activation, parameter, config.seed
-
-
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
     """Names each group by data set, learning rate and what else tells it from the others."""
     runs = [group[0] for group in groups]
@@ -99,7 +91,7 @@ def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
     names: list[str] = []
     for run, label in zip(runs, labels, strict=True):
         rates = [f"lr {run.config.learning_rate:g}"] if rate else []
-        others = [setting for setting in label if not setting.startswith("learning_rate")]
+        others = [setting for setting in label if not setting.startswith("lr ")]
         name = re.sub(r"[^a-z0-9.]+", "-", "-".join([run.record.dataset, *rates, *others]).lower())
         names.append(f"{name[:100]}-{names.count(name) + 1}" if name in names else name[:100])
     return names

@@ -5,6 +5,8 @@ here trains, and nothing calls `pyplot`. An activation function keeps its colour
 every picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
 """
 
+import html
+import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from lab.tables import Runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Values = NDArray[np.float64]
 CURVES = {
@@ -79,19 +82,21 @@ def functions(
     choices: Iterable[str] = ("relu", "leaky_relu", "elu"),
     derivative: bool = False,
     ax: "Axes | None" = None,
+    reach: float = 4.0,
 ) -> "Axes":
-    """Draws several activation functions f(z), or their derivatives f'(z), for z from -4 to 4.
+    """Draws several activation functions f(z), or their derivatives f'(z), around z = 0.
 
     Args:
         choices: Names, each with a parameter if wanted: `leaky_relu=0.1`.
         derivative: Whether to draw f' in place of f.
         ax: Where to draw.
+        reach: The largest |z|.
 
     Raises:
         InputError: If a name or a parameter is not valid.
     """
     configs = [RunConfig(activation=choice) for choice in choices]
-    z = np.linspace(-4.0, 4.0, 801)
+    z = np.linspace(-reach, reach, 801)
     with _axes(ax) as ax:
         for config, look in zip(configs, _looks(configs), strict=True):
             f = config.function.derivative if derivative else config.function.function
@@ -102,6 +107,44 @@ def functions(
         ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
         ax.legend(handlelength=3)
     return ax
+
+
+def function_pair(choices: Iterable[str], z: NDArray[Any] | None = None) -> "Figure":
+    """Draws activation functions on the left and their derivatives on the right.
+
+    Args:
+        choices: Names, each with a parameter if wanted.
+        z: Pre-activations of any shape, drawn as a histogram behind the curves.
+    """
+    choices = list(choices)
+    figure = fixed_figure((11, 4), left=0.06, right=0.94, bottom=0.14, top=0.97, wspace=0.3)
+    with style():
+        for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
+            functions(choices, derivative, ax, 4.0 if z is None else 8.0)
+            if z is not None:
+                _histogram_behind(ax, z)
+    return figure
+
+
+def fixed_figure(size: tuple[float, float], **edges: float) -> "Figure":
+    """Returns a figure whose axes stand where they are told: drawn in a third of the time."""
+    from matplotlib.figure import Figure
+
+    with style():
+        figure = Figure(figsize=size, constrained_layout=False)
+        figure.subplots_adjust(**edges)
+    return figure
+
+
+def _histogram_behind(ax: "Axes", z: NDArray[Any]) -> None:
+    behind = ax.twinx()
+    counts, edges = np.histogram(z, bins=100, range=(-8, 8))
+    behind.stairs(100 * counts / z.size, edges, fill=True, color="#bbbbbb", alpha=0.6)
+    behind.set_ylabel("share of pre-activations, %")
+    behind.grid(visible=False)
+    behind.spines["right"].set_visible(True)
+    ax.set_zorder(behind.get_zorder() + 1)
+    ax.patch.set_visible(False)
 
 
 def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
@@ -410,6 +453,14 @@ def _point(run: Run) -> tuple[float, float]:
     return 100 * dead_share(run), np.nan if accuracy is None else 100 * accuracy
 
 
+def place(run: Run) -> tuple[float | int | str, ...]:
+    """Returns a key to sort runs by: learning rate, the registry's order of functions, seed."""
+    config, known = run.config, activations.names()
+    place = known.index(config.activation) if config.activation in known else len(known)
+    parameter = config.parameter or 0.0
+    return config.learning_rate, place, config.activation, parameter, config.seed
+
+
 def dead_share(run: Run) -> float:
     """Returns the share of all hidden units that are dead on all training images."""
     return float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
@@ -443,12 +494,31 @@ def _own_look(config: RunConfig) -> tuple[str, str]:
 def labels(configs: Sequence[RunConfig]) -> list[str]:
     """Returns a label for each: its activation function, and the settings that differ."""
     same = ("activation", "parameter", "seed", "source_sha256")
+
+    def words(name: str) -> str:
+        return "lr" if name == "learning_rate" else name.replace("_", " ")
+
     fields = [
         name
         for name in RunConfig.model_fields
         if name not in same and len({getattr(config, name) for config in configs}) > 1
     ]
     return [
-        ", ".join([config.title, *(f"{name} {getattr(config, name)}" for name in fields)])
+        ", ".join([config.title, *(f"{words(name)} {getattr(config, name)}" for name in fields)])
         for config in configs
     ]
+
+
+def svg(figure: "Figure", words: str) -> str:
+    """Returns a figure as inline SVG that a screen reader reads as `words`.
+
+    Its texts stay text, so that it is small, quick to make and can be searched.
+    """
+    import matplotlib
+
+    buffer = io.StringIO()
+    with style(), matplotlib.rc_context({"svg.fonttype": "none"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    body = text[text.index("<svg") + len("<svg") :]
+    return f'<svg role="img" aria-label="{html.escape(words)}" {body}'

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lab import activations, units
 from lab.config import RunConfig
+from lab.data import Dataset, split
 from lab.errors import InputError, RunError
 from lab.records import (
     LOCK,
@@ -174,6 +175,35 @@ class Run:
             f"Run {self.run_id} holds no weights of epoch {epoch}, only of: {kept}. "
             f"A run trained with keep_weights='every' keeps them all."
         )
+
+    def pre_activations(
+        self, dataset: Dataset, layer: int, epoch: int | None = None
+    ) -> NDArray[np.float32]:
+        """Returns a layer's pre-activations z on the probe set, shape (images, units), float32.
+
+        Computed with NumPy from the weights that were kept, so the last bits may differ from
+        those that the run saw.
+
+        Args:
+            dataset: The data set that the run was trained on.
+            layer: The hidden layer, from 1.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Raises:
+            RunError: If there is no such layer, if the run did not keep the weights of that
+                epoch, or if the data set is another one.
+        """
+        self._width(layer)
+        if dataset.digest != self.record.dataset_digest:
+            raise RunError(f"Run {self.run_id} was trained on other images than {dataset.name}.")
+        weights = self.weights(epoch)
+        activation, parameter = self.config.function, self.config.parameter or 0.0
+        probe = split(dataset, self.config).probe
+        z: NDArray[Any] = dataset.x_train[probe].reshape(len(probe), -1).astype(np.float32) / 255
+        for number in range(layer):
+            a = activation.function(z, parameter) if number else z
+            z = a.astype(np.float32) @ weights[2 * number] + weights[2 * number + 1]
+        return z
 
     def resume_slots(self) -> list[NDArray[np.float32]]:
         """Returns the optimiser's arrays of an unfinished run, as `training.State` has them."""

@@ -1,6 +1,7 @@
 """A user's own activation function: registered, refused, told apart, trained, kept and read."""
 
 import math
+import re
 import subprocess
 import sys
 import textwrap
@@ -40,7 +41,7 @@ def test_three_lines_make_a_function_known_by_name_value_and_gate():
     np.testing.assert_allclose(swoosh.function(z, 0.0), expected, rtol=1e-6)
     assert swoosh.derivative(z, 0.0)[1] == pytest.approx(0.5)
     assert swoosh.largest_gate(None) == pytest.approx(1.0998393, rel=1e-6)  # As SiLU's.
-    assert RunConfig(activation="swoosh").title == "swoosh"
+    assert RunConfig(activation="swoosh").title == f"swoosh #{swoosh.source_sha256[:4]}"
 
 
 def test_the_same_function_registered_again_is_the_one_that_is_known():
@@ -56,14 +57,24 @@ def test_another_function_of_the_name_takes_its_place_and_is_another_setting():
         _ = before.function
 
 
-def test_the_source_names_everything_that_is_taken_from_outside():
-    assert source_of(folded).split("\n") == [
+def test_the_source_is_python_that_makes_the_function_with_all_it_takes_from_outside():
+    assert source_of("mine", folded).split("\n") == [
+        "from __future__ import annotations",
         "slope = 0.25",
         "import tensorflow as tf",
         "def bent(z):",
         "    return tf.where(z > 0, z, slope * z)",
         "def folded(z):",
         "    return bent(z) - bent(-z)",
+        "mine = folded",
+    ]
+
+
+def test_a_lambda_is_kept_as_an_assignment():
+    make = lambda z: tf.nn.relu(z) - 0.5  # noqa: E731
+    assert source_of("mine", make).split("\n")[1:] == [
+        "import tensorflow as tf",
+        "mine = lambda z: tf.nn.relu(z) - 0.5",
     ]
 
 
@@ -73,28 +84,147 @@ def test_a_changed_value_outside_makes_another_function(monkeypatch):
     assert lab.register("folded", folded).source_sha256 != first
 
 
+def test_a_value_changed_after_registration_does_not_reach_the_function(monkeypatch):
+    registered = lab.register("folded", folded)
+    at = np.array([-2.0, 1.0])
+    before = registered.function(at, 0.0)
+    monkeypatch.setattr(sys.modules[__name__], "slope", 0.9)
+    np.testing.assert_array_equal(registered.function(at, 0.0), before)
+    np.testing.assert_allclose(before, [-1.5 * 1.0 + 0.0 - 1.0, 1.25], rtol=1e-6)
+
+
+def test_functions_made_in_a_loop_keep_the_value_they_were_made_with():
+    for k in (0.1, 0.2):
+        lab.register(f"leak{int(10 * k)}", lambda z: tf.where(z > 0, z, k * z))  # noqa: B023
+    at = np.array([-1.0])
+    assert activations.get("leak1").function(at, 0.0)[0] == pytest.approx(-0.1)
+    assert activations.get("leak2").function(at, 0.0)[0] == pytest.approx(-0.2)
+
+
 def test_enclosing_variables_and_defaults_are_part_of_the_source():
     def make(height, step=1.0):
-        def capped(z, low=step):
-            return tf.clip_by_value(z, low - 2, height)
+        def capped(z, low=-2.0):
+            return tf.clip_by_value(z, low, height * step)
 
         return capped
 
-    sources = {source_of(make(2.0)), source_of(make(3.0)), source_of(make(2.0, 0.5))}
+    sources = {source_of("m", make(*values)) for values in [(2.0,), (3.0,), (2.0, 0.5)]}
     assert len(sources) == 3
-    assert "height = 2.0" in source_of(make(2.0))
+    assert "height = 2.0" in source_of("m", make(2.0))
 
 
 def test_a_value_used_in_an_inner_function_is_part_of_the_source():
     def outer(z):
         return (lambda y: slope * y)(z)
 
-    assert "slope = 0.25" in source_of(outer)
+    assert "slope = 0.25" in source_of("outer", outer)
 
 
 def test_a_library_function_is_named_and_not_unrolled():
-    assert source_of(tf.nn.softsign).startswith("from tensorflow")
+    assert "from tensorflow" in source_of("softsign", tf.nn.softsign)
     assert lab.register("softsign", tf.nn.softsign).largest_gate(None) == 1.0
+
+
+def test_functions_put_together_are_never_taken_for_one_another():
+    def p(z):
+        return tf.tanh(z)
+
+    def q(z):
+        return 2.0 * z + p(z)
+
+    def compose(f, g):
+        def both(z):
+            return f(g(z))
+
+        return both
+
+    at, kept = np.array([1.0]), {}
+    for name, function in {
+        "pq": compose(p, q),
+        "qp": compose(q, p),
+        "ppq": compose(p, compose(p, q)),
+    }.items():
+        try:
+            kept[name] = lab.register("mine", function).function(at, 0.0)[0]
+        except InputError:
+            continue
+    pq = np.tanh(2 + np.tanh(1))
+    right = {"pq": pq, "qp": 2 * np.tanh(1) + np.tanh(np.tanh(1)), "ppq": np.tanh(pq)}
+    assert kept
+    assert all(kept[name] == pytest.approx(right[name], rel=1e-5) for name in kept)
+
+
+MULTI_LINE = """
+    import tensorflow as tf
+    import lab
+
+    lab.register(
+        "wavy",
+        lambda z: z
+        * tf.sigmoid(z),
+    )
+"""
+CHANGED_HELPER = """
+    import pathlib
+    import lab, helper
+
+    lab.register("first", helper.bump)
+    pathlib.Path("helper.py").write_text(
+        "import tensorflow as tf\\ndef bump(z):\\n    return tf.nn.relu(z)\\n"
+    )
+    import linecache
+
+    linecache.clearcache()
+    lab.register("second", helper.bump)
+"""
+BY_ATTRIBUTE = """
+    import lab, helper
+
+    lab.register("mine", lambda z: helper.bump(z))
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (MULTI_LINE, "(source of|sourc|cannot be)"),
+        (CHANGED_HELPER, "The source of second that can be read is not what was given"),
+        (BY_ATTRIBUTE, "helper is of the type module. .* import the function itself"),
+    ],
+)
+def test_a_source_that_is_not_what_runs_is_refused(script, words, tmp_path):
+    (tmp_path / "helper.py").write_text(
+        "import tensorflow as tf\ndef bump(z):\n    return tf.tanh(z)\n"
+    )
+    (tmp_path / "script.py").write_text(textwrap.dedent(script))
+    ended = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True
+    )
+    if ended.returncode == 0:  # Python 3.13 reads lambdas of several lines whole.
+        assert script is MULTI_LINE
+        assert sys.version_info >= (3, 13)
+    else:
+        assert re.search(words, ended.stderr.splitlines()[-1]), ended.stderr
+
+
+def test_a_function_that_only_some_places_can_use_is_refused():
+    def wrapped(z):
+        return tf.identity(z)[:, :]
+
+    with pytest.raises(InputError, match="must work on a whole float32 tensor"):
+        lab.register("mine", wrapped)
+
+
+def test_a_gradient_given_in_slices_is_a_gradient():
+    assert lab.register("mine", lambda z: tf.gather(z, tf.range(tf.shape(z)[0]))).source
+
+
+def test_a_source_that_cannot_be_kept_is_refused():
+    def odd(z):
+        return tf.nn.relu(z)  # a​b
+
+    with pytest.raises(InputError, match="The source of mine cannot be kept with its runs"):
+        lab.register("mine", odd)
 
 
 @pytest.mark.parametrize(
@@ -115,10 +245,11 @@ def test_a_library_function_is_named_and_not_unrolled():
         (lambda z: tf.sqrt(tf.abs(z)), r"at z = 0 they are not finite"),
         (lambda z: z * tf.math.log(z + 2), r"at z = -\d"),
         (lambda z: tf.stop_gradient(z), "must have a gradient"),
+        (lambda z: 0.0 * z, "must have a gradient"),
         (lambda z: z if z > 0 else 0 * z, "tf.where in place of if"),
         (lambda z: math.exp(z) + z, "tf.exp in place of math.exp"),
         (lambda: 1, "it failed with TypeError"),
-        (lambda z: table[0] * z, "table is a ndarray. Write it as a plain number"),
+        (lambda z: table[0] * z, "table is of the type ndarray. Write it as a plain number"),
         (max, "must be a function, made with def or lambda"),
         ("relu", "must be a function, made with def or lambda, not 'relu'"),
     ],
@@ -129,7 +260,9 @@ def test_what_does_not_do_is_refused_in_a_sentence_and_not_registered(function, 
     assert "mine" not in activations.names()
 
 
-@pytest.mark.parametrize("name", ["relu", "", "Mine", "my fn", "1x", "a-b", "x" * 41, "../x", "é"])
+@pytest.mark.parametrize(
+    "name", ["relu", "", 3, None, "Mine", "my fn", "1x", "a-b", "x" * 41, "../x", "é"]
+)
 def test_a_name_that_is_taken_or_not_plain_is_refused(name):
     with pytest.raises(InputError, match="name must be 1 to 40 small letters"):
         lab.register(name, bent)
@@ -149,8 +282,21 @@ def test_a_function_without_a_source_is_refused():
 
 
 def test_an_unbounded_slope_has_no_largest_gate():
+    def steep_at_1(z):
+        return tf.where(z >= 1, tf.sqrt(tf.where(z >= 1, z - 1, 1.0)), 0.1 * z)
+
     assert math.isnan(lab.register("square", lambda z: z * z).largest_gate(None))
     assert math.isnan(lab.register("grows", lambda z: z * tf.math.log1p(z * z)).largest_gate(None))
+    assert math.isnan(lab.register("steep", steep_at_1).largest_gate(None))
+
+
+def test_a_bounded_slope_has_one_though_it_comes_near_slowly_or_exp_overflows():
+    def slow(z):
+        return 0.5 * (z + tf.sqrt(z * z + 4))
+
+    assert lab.register("slow", slow).largest_gate(None) == pytest.approx(1, abs=1e-3)
+    overflows = lab.register("over", lambda z: tf.math.log(1 + tf.exp(2 * z)) / 2)
+    assert overflows.largest_gate(None) == pytest.approx(1, abs=1e-3)
 
 
 @pytest.fixture
@@ -201,13 +347,14 @@ def test_a_store_with_an_own_function_is_read_where_it_is_not_registered(trained
     assert sorted(runs.layers()["activation"].unique()) == ["bent", "leaky_relu"]
     own = store["bent"]
     assert own.layer(1).sup_gate == 1.0
-    assert set(runs.summary()["activation"]) == {"bent", "Leaky ReLU α=0.25"}
+    assert set(runs.summary()["activation"]) == {own.config.title, "Leaky ReLU α=0.25"}
     with pytest.raises(RunError) as refused:
         own.model()
     assert str(refused.value) == (
         "The activation function 'bent' is not registered here. Register the one of this run "
-        "first: lab.register('bent', function). Its recorded source:\nslope = 0.25\n"
-        "import tensorflow as tf\ndef bent(z):\n    return tf.where(z > 0, z, slope * z)"
+        "first: lab.register('bent', function). Its recorded source:\n"
+        "from __future__ import annotations\nslope = 0.25\nimport tensorflow as tf\n"
+        "def bent(z):\n    return tf.where(z > 0, z, slope * z)"
     )
 
 

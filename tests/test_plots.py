@@ -211,7 +211,7 @@ def test_learning_rates_are_joined_in_order_and_named(runs, tiny):
 
 def test_settings_that_differ_are_named_in_the_labels(runs):
     a, b = runs[0].config, runs[0].config.model_copy(update={"learning_rate": 0.5})
-    assert plots.labels([a, b]) == ["ReLU, learning_rate 0.3", "ReLU, learning_rate 0.5"]
+    assert plots.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
     assert plots.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]
 
 

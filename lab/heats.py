@@ -1,0 +1,170 @@
+"""What a race runs: a training, the replay of recorded runs, or their training once more."""
+
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from lab import plots, units
+from lab.config import RunConfig
+from lab.runs import Run
+from lab.store import RunStore
+from lab.studies import Study
+from lab.tables import Runs
+from lab.training import EpochEnd, Event, Progress, RunEnd
+
+Key = tuple[str, int]
+Row = dict[Key, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Replayed:
+    """An epoch of a recorded run, shown again."""
+
+    run: int
+    epoch: int
+    row: Row
+
+
+class Line:
+    """What is known of one run of a race so far.
+
+    Attributes:
+        config: Its settings.
+        rows: For each epoch the measures, by name and hidden layer (0 for the whole network).
+        done: Epochs done, the running one in part.
+        result: What is said of it at its end.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        """Begins with nothing."""
+        self.config = config
+        self.rows: list[Row] = []
+        self.done = 0.0
+        self.result = ""
+
+    def take(self, event: Event | Replayed) -> None:
+        """Adds what an event tells of this run."""
+        if isinstance(event, Progress):
+            self.done = event.epoch - 1 + event.share
+        elif isinstance(event, EpochEnd | Replayed):
+            row = event.row if isinstance(event, Replayed) else _row(event)
+            self.rows[event.epoch :] = [row]
+            self.done = float(event.epoch)
+        elif isinstance(event, RunEnd):
+            self.result = "diverged" if event.diverged else f"test {event.test_accuracy:.2%}"
+
+    def curve(self, measure: str, layer: int) -> plots.Values:
+        """Returns a measure at every epoch so far."""
+        return np.array([row[measure, layer] for row in self.rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Heat:
+    """What a race runs.
+
+    Attributes:
+        lines: One for each run.
+        events: Makes the events; their `run` is a position in `lines`.
+        end: Called at the end: gives the runs, and a sentence about them.
+    """
+
+    lines: tuple[Line, ...]
+    events: Callable[[], Generator[Any]]
+    end: Callable[[], tuple[Runs, str]]
+
+
+def training(study: Study) -> Heat:
+    """Trains what is missing of a study; what is recorded stands beside it from the start."""
+    missing = study.missing()
+    lines = [Line(config) for config in missing]
+    for run in study.runs():
+        lines.append(_finished_line(run))
+    return Heat(tuple(lines), study.events, lambda: (study.runs(), _kept(study)))
+
+
+def replay(study: Study, speed: Callable[[], float]) -> Heat:
+    """Shows the recorded runs of a study again, at `speed()` epochs a second."""
+    runs = list(study.runs())
+    rows = [_rows(run) for run in runs]
+
+    def events() -> Generator[Replayed]:
+        for epoch in range(max(map(len, rows), default=0)):
+            for index, of_run in enumerate(rows):
+                if epoch < len(of_run):
+                    yield Replayed(index, epoch, of_run[epoch])
+            time.sleep(1 / speed())
+
+    lines = tuple(Line(run.config) for run in runs)
+    return Heat(lines, events, lambda: (study.runs(), "Replayed from the record."))
+
+
+def again(study: Study) -> Heat:
+    """Trains recorded runs afresh, keeps the record, and compares the two to the last bit."""
+    stack = ExitStack()
+    folder = stack.enter_context(tempfile.TemporaryDirectory())
+    fresh = replace(study, store=RunStore(folder))
+
+    def end() -> tuple[Runs, str]:
+        with stack:
+            pairs = [
+                (new, old)
+                for new in fresh.runs()
+                for old in study.runs()
+                if new.config == old.config
+            ]
+            same = sum(have_the_same_bits(*pair) for pair in pairs)
+        words = "" if same == len(pairs) else " Bits agree on one kind of processor only."
+        text = f"Trained again: {same} of {len(pairs)} runs are as recorded, to the last bit."
+        return study.runs(), text + words
+
+    lines = tuple(Line(config) for config in study.configs)
+    return Heat(lines, fresh.events, end)
+
+
+def have_the_same_bits(one: Run, other: Run) -> bool:
+    """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
+    numbers = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+    losses = all(
+        getattr(a, name) == getattr(b, name)
+        for a, b in zip(one.record.epochs, other.record.epochs, strict=False)
+        for name in numbers
+    )
+    arrays = all(
+        getattr(one.layer(n), name).tobytes() == getattr(other.layer(n), name).tobytes()
+        for n in one.layers
+        for name in units.ARRAYS
+    )
+    return losses and arrays and one.record.test_loss == other.record.test_loss
+
+
+def _kept(study: Study) -> str:
+    missing = len(study.missing())
+    kept = f"kept in {study.store.path}"
+    if missing:
+        return f"Stopped: every finished epoch is {kept}. Press Train to go on."
+    return f"Finished: all {len(study.configs)} runs are {kept}."
+
+
+def _finished_line(run: Run) -> Line:
+    line = Line(run.config)
+    line.rows, line.done = _rows(run), float(run.last_epoch)
+    line.result = f"test {run.record.test_accuracy:.2%}, recorded"
+    return line
+
+
+def _row(event: EpochEnd) -> Row:
+    dead = enumerate(map(units.LAYER_MEASURES["dead_fraction"], event.layers), start=1)
+    return {(name, 0): getattr(event, name) for name in plots.CURVES} | {
+        ("dead_fraction", number): float(share) for number, share in dead
+    }
+
+
+def _rows(run: Run) -> list[Row]:
+    keys = [(name, 0) for name in plots.CURVES] + [("dead_fraction", n) for n in run.layers]
+    columns = {key: plots.recorded(run, *key) for key in keys}
+    return [{k: float(c[epoch]) for k, c in columns.items()} for epoch in range(run.last_epoch + 1)]

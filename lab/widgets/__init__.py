@@ -1,0 +1,7 @@
+"""Front ends for notebooks: the only place of the lab that imports ipywidgets."""
+
+from lab.widgets.compare import Compare
+from lab.widgets.playground import Playground
+from lab.widgets.race import Race
+
+__all__ = ["Compare", "Playground", "Race"]

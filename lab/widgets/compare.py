@@ -1,0 +1,188 @@
+"""`Compare`: recorded runs side by side, by any measure, at any epoch. Needs no TensorFlow."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ipywidgets import Button, Dropdown, IntSlider, Layout, SelectMultiple, Text
+
+from lab import plots, units
+from lab.errors import InputError
+from lab.runs import Run
+from lab.store import RunStore
+from lab.tables import Runs
+from lab.widgets.front import Front, offer, on_change, row
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+ALL = "all"
+MEASURES = {
+    **{name: words.removesuffix(", %") for name, words in plots.CURVES.items()},
+    **{name: name.removesuffix("_fraction").replace("_", " ") for name in units.LAYER_MEASURES},
+}
+WIDE = {"description_width": "initial"}
+
+
+class Compare(Front):
+    """Pick runs, a measure and a layer; see every seed, the means, and the numbers of an epoch."""
+
+    def __init__(self, runs: RunStore | Iterable[Run] | None = None) -> None:
+        """Lays the controls out and draws.
+
+        Args:
+            runs: A store or some runs; by default the store that `lab compare` fills.
+        """
+        source = RunStore() if runs is None else runs
+        kept = source.runs if isinstance(source, RunStore) else source
+        self.runs = Runs(sorted(kept, key=plots.place))
+        self._drawn: tuple[Figure, pd.DataFrame] | None = None
+        self.filters = {name: self._filter(name) for name in FILTERS}
+        self.groups = SelectMultiple(
+            description="runs", rows=6, layout=Layout(width="520px"), style=WIDE
+        )
+        self.measure = Dropdown(
+            options=[(words, name) for name, words in MEASURES.items()],
+            value="validation_accuracy",
+            description="measure",
+            style=WIDE,
+        )
+        self.layer = Dropdown(description="layer")
+        self.epoch = IntSlider(description="epoch", min=0, max=0, continuous_update=True)
+        self.file = Text("comparison", description="save as", style=WIDE)
+        self.save = Button(description="Save figure and table", layout=Layout(width="auto"))
+        super().__init__(
+            [
+                row(*self.filters.values()),
+                self.groups,
+                row(self.measure, self.layer, self.epoch),
+                row(self.file, self.save),
+            ]
+        )
+        on_change(list(self.filters.values()), self._choose_groups)
+        on_change([self.groups], self._choose_runs)
+        on_change([self.measure, self.layer, self.epoch], self.draw)
+        self.save.on_click(lambda _: self._save())
+        self._choose_groups()
+
+    def _filter(self, name: str) -> Dropdown:
+        values = list(dict.fromkeys(FILTERS[name](run) for run in self.runs))
+        options = [(ALL, None), *((str(value), value) for value in values)]
+        return Dropdown(options=options, description=name, style=WIDE)
+
+    def _choose_groups(self) -> None:
+        """Lists the groups of runs that pass the filters, and picks all of them."""
+        wanted = {name: box.value for name, box in self.filters.items() if box.value is not None}
+        passed = Runs(
+            [run for run in self.runs if all(FILTERS[n](run) == v for n, v in wanted.items())]
+        )
+        groups = passed.groups()
+        names = plots.labels([group[0].config for group in groups])
+        self.groups.options = [
+            (f"{name} ({group[0].record.dataset}, {group.seed_words()})", group)
+            for name, group in zip(names, groups, strict=True)
+        ]
+        self.groups.value = tuple(groups)
+        self._choose_runs()
+
+    @property
+    def chosen(self) -> Runs:
+        """The runs that are picked."""
+        return Runs([run for group in self.groups.value for run in group])
+
+    def _choose_runs(self) -> None:
+        runs = self.chosen
+        layers = min((len(run.layers) for run in runs), default=1)
+        offer(self.layer, range(1, layers + 1))
+        at_end = self.epoch.value == self.epoch.max
+        self.epoch.max = max((run.last_epoch for run in runs), default=0)
+        if at_end:
+            self.epoch.value = self.epoch.max
+        self.draw()
+
+    def draw(self) -> None:
+        """Draws the picture and the table anew."""
+        with self.sentences():
+            runs, measure, layer = self.chosen, self.measure.value, self.layer.value or 1
+            if not len(runs):
+                raise InputError("Pick one or more runs from the list to compare them.")
+            figure = self._figure(runs, measure, layer)
+            table = _table(runs, measure, layer, self.epoch.value)
+            self._drawn = figure, table
+            self.show(figure, _words(table, measure, layer, self.epoch.value))
+            self.show_table(table)
+            self.show_code(_code(measure, layer))
+            self.say("")
+
+    def _figure(self, runs: Runs, measure: str, layer: int) -> "Figure":
+        figure = plots.fixed_figure((10, 4.6), left=0.08, right=0.6, bottom=0.13, top=0.97)
+        with plots.style():
+            ax = figure.subplots()
+            if measure in plots.CURVES:
+                plots.learning_curves(runs, measure, ax)
+            else:
+                plots.dead_neurons(runs, layer, measure, ax)
+            ax.axvline(self.epoch.value, color="#555555", lw=1, ls=":")
+        return figure
+
+    def _save(self) -> None:
+        with self.sentences():
+            name = self.file.value.strip()
+            if not name or Path(name).name != name:
+                raise InputError(f"The name to save as must be a plain file name, not {name!r}.")
+            if self._drawn is None:
+                raise InputError("Pick one or more runs first: there is nothing to save.")
+            figure, table = self._drawn
+            try:
+                for end in ("svg", "png"):
+                    figure.savefig(f"{name}.{end}", dpi=150)
+                table.to_csv(f"{name}.csv", index=False)
+            except OSError as error:
+                raise InputError(f"{name} cannot be saved here: {error.strerror}.") from None
+            self.say(f"Saved {name}.svg, {name}.png and {name}.csv in {Path.cwd()}.")
+
+
+FILTERS: dict[str, Any] = {
+    "activation": lambda run: run.config.title,
+    "dataset": lambda run: run.record.dataset,
+    "learning rate": lambda run: run.config.learning_rate,
+    "label": lambda run: run.record.label or "(none)",
+}
+
+
+def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":
+    """One row for each group: every seed's value at an epoch, and their mean."""
+    import pandas as pd
+
+    scale, unit = (100, " %") if measure.endswith(("accuracy", "fraction")) else (1, "")
+    groups = runs.groups()
+    names = plots.labels([group[0].config for group in groups])
+    rows = []
+    for name, group in zip(names, groups, strict=True):
+        curves = [plots.recorded(run, measure, layer) for run in group]
+        values = [scale * (curve[epoch] if epoch < len(curve) else np.nan) for curve in curves]
+        words = MEASURES[measure]
+        rows.append(
+            {
+                "activation": name,
+                "dataset": group[0].record.dataset,
+                f"{words} at epoch {epoch}, mean": f"{np.mean(values):.4g}{unit}",
+                "seeds": group.seed_words(),
+                "each seed": ", ".join(f"{value:.4g}" for value in values),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _words(table: "pd.DataFrame", measure: str, layer: int, epoch: int) -> str:
+    rows = "; ".join(f"{row[0]}: {row[2]}" for row in table.itertuples(index=False, name=None))
+    where = "" if measure in plots.CURVES else f" of layer {layer}"
+    return f"Curves of {MEASURES[measure]}{where} over the epochs. At epoch {epoch}: {rows}."
+
+
+def _code(measure: str, layer: int) -> str:
+    if measure in plots.CURVES:
+        return f"plots.learning_curves(runs, {measure!r})"
+    return f"plots.dead_neurons(runs, {layer}, {measure!r})"

@@ -1,0 +1,120 @@
+"""`Playground`: activation functions and their derivatives, over what a network feeds them."""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ipywidgets import Dropdown
+from numpy.typing import NDArray
+
+from lab import activations, plots, units
+from lab.data import Dataset
+from lab.sources import load_dataset
+from lab.store import RunStore
+from lab.widgets.chooser import Chooser
+from lab.widgets.front import Front, offer, on_change, row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NO_RUN = "no run"
+
+
+class Playground(Front):
+    """Choose activation functions, slide their parameter, see f and f' side by side.
+
+    With a recorded run, the histogram behind the curves shows the pre-activations that one of its
+    layers had at an epoch whose weights it kept, and the table the share of them at which each
+    function's gate is shut.
+    """
+
+    def __init__(
+        self,
+        choices: tuple[str, ...] = ("relu", "leaky_relu", "elu"),
+        store: RunStore | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Lays the controls out and draws.
+
+        Args:
+            choices: The functions shown first, each with a parameter if wanted.
+            store: Where runs for the histogram are taken from.
+            dataset: The data set of those runs; by default it is loaded by its name.
+        """
+        self.chooser = Chooser(choices)
+        self._runs = {run.run_id: run for run in store or () if run.record.weights}
+        self._dataset = dataset
+        self._pre_activations = functools.lru_cache(maxsize=2)(self._compute)
+        self.run = Dropdown(options=[NO_RUN, *self._runs], description="histogram of")
+        self.layer = Dropdown(description="layer")
+        self.epoch = Dropdown(description="epoch")
+        extra = [row(self.run, self.layer, self.epoch)] if self._runs else []
+        super().__init__([self.chooser, *extra])
+        self.chooser.on_change(self.draw)
+        on_change([self.layer, self.epoch], self.draw)
+        on_change([self.run], self._choose_run)
+        self.draw()
+
+    def _choose_run(self) -> None:
+        run = self._runs.get(self.run.value)
+        offer(self.layer, run.layers if run else ())
+        offer(self.epoch, [file.last for file in run.record.weights] if run else ())
+        self.draw()
+
+    def draw(self) -> None:
+        """Draws the picture and the table anew."""
+        with self.sentences():
+            z = self._pre_activations(self.run.value, self.layer.value, self.epoch.value)
+            figure = plots.function_pair(self.chooser.choices, z)
+            table = _table(self.chooser.choices, z)
+            self.show(figure, _words(table))
+            self.show_table(table)
+            self.show_code(f"plots.function_pair({self.chooser.choices})")
+            self.say("" if self.chooser.choices else "Tick an activation function to see it.")
+
+    def _compute(
+        self, run_id: str, layer: int | None, epoch: int | None
+    ) -> NDArray[np.float32] | None:
+        if layer is None or epoch is None:
+            return None
+        run = self._runs[run_id]
+        dataset = self._dataset or load_dataset(run.record.dataset)
+        return run.pre_activations(dataset, layer, epoch)
+
+
+def _words(table: "pd.DataFrame") -> str:
+    rows = (", ".join(f"{name} {value}" for name, value in row.items()) for row in _records(table))
+    return "Curves of activation functions and their derivatives. " + "; ".join(rows)
+
+
+def _records(table: "pd.DataFrame") -> list[dict[Any, Any]]:
+    return table.to_dict("records")
+
+
+def _table(choices: list[str], z: NDArray[np.float32] | None) -> "pd.DataFrame":
+    """One row for each function: f and f' at -2 and 2; with z, how often the gate is shut."""
+    import pandas as pd
+
+    return pd.DataFrame([_row(choice, z) for choice in choices])
+
+
+def _row(choice: str, z: NDArray[np.float32] | None) -> dict[str, Any]:
+    name, parameter = activations.parse(choice)
+    activation, at = activations.get(name), np.array([-2.0, 2.0])
+    f = activation.function(at, parameter or 0.0)
+    gate = activation.derivative(at, parameter or 0.0)
+    facts = {
+        "activation": activation.title(parameter),
+        "f(-2)": f"{f[0]:.3f}",
+        "f(2)": f"{f[1]:.3f}",
+        "gate f'(-2)": f"{gate[0]:.3f}",
+        "gate f'(2)": f"{gate[1]:.3f}",
+    }
+    if z is None:
+        return facts
+    gates = np.abs(activation.derivative(z, parameter or 0.0))
+    nearly = units.NEARLY * activation.largest_gate(parameter)
+    return facts | {
+        "gate is 0": f"{100 * (gates == 0).mean():.1f} %",
+        "gate nearly 0": f"{100 * (gates <= nearly).mean():.1f} %",
+    }

@@ -1,0 +1,339 @@
+"""`Race`: networks that differ in their activation function train side by side, live."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, get_args
+
+from ipywidgets import (
+    BoundedIntText,
+    Button,
+    Dropdown,
+    FloatSlider,
+    FloatText,
+    IntProgress,
+    Layout,
+    Text,
+    ToggleButtons,
+)
+
+from lab import heats, plots
+from lab.background import Background
+from lab.config import Initializer, RunConfig
+from lab.data import Dataset
+from lab.errors import InputError
+from lab.store import RunStore
+from lab.studies import TRIO, Study, plan
+from lab.tables import Runs
+from lab.training import EpochEnd, Phase
+from lab.widgets.chooser import Chooser
+from lab.widgets.front import Front, row
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+REPLAY, AGAIN = "Replay", "Train again"
+PAUSE, RESUME = "Pause", "Resume"
+CONTROLS = ("learning_rate", "epochs", "initializer", "first_bias")
+DATASETS = ("mnist-5k", "mnist", "fashion-mnist")
+WIDE = {"description_width": "initial"}
+LOOK_SECONDS = 0.2
+DRAW_SHARE = 0.1
+
+
+class Race(Front):
+    """Choose activation functions and settings, press Train, and watch the networks race.
+
+    Training goes on in the background, so that the notebook stays usable. Every finished epoch is
+    kept in the store. `await race.finished()` waits for the end.
+
+    Attributes:
+        runs: The recorded runs of the last race that came to its end.
+    """
+
+    def __init__(
+        self,
+        activations: Iterable[str] = TRIO,
+        seeds: int = 1,
+        dataset: str | Dataset = "mnist-5k",
+        store: RunStore | None = None,
+        **settings: Any,
+    ) -> None:
+        """Lays the controls out.
+
+        Args:
+            activations: The functions ticked first, each with a parameter if wanted.
+            seeds: How many seeds.
+            dataset: What to train on: a name, or a data set.
+            store: Where runs are kept; by default where `lab compare` keeps them.
+            **settings: Further fields of `RunConfig`; those without a control stay as given.
+        """
+        start = RunConfig(**settings)
+        self.runs = Runs([])
+        self._store, self._settings, self._dataset = store, settings, dataset
+        self._heat = heats.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""))
+        self._background: Background | None = None
+        self._watching: Future[None] | None = None
+        self._first: float | None = None
+        self._began = self._drew = self._draw_cost = 0.0
+        self._loop = _running_loop()
+        self.chooser = Chooser(activations)
+        self.seeds = BoundedIntText(seeds, min=1, max=20, description="seeds")
+        names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
+        name = dataset.name if isinstance(dataset, Dataset) else dataset
+        self.dataset = Dropdown(options=names, value=name, description="dataset")
+        self.learning_rate = FloatText(
+            start.learning_rate, description="learning rate", step=0.001, style=WIDE
+        )
+        self.epochs = BoundedIntText(start.epochs, min=1, max=10_000, description="epochs")
+        self.initializer = Dropdown(
+            options=get_args(Initializer), value=start.initializer, description="first weights",
+            style=WIDE,
+        )  # fmt: skip
+        self.first_bias = FloatText(start.first_bias, description="first bias", step=0.1)
+        self.hidden = Text(
+            ", ".join(map(str, start.hidden)), description="hidden units", style=WIDE
+        )
+        self.recorded = ToggleButtons(
+            options=(REPLAY, AGAIN), description="a recorded run:", style=WIDE
+        )
+        self.speed = FloatSlider(
+            3, min=1, max=20, step=1, description="replayed epochs a second", style=WIDE
+        )
+        self.train = Button(description="Train", button_style="primary", icon="play")
+        self.pause = Button(description="Pause", icon="pause", disabled=True)
+        self.stop = Button(description="Stop", icon="stop", disabled=True)
+        self.progress = IntProgress(description="progress", max=1000, layout=Layout(width="400px"))
+        self.train.on_click(lambda _: self.start())
+        self.pause.on_click(lambda _: self._pause_or_resume())
+        self.stop.on_click(lambda _: self._stop())
+        super().__init__(
+            [
+                self.chooser,
+                row(self.dataset, self.seeds, self.epochs, self.learning_rate),
+                row(self.hidden, self.initializer, self.first_bias),
+                row(self.recorded, self.speed),
+                row(self.train, self.pause, self.stop, self.progress),
+            ]
+        )
+        self.say("Choose, then press Train.")
+
+    def start(self) -> None:
+        """Begins the race, as the Train button does; returns at once."""
+        with self.sentences():
+            if self.busy:
+                raise InputError("This race goes on already. Stop it to begin another one.")
+            study = self._study()
+            self.show_code(self._call())
+            self._begin(study)
+
+    def _study(self) -> Study:
+        controls = {name: getattr(self, name).value for name in CONTROLS}
+        hidden = tuple(part.strip() for part in self.hidden.value.split(","))
+        settings = self._settings | controls | {"hidden": hidden}
+        given = self._dataset
+        dataset = given if isinstance(given, Dataset) else self.dataset.value
+        return plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
+
+    def _begin(self, study: Study) -> None:
+        if study.missing():
+            heat = heats.training(study)
+        elif self.recorded.value == REPLAY:
+            heat = heats.replay(study, lambda: float(self.speed.value))
+        else:
+            heat = heats.again(study)
+        self._heat, self._background = heat, Background(heat.events)
+        self._began, self._first = time.monotonic(), None
+        self._background.start()
+        self._set_buttons(going=True)
+        if self._loop is not None:
+            self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a race goes on, or its end is not shown yet."""
+        return self._background is not None
+
+    async def finished(self) -> Runs:
+        """Waits until the race has ended and is shown; returns its runs."""
+        while self.busy:
+            await asyncio.sleep(LOOK_SECONDS / 4)
+        return self.runs
+
+    async def _watch(self) -> None:
+        while self.look():
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> bool:
+        """Shows what has happened since the last look; returns whether the race goes on."""
+        if self._background is None:
+            return False
+        alive = self._background.alive  # Asked before the events are taken, so that none is lost.
+        with self.sentences():
+            self._take(self._background.take())
+            if not alive:
+                self._finish()
+        if not alive:
+            self._background = None
+            self._set_buttons(going=False)
+        return alive
+
+    def _take(self, events: list[Any]) -> None:
+        epochs = 0
+        for event in events:
+            if isinstance(event, Phase):
+                self.say(f"{event.text[0].upper()}{event.text[1:]} …")
+            else:
+                self._first = self._first or time.monotonic()
+                self._heat.lines[event.run].take(event)
+                epochs += isinstance(event, EpochEnd | heats.Replayed)
+        if self._first and events:
+            self._show_progress()
+        rested = time.monotonic() - self._drew
+        if epochs and rested * DRAW_SHARE >= self._draw_cost:
+            self.draw()
+
+    def _show_progress(self) -> None:
+        lines = self._heat.lines
+        total = sum(line.config.epochs for line in lines)
+        share = sum(line.done for line in lines) / total
+        self.progress.value = round(1000 * share)
+        if self._background is None or self._background.stopping or self.pause.description != PAUSE:
+            return
+        spent = time.monotonic() - (self._first or self._began)
+        left = timedelta(seconds=round(spent * (1 - share) / share)) if share else "some time"
+        self.say(f"{share:.0%} done, about {left} left.")
+
+    def draw(self) -> None:
+        """Draws the curves and the table as they are now."""
+        began = time.monotonic()
+        lines = [line for line in self._heat.lines if line.rows]
+        if lines:
+            table = _table(self._heat.lines)
+            self.show(_figure(lines), _words(table))
+            self.show_table(table)
+        self._drew = time.monotonic()
+        self._draw_cost = self._drew - began
+
+    def _finish(self) -> None:
+        background = self._background
+        if background is not None and background.complaint:
+            self.say(background.complaint)
+            return
+        self.draw()
+        if background is not None and background.stopping:
+            self.say("Stopped. What is finished is kept; press Train to go on.")
+            return
+        self.runs, sentence = self._heat.end()
+        self.show_table(_result(self.runs))
+        self.progress.value = 1000
+        self.say(sentence)
+
+    def _pause_or_resume(self) -> None:
+        if self._background is None:
+            return
+        paused = self.pause.description == PAUSE
+        (self._background.pause if paused else self._background.resume)()
+        self.pause.description = RESUME if paused else PAUSE
+        self.pause.icon = "play" if paused else "pause"
+        self.say("Paused. Press Resume to go on." if paused else "Going on …")
+
+    def _stop(self) -> None:
+        if self._background is not None:
+            self.say("Stopping …")
+            self._background.stop()
+
+    def _set_buttons(self, going: bool) -> None:
+        self.train.disabled = going
+        self.pause.disabled = self.stop.disabled = not going
+        self.pause.description, self.pause.icon = PAUSE, "pause"
+
+    def _call(self) -> str:
+        """Returns the Python that trains the same runs."""
+        settings = {name: getattr(self, name).value for name in CONTROLS}
+        defaults = RunConfig()
+        changed = {
+            name: value
+            for name, value in {**self._settings, **settings}.items()
+            if value != getattr(defaults, name)
+        }
+        more = "".join(f", {name}={value!r}" for name, value in changed.items())
+        hidden = tuple(self.hidden.value.split(","))
+        widths = "" if list(map(int, hidden)) == list(defaults.hidden) else f", hidden={hidden}"
+        return (
+            f"lab.compare({self.chooser.choices}, seeds={self.seeds.value}, "
+            f"dataset={self.dataset.value!r}{more}{widths})"
+        )
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _figure(lines: Sequence[heats.Line]) -> "Figure":
+    layers = sorted({1, len(lines[0].config.hidden)})
+    panels = [("train_loss", 0), ("validation_accuracy", 0)]
+    panels += [("dead_fraction", layer) for layer in layers]
+    figure = plots.fixed_figure(
+        (13, 7.4), left=0.06, right=0.8, bottom=0.08, top=0.98, wspace=0.95, hspace=0.25
+    )
+    groups: dict[RunConfig, list[heats.Line]] = {}
+    for line in lines:
+        groups.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line)
+    with plots.style():
+        for (measure, layer), ax in zip(panels, figure.subplots(2, 2).ravel(), strict=False):
+            curves = {c: [line.curve(measure, layer) for line in g] for c, g in groups.items()}
+            plots.curves(curves, measure, layer, ax)
+    return figure
+
+
+def _table(lines: Sequence[heats.Line]) -> "pd.DataFrame":
+    """One row for each run: where it is and how it does."""
+    import pandas as pd
+
+    return pd.DataFrame([_facts(line) for line in lines])
+
+
+def _facts(line: heats.Line) -> dict[str, str]:
+    config, last = line.config, line.rows[-1] if line.rows else {}
+    dead = [f"{100 * value:.1f}" for (name, _), value in last.items() if name == "dead_fraction"]
+    return {
+        "activation": config.title,
+        "seed": str(config.seed),
+        "epoch": f"{line.done:.1f} of {config.epochs}",
+        "training loss": f"{last['train_loss', 0]:.4f}" if last else "",
+        "validation accuracy": f"{last['validation_accuracy', 0]:.2%}" if last else "",
+        "dead by layer, %": " / ".join(dead),
+        "result": line.result,
+    }
+
+
+def _words(table: "pd.DataFrame") -> str:
+    rows = "; ".join(
+        f"{row[0]}, seed {row[1]}: epoch {row[2]}, validation accuracy {row[4]}, dead {row[5]} %"
+        for row in table.itertuples(index=False, name=None)
+    )
+    return f"Curves of training loss, validation accuracy and dead neurons by layer. {rows}."
+
+
+def _result(runs: Runs) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "activation": row["activation"],
+                "runs": row["runs"],
+                "test accuracy": f"{row['test_accuracy']:.2%}",
+                "each seed": ", ".join(f"{a:.2%}" for a in row["every_test_accuracy"]),
+                "dead by layer, %": " / ".join(f"{100 * d:.1f}" for d in row["dead_confirmed"]),
+            }
+            for row in runs.summary().to_dict("records")
+        ]
+    )

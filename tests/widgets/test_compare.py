@@ -1,0 +1,139 @@
+"""`Compare` shows what the store holds: filters, measures, epochs, files."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import lab
+from lab import RunStore
+from lab.widgets import Compare
+
+
+@pytest.fixture(scope="module")
+def store(tiny, tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("compare") / "runs")
+    settings = {"hidden": (9, 7), "epochs": 3, "batch_size": 50}
+    lab.compare(("elu", "relu"), 2, tiny, store, **settings)
+    lab.compare("relu", 1, tiny, store, learning_rate=0.3, **settings)
+    store.label(store.runs[0].run_id, "<b>mine</b>")
+    return store
+
+
+@pytest.fixture
+def front(store):
+    return Compare(store)
+
+
+def table(front):
+    (frame,) = pd.read_html(front.table.value)
+    return frame
+
+
+def test_it_begins_with_all_runs_in_the_order_of_the_registry(front):
+    assert len(front.chosen) == 5
+    assert list(table(front).activation) == ["ReLU, lr 0.001", "ELU α=1, lr 0.001", "ReLU, lr 0.3"]
+    assert front.epoch.value == front.epoch.max == 3
+
+
+def test_filters_leave_the_runs_that_pass(front):
+    front.filters["learning rate"].value = 0.001
+    assert [run.config.title for run in front.chosen] == ["ReLU", "ReLU", "ELU α=1", "ELU α=1"]
+    front.filters["activation"].value = "ELU α=1"
+    assert [run.config.title for run in front.chosen] == ["ELU α=1"] * 2
+    front.filters["activation"].value = None
+    front.filters["label"].value = "<b>mine</b>"
+    assert [run.record.label for run in front.chosen] == ["<b>mine</b>"]
+
+
+def test_a_filter_that_leaves_nothing_says_what_to_do(front):
+    front.filters["activation"].value = "ELU α=1"
+    front.filters["learning rate"].value = 0.3
+    assert "Pick one or more runs" in front.status.value
+
+
+@pytest.mark.parametrize(
+    ("measure", "layer", "epoch"),
+    [
+        ("validation_accuracy", 1, 2),
+        ("train_loss", 1, 0),
+        ("dead_fraction", 2, 3),
+        ("mean_gate", 1, 1),
+    ],
+)
+def test_the_table_holds_the_numbers_of_the_epoch(front, store, measure, layer, epoch):
+    front.measure.value, front.layer.value, front.epoch.value = measure, layer, epoch
+    runs = store.runs
+    if measure in lab.plots.CURVES:
+        split, name = measure.split("_")
+        every = runs.epochs()
+        every = every[(every.split == split)].rename(columns={name: "value"})
+    else:
+        every = runs.layers().rename(columns={measure: "value"})
+        every = every[every.layer == layer]
+    scale = 100 if measure.endswith(("accuracy", "fraction")) else 1
+    chosen = every[(every.epoch == epoch) & (every.learning_rate == 0.3)]
+    row = table(front).iloc[2]
+    shown = float(str(row.filter(like="mean").iloc[0]).removesuffix(" %"))
+    assert shown == pytest.approx(scale * chosen.value.mean(), rel=1e-3)
+
+
+def test_the_scrubber_draws_its_line_at_the_epoch(front):
+    front.epoch.value = 1
+    figure, _ = front._drawn
+    (line,) = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"
+               and list(line.get_ydata()) == [0, 1]]  # fmt: skip
+    assert list(line.get_xdata()) == [1, 1]
+
+
+def test_picking_groups_by_hand_shows_these_alone(front):
+    front.groups.value = front.groups.value[:1]
+    assert list(table(front).activation) == ["ReLU"]
+    assert "ELU" not in front.picture.value
+
+
+def test_figure_and_table_are_saved_where_it_says(front, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    front.file.value = "my picture"
+    front.save.click()
+    assert f"Saved my picture.svg, my picture.png and my picture.csv in {tmp_path}." in (
+        front.status.value
+    )
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == [".csv", ".png", ".svg"]
+    assert list(pd.read_csv("my picture.csv").activation) == list(table(front).activation)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "../x", "a/b"])
+def test_a_name_that_is_no_file_name_is_refused_and_nothing_is_written(
+    front, tmp_path, monkeypatch, name
+):
+    monkeypatch.chdir(tmp_path)
+    front.file.value = name
+    front.save.click()
+    assert "must be a plain file name" in front.status.value
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_store_says_what_to_do(tmp_path):
+    assert "Pick one or more runs" in Compare(RunStore(tmp_path / "none")).status.value
+
+
+def test_it_works_without_tensorflow(store):
+    script = (
+        "import sys\nfrom lab import RunStore\nfrom lab.widgets import Compare, Playground\n"
+        f"front = Compare(RunStore({str(store.path)!r}))\n"
+        "front.measure.value = 'dead_fraction'\nPlayground()\n"
+        "assert '<svg' in front.picture.value\n"
+        "assert not {'tensorflow', 'matplotlib.pyplot'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_what_comes_from_a_file_is_escaped(store):
+    front = Compare([*store])
+    assert "<b>mine" not in front.table.value + front.picture.value + front.status.value
+    assert re.search(r"aria-label=\"Curves of validation accuracy", front.picture.value)
+    assert np.isfinite(front.epoch.value)

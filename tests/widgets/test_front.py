@@ -1,0 +1,59 @@
+"""What front ends share: sentences in the status line, words for screen readers, a still copy."""
+
+import xml.etree.ElementTree as ET
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from lab.errors import InputError
+from lab.widgets.front import Front
+
+
+@pytest.fixture
+def front():
+    return Front([])
+
+
+def test_a_sentence_in_the_status_line_is_read_out_and_escaped(front):
+    front.say("<b>1 < 2</b>")
+    assert front.status.value == '<div role="status">&lt;b&gt;1 &lt; 2&lt;/b&gt;</div>'
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (InputError("epochs must be 1."), "epochs must be 1."),
+        (KeyError("x"), "This did not work (KeyError: &#x27;x&#x27;). Change a setting."),
+    ],
+)
+def test_an_error_is_a_sentence_and_never_a_traceback(front, error, sentence):
+    with front.sentences():
+        raise error
+    assert sentence in front.status.value
+
+
+def test_a_picture_is_svg_with_its_words_for_screen_readers(front):
+    figure = Figure()
+    figure.subplots().set_title("$a_b$ <i>")
+    front.show(figure, 'words "quoted" & <b>')
+    root = ET.fromstring(front.picture.value)
+    assert root.attrib["role"] == "img"
+    assert root.attrib["aria-label"] == 'words "quoted" & <b>'
+    assert "$a_b$ <i>" in "".join(root.itertext()) or "<i>" not in front.picture.value
+
+
+def test_a_table_escapes_what_it_shows(front):
+    front.show_table(pd.DataFrame({"<script>": ["<img src=x>"]}))
+    assert "<script>" not in front.table.value
+    assert "&lt;img src=x&gt;" in front.table.value
+
+
+def test_the_still_copy_holds_picture_and_table_and_hides_while_the_front_end_lives(front):
+    front.show_table(pd.DataFrame({"a": [1]}))
+    front.show(Figure(), "words")
+    still = front.still()
+    assert front.picture.value in still
+    assert front.table.value in still
+    assert ":has(.lab-front)" in still
+    assert "lab-front" in front._dom_classes

@@ -1,0 +1,79 @@
+"""The playground shows the functions chosen, and what a recorded network feeds them."""
+
+import re
+
+import numpy as np
+import pytest
+
+import lab
+from lab import RunStore
+from lab.widgets import Playground
+
+
+@pytest.fixture(scope="module")
+def store(tiny, tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("playground") / "runs")
+    lab.compare("relu", 1, tiny, store, hidden=(9, 7), epochs=2, keep_weights="every")
+    return store
+
+
+def cells(front):
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", front.table.value, re.DOTALL)
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+
+
+def test_it_begins_with_the_functions_given():
+    playground = Playground(("relu", "leaky_relu=0.2"))
+    assert playground.chooser.choices == ["relu", "leaky_relu=0.2"]
+    assert cells(playground)[2] == ["Leaky ReLU α=0.2", "-0.400", "2.000", "0.200", "1.000"]
+    assert "plots.function_pair([&#x27;relu&#x27;" in playground.code.value
+
+
+def test_every_registered_function_has_a_box_with_its_label():
+    boxes = Playground().chooser.boxes
+    assert list(boxes) == list(lab.activations.names())
+    assert boxes["gelu"].description == "GELU"
+
+
+def test_ticking_and_sliding_change_picture_table_and_words():
+    playground = Playground(("relu",))
+    before = playground.picture.value
+    playground.chooser.boxes["elu"].value = True
+    playground.chooser.sliders["elu"].value = 2.0
+    assert playground.picture.value != before
+    name, low, high, gate, _ = cells(playground)[2]
+    assert (name, high) == ("ELU α=2", "2.000")
+    assert float(low) == pytest.approx(2 * (np.exp(-2) - 1), abs=1e-3)
+    assert float(gate) == pytest.approx(2 * np.exp(-2), abs=1e-3)
+    assert "ELU α=2" in playground.picture.value.split(">", 1)[0]  # The words.
+
+
+def test_with_nothing_ticked_it_says_what_to_do():
+    playground = Playground(("relu",))
+    playground.chooser.boxes["relu"].value = False
+    assert "Tick an activation function" in playground.status.value
+
+
+def test_a_run_gives_the_share_of_its_pre_activations_at_which_the_gate_is_shut(store, tiny):
+    playground = Playground(("relu", "leaky_relu"), store, tiny)
+    (run,) = store
+    playground.run.value = run.run_id
+    assert (playground.layer.options, playground.epoch.options) == ((1, 2), (0, 1, 2))
+    playground.layer.value, playground.epoch.value = 2, 1
+    x = tiny.x_train.reshape(300, -1)[lab.data.split(tiny, run.config).probe] / 255
+    w1, b1, w2, b2, *_ = run.weights(1)
+    z = np.maximum(x @ w1 + b1, 0) @ w2 + b2
+    head, relu, leaky = cells(playground)
+    assert head[-2:] == ["gate is 0", "gate nearly 0"]
+    assert relu[-2] == f"{100 * (z <= 0).mean():.1f} %"
+    assert leaky[-2] == "0.0 %"
+    assert "share of pre-activations" in playground.picture.value
+    playground.run.value = "no run"
+    assert "share of pre-activations" not in playground.picture.value
+
+
+def test_a_run_whose_images_are_not_here_is_a_sentence(store, tiny):
+    other = lab.Dataset("other", tiny.x_test, tiny.y_test, tiny.x_train, tiny.y_train)
+    playground = Playground(store=store, dataset=other)
+    playground.run.value = playground.run.options[1]
+    assert "was trained on other images than other." in playground.status.value

@@ -1,0 +1,234 @@
+"""The race: it trains, pauses, stops, replays and trains again, and says what goes on."""
+
+import asyncio
+import re
+
+import pytest
+
+from lab import RunStore, training
+from lab.widgets import Race
+
+SETTINGS = {"hidden": (8, 6), "epochs": 3, "batch_size": 50}
+
+
+def play(script):
+    """Runs a coroutine as a notebook's cell does: inside a running loop."""
+    return asyncio.run(asyncio.wait_for(script(), 60))
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore(tmp_path / "runs")
+
+
+@pytest.fixture
+def said():
+    """Collects what a race says."""
+
+    def collect(race):
+        found = []
+
+        def hear(change):
+            found.append(re.sub(r"<[^>]+>", "", change["new"]))
+
+        race.status.observe(hear, names="value")
+        return found
+
+    return collect
+
+
+def test_train_returns_at_once_and_the_runs_are_in_the_store_at_the_end(tiny, store, said):
+    async def script():
+        race = Race(("relu", "elu"), 2, tiny, store, **SETTINGS)
+        words = said(race)
+        race.train.click()
+        assert race.busy
+        assert (race.train.disabled, race.stop.disabled, race.pause.disabled) == (
+            True,
+            False,
+            False,
+        )
+        runs = await race.finished()
+        return race, words, runs
+
+    race, words, runs = play(script)
+    assert [(run.config.title, run.config.seed) for run in runs] == [
+        ("ReLU", 0), ("ELU α=1", 0), ("ReLU", 1), ("ELU α=1", 1),
+    ]  # fmt: skip
+    assert len(store.runs) == 4
+    assert any(text.startswith("Compiling") for text in words)
+    assert any("% done, about" in text for text in words)
+    assert words[-1] == f"Finished: all 4 runs are kept in {store.path}."
+    assert race.progress.value == 1000
+    assert not race.train.disabled
+    accuracy = (runs[0].record.test_accuracy + runs[2].record.test_accuracy) / 2
+    assert f"{accuracy:.2%}" in race.table.value
+    assert "Curves of training loss" in race.picture.value
+
+
+def test_the_curves_are_those_of_the_record(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        race.start()
+        await race.finished()
+        return race
+
+    race = play(script)
+    (run,) = store
+    (line,) = race._heat.lines
+    assert list(line.curve("validation_accuracy", 0)) == [
+        e.validation_accuracy for e in run.record.epochs
+    ]
+    dead = [float(d) for d in training.units.LAYER_MEASURES["dead_fraction"](run.layer(2))]
+    assert list(line.curve("dead_fraction", 2)) == dead
+    assert line.result == f"test {run.record.test_accuracy:.2%}"
+
+
+def test_stop_keeps_what_is_finished_and_train_goes_on_from_there(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 4000})
+        race.start()
+        while not any(line.rows for line in race._heat.lines):
+            await asyncio.sleep(0.02)
+        race.stop.click()
+        assert "Stopping" in race.status.value
+        await asyncio.wait_for(race.finished(), 5)
+        return race
+
+    race = play(script)
+    assert "Stopped." in race.status.value
+    (run,) = store
+    assert run.status == "interrupted"
+    assert run.last_epoch >= 0
+    assert race.pause.disabled
+
+
+def test_pause_holds_and_resume_goes_on(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 300})
+        race.start()
+        while not any(line.rows for line in race._heat.lines):
+            await asyncio.sleep(0.02)
+        race.pause.click()
+        assert race.pause.description == "Resume"
+        await asyncio.sleep(0.5)
+        held = race._heat.lines[0].done
+        await asyncio.sleep(0.5)
+        assert race._heat.lines[0].done == held < 300
+        assert "Paused" in race.status.value
+        race.pause.click()
+        assert race.pause.description == "Pause"
+        await race.finished()
+        return race
+
+    assert play(script)._heat.lines[0].done == 300
+
+
+def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(tiny, store):
+    async def script():
+        race = Race(("relu", "elu"), 1, tiny, store, **SETTINGS)
+        race.start()
+        await race.finished()
+        before = {p: p.stat().st_mtime_ns for p in store.path.rglob("*")}
+        race.speed.value = 20
+        race.start()
+        await race.finished()
+        replayed = race.status.value
+        race.recorded.value = "Train again"
+        race.start()
+        await race.finished()
+        assert {p: p.stat().st_mtime_ns for p in store.path.rglob("*")} == before
+        return replayed, race.status.value
+
+    replayed, again = play(script)
+    assert "Replayed from the record." in replayed
+    assert "Trained again: 2 of 2 runs are as recorded, to the last bit." in again
+
+
+def test_other_bits_are_told(tiny, store, monkeypatch):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        race.start()
+        await race.finished()
+        order = training.batch_order
+        monkeypatch.setattr(training, "batch_order", lambda c, e, t: order(c, e, t)[::-1])
+        race.recorded.value = "Train again"
+        race.start()
+        await race.finished()
+        return race.status.value
+
+    assert "Trained again: 0 of 1 runs are as recorded" in play(script)
+
+
+def test_a_second_race_says_why_it_does_not_begin(tiny, store):
+    async def script():
+        one = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 4000})
+        other = Race("elu", 1, tiny, store, **SETTINGS)
+        one.start()
+        other.start()
+        refused = other.status.value
+        assert not other.busy
+        one.start()
+        twice = one.status.value
+        one.stop.click()
+        await one.finished()
+        other.start()
+        await other.finished()
+        return refused, twice, other.status.value
+
+    refused, twice, after = play(script)
+    assert "Another training goes on in this notebook" in refused
+    assert "This race goes on already" in twice
+    assert "Finished" in after
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "words"),
+    [
+        ("hidden", "8, x", "hidden must be 1 to 64 whole numbers"),
+        ("hidden", "", "hidden must be"),
+        ("learning_rate", -1.0, "learning_rate must be a number from"),
+        ("first_bias", 1e9, "first_bias must be a number from"),
+    ],
+)
+def test_a_bad_setting_is_a_sentence_and_nothing_begins(tiny, store, control, value, words):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        getattr(race, control).value = value
+        race.start()
+        return race
+
+    race = play(script)
+    assert words in race.status.value
+    assert not race.busy
+    assert not store.path.exists()
+
+
+def test_an_error_while_training_is_a_sentence(tiny, store, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("oh")
+
+    async def script():
+        monkeypatch.setattr(training, "batch_order", broken)
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        race.start()
+        await race.finished()
+        return race
+
+    race = play(script)
+    assert "The training failed (ZeroDivisionError: oh)" in race.status.value
+    assert not race.train.disabled
+
+
+def test_the_line_of_python_does_the_same(tiny, store):
+    async def script():
+        race = Race(("relu", "leaky_relu=0.1"), 2, tiny, store, **SETTINGS)
+        race.start()
+        race.stop.click()
+        await race.finished()
+        return race.code.value
+
+    assert (
+        "lab.compare([&#x27;relu&#x27;, &#x27;leaky_relu=0.1&#x27;], seeds=2, "
+        "dataset=&#x27;tiny&#x27;, batch_size=50, epochs=3, hidden=(8, 6))" in play(script)
+    )

@@ -3,10 +3,10 @@
 import itertools
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 VARIED = ("activation", "parameter", "source_sha256", "seed")
 PNG_DPI = 150
 COLUMNS = 5
+MOST_LAYERS = 3
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def summary(runs: Runs, name: str = "comparison") -> Picture:
             plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
         _table(figure.add_subplot(grid[2, :]), rows, len(runs[0].layers))
         _captioned(figure, runs, SEEDS, _dead_words(runs), NEARLY)
-    words = "; ".join(f"{r[0]}: test accuracy {r[1]} %, dead by layer {r[3]} %" for r in rows)
+    words = "; ".join(f"{r[0]}: test accuracy, %: {r[1]}; dead by layer, %: {r[3]}" for r in rows)
     return Picture(
         f"{name}-summary",
         figure,
@@ -171,20 +172,34 @@ def _rows(runs: Runs) -> list[list[str]]:
     return [
         [
             row["activation"],
-            f"{100 * row['test_accuracy']:.2f}",
-            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
-            " / ".join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
-            " / ".join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+            _diverged(row) or f"{100 * row['test_accuracy']:.2f}",
+            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]) or "-",
+            _ends_of(row["dead_confirmed"]),
+            _ends_of(row["nearly_dead"]),
         ]
         for row in runs.summary().to_dict("records")
     ]
+
+
+def _diverged(row: dict[Hashable, Any]) -> str:
+    if not row["diverged"]:
+        return ""
+    mean = f"{100 * row['test_accuracy']:.2f}, " if row["every_test_accuracy"] else ""
+    return f"{mean}{row['diverged']} of {row['runs']} diverged"
+
+
+def _ends_of(shares: Sequence[float]) -> str:
+    """Writes the shares of the layers in percent; of more than three the first and the last."""
+    shown = shares if len(shares) <= MOST_LAYERS else (shares[0], shares[-1])
+    return " / ".join(f"{100 * share:.1f}" for share in shown) or "-"
 
 
 def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
     from matplotlib.transforms import Bbox
 
     ax.set_axis_off()
-    of = "layer 1" if layers == 1 else f"layers {' / '.join(map(str, range(1, layers + 1)))}"
+    numbers = range(1, layers + 1) if layers <= MOST_LAYERS else (1, layers)
+    of = f"layer{'s' if layers > 1 else ''} {' / '.join(map(str, numbers))}"
     head = ["activation", "test accuracy, %", "each seed, %"]
     head += [f"dead, %\n{of}", f"nearly dead, %\n{of}"]
     table = ax.table(
@@ -234,15 +249,23 @@ def dead_neurons(runs: Runs, name: str = "comparison") -> Picture:
 def life_maps(runs: Runs, name: str = "comparison") -> Picture:
     """Draws the life map of the first and last hidden layer, of each function's first seed."""
     firsts = Runs([group[0] for group in runs.groups()])
-    panels = list(itertools.product(sorted({1, len(runs[0].layers)}), firsts))
+    layers = sorted({1, len(runs[0].layers)})
+    wide = len(firsts) > COLUMNS  # Many functions stand one below the other.
+    panels = [(layer, run) for run in firsts for layer in layers]
+    if not wide:
+        panels = list(itertools.product(layers, firsts))
+    columns = len(layers) if wide else len(firsts)
     states = [plots.life_states(run, layer) for layer, run in panels]
     with plots.style():
-        figure, axes = _grid(len(panels), len(firsts), (4.9, 3.4))
+        figure, axes = _grid(len(panels), columns, (4.9, 3.4))
         for (layer, run), ax in zip(panels, axes, strict=True):
             plots.life_map(run, layer, ax, legend=False)
-        tallest = max(ax.get_ylim()[0] for ax in axes)
-        for ax in axes:
-            ax.set_ylim(tallest, 0)  # One scale, so that areas compare.
+        tallest, longest = (
+            max(ax.get_ylim()[0] for ax in axes),
+            max(ax.get_xlim()[1] for ax in axes),
+        )
+        for ax in axes:  # One scale, so that areas compare.
+            ax.set(xlim=(-0.5, longest), ylim=(tallest, 0))
         handles = plots.life_legend(np.concatenate([s.ravel() for s in states]))
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
         _captioned(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)

@@ -10,7 +10,7 @@ import io
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,9 +101,8 @@ def functions(
         for config, look in zip(configs, _looks(configs), strict=True):
             f = config.function.derivative if derivative else config.function.function
             parameter = config.parameter or 0.0
-            ax.plot(
-                z, _broken(f(z, parameter)), look.line, color=look.colour, lw=2.5, label=look.label
-            )
+            values = _broken(f(z, parameter)) if derivative else f(z, parameter)
+            ax.plot(z, values, look.line, color=look.colour, lw=2.5, label=look.label)
         ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
         ax.legend(handlelength=3)
     return ax
@@ -166,7 +165,9 @@ def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
 
 def _broken(values: NDArray[Any]) -> NDArray[Any]:
     """Breaks a line where it jumps, so that a jump is not drawn as a slope."""
-    jumps = np.abs(np.diff(values)) > 0.1
+    steps = np.abs(np.diff(values, prepend=values[0], append=values[-1]))
+    beside = np.maximum(steps[:-2], steps[2:])
+    jumps = (steps[1:-1] > 0.1) & (steps[1:-1] > 5 * beside)
     return np.where(np.append(jumps, False), np.nan, values)
 
 
@@ -252,12 +253,15 @@ def curves(
     scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
     with _axes(ax) as ax:
         ends = []
-        for look, seeds in zip(_looks(list(groups)), groups.values(), strict=True):
+        for own, seeds in zip(_looks(list(groups)), groups.values(), strict=True):
+            look = own
             for curve in seeds:
                 ax.plot(scale * np.asarray(curve), color=look.colour, lw=0.9, alpha=0.5)
             mean = scale * _mean_curve(seeds)
             ax.plot(mean, look.line, color=look.colour, lw=3)
             finite = mean[np.isfinite(mean)]
+            if any(not np.isfinite(curve).all() for curve in seeds):
+                look = replace(look, label=f"{look.label} (diverged)")
             ends.append((float(finite[-1]) if len(finite) else np.nan, look))
         _whole_epochs(ax)
         ax.set_ylabel(axis_label(measure, layer))
@@ -284,7 +288,9 @@ def _set_scale(ax: "Axes", measure: str, ends: Sequence[float]) -> None:
 
     if measure.endswith("loss"):
         ax.set_yscale("log")
-        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        low, high = ax.get_ylim()
+        subs = (1.0, 2.0, 5.0) if high / low < 1e4 else (1.0,)
+        ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
         ax.yaxis.set_minor_locator(NullLocator())
         ax.yaxis.set_major_formatter("{x:g}")  # Powers of ten would need formulas.
     elif measure.endswith("accuracy"):
@@ -472,16 +478,25 @@ def _some(runs: Runs) -> None:
 
 
 def _looks(configs: Sequence[RunConfig]) -> list[_Look]:
-    """Returns a look for each: the function's own, or with its next free line style."""
-    looks: list[_Look] = []
-    taken: set[tuple[str, str]] = set()
-    for config, label in zip(configs, labels(configs), strict=True):
-        colour, line = _own_look(config)
-        lines = itertools.chain([line], LINES)
-        line = next((other for other in lines if (colour, other) not in taken), line)
-        taken.add((colour, line))
-        looks.append(_Look(label, colour, line))
-    return looks
+    """Returns a look for each: the function's own, or the next free one of its colour.
+
+    Where a function comes more than once, the one with its default parameter keeps its own look.
+    """
+    looks: dict[int, _Look] = {}
+    names = labels(configs)
+    free = list(itertools.product(OKABE_ITO.values(), LINES))
+    for place in sorted(range(len(configs)), key=lambda i: not _is_default(configs[i])):
+        own = _own_look(configs[place])
+        alike = [pair for pair in free if pair[0] == own[0]]
+        look = next(iter([own] * (own in free) + alike + free), own)
+        free = [pair for pair in free if pair != look]
+        looks[place] = _Look(names[place], *look)
+    return [looks[place] for place in range(len(configs))]
+
+
+def _is_default(config: RunConfig) -> bool:
+    known = config.source_sha256 is None
+    return known and config.parameter == activations.get(config.activation).default
 
 
 def _own_look(config: RunConfig) -> tuple[str, str]:

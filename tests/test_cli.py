@@ -212,7 +212,7 @@ def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_pa
 def test_figures_of_a_diverged_run_are_drawn(store, lab_main, tmp_path):
     code, _, errors = lab_main("figures", "--store", store.path, "--out", tmp_path)
     assert (code, errors) == (0, "")
-    assert "nan" in (tmp_path / "tiny-lr-1000-summary.txt").read_text()
+    assert "diverged" in (tmp_path / "tiny-lr-1000-summary.txt").read_text()
 
 
 def test_figures_that_cannot_be_saved_are_told_in_a_sentence(store, lab_main, tmp_path):

@@ -88,7 +88,7 @@ def test_words_hold_the_numbers_that_the_picture_shows(pictures, runs):
     dead = 100 * np.mean([run.confirmed_fractions()[0] for run in relu])
     assert f"ReLU {dead:.2f} %" in pictures["tiny-lr-0.3-dead-neurons"].alt
     accuracy = 100 * np.mean([run.record.test_accuracy for run in relu])
-    assert f"ReLU: test accuracy {accuracy:.2f} %" in pictures["tiny-lr-0.3-summary"].alt
+    assert f"ReLU: test accuracy, %: {accuracy:.2f};" in pictures["tiny-lr-0.3-summary"].alt
     mean = 100 * np.mean([plots.dead_share(run) for run in relu])
     assert (
         f"ReLU at 0.3: {mean:.1f} % dead, {accuracy:.2f} %"
@@ -159,3 +159,53 @@ def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(pictures, tmp_pat
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"Figures cannot be saved in .*file: "):
         pictures["functions"].save(tmp_path / "file")
+
+
+def test_a_diverged_run_is_called_so_in_table_words_and_curves(tiny, tmp_path):
+    settings = {"optimizer": "sgd", "learning_rate": 1000.0, "hidden": (6, 5), "epochs": 2}
+    settings["batch_size"] = 30
+    runs = lab.compare(["leaky_relu=100", "relu"], 2, tiny, **settings)
+    assert {run.status for run in runs if run.config.activation == "leaky_relu"} == {"diverged"}
+    picture = figures.summary(runs)
+    assert "Leaky ReLU α=100: test accuracy, %: 2 of 2 diverged" in picture.alt
+    assert "nan" not in picture.alt
+    loss = picture.figure.axes[1]
+    assert "Leaky ReLU α=100 (diverged)" in [text.get_text() for text in loss.texts]
+    picture.figure.canvas.draw()
+    assert any(label.get_text() for label in loss.get_yticklabels())
+
+
+def test_two_functions_of_one_name_are_two_in_every_picture(tiny, monkeypatch):
+    registry = dict(lab.activations._REGISTRY)
+    monkeypatch.setattr(lab.activations, "_REGISTRY", registry)
+    runs = []
+    lab.register("mine", one)
+    runs += lab.compare("mine", 1, tiny, **SETTINGS)
+    lab.register("mine", other)
+    runs += lab.compare("mine", 1, tiny, **SETTINGS)
+    both = Runs(runs)
+    ax = plots.accuracy_against_dead(both)
+    assert len({text.get_text() for text in ax.get_legend().get_texts()}) == 2
+    assert len(set(both.summary()["activation"])) == 2
+
+
+def one(z):
+    return z * 0.5
+
+
+def other(z):
+    return z * 0.25
+
+
+def test_eight_layers_show_the_first_and_the_last_in_the_table(tiny):
+    runs = lab.compare("relu", 1, tiny, hidden=(4,) * 8, epochs=1)
+    (table,) = (t for ax in figures.summary(runs).figure.axes for t in ax.tables)
+    assert table[0, 3].get_text().get_text() == "dead, %\nlayers 1 / 8"
+    assert table[1, 3].get_text().get_text().count("/") == 1
+
+
+def test_life_maps_of_many_functions_stand_below_each_other(tiny):
+    names = list(lab.activations.names())
+    runs = lab.compare(names, 1, tiny, hidden=(4, 4), epochs=1)
+    width, height = figures.life_maps(runs).figure.get_size_inches()
+    assert height > width

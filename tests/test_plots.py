@@ -78,6 +78,21 @@ def test_two_parameters_of_one_function_share_the_colour_and_not_the_line_style(
     assert first.get_linestyle() != second.get_linestyle()
 
 
+def test_a_steep_function_is_drawn_whole():
+    (line,) = plots.functions(["leaky_relu=-20"]).get_lines()
+    assert np.isfinite(line.get_ydata()).all()
+    (gate,) = plots.functions(["leaky_relu=-20"], derivative=True).get_lines()
+    assert np.isnan(gate.get_ydata()).sum() == 1
+
+
+def test_many_parameters_of_one_function_all_look_different_and_the_default_keeps_its_own():
+    slopes = (0.5, 0.1, 0.2, 0.3, 0.01, 0.4, 0.6)
+    lines = plots.functions([f"leaky_relu={slope}" for slope in slopes]).get_lines()
+    looks = [(line.get_color(), line.get_linestyle()) for line in lines]
+    assert len(set(looks)) == len(slopes)
+    assert looks[4] == look("leaky_relu")
+
+
 def test_a_function_with_its_derivative_is_drawn_thick_and_thin():
     value, gate = plots.with_derivative("tanh").get_lines()
     z = value.get_xdata()

@@ -15,9 +15,10 @@ OTHER_RANGE = (-2.0, 2.0, 0.1)
 class Chooser(VBox):
     """A box to tick for every registered activation function, and a slider for each parameter."""
 
-    def __init__(self, choices: Iterable[str]) -> None:
+    def __init__(self, choices: str | Iterable[str]) -> None:
         """Ticks the functions given, each with a parameter if wanted: `leaky_relu=0.1`."""
-        parsed = dict(activations.parse(choice) for choice in choices)
+        listed = [choices] if isinstance(choices, str) else choices
+        parsed = dict(activations.parse(choice) for choice in listed)
         known = [activations.get(name) for name in activations.names()]
         self.boxes = {a.name: _box(a, a.name in parsed) for a in known}
         self.sliders = {a.name: _slider(a, parsed.get(a.name)) for a in known if a.parameter}

@@ -1,6 +1,7 @@
 """`Playground`: activation functions and their derivatives, over what a network feeds them."""
 
 import functools
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +31,7 @@ class Playground(Front):
 
     def __init__(
         self,
-        choices: tuple[str, ...] = ("relu", "leaky_relu", "elu"),
+        choices: str | Iterable[str] = ("relu", "leaky_relu", "elu"),
         store: RunStore | None = None,
         dataset: Dataset | None = None,
     ) -> None:

@@ -56,7 +56,7 @@ class Race(Front):
 
     def __init__(
         self,
-        activations: Iterable[str] = TRIO,
+        activations: str | Iterable[str] = TRIO,
         seeds: int = 1,
         dataset: str | Dataset = "mnist-5k",
         store: RunStore | None = None,
@@ -130,10 +130,13 @@ class Race(Front):
             self.show_code(self._call())
             self._begin(study)
 
-    def _study(self) -> Study:
+    def _chosen_settings(self) -> dict[str, Any]:
         controls = {name: getattr(self, name).value for name in CONTROLS}
         hidden = tuple(part.strip() for part in self.hidden.value.split(","))
-        settings = self._settings | controls | {"hidden": hidden}
+        return self._settings | controls | {"hidden": hidden}
+
+    def _study(self) -> Study:
+        settings = self._chosen_settings()
         given = self._dataset
         dataset = given if isinstance(given, Dataset) else self.dataset.value
         return plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
@@ -145,9 +148,10 @@ class Race(Front):
             heat = heats.replay(study, lambda: float(self.speed.value))
         else:
             heat = heats.again(study)
-        self._heat, self._background = heat, Background(heat.events)
+        background = Background(heat.events)
+        background.start()
+        self._heat, self._background = heat, background
         self._began, self._first = time.monotonic(), None
-        self._background.start()
         self._set_buttons(going=True)
         if self._loop is not None:
             self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
@@ -253,19 +257,13 @@ class Race(Front):
 
     def _call(self) -> str:
         """Returns the Python that trains the same runs."""
-        settings = {name: getattr(self, name).value for name in CONTROLS}
-        defaults = RunConfig()
-        changed = {
-            name: value
-            for name, value in {**self._settings, **settings}.items()
-            if value != getattr(defaults, name)
-        }
-        more = "".join(f", {name}={value!r}" for name, value in changed.items())
-        hidden = tuple(self.hidden.value.split(","))
-        widths = "" if list(map(int, hidden)) == list(defaults.hidden) else f", hidden={hidden}"
+        config, defaults = RunConfig(**self._chosen_settings()), RunConfig()
+        more = "".join(
+            f", {name}={value!r}" for name, value in config if value != getattr(defaults, name)
+        )
         return (
             f"lab.compare({self.chooser.choices}, seeds={self.seeds.value}, "
-            f"dataset={self.dataset.value!r}{more}{widths})"
+            f"dataset={self.dataset.value!r}{more})"
         )
 
 

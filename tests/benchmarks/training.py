@@ -82,7 +82,8 @@ def lab(dataset: str, epochs: int, runs: int) -> None:
     RunWriter._commit = timed  # type: ignore[method-assign]
     names = ("relu", "leaky_relu", "elu")[: min(runs, 3)]
     with tempfile.TemporaryDirectory() as store:
-        study = plan(names, max(1, runs // 3), dataset, store, epochs=epochs)
+        study = plan(names, -(-runs // 3), dataset, store, epochs=epochs)
+        study = dataclasses.replace(study, configs=study.configs[:runs])
         marks, ends = [time.perf_counter()], []
         for event in study.events():
             if isinstance(event, Phase):

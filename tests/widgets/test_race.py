@@ -230,5 +230,5 @@ def test_the_line_of_python_does_the_same(tiny, store):
 
     assert (
         "lab.compare([&#x27;relu&#x27;, &#x27;leaky_relu=0.1&#x27;], seeds=2, "
-        "dataset=&#x27;tiny&#x27;, batch_size=50, epochs=3, hidden=(8, 6))" in play(script)
+        "dataset=&#x27;tiny&#x27;, hidden=(8, 6), batch_size=50, epochs=3)" in play(script)
     )

@@ -8,6 +8,7 @@ every picture; thin lines are seeds, thick lines their mean. To save a picture: 
 import html
 import io
 import itertools
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -527,7 +528,8 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
 def svg(figure: "Figure", words: str) -> str:
     """Returns a figure as inline SVG that a screen reader reads as `words`.
 
-    Its texts stay text, so that it is small, quick to make and can be searched.
+    Its texts stay text, so that it is small, quick to make and can be searched; it is never wider
+    than its page.
     """
     import matplotlib
 
@@ -536,4 +538,7 @@ def svg(figure: "Figure", words: str) -> str:
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     body = text[text.index("<svg") + len("<svg") :]
+    size = re.search(r'width="([0-9.]+pt)" height="[0-9.]+pt"', body)
+    if size:  # It shrinks where the page is narrower.
+        body = body.replace(size[0], f'style="width: 100%; max-width: {size[1]}"', 1)
     return f'<svg role="img" aria-label="{html.escape(words)}" {body}'

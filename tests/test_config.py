@@ -6,7 +6,7 @@ import re
 import reprlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -359,7 +359,8 @@ ANYTHING = st.recursive(
 
 def _refused_fields(sentence):
     """The fields that a refusal may be about."""
-    if unknown := re.match(r"Unknown setting ('.*?'|\".*?\")\. Choose from: activation", sentence):
+    name, hint = r"('.*?'|\".*?\")", r"( Did you mean '\w+'\?)?"
+    if unknown := re.match(rf"Unknown setting {name}\.{hint} Choose from: activation", sentence):
         return {ast.literal_eval(unknown[1])} - set(FIELDS)
     if re.match(
         r"Unknown activation |The parameter . of \w+ must |\w+ takes no parameter", sentence
@@ -369,6 +370,7 @@ def _refused_fields(sentence):
 
 
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), ANYTHING, max_size=4))
+@example({"PEER": None})  # Near to a setting's name.
 def test_whatever_is_given_is_taken_or_refused_by_a_name_that_was_given(settings):
     settings.pop("self", None)
     try:

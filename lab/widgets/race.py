@@ -279,7 +279,7 @@ def _figure(lines: Sequence[heats.Line]) -> "Figure":
     panels = [("train_loss", 0), ("validation_accuracy", 0)]
     panels += [("dead_fraction", layer) for layer in layers]
     figure = plots.fixed_figure(
-        (13, 7.4), left=0.06, right=0.8, bottom=0.08, top=0.98, wspace=0.95, hspace=0.25
+        (11, 6.8), left=0.07, right=0.78, bottom=0.08, top=0.98, wspace=1.05, hspace=0.25
     )
     groups: dict[RunConfig, list[heats.Line]] = {}
     for line in lines:

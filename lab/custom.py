@@ -146,7 +146,8 @@ def _definition(name: str, function: FunctionType) -> tuple[str, ast.FunctionDef
     """Returns the text of a function and its syntax; a lambda is written as an assignment."""
     try:
         text = textwrap.dedent(inspect.getsource(function.__code__)).strip()
-        statement = ast.parse(text).body[0]
+        tree = ast.parse(text)
+        statement = tree.body[0]
     except (OSError, TypeError, SyntaxError, IndexError):
         raise InputError(
             f"The source of {function.__name__} cannot be read: define it with def, in a "
@@ -154,10 +155,10 @@ def _definition(name: str, function: FunctionType) -> tuple[str, ast.FunctionDef
         ) from None
     if isinstance(statement, ast.FunctionDef):
         return text, statement
-    lambdas = [node for node in ast.walk(statement) if isinstance(node, ast.Lambda)]
+    lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
     if len(lambdas) != 1:
         raise InputError(
-            "An activation function's lambda must be the only one in its statement: give it a "
+            "An activation function's lambda must be the only one on its line: give it a "
             "line of its own, or write it with def."
         )
     found = ast.FunctionDef(name=name, args=lambdas[0].args, body=[], decorator_list=[])

@@ -319,9 +319,8 @@ def _label_ends(ax: "Axes", ends: list[tuple[float, _Look]]) -> None:
     for end, look in sorted(shown, key=lambda pair: pair[0]):
         wanted = float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1))
         placed.append((max([wanted] + [at + gap for at, _ in placed[-1:]]), look))
-    excess = max([at for at, _ in placed[-1:]] + [1.0]) - 1.0
-    for index, (at, look) in enumerate(placed):
-        height = max(at - excess, index * gap) if excess else at
+    for above, (at, look) in enumerate(reversed(placed)):
+        height = min(at, 1.0 - above * gap)  # Names that would stand above the axes move down.
         ax.plot(
             [1.02, 1.16],
             [height, height],

@@ -135,8 +135,8 @@ class Record(_Strict):
     @model_validator(mode="after")
     def _check_together(self) -> "Record":
         results = (self.test_loss, self.test_accuracy, self.confirmed)
-        if self.status in ENDED and (None in results or not self.weights):
-            raise ValueError(f"a run that is {self.status} must hold its results and weights")
+        if self.status in ENDED and None in results:
+            raise ValueError(f"a run that is {self.status} must hold its results")
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):
             raise ValueError("the source of its activation function is not the recorded one")

@@ -239,10 +239,11 @@ class Run:
             raise RunError(f"{error}{source}") from None
 
     def is_whole(self) -> bool:
-        """Tells whether its arrays can be read: every layer's units, and the last weights."""
+        """Tells whether its arrays can be read: every layer's units, and the weights it names."""
         try:
             self.confirmed_fractions()
-            self.weights()
+            if self.record.weights or self.record.resume:
+                self.weights()
             return all(self.layer(number) for number in self.layers)
         except RunError:
             return False

@@ -141,6 +141,36 @@ class RunStore:
             write_record(folder, record)
         return Run(folder, record)
 
+    def add_copy(self, run: Run, weights: bool = True) -> Run:
+        """Copies a run that has ended into this store, to hand it on.
+
+        Args:
+            run: The run, of another store.
+            weights: Whether its weights go along; they are most of its size.
+
+        Raises:
+            RunError: If the run has not ended or cannot be read.
+            StoreError: If this store holds the run already, or cannot be written to.
+        """
+        if run.status not in ENDED or not run.is_whole():
+            raise RunError(f"Run {run.run_id} has not ended or cannot be read: it is not copied.")
+        self.check_writable()
+        folder, record = self.path / run.run_id, run.record
+        if folder.exists():
+            raise StoreError(f"{self.path} holds the run {run.run_id} already.")
+        kept = record.weights if weights else ()
+        folder.mkdir()
+        try:
+            for file in filter(None, (*record.units, *kept, record.confirmed)):
+                shutil.copyfile(run.folder / file.name, folder / file.name)
+            write_record(folder, record.model_copy(update={"weights": kept}))
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise StoreError(
+                f"Run {run.run_id} could not be copied to {self.path}: {error.strerror}."
+            ) from None
+        return self[run.run_id]
+
     def delete(self, name: str) -> None:
         """Deletes a run, even one that cannot be read.
 

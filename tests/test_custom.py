@@ -270,8 +270,15 @@ def test_a_name_that_is_taken_or_not_plain_is_refused(name):
 
 def test_two_lambdas_in_one_statement_are_refused_because_their_sources_are_alike():
     pair = [lambda z: tf.nn.relu(z), lambda z: tf.nn.elu(z)]
-    with pytest.raises(InputError, match="must be the only one in its statement"):
+    with pytest.raises(InputError, match="must be the only one on its line"):
         lab.register("mine", pair[0])
+
+
+def test_two_lambdas_on_one_line_are_refused_for_the_same_reason():
+    one = lambda z: tf.nn.relu(z); two = lambda z: tf.nn.elu(z)  # noqa: E702, E731  # fmt: skip
+    for function in (one, two):
+        with pytest.raises(InputError, match="must be the only one on its line"):
+            lab.register("mine", function)
 
 
 def test_a_function_without_a_source_is_refused():

@@ -506,6 +506,44 @@ def test_a_deleted_run_is_gone_and_the_others_stay(three):
         three.delete("relu-seed1")
 
 
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_copy_for_others_holds_all_but_the_weights_if_so_wanted(three, tiny, tmp_path, weights):
+    other = RunStore(tmp_path / "other")
+    copy = other.add_copy(three["relu-seed1"], weights)
+    original = three["relu-seed1"]
+    assert copy.layer(2).max_z.tobytes() == original.layer(2).max_z.tobytes()
+    assert copy.confirmed_fractions() == original.confirmed_fractions()
+    assert repr(copy.record.epochs) == repr(original.record.epochs)  # NaN is unlike itself.
+    assert other.find(copy.config, tiny).run_id == copy.run_id  # It need not be trained again.
+    assert [path.name for path in copy.folder.glob("weights-*")] == (
+        ["weights-e0003.safetensors"] if weights else []
+    )
+    if not weights:
+        with pytest.raises(RunError, match="holds no weights of epoch 3, only of: none"):
+            copy.weights()
+    with pytest.raises(StoreError, match=r"holds the run relu-seed1-.* already"):
+        other.add_copy(original)
+    assert other.refused == {}
+
+
+def test_a_copy_that_cannot_be_finished_leaves_nothing(three, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    other = RunStore(tmp_path / "other")
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(StoreError, match=r"could not be copied to .*: No space left on device"):
+        other.add_copy(three["relu-seed1"])
+    assert list(other.path.iterdir()) == []
+
+
+def test_an_unfinished_or_damaged_run_is_not_copied(three, tmp_path):
+    run = three["relu-seed1"]
+    next(run.folder.glob("units-*")).write_bytes(b"x")
+    with pytest.raises(RunError, match="it is not copied"):
+        RunStore(tmp_path / "other").add_copy(three["relu-seed1"])
+
+
 def test_a_run_is_found_by_the_beginning_of_its_id_if_it_is_the_only_one(three):
     assert three["relu-seed2"].config.seed == 2
     ids = [run.run_id for run in three]

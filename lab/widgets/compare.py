@@ -117,7 +117,7 @@ class Compare(Front):
             self.say("")
 
     def _figure(self, runs: Runs, measure: str, layer: int) -> "Figure":
-        figure = plots.fixed_figure((10, 4.6), left=0.08, right=0.6, bottom=0.13, top=0.97)
+        figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
         with plots.style():
             ax = figure.subplots()
             if measure in plots.CURVES:

@@ -60,11 +60,11 @@ def register(name: str, function: Callable[[Any], Any]) -> Activation:
         raise InputError(f"{name} must be a function, made with def or lambda, not {function!r}.")
     load_tensorflow()
     source = source_of(name, function)
+    made = _made_from(name, source)
+    _check(name, function, made)
     known = activations.get(name) if name in activations.names() else None
     if known and known.source == source:
         return known  # A cell that is run again keeps the compiled programs.
-    made = _made_from(name, source)
-    _check(name, function, made)
     colour, line = activations.own_style(name)
     activation = Activation(
         name=name,

@@ -154,6 +154,17 @@ def test_functions_put_together_are_never_taken_for_one_another():
     assert all(kept[name] == pytest.approx(right[name], rel=1e-5) for name in kept)
 
 
+CUT_OFF = """
+    import tensorflow as tf
+    import lab
+
+    lab.register("wavy", lambda z: z)
+    lab.register(
+        "wavy",
+        lambda z: z
+        * tf.sigmoid(z),
+    )
+"""
 MULTI_LINE = """
     import tensorflow as tf
     import lab
@@ -187,7 +198,8 @@ BY_ATTRIBUTE = """
 @pytest.mark.parametrize(
     ("script", "words"),
     [
-        (MULTI_LINE, "(source of|sourc|cannot be)"),
+        (MULTI_LINE, "The source of (wavy|<lambda>)"),
+        (CUT_OFF, "The source of (wavy|<lambda>)"),
         (CHANGED_HELPER, "The source of second that can be read is not what was given"),
         (BY_ATTRIBUTE, "helper is of the type module. .* import the function itself"),
     ],
@@ -201,7 +213,7 @@ def test_a_source_that_is_not_what_runs_is_refused(script, words, tmp_path):
         [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True
     )
     if ended.returncode == 0:  # Python 3.13 reads lambdas of several lines whole.
-        assert script is MULTI_LINE
+        assert script in (MULTI_LINE, CUT_OFF)
         assert sys.version_info >= (3, 13)
     else:
         assert re.search(words, ended.stderr.splitlines()[-1]), ended.stderr

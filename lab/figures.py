@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-VARIED = ("activation", "parameter", "source_sha256", "seed")
 PNG_DPI = 150
 COLUMNS = 5
 MOST_LAYERS = 3
@@ -72,14 +71,14 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     yield functions()
     ended = Runs([run for run in runs if run.record.status in ENDED]).readable()
     ended = Runs(sorted(ended, key=plots.place))
-    comparisons = ended.groups(VARIED)
+    comparisons = ended.groups(plots.VARIED)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         for draw in (summary, learning_curves, dead_neurons, life_maps):
             yield draw(comparison, name)
     ladders = [
         ladder
-        for ladder in ended.groups((*VARIED, "learning_rate"))
-        if len(ladder.groups(VARIED)) > 1
+        for ladder in ended.groups((*plots.VARIED, "learning_rate"))
+        if len(ladder.groups(plots.VARIED)) > 1
     ]
     for name, ladder in zip(_names(ladders, rate=False), ladders, strict=True):
         yield accuracy_against_dead(ladder, name)
@@ -88,11 +87,11 @@ def pictures(runs: Runs) -> Iterator[Picture]:
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
     """Names each group by data set, learning rate and what else tells it from the others."""
     runs = [group[0] for group in groups]
-    labels = [label.split(", ")[1:] for label in plots.labels([run.config for run in runs])]
+    differing = plots.differences([run.config for run in runs])
     names: list[str] = []
-    for run, label in zip(runs, labels, strict=True):
+    for run, settings in zip(runs, differing, strict=True):
         rates = [f"lr {run.config.learning_rate:g}"] if rate else []
-        others = [setting for setting in label if not setting.startswith("lr ")]
+        others = [setting for setting in settings if not setting.startswith("lr ")]
         name = re.sub(r"[^a-z0-9.]+", "-", "-".join([run.record.dataset, *rates, *others]).lower())
         names.append(f"{name[:100]}-{names.count(name) + 1}" if name in names else name[:100])
     return names

@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,12 +104,11 @@ def replay(study: Study, speed: Callable[[], float]) -> Heat:
 
 def again(study: Study) -> Heat:
     """Trains recorded runs afresh, keeps the record, and compares the two to the last bit."""
-    stack = ExitStack()
-    folder = stack.enter_context(tempfile.TemporaryDirectory())
-    fresh = replace(study, store=RunStore(folder))
+    folder = tempfile.TemporaryDirectory()
+    fresh = replace(study, store=RunStore(folder.name))
 
     def end() -> tuple[Runs, str]:
-        with stack:
+        with folder:
             pairs = [
                 (new, old)
                 for new in fresh.runs()
@@ -128,11 +126,10 @@ def again(study: Study) -> Heat:
 
 def have_the_same_bits(one: Run, other: Run) -> bool:
     """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
-    numbers = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
     losses = all(
         getattr(a, name) == getattr(b, name)
         for a, b in zip(one.record.epochs, other.record.epochs, strict=False)
-        for name in numbers
+        for name in plots.CURVES
     )
     arrays = all(
         getattr(one.layer(n), name).tobytes() == getattr(other.layer(n), name).tobytes()
@@ -143,11 +140,7 @@ def have_the_same_bits(one: Run, other: Run) -> bool:
 
 
 def _kept(study: Study) -> str:
-    missing = len(study.missing())
-    kept = f"kept in {study.store.path}"
-    if missing:
-        return f"Stopped: every finished epoch is {kept}. Press Train to go on."
-    return f"Finished: all {len(study.configs)} runs are {kept}."
+    return f"Finished: all {len(study.configs)} runs are kept in {study.store.path}."
 
 
 def _finished_line(run: Run) -> Line:

@@ -35,6 +35,7 @@ CURVES = {
     "validation_loss": "validation loss",
     "validation_accuracy": "validation accuracy, %",
 }
+VARIED = ("activation", "parameter", "source_sha256", "seed")
 MARKERS = "osD^vPX*"
 STYLE: Mapping[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -508,7 +509,12 @@ def _own_look(config: RunConfig) -> tuple[str, str]:
 
 def labels(configs: Sequence[RunConfig]) -> list[str]:
     """Returns a label for each: its activation function, and the settings that differ."""
-    same = ("activation", "parameter", "seed", "source_sha256")
+    differing = differences(configs)
+    return [", ".join([c.title, *more]) for c, more in zip(configs, differing, strict=True)]
+
+
+def differences(configs: Sequence[RunConfig]) -> list[list[str]]:
+    """Returns for each the settings, but those in `VARIED`, that are not the same for all."""
 
     def words(name: str) -> str:
         return "lr" if name == "learning_rate" else name.replace("_", " ")
@@ -516,12 +522,9 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     fields = [
         name
         for name in RunConfig.model_fields
-        if name not in same and len({getattr(config, name) for config in configs}) > 1
+        if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
     ]
-    return [
-        ", ".join([config.title, *(f"{words(name)} {getattr(config, name)}" for name in fields)])
-        for config in configs
-    ]
+    return [[f"{words(name)} {getattr(config, name)}" for name in fields] for config in configs]
 
 
 def svg(figure: "Figure", words: str) -> str:

@@ -78,7 +78,7 @@ class Race(Front):
         self._background: Background | None = None
         self._watching: Future[None] | None = None
         self._first: float | None = None
-        self._began = self._drew = self._draw_cost = 0.0
+        self._drew = self._draw_cost = 0.0
         self._loop = _running_loop()
         self.chooser = Chooser(activations)
         self.seeds = BoundedIntText(seeds, min=1, max=20, description="seeds")
@@ -151,7 +151,7 @@ class Race(Front):
         background = Background(heat.events)
         background.start()
         self._heat, self._background = heat, background
-        self._began, self._first = time.monotonic(), None
+        self._first = None
         self._set_buttons(going=True)
         if self._loop is not None:
             self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
@@ -195,19 +195,18 @@ class Race(Front):
                 self._heat.lines[event.run].take(event)
                 epochs += isinstance(event, EpochEnd | heats.Replayed)
         if self._first and events:
-            self._show_progress()
+            self._show_progress(time.monotonic() - self._first)
         rested = time.monotonic() - self._drew
         if epochs and rested * DRAW_SHARE >= self._draw_cost:
             self.draw()
 
-    def _show_progress(self) -> None:
+    def _show_progress(self, spent: float) -> None:
         lines = self._heat.lines
         total = sum(line.config.epochs for line in lines)
         share = sum(line.done for line in lines) / total
         self.progress.value = round(1000 * share)
         if self._background is None or self._background.stopping or self.pause.description != PAUSE:
             return
-        spent = time.monotonic() - (self._first or self._began)
         left = timedelta(seconds=round(spent * (1 - share) / share)) if share else "some time"
         self.say(f"{share:.0%} done, about {left} left.")
 
@@ -239,11 +238,11 @@ class Race(Front):
     def _pause_or_resume(self) -> None:
         if self._background is None:
             return
-        paused = self.pause.description == PAUSE
-        (self._background.pause if paused else self._background.resume)()
-        self.pause.description = RESUME if paused else PAUSE
-        self.pause.icon = "play" if paused else "pause"
-        self.say("Paused. Press Resume to go on." if paused else "Going on …")
+        pausing = self.pause.description == PAUSE
+        (self._background.pause if pausing else self._background.resume)()
+        self.pause.description = RESUME if pausing else PAUSE
+        self.pause.icon = "play" if pausing else "pause"
+        self.say("Paused. Press Resume to go on." if pausing else "Going on …")
 
     def _stop(self) -> None:
         if self._background is not None:

@@ -169,6 +169,44 @@ def parse(text: str) -> tuple[str, float | None]:
     return activation.name, activation.resolve(value) if separator else None
 
 
+def activate(choice: str, z: Any) -> FloatArray:
+    """Returns the activations f(z) of a function named `NAME` or `NAME=PARAMETER`.
+
+    >>> activate("leaky_relu=0.1", [-2.0, 3.0])
+    array([-0.2,  3. ])
+
+    Args:
+        choice: The function.
+        z: Pre-activations of any shape; the result has this shape, and its type if z is float.
+
+    Raises:
+        InputError: If the name is unknown or the parameter is not a number within limits.
+    """
+    activation, parameter = _chosen(choice)
+    return activation.function(_floats(z), parameter)
+
+
+def gate(choice: str, z: Any) -> FloatArray:
+    """Returns the gates f'(z), with arguments as for `activate`.
+
+    >>> gate("elu", [-1.0, 0.5]).round(4)
+    array([0.3679, 1.    ])
+    """
+    activation, parameter = _chosen(choice)
+    return activation.derivative(_floats(z), parameter)
+
+
+def _chosen(choice: str) -> tuple[Activation, float]:
+    name, parameter = parse(choice)
+    activation = get(name)
+    return activation, activation.resolve(parameter) or 0.0
+
+
+def _floats(z: Any) -> FloatArray:
+    array = np.asarray(z)
+    return array if np.issubdtype(array.dtype, np.floating) else array.astype(np.float64)
+
+
 def own_style(name: str) -> tuple[str, str]:
     """Returns colour and line style for a user's own function: one that no built-in one has."""
     taken = {(activation.colour, activation.line) for activation in _BUILT_IN}

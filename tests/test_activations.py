@@ -322,3 +322,13 @@ def test_a_title_shows_the_parameter():
 def test_an_activation_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         activations.get("relu").name = "other"
+
+
+def test_a_function_and_its_gate_are_asked_for_by_name_and_parameter() -> None:
+    z = [-2, 0, 3]
+    assert activations.activate("leaky_relu=0.1", z).tolist() == [-0.2, 0, 3]
+    assert activations.gate("leaky_relu", z).tolist() == [0.01, 0.01, 1]
+    assert activations.gate("relu", z).tolist() == [0, 0, 1]
+    assert activations.activate("elu", np.float32([[-1]])).dtype == np.float32
+    with pytest.raises(InputError, match="Did you mean 'relu'"):
+        activations.gate("rellu", z)

@@ -101,11 +101,10 @@ def _table(choices: list[str], z: NDArray[np.float32] | None) -> "pd.DataFrame":
 
 def _row(choice: str, z: NDArray[np.float32] | None) -> dict[str, Any]:
     name, parameter = activations.parse(choice)
-    activation, at = activations.get(name), np.array([-2.0, 2.0])
-    f = activation.function(at, parameter or 0.0)
-    gate = activation.derivative(at, parameter or 0.0)
+    activation, at = activations.get(name), [-2, 2]
+    f, gate = activations.activate(choice, at), activations.gate(choice, at)
     facts = {
-        "activation": activation.title(parameter),
+        "activation": activation.title(activation.resolve(parameter)),
         "f(-2)": f"{f[0]:.3f}",
         "f(2)": f"{f[1]:.3f}",
         "gate f'(-2)": f"{gate[0]:.3f}",
@@ -113,7 +112,7 @@ def _row(choice: str, z: NDArray[np.float32] | None) -> dict[str, Any]:
     }
     if z is None:
         return facts
-    gates = np.abs(activation.derivative(z, parameter or 0.0))
+    gates = np.abs(activations.gate(choice, z))
     nearly = units.NEARLY * activation.largest_gate(parameter)
     return facts | {
         "gate is 0": f"{100 * (gates == 0).mean():.1f} %",

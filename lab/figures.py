@@ -1,5 +1,6 @@
 """The figures of a store: composed of plots, captioned, told in words, and saved."""
 
+import html
 import itertools
 import re
 import textwrap
@@ -39,6 +40,18 @@ class Picture:
     name: str
     figure: "Figure"
     alt: str
+
+    def _ipython_display_(self) -> None:
+        """Shows it in a notebook, its words below it.
+
+        A PNG is shown everywhere, also where a notebook is not trusted yet; but JupyterLab drops
+        its alternative text, so the words stand in a line of their own that opens.
+        """
+        from IPython.display import display
+
+        words = f"<details><summary>In words</summary>{html.escape(self.alt)}</details>"
+        display({"image/png": plots.png(self.figure), "text/plain": self.name}, raw=True)
+        display({"text/html": words, "text/plain": self.alt}, raw=True)
 
     def save(self, folder: Path) -> None:
         """Saves it as SVG and as PNG, with its words beside them as text.
@@ -118,6 +131,26 @@ def functions() -> Picture:
         figure,
         f"Panels with one activation function each, f as a thick and its derivative as a thin "
         f"line, for z from -4 to 4. {words}.",
+    )
+
+
+def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 10) -> Picture:
+    """Draws images in rows, each under its label.
+
+    Args:
+        images: Grey images of shape (n, 28, 28).
+        labels: Their classes, of shape (n,).
+        columns: How many stand in a row.
+    """
+    with plots.style():
+        figure, axes = _grid(len(images), min(columns, len(images)), (0.9, 1.1))
+        for image, label, ax in zip(images, labels, axes, strict=True):
+            ax.imshow(image, cmap="gray_r")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(f"{label}", loc="center")
+    listed = ", ".join(str(label) for label in labels)
+    return Picture(
+        "digits", figure, f"{len(images)} images, dark on white. Their labels: {listed}."
     )
 
 

@@ -106,7 +106,8 @@ def functions(
             values = _broken(f(z, parameter)) if derivative else f(z, parameter)
             ax.plot(z, values, look.line, color=look.colour, lw=2.5, label=look.label)
         ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
-        ax.legend(handlelength=3)
+        if configs:
+            ax.legend(handlelength=3)
     return ax
 
 
@@ -122,6 +123,8 @@ def function_pair(choices: Iterable[str], z: NDArray[Any] | None = None) -> "Fig
     with style():
         for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
             functions(choices, derivative, ax, 4.0 if z is None else 8.0)
+            if derivative and (legend := ax.get_legend()):
+                legend.remove()  # The one on the left speaks for both.
             if z is not None:
                 _histogram_behind(ax, z)
     return figure
@@ -525,6 +528,14 @@ def differences(configs: Sequence[RunConfig]) -> list[list[str]]:
         if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
     ]
     return [[f"{words(name)} {getattr(config, name)}" for name in fields] for config in configs]
+
+
+def png(figure: "Figure", dpi: int = 100) -> bytes:
+    """Returns a figure as PNG."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="png", dpi=dpi)
+    return buffer.getvalue()
 
 
 def svg(figure: "Figure", words: str) -> str:

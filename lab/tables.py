@@ -9,13 +9,20 @@ from numpy.typing import NDArray
 
 from lab import units
 from lab.config import RunConfig
-from lab.errors import RunError
+from lab.errors import RunError, unknown
 from lab.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
 IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
+
+# What a run can be picked by, besides its settings.
+ASIDE: dict[str, Callable[[Run], Any]] = {
+    "dataset": lambda run: run.record.dataset,
+    "label": lambda run: run.record.label,
+    "status": lambda run: run.status,
+}
 
 
 class Runs(Sequence[Run]):
@@ -48,6 +55,23 @@ class Runs(Sequence[Run]):
     def _repr_html_(self) -> str:
         """Shows the table of runs in a notebook; pandas escapes what it shows."""
         return str(self.runs()._repr_html_())  # type: ignore[operator]
+
+    def where(self, **wanted: Any) -> "Runs":
+        """Returns the runs with these settings: `runs.where(activation="relu", dataset="mnist")`.
+
+        Args:
+            **wanted: Values of fields of `RunConfig`, or of `dataset`, `label` and `status`.
+
+        Raises:
+            InputError: If there is no such field.
+        """
+        fields = (*ASIDE, *RunConfig.model_fields)
+        for name in wanted:
+            if name not in fields:
+                raise unknown("field", name, fields)
+        return Runs(
+            [run for run in self if all(_field(run, n) == value for n, value in wanted.items())]
+        )
 
     def groups(self, apart: Sequence[str] = ("seed",)) -> "list[Runs]":
         """Returns the runs in groups that differ in some settings alone.
@@ -161,6 +185,10 @@ def _checked(run: Run) -> Run:
     if run.record.confirmed:
         run.confirmed_fractions()
     return run
+
+
+def _field(run: Run, name: str) -> Any:
+    return ASIDE[name](run) if name in ASIDE else getattr(run.config, name)
 
 
 def _identity(run: Run) -> dict[str, Any]:

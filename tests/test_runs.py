@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file, save_file
 
 from lab import RunConfig, Runs, RunStore, compare, units
-from lab.errors import RunError
+from lab.errors import InputError, RunError
 from lab.records import LARGEST_RECORD, read_record
 from lab.runs import Run
 from lab.training import EpochEnd, RunEnd, train
@@ -222,6 +222,17 @@ def test_runs_can_be_sliced_and_counted(store):
     assert runs[-1].run_id == runs[3].run_id
     assert set(runs[:1].units().run_id) == {runs[0].run_id}
     assert len(runs[:0].runs()) == 0
+
+
+def test_runs_are_picked_by_settings_dataset_label_and_status(store):
+    runs = store.runs
+    assert [r.config.activation for r in runs.where(activation="relu")] == ["relu"] * 2
+    assert [r.config for r in runs.where(seed=1, dataset="tiny", status="finished")] == [RELU_1]
+    assert len(runs.where(label=None)) == 4
+    assert len(runs.where(label="mine")) == 0
+    assert len(runs.where(activation="relu", seed=5)) == 0
+    with pytest.raises(InputError, match=r"Unknown field 'sede'\. Did you mean 'seed'"):
+        runs.where(sede=1)
 
 
 def test_the_summary_averages_the_seeds_of_one_setting(by_config, events):

@@ -6,7 +6,7 @@ from ipywidgets import Checkbox, FloatSlider, Layout, VBox
 
 from lab import activations
 from lab.activations import Activation
-from lab.widgets.front import on_change, row
+from lab.widgets.front import WIDE, on_change, row
 
 RANGES = {"leaky_relu": (0.0, 1.0, 0.01), "elu": (0.0, 3.0, 0.1)}
 OTHER_RANGE = (-2.0, 2.0, 0.1)
@@ -49,5 +49,5 @@ def _slider(activation: Activation, value: float | None) -> FloatSlider:
         max=max(high, start),
         step=step,
         description=f"{activation.label} {activation.parameter}",
-        style={"description_width": "initial"},
+        style=WIDE,
     )

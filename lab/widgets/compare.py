@@ -12,7 +12,7 @@ from lab.errors import InputError
 from lab.runs import Run
 from lab.store import RunStore
 from lab.tables import Runs
-from lab.widgets.front import Front, offer, on_change, row
+from lab.widgets.front import WIDE, Front, offer, on_change, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,6 @@ MEASURES = {
     **{name: words.removesuffix(", %") for name, words in plots.CURVES.items()},
     **{name: name.removesuffix("_fraction").replace("_", " ") for name in units.LAYER_MEASURES},
 }
-WIDE = {"description_width": "initial"}
 
 
 class Compare(Front):
@@ -38,7 +37,6 @@ class Compare(Front):
         source = RunStore() if runs is None else runs
         kept = source.runs if isinstance(source, RunStore) else source
         self.runs = Runs(sorted(kept, key=plots.place))
-        self._drawn: tuple[Figure, pd.DataFrame] | None = None
         self.filters = {name: self._filter(name) for name in FILTERS}
         self.groups = SelectMultiple(
             description="runs", rows=6, layout=Layout(width="520px"), style=WIDE
@@ -108,37 +106,25 @@ class Compare(Front):
             runs, measure, layer = self.chosen, self.measure.value, self.layer.value or 1
             if not len(runs):
                 raise InputError("Pick one or more runs from the list to compare them.")
-            figure = self._figure(runs, measure, layer)
+            figure = _figure(runs, measure, layer, self.epoch.value)
             table = _table(runs, measure, layer, self.epoch.value)
-            self._drawn = figure, table
             self.show(figure, _words(table, measure, layer, self.epoch.value))
             self.show_table(table)
+            self.keep_still()
             self.show_code(_code(measure, layer))
             self.say("")
-
-    def _figure(self, runs: Runs, measure: str, layer: int) -> "Figure":
-        figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
-        with plots.style():
-            ax = figure.subplots()
-            if measure in plots.CURVES:
-                plots.learning_curves(runs, measure, ax)
-            else:
-                plots.dead_neurons(runs, layer, measure, ax)
-            ax.axvline(self.epoch.value, color="#555555", lw=1, ls=":")
-        return figure
 
     def _save(self) -> None:
         with self.sentences():
             name = self.file.value.strip()
             if not name or Path(name).name != name:
                 raise InputError(f"The name to save as must be a plain file name, not {name!r}.")
-            if self._drawn is None:
+            if self.figure is None or self.frame is None:
                 raise InputError("Pick one or more runs first: there is nothing to save.")
-            figure, table = self._drawn
             try:
                 for end in ("svg", "png"):
-                    figure.savefig(f"{name}.{end}", dpi=150)
-                table.to_csv(f"{name}.csv", index=False)
+                    self.figure.savefig(f"{name}.{end}", dpi=150)
+                self.frame.to_csv(f"{name}.csv", index=False)
             except OSError as error:
                 raise InputError(f"{name} cannot be saved here: {error.strerror}.") from None
             self.say(f"Saved {name}.svg, {name}.png and {name}.csv in {Path.cwd()}.")
@@ -150,6 +136,18 @@ FILTERS: dict[str, Any] = {
     "learning rate": lambda run: run.config.learning_rate,
     "label": lambda run: run.record.label or "(none)",
 }
+
+
+def _figure(runs: Runs, measure: str, layer: int, epoch: int) -> "Figure":
+    figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
+    with plots.style():
+        ax = figure.subplots()
+        if measure in plots.CURVES:
+            plots.learning_curves(runs, measure, ax)
+        else:
+            plots.dead_neurons(runs, layer, measure, ax)
+        ax.axvline(epoch, color="#555555", lw=1, ls=":")
+    return figure
 
 
 def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":

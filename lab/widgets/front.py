@@ -1,10 +1,12 @@
 """What all front ends share: a status line, a picture with its words, a table, a line of Python."""
 
+import asyncio
 import contextlib
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 
 from lab import plots
@@ -15,15 +17,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LIVE, STILL = "lab-front", "lab-still"
-# The still copy is for a notebook that is opened again: while the front end lives, it is hidden.
-HIDE_STILL = (
-    f"<style>.jp-OutputArea-child:has(.{LIVE}) ~ .jp-OutputArea-child:has(.{STILL}) "
-    f"{{ display: none }}</style>"
+_OUTPUT = ".jp-OutputArea-child"
+# Of a front end and the still copy in the two outputs after it, one is shown: the live one.
+LIVE_STYLE = (
+    f"<style>{_OUTPUT}:has(.{LIVE}) + {_OUTPUT}, {_OUTPUT}:has(.{LIVE}) + {_OUTPUT} + {_OUTPUT} "
+    f"{{display: none}} .lab-table table {{border-collapse: collapse}} "
+    f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right}}</style>"
 )
-TABLE_STYLE = (
-    "<style>.lab-table table {border-collapse: collapse} "
-    ".lab-table th, .lab-table td {padding: 2px 10px; text-align: right}</style>"
+STILL_STYLE = (
+    f"<style>{_OUTPUT}:not(:has(.{LIVE})):has(+ {_OUTPUT} + {_OUTPUT} .{STILL}) "
+    f"{{display: none}}</style>"
 )
+ASLEEP = "This is from the last time this cell ran. Run it to use its controls."
+STILL_SECONDS = 0.5
+WIDE = {"description_width": "initial"}
 
 
 class Front(VBox):
@@ -34,13 +41,23 @@ class Front(VBox):
         picture: Inline SVG that a screen reader reads in words.
         table: The picture's numbers.
         code: The Python that does the same.
+        figure: What the picture shows; None before there is one.
+        frame: What the table shows; None before there is one.
+        loop: The notebook's event loop; None outside of one.
     """
 
     def __init__(self, controls: Sequence[Widget]) -> None:
         """Stacks the controls and the parts below them."""
         self.status, self.picture, self.table, self.code = (HTML() for _ in range(4))
-        super().__init__([*controls, self.status, self.picture, self.table, self.code])
+        parts = (self.status, self.picture, self.table, self.code)
+        super().__init__([HTML(LIVE_STYLE), *controls, *parts])
         self.add_class(LIVE)
+        self.loop = running_loop()
+        self._soon: asyncio.TimerHandle | None = None
+        self._handles: tuple[DisplayHandle, ...] = ()
+        self.figure: Figure | None = None
+        self.frame: pd.DataFrame | None = None
+        self._words = ""
 
     def say(self, text: str) -> None:
         """Shows a sentence in the status line; screen readers read it out."""
@@ -58,27 +75,54 @@ class Front(VBox):
 
     def show(self, figure: "Figure", words: str) -> None:
         """Shows a figure, with its words for screen readers."""
+        self.figure, self._words = figure, words
         self.picture.value = plots.svg(figure, words)
 
     def show_table(self, frame: "pd.DataFrame") -> None:
         """Shows a table; what comes from files is escaped."""
+        self.frame = frame
         text = frame.to_html(index=False, escape=True, border=0)
-        self.table.value = f'{TABLE_STYLE}<div class="lab-table">{text}</div>'
+        self.table.value = f'<div class="lab-table">{text}</div>'
 
     def show_code(self, line: str) -> None:
         """Shows the line of Python that does the same."""
         self.code.value = f"The same in Python: <code>{html.escape(line)}</code>"
 
-    def still(self) -> str:
-        """Returns the picture and the table as they are now, as HTML that needs no kernel."""
-        parts = self.picture.value + self.table.value
-        return f'{HIDE_STILL}<div class="{STILL}">{parts}</div>'
+    def still(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Returns picture and words as they are now, as two outputs that need no kernel."""
+        words = f"<details><summary>In words</summary>{html.escape(self._words)}</details>"
+        text = f'{STILL_STYLE}<div class="{STILL}">{ASLEEP}{self.table.value}{words}</div>'
+        picture = {"image/png": plots.png(self.figure)} if self.figure else {}
+        return {**picture, "text/plain": ""}, {"text/html": text, "text/plain": self._words}
+
+    def keep_still(self) -> None:
+        """Puts the still copy into the cell's output, a moment after the last change."""
+        if self.loop is not None:
+            self.loop.call_soon_threadsafe(self._keep_still_soon)
+
+    def _keep_still_soon(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
+        if self.loop is not None:
+            self._soon = self.loop.call_later(STILL_SECONDS, self._keep_still)
+
+    def _keep_still(self) -> None:
+        for handle, output in zip(self._handles, self.still(), strict=False):
+            handle.update(output, raw=True)
 
     def _ipython_display_(self) -> None:
-        from IPython.display import display
+        display(self._repr_mimebundle_() | {"text/plain": type(self).__name__}, raw=True)
+        self._handles = self._handles or (DisplayHandle(), DisplayHandle())
+        for handle, output in zip(self._handles, self.still(), strict=True):
+            handle.display(output, raw=True)
 
-        display(self._repr_mimebundle_(), raw=True)
-        display({"text/html": self.still(), "text/plain": ""}, raw=True)
+
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Returns the loop that runs here: in a notebook there is one."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 def on_change(controls: Sequence[Any], do: Callable[[], None]) -> None:

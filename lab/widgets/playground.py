@@ -5,20 +5,22 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ipywidgets import Dropdown
+from ipywidgets import Dropdown, Layout
 from numpy.typing import NDArray
 
 from lab import activations, plots, units
 from lab.data import Dataset
+from lab.runs import Run
 from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import Front, offer, on_change, row
+from lab.widgets.front import WIDE, Front, offer, on_change, row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_RUN = "no run"
+LONG = Layout(width="560px")
 
 
 class Playground(Front):
@@ -43,10 +45,12 @@ class Playground(Front):
             dataset: The data set of those runs; by default it is loaded by its name.
         """
         self.chooser = Chooser(choices)
-        self._runs = {run.run_id: run for run in store or () if run.record.weights}
+        self._runs = {_name(run): run for run in store or () if run.record.weights}
         self._dataset = dataset
         self._pre_activations = functools.lru_cache(maxsize=2)(self._compute)
-        self.run = Dropdown(options=[NO_RUN, *self._runs], description="histogram of")
+        self.run = Dropdown(
+            options=[NO_RUN, *self._runs], description="histogram of", layout=LONG, style=WIDE
+        )
         self.layer = Dropdown(description="layer")
         self.epoch = Dropdown(description="epoch")
         extra = [row(self.run, self.layer, self.epoch)] if self._runs else []
@@ -70,17 +74,24 @@ class Playground(Front):
             table = _table(self.chooser.choices, z)
             self.show(figure, _words(table))
             self.show_table(table)
+            self.keep_still()
             self.show_code(f"plots.function_pair({self.chooser.choices})")
             self.say("" if self.chooser.choices else "Tick an activation function to see it.")
 
     def _compute(
-        self, run_id: str, layer: int | None, epoch: int | None
+        self, name: str, layer: int | None, epoch: int | None
     ) -> NDArray[np.float32] | None:
         if layer is None or epoch is None:
             return None
-        run = self._runs[run_id]
+        run = self._runs[name]
         dataset = self._dataset or load_dataset(run.record.dataset)
         return run.pre_activations(dataset, layer, epoch)
+
+
+def _name(run: Run) -> str:
+    config = run.config
+    rate, seed = f"learning rate {config.learning_rate:g}", f"seed {config.seed}"
+    return f"{config.title}, {run.record.dataset}, {rate}, {seed} ({run.run_id})"
 
 
 def _words(table: "pd.DataFrame") -> str:

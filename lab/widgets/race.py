@@ -29,7 +29,7 @@ from lab.studies import TRIO, Study, plan
 from lab.tables import Runs
 from lab.training import EpochEnd, Phase
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import Front, row
+from lab.widgets.front import WIDE, Front, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +39,6 @@ REPLAY, AGAIN = "Replay", "Train again"
 PAUSE, RESUME = "Pause", "Resume"
 CONTROLS = ("learning_rate", "epochs", "initializer", "first_bias")
 DATASETS = ("mnist-5k", "mnist", "fashion-mnist")
-WIDE = {"description_width": "initial"}
 LOOK_SECONDS = 0.2
 DRAW_SHARE = 0.1
 
@@ -79,7 +78,6 @@ class Race(Front):
         self._watching: Future[None] | None = None
         self._first: float | None = None
         self._drew = self._draw_cost = 0.0
-        self._loop = _running_loop()
         self.chooser = Chooser(activations)
         self.seeds = BoundedIntText(seeds, min=1, max=20, description="seeds")
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
@@ -153,8 +151,8 @@ class Race(Front):
         self._heat, self._background = heat, background
         self._first = None
         self._set_buttons(going=True)
-        if self._loop is not None:
-            self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self._loop)
+        if self.loop is not None:
+            self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
 
     @property
     def busy(self) -> bool:
@@ -228,11 +226,13 @@ class Race(Front):
             return
         self.draw()
         if background is not None and background.stopping:
+            self.keep_still()
             self.say("Stopped. What is finished is kept; press Train to go on.")
             return
         self.runs, sentence = self._heat.end()
         self.show_table(_result(self.runs))
         self.progress.value = 1000
+        self.keep_still()
         self.say(sentence)
 
     def _pause_or_resume(self) -> None:
@@ -264,13 +264,6 @@ class Race(Front):
             f"lab.compare({self.chooser.choices}, seeds={self.seeds.value}, "
             f"dataset={self.dataset.value!r}{more})"
         )
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None
 
 
 def _figure(lines: Sequence[heats.Line]) -> "Figure":

@@ -84,7 +84,7 @@ def test_the_table_holds_the_numbers_of_the_epoch(front, store, measure, layer, 
 
 def test_the_scrubber_draws_its_line_at_the_epoch(front):
     front.epoch.value = 1
-    figure, _ = front._drawn
+    figure = front.figure
     (line,) = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"
                and list(line.get_ydata()) == [0, 1]]  # fmt: skip
     assert list(line.get_xdata()) == [1, 1]

@@ -1,12 +1,15 @@
 """What front ends share: sentences in the status line, words for screen readers, a still copy."""
 
+import asyncio
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
 from lab.errors import InputError
+from lab.widgets import front as module
 from lab.widgets.front import Front
 
 
@@ -51,11 +54,30 @@ def test_a_table_escapes_what_it_shows(front):
     assert "&lt;img src=x&gt;" in front.table.value
 
 
-def test_the_still_copy_holds_picture_and_table_and_hides_while_the_front_end_lives(front):
+def test_the_still_copy_holds_picture_table_and_words_for_a_notebook_without_a_kernel(front):
     front.show_table(pd.DataFrame({"a": [1]}))
-    front.show(Figure(), "words")
-    still = front.still()
-    assert front.picture.value in still
-    assert front.table.value in still
-    assert ":has(.lab-front)" in still
-    assert "lab-front" in front._dom_classes
+    front.show(Figure(), "words & <b>")
+    picture, text = front.still()
+    assert picture["image/png"].startswith(b"\x89PNG")
+    assert front.table.value in text["text/html"]
+    assert "words &amp; &lt;b&gt;" in text["text/html"]
+    assert text["text/plain"] == "words & <b>"
+
+
+def test_the_still_copy_is_renewed_once_after_the_last_change(monkeypatch):
+    monkeypatch.setattr(module, "STILL_SECONDS", 0.05)
+    shown = []
+
+    async def script():
+        front = Front([])
+        front._handles = (SimpleNamespace(update=lambda output, raw: shown.append(output)),)
+        for number in range(5):
+            front.show(Figure(), f"words {number}")
+            front.keep_still()
+            await asyncio.sleep(0.01)
+        assert shown == []
+        await asyncio.sleep(0.3)
+
+    asyncio.run(script())
+    assert len(shown) == 1
+    assert shown[0]["image/png"].startswith(b"\x89PNG")

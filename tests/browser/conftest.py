@@ -1,0 +1,138 @@
+"""A real browser that shows a real JupyterLab, with the lessons in a folder of their own."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import ConsoleMessage, Locator, Page, Playwright
+
+ROOT = Path(__file__).parent.parent.parent
+TOKEN = "classroom"
+SECONDS = 60_000  # How long Playwright waits for what must come, in milliseconds.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "notebook-extension/tracker": {"windowingMode": "none"},
+}
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(playwright: Playwright) -> dict[str, Any]:
+    """Finds a Chromium: the system's, or the one that Playwright installed."""
+    system = shutil.which("chromium") or shutil.which("chromium-browser")
+    if not system and not Path(playwright.chromium.executable_path).exists():
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say("no Chromium here: install Debian's `chromium`, or run `playwright install chromium`")
+    return {"args": QUIET} | ({"executable_path": system} if system else {})
+
+
+@pytest.fixture(scope="session")
+def browser_context_args() -> dict[str, Any]:
+    return {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def classroom(tmp_path: Path) -> Iterator[str]:
+    """Starts JupyterLab on a copy of the lessons; returns its address."""
+    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+    for name, values in SETTINGS.items():
+        file = tmp_path / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(values), encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
+        *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
+        f"--ServerApp.root_dir={tmp_path / 'notebooks'}",
+    ]
+    folders = {
+        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
+    }
+    with open(tmp_path / "server.log", "wb") as log:
+        server = subprocess.Popen(command, env=os.environ | folders, stdout=log, stderr=log)
+        try:
+            _wait_for(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def _wait_for(port: int) -> None:
+    for _ in range(300):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail("JupyterLab does not start")
+
+
+class Notebook:
+    """A notebook in the browser, as its user sees and operates it."""
+
+    def __init__(self, page: Page, address: str, name: str) -> None:
+        self.page, self.address, self.name = page, address, name
+        self.complaints: list[str] = []
+        page.set_default_timeout(SECONDS)
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.open()
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def open(self) -> None:
+        self.page.goto(f"{self.address}/lab/workspaces/x/tree/{self.name}?reset&token={TOKEN}")
+        self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        self.page.get_by_text(re.compile(r"\| Idle$")).first.wait_for()
+
+    def menu(self, name: str, item: str) -> None:
+        bar = self.page.get_by_role("menubar")
+        bar.get_by_role("menuitem", name=name, exact=True).click()
+        self.page.get_by_role("menuitem", name=item, exact=True).click()
+
+    def run_all(self) -> None:
+        """Runs all cells, and waits until each has its number."""
+        self.menu("Run", "Run All Cells")
+        self.wait_until_run()
+
+    def wait_until_run(self) -> None:
+        prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")
+        for prompt in prompts.all():
+            prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(state="attached")
+
+    def button(self, name: str) -> Locator:
+        return self.page.get_by_role("button", name=name).last
+
+    def status(self) -> Locator:
+        return self.page.get_by_role("status")
+
+    def says(self, text: str) -> None:
+        """Waits until a front end says this in its status line."""
+        self.page.locator("[role=status]", has_text=text).first.wait_for()
+
+    def errors(self) -> Locator:
+        return self.page.locator(
+            '[data-mime-type="application/vnd.jupyter.stderr"], .jp-RenderedText[data-mime-type*="error"]'
+        )
+
+
+@pytest.fixture
+def opened(page: Page, classroom: str) -> Callable[[str], Notebook]:
+    """Opens a notebook of the classroom by its name."""
+    return lambda name: Notebook(page, classroom, name)

@@ -4,10 +4,10 @@ import html
 import itertools
 import re
 import textwrap
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from lab import activations, plots, units
 from lab.errors import StoreError
 from lab.records import ENDED
 from lab.runs import Run
-from lab.tables import Runs
+from lab.tables import Runs, by_layer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PNG_DPI = 150
 COLUMNS = 5
-MOST_LAYERS = 3
+RESULTS = ("activation", "test accuracy, %", "each seed, %", "dead, %", "nearly dead, %")
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,7 @@ def pictures(runs: Runs) -> Iterator[Picture]:
         runs: Recorded runs; those that have not ended or cannot be read are left out.
     """
     yield functions()
-    ended = Runs([run for run in runs if run.record.status in ENDED]).readable()
-    ended = Runs(sorted(ended, key=plots.place))
+    ended = Runs([run for run in runs if run.record.status in ENDED]).readable().in_order()
     comparisons = ended.groups(plots.VARIED)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         for draw in (summary, learning_curves, dead_neurons, life_maps):
@@ -180,7 +179,7 @@ def summary(runs: Runs, name: str = "comparison") -> Picture:
     from matplotlib.figure import Figure
 
     layers = sorted({1, len(runs[0].layers)})
-    rows = _rows(runs)
+    rows = runs.results()[list(RESULTS)].to_numpy().tolist()
     with plots.style():
         figure = Figure(figsize=(13, 8.4 + 0.35 * len(rows)))
         grid = figure.add_gridspec(3, 2, height_ratios=(10, 10, 3 + len(rows)))
@@ -200,40 +199,12 @@ def summary(runs: Runs, name: str = "comparison") -> Picture:
     )
 
 
-def _rows(runs: Runs) -> list[list[str]]:
-    return [
-        [
-            row["activation"],
-            _diverged(row) or f"{100 * row['test_accuracy']:.2f}",
-            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]) or "-",
-            _ends_of(row["dead_confirmed"]),
-            _ends_of(row["nearly_dead"]),
-        ]
-        for row in runs.summary().to_dict("records")
-    ]
-
-
-def _diverged(row: dict[Hashable, Any]) -> str:
-    if not row["diverged"]:
-        return ""
-    mean = f"{100 * row['test_accuracy']:.2f}, " if row["every_test_accuracy"] else ""
-    return f"{mean}{row['diverged']} of {row['runs']} diverged"
-
-
-def _ends_of(shares: Sequence[float]) -> str:
-    """Writes the shares of the layers in percent; of more than three the first and the last."""
-    shown = shares if len(shares) <= MOST_LAYERS else (shares[0], shares[-1])
-    return " / ".join(f"{100 * share:.1f}" for share in shown) or "-"
-
-
 def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
     from matplotlib.transforms import Bbox
 
     ax.set_axis_off()
-    numbers = range(1, layers + 1) if layers <= MOST_LAYERS else (1, layers)
-    of = f"layer{'s' if layers > 1 else ''} {' / '.join(map(str, numbers))}"
-    head = ["activation", "test accuracy, %", "each seed, %"]
-    head += [f"dead, %\n{of}", f"nearly dead, %\n{of}"]
+    of = f"layer{'s' if layers > 1 else ''} {by_layer(range(1, layers + 1))}"
+    head = [f"{name}\n{of}" if "dead" in name else name for name in RESULTS]
     table = ax.table(
         rows, colLabels=head, cellLoc="center", bbox=Bbox([(0, 0), (1, 1)]), edges="horizontal"
     )

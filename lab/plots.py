@@ -463,14 +463,6 @@ def _point(run: Run) -> tuple[float, float]:
     return 100 * dead_share(run), np.nan if accuracy is None else 100 * accuracy
 
 
-def place(run: Run) -> tuple[float | int | str, ...]:
-    """Returns a key to sort runs by: learning rate, the registry's order of functions, seed."""
-    config, known = run.config, activations.names()
-    place = known.index(config.activation) if config.activation in known else len(known)
-    parameter = config.parameter or 0.0
-    return config.learning_rate, place, config.activation, parameter, config.seed
-
-
 def dead_share(run: Run) -> float:
     """Returns the share of all hidden units that are dead on all training images."""
     return float(np.average(run.confirmed_fractions(), weights=run.config.hidden))

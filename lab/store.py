@@ -113,8 +113,8 @@ class RunStore:
 
     @property
     def runs(self) -> Runs:
-        """All runs that can be read."""
-        return Runs(tuple(self))
+        """All runs that can be read, in the order of `Runs.in_order`."""
+        return Runs(tuple(self)).in_order()
 
     @property
     def refused(self) -> dict[str, str]:

@@ -1,13 +1,13 @@
 """`Runs`: several recorded runs and their tidy tables, as pandas DataFrames."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import units
+from lab import activations, units
 from lab.config import RunConfig
 from lab.errors import RunError, unknown
 from lab.runs import Run
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
 
+MOST_LAYERS = 3
 # What a run can be picked by, besides its settings.
 ASIDE: dict[str, Callable[[Run], Any]] = {
     "dataset": lambda run: run.record.dataset,
@@ -73,6 +74,10 @@ class Runs(Sequence[Run]):
             [run for run in self if all(_field(run, n) == value for n, value in wanted.items())]
         )
 
+    def in_order(self) -> "Runs":
+        """Returns the runs by data set, network, learning rate, activation function and seed."""
+        return Runs(sorted(self, key=_place))
+
     def groups(self, apart: Sequence[str] = ("seed",)) -> "list[Runs]":
         """Returns the runs in groups that differ in some settings alone.
 
@@ -109,6 +114,17 @@ class Runs(Sequence[Run]):
         import pandas as pd
 
         return pd.DataFrame([_summary_row(list(g)) for g in self.readable().groups()])
+
+    def results(self) -> "pd.DataFrame":
+        """The summary to be read: in percent and in words, one row for each group of runs.
+
+        Columns: `activation`, `dataset`, `learning rate`, `runs`, `test accuracy, %` (mean),
+        `each seed, %`, and by hidden layer `dead, %` (no gradient on any training image) and
+        `nearly dead, %` (on the probe).
+        """
+        import pandas as pd
+
+        return pd.DataFrame([_result_row(row) for row in self.summary().to_dict("records")])
 
     def runs(self) -> "pd.DataFrame":
         """One row for each run.
@@ -187,6 +203,13 @@ def _checked(run: Run) -> Run:
     return run
 
 
+def _place(run: Run) -> tuple[Any, ...]:
+    config, known = run.config, activations.names()
+    place = known.index(config.activation) if config.activation in known else len(known)
+    function = (place, config.activation, config.parameter or 0.0)
+    return run.record.dataset, config.hidden, config.learning_rate, *function, config.seed
+
+
 def _field(run: Run, name: str) -> Any:
     return ASIDE[name](run) if name in ASIDE else getattr(run.config, name)
 
@@ -217,6 +240,39 @@ def _summary_row(runs: list[Run]) -> dict[str, Any]:
         "nearly_dead": _means(nearly),
         "seconds": _mean([run.seconds for run in ended]),
     }
+
+
+def _result_row(row: dict[Hashable, Any]) -> dict[str, Any]:
+    return {
+        "activation": row["activation"],
+        "dataset": row["dataset"],
+        "learning rate": row["learning_rate"],
+        "runs": row["runs"],
+        "test accuracy, %": _diverged(row) or f"{100 * row['test_accuracy']:.2f}",
+        "each seed, %": " ".join(f"{100 * a:.2f}" for a in row["every_test_accuracy"]) or "-",
+        "dead, %": by_layer(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
+        "nearly dead, %": by_layer(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+    }
+
+
+def _diverged(row: dict[Hashable, Any]) -> str:
+    if not row["diverged"]:
+        return ""
+    mean = f"{100 * row['test_accuracy']:.2f}, " if row["every_test_accuracy"] else ""
+    return f"{mean}{row['diverged']} of {row['runs']} diverged"
+
+
+def by_layer(values: Iterable[Any]) -> str:
+    """Joins what is known of each layer; of more than three layers the first and the last.
+
+    >>> by_layer([1.5, 0.0])
+    '1.5 / 0.0'
+    >>> by_layer(range(1, 7))
+    '1 / … / 6'
+    """
+    words = [str(value) for value in values]
+    shown = words if len(words) <= MOST_LAYERS else [words[0], "…", words[-1]]
+    return " / ".join(shown) or "-"
 
 
 def _mean(values: Sequence[Any]) -> float:

@@ -95,8 +95,8 @@ def test_a_table_as_text_has_the_columns_and_the_runs(store, lab_main):
     lines = text.splitlines()
     assert code == 0
     assert lines[0].split() == list(store.runs.runs())
-    assert [line.split()[0] for line in lines[1:]] == [run.run_id for run in store]
-    assert [line.split()[7] for line in lines[1:]] == [run.status for run in store]
+    assert [line.split()[0] for line in lines[1:]] == [run.run_id for run in store.runs]
+    assert [line.split()[7] for line in lines[1:]] == [run.status for run in store.runs]
     assert sorted(run.status for run in store) == ["diverged", "finished", "finished"]
 
 

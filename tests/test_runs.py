@@ -269,6 +269,25 @@ def test_a_diverged_run_is_counted_and_left_out_of_the_means(by_config, events, 
     assert np.isnan(row["test_accuracy"])
 
 
+def test_the_results_are_the_summary_in_percent_and_in_words(by_config, events):
+    (row,) = Runs([by_config[RELU], by_config[RELU_1]]).results().to_dict("records")
+    ends = [events[config][1] for config in (RELU, RELU_1)]
+    accuracies = [100 * end.test_accuracy for end in ends]
+    assert row["test accuracy, %"] == f"{sum(accuracies) / 2:.2f}"
+    assert row["each seed, %"] == " ".join(f"{accuracy:.2f}" for accuracy in accuracies)
+    first, second = (
+        np.mean([100 * end.confirmed[layer].mean() for end in ends]) for layer in (0, 1)
+    )
+    assert row["dead, %"] == f"{first:.1f} / {second:.1f}"
+    (row,) = Runs([by_config[WILD]]).results().to_dict("records")
+    assert (row["test accuracy, %"], row["each seed, %"]) == ("1 of 1 diverged", "-")
+
+
+def test_runs_are_put_in_the_order_of_their_settings(by_config):
+    mixed = Runs([by_config[c] for c in (WILD, LEAKY, RELU_1, RELU)])
+    assert [run.config for run in mixed.in_order()] == [RELU, RELU_1, LEAKY, WILD]
+
+
 def test_a_record_is_strict_json_and_gives_back_nan_and_infinity(by_config):
     def refuse(token):
         raise AssertionError(f"{token} is not JSON")

@@ -35,8 +35,7 @@ class Compare(Front):
             runs: A store or some runs; by default the store that `lab compare` fills.
         """
         source = RunStore() if runs is None else runs
-        kept = source.runs if isinstance(source, RunStore) else source
-        self.runs = Runs(sorted(kept, key=plots.place))
+        self.runs = Runs(list(source)).in_order()
         self.filters = {name: self._filter(name) for name in FILTERS}
         self.groups = SelectMultiple(
             description="runs", rows=6, layout=Layout(width="520px"), style=WIDE
@@ -110,7 +109,7 @@ class Compare(Front):
             table = _table(runs, measure, layer, self.epoch.value)
             self.show(figure, _words(table, measure, layer, self.epoch.value))
             self.show_table(table)
-            self.keep_still()
+            self.keep_still_soon()
             self.show_code(_code(measure, layer))
             self.say("")
 

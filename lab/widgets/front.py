@@ -95,18 +95,18 @@ class Front(VBox):
         picture = {"image/png": plots.png(self.figure)} if self.figure else {}
         return {**picture, "text/plain": ""}, {"text/html": text, "text/plain": self._words}
 
-    def keep_still(self) -> None:
-        """Puts the still copy into the cell's output, a moment after the last change."""
+    def keep_still_soon(self) -> None:
+        """Renews the still copy, a moment after the last of several changes."""
         if self.loop is not None:
-            self.loop.call_soon_threadsafe(self._keep_still_soon)
+            self.loop.call_soon_threadsafe(self._keep_still_later, self.loop)
 
-    def _keep_still_soon(self) -> None:
+    def _keep_still_later(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._soon is not None:
             self._soon.cancel()
-        if self.loop is not None:
-            self._soon = self.loop.call_later(STILL_SECONDS, self._keep_still)
+        self._soon = loop.call_later(STILL_SECONDS, self.keep_still)
 
-    def _keep_still(self) -> None:
+    def keep_still(self) -> None:
+        """Renews the still copy in the output of the cell that shows this."""
         for handle, output in zip(self._handles, self.still(), strict=False):
             handle.update(output, raw=True)
 

@@ -74,7 +74,7 @@ class Playground(Front):
             table = _table(self.chooser.choices, z)
             self.show(figure, _words(table))
             self.show_table(table)
-            self.keep_still()
+            self.keep_still_soon()
             self.show_code(f"plots.function_pair({self.chooser.choices})")
             self.say("" if self.chooser.choices else "Tick an activation function to see it.")
 

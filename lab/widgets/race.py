@@ -224,16 +224,16 @@ class Race(Front):
         if background is not None and background.complaint:
             self.say(background.complaint)
             return
-        self.draw()
         if background is not None and background.stopping:
-            self.keep_still()
             self.say("Stopped. What is finished is kept; press Train to go on.")
-            return
-        self.runs, sentence = self._heat.end()
-        self.show_table(_result(self.runs))
-        self.progress.value = 1000
+            self.draw()
+        else:
+            self.runs, sentence = self._heat.end()
+            self.progress.value = 1000
+            self.draw()
+            self.show_table(self.runs.results())
+            self.say(sentence)
         self.keep_still()
-        self.say(sentence)
 
     def _pause_or_resume(self) -> None:
         if self._background is None:
@@ -310,20 +310,3 @@ def _words(table: "pd.DataFrame") -> str:
         for row in table.itertuples(index=False, name=None)
     )
     return f"Curves of training loss, validation accuracy and dead neurons by layer. {rows}."
-
-
-def _result(runs: Runs) -> "pd.DataFrame":
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "activation": row["activation"],
-                "runs": row["runs"],
-                "test accuracy": f"{row['test_accuracy']:.2%}",
-                "each seed": ", ".join(f"{a:.2%}" for a in row["every_test_accuracy"]),
-                "dead by layer, %": " / ".join(f"{100 * d:.1f}" for d in row["dead_confirmed"]),
-            }
-            for row in runs.summary().to_dict("records")
-        ]
-    )

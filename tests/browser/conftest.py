@@ -127,9 +127,7 @@ class Notebook:
         self.page.locator("[role=status]", has_text=text).first.wait_for()
 
     def errors(self) -> Locator:
-        return self.page.locator(
-            '[data-mime-type="application/vnd.jupyter.stderr"], .jp-RenderedText[data-mime-type*="error"]'
-        )
+        return self.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
 
 
 @pytest.fixture

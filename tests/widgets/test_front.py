@@ -73,7 +73,7 @@ def test_the_still_copy_is_renewed_once_after_the_last_change(monkeypatch):
         front._handles = (SimpleNamespace(update=lambda output, raw: shown.append(output)),)
         for number in range(5):
             front.show(Figure(), f"words {number}")
-            front.keep_still()
+            front.keep_still_soon()
             await asyncio.sleep(0.01)
         assert shown == []
         await asyncio.sleep(0.3)

@@ -62,7 +62,7 @@ def test_train_returns_at_once_and_the_runs_are_in_the_store_at_the_end(tiny, st
     assert race.progress.value == 1000
     assert not race.train.disabled
     accuracy = (runs[0].record.test_accuracy + runs[2].record.test_accuracy) / 2
-    assert f"{accuracy:.2%}" in race.table.value
+    assert f"{100 * accuracy:.2f}" in race.table.value
     assert "Curves of training loss" in race.picture.value
 
 

@@ -1,0 +1,1 @@
+"""The lessons and their front ends in a real browser."""

@@ -1,0 +1,104 @@
+"""Every lesson: executed as stored, built like the others, and the same when it runs again."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+FOLDER = Path(__file__).parent.parent.parent / "notebooks"
+LESSONS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+PARTS = ["Predict", "Run", "Observe", "Explain", "Change one thing", "What we learnt", "References"]
+
+every_lesson = pytest.mark.parametrize("lesson", LESSONS)
+
+
+def read(path: Path) -> nbformat.NotebookNode:
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def is_compared(cell: nbformat.NotebookNode) -> bool:
+    return bool(cell.outputs) and "nbval-ignore-output" not in cell.metadata.get("tags", [])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the lessons, as a stranger would have it."""
+    return shutil.copytree(FOLDER, tmp_path / "notebooks")
+
+
+def validate(path: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a notebook by nbval, in one process."""
+    command = [sys.executable, "-m", "pytest", "-o", "addopts=", "--nbval", path.name]
+    return subprocess.run(command, cwd=path.parent, env=os.environ, capture_output=True, text=True)
+
+
+@every_lesson
+def test_every_code_cell_was_executed_from_top_to_bottom_without_error(lesson):
+    cells = code_cells(read(FOLDER / lesson))
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
+
+
+@every_lesson
+def test_a_lesson_has_all_its_parts_in_order_and_links_that_lead_somewhere(lesson):
+    text = "\n".join(c.source for c in read(FOLDER / lesson).cells if c.cell_type == "markdown")
+    assert text.startswith(f"# {int(lesson[:2])} · ")
+    assert "**Question.**" in text
+    assert re.findall(r"^\d\. ", text, re.MULTILINE) == ["1. ", "2. ", "3. "]
+    found = re.findall(r"^## ([^:\n]+)", text, re.MULTILINE)
+    assert [part for part in found if part in PARTS] == PARTS
+    assert "**Reading the " in text
+    assert all((FOLDER / link).exists() for link in re.findall(r"\]\(([^):]+)\)", text))
+
+
+@every_lesson
+def test_a_lesson_is_light_and_has_short_cells(lesson):
+    notebook = read(FOLDER / lesson)
+    assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= 8
+    assert "widgets" not in notebook.metadata
+    assert (FOLDER / lesson).stat().st_size < 1_000_000
+
+
+@every_lesson
+def test_a_lesson_gives_its_stored_outputs_again_and_leaves_the_users_store_alone(lesson, folder):
+    ended = validate(folder / lesson)
+    assert ended.returncode == 0, ended.stdout
+    cells = code_cells(read(FOLDER / lesson))
+    assert f"{len(cells)} passed" in ended.stdout
+    assert sum(map(is_compared, cells)) >= 8
+    assert not Path(os.environ["LAB_STORE"]).exists()
+    assert sorted(p.name for p in folder.iterdir() if p.name[0] not in "._") == sorted(
+        p.name for p in FOLDER.iterdir() if p.name[0] not in "._"
+    )
+
+
+@pytest.mark.slow
+@every_lesson
+def test_a_changed_number_in_a_stored_output_is_found(lesson, folder):
+    notebook = read(folder / lesson)
+    cell = [cell for cell in code_cells(notebook) if is_compared(cell)][-1]
+    output = cell.outputs[-1]
+    if output.output_type == "stream":
+        output.text = changed(output.text)
+    else:
+        output.data["text/plain"] = changed(output.data["text/plain"])
+    nbformat.write(notebook, folder / lesson)
+    ended = validate(folder / lesson)
+    assert ended.returncode == 1
+    assert "1 failed" in ended.stdout
+
+
+def changed(text: str) -> str:
+    """Changes the last digit or truth value."""
+    swapped = re.sub(r"(\d|True|\])(\D*)\Z", lambda m: f"#{m[2]}", text)
+    assert swapped != text
+    return swapped

@@ -9,6 +9,12 @@ from lab.errors import LabError, RunBusyError
 from lab.training import Event
 
 _one_at_a_time = threading.Lock()
+_running: "Background | None" = None
+
+
+def running() -> "Background | None":
+    """Returns the one that is at work in this process, if there is one."""
+    return _running if _running is not None and _running.alive else None
 
 
 class Background:
@@ -35,10 +41,13 @@ class Background:
         Raises:
             RunBusyError: If another training is going on in this process.
         """
+        global _running
         if not _one_at_a_time.acquire(blocking=False):
             raise RunBusyError(
-                "Another training goes on in this notebook. Stop it, or wait until it ends."
+                "Another training goes on in this notebook. Press Stop to end it, "
+                "or wait until it ends."
             )
+        _running = self
         self._thread.start()
 
     def _pull(self) -> None:

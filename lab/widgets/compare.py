@@ -153,24 +153,28 @@ def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":
     """One row for each group: every seed's value at an epoch, and their mean."""
     import pandas as pd
 
-    scale, unit = (100, " %") if measure.endswith(("accuracy", "fraction")) else (1, "")
+    percent = measure.endswith(("accuracy", "fraction"))
     groups = runs.groups()
     names = plots.labels([group[0].config for group in groups])
     rows = []
     for name, group in zip(names, groups, strict=True):
         curves = [plots.recorded(run, measure, layer) for run in group]
-        values = [scale * (curve[epoch] if epoch < len(curve) else np.nan) for curve in curves]
+        values = [curve[epoch] if epoch < len(curve) else np.nan for curve in curves]
         words = MEASURES[measure]
         rows.append(
             {
                 "activation": name,
                 "dataset": group[0].record.dataset,
-                f"{words} at epoch {epoch}, mean": f"{np.mean(values):.4g}{unit}",
+                f"{words} at epoch {epoch}, mean": _number(np.mean(values), percent),
                 "seeds": group.seed_words(),
-                "each seed": ", ".join(f"{value:.4g}" for value in values),
+                "each seed": ", ".join(_number(value, percent) for value in values),
             }
         )
     return pd.DataFrame(rows)
+
+
+def _number(value: float, percent: bool) -> str:
+    return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
 
 
 def _words(table: "pd.DataFrame", measure: str, layer: int, epoch: int) -> str:

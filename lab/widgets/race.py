@@ -16,14 +16,13 @@ from ipywidgets import (
     IntProgress,
     Layout,
     Text,
-    ToggleButtons,
 )
 
 from lab import heats, plots
-from lab.background import Background
+from lab.background import Background, running
 from lab.config import Initializer, RunConfig
 from lab.data import Dataset
-from lab.errors import InputError
+from lab.errors import InputError, RunBusyError
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.tables import Runs
@@ -39,7 +38,7 @@ REPLAY, AGAIN = "Replay", "Train again"
 PAUSE, RESUME = "Pause", "Resume"
 CONTROLS = ("learning_rate", "epochs", "initializer", "first_bias")
 DATASETS = ("mnist-5k", "mnist", "fashion-mnist")
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.1
 DRAW_SHARE = 0.1
 
 
@@ -79,32 +78,25 @@ class Race(Front):
         self._first: float | None = None
         self._drew = self._draw_cost = 0.0
         self.chooser = Chooser(activations)
-        self.seeds = BoundedIntText(seeds, min=1, max=20, description="seeds")
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
         name = dataset.name if isinstance(dataset, Dataset) else dataset
-        self.dataset = Dropdown(options=names, value=name, description="dataset")
-        self.learning_rate = FloatText(
-            start.learning_rate, description="learning rate", step=0.001, style=WIDE
+        self.dataset = _box(Dropdown, name, "dataset", options=names)
+        self.seeds = _box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
+        self.epochs = _box(BoundedIntText, start.epochs, "epochs", "140px", min=1, max=10_000)
+        self.learning_rate = _box(FloatText, start.learning_rate, "learning rate", step=0.001)
+        self.hidden = _box(Text, ", ".join(map(str, start.hidden)), "hidden units", "260px")
+        self.initializer = _box(
+            Dropdown, start.initializer, "first weights", "230px", options=get_args(Initializer)
         )
-        self.epochs = BoundedIntText(start.epochs, min=1, max=10_000, description="epochs")
-        self.initializer = Dropdown(
-            options=get_args(Initializer), value=start.initializer, description="first weights",
-            style=WIDE,
-        )  # fmt: skip
-        self.first_bias = FloatText(start.first_bias, description="first bias", step=0.1)
-        self.hidden = Text(
-            ", ".join(map(str, start.hidden)), description="hidden units", style=WIDE
-        )
-        self.recorded = ToggleButtons(
-            options=(REPLAY, AGAIN), description="a recorded run:", style=WIDE
-        )
-        self.speed = FloatSlider(
-            3, min=1, max=20, step=1, description="replayed epochs a second", style=WIDE
+        self.first_bias = _box(FloatText, start.first_bias, "first bias", "150px", step=0.1)
+        self.recorded = _box(Dropdown, REPLAY, "a recorded run", "260px", options=(REPLAY, AGAIN))
+        self.speed = _box(
+            FloatSlider, 3, "replayed epochs a second", "400px", min=1, max=20, step=1
         )
         self.train = Button(description="Train", button_style="primary", icon="play")
         self.pause = Button(description="Pause", icon="pause", disabled=True)
         self.stop = Button(description="Stop", icon="stop", disabled=True)
-        self.progress = IntProgress(description="progress", max=1000, layout=Layout(width="400px"))
+        self.progress = _box(IntProgress, 0, "progress", "330px", max=1000)
         self.train.on_click(lambda _: self.start())
         self.pause.on_click(lambda _: self._pause_or_resume())
         self.stop.on_click(lambda _: self._stop())
@@ -147,7 +139,11 @@ class Race(Front):
         else:
             heat = heats.again(study)
         background = Background(heat.events)
-        background.start()
+        try:
+            background.start()
+        except RunBusyError:
+            self.stop.disabled = False  # Its own front end may be gone from the page.
+            raise
         self._heat, self._background = heat, background
         self._first = None
         self._set_buttons(going=True)
@@ -248,6 +244,10 @@ class Race(Front):
         if self._background is not None:
             self.say("Stopping …")
             self._background.stop()
+        elif other := running():
+            other.stop()
+            self.stop.disabled = True
+            self.say("The other training stops. Then press Train to begin this one.")
 
     def _set_buttons(self, going: bool) -> None:
         self.train.disabled = going
@@ -266,12 +266,18 @@ class Race(Front):
         )
 
 
+def _box(kind: Any, value: Any, description: str, width: str = "200px", **more: Any) -> Any:
+    """Returns a control just wide enough, so that the controls and the picture fit a screen."""
+    layout = Layout(width=width, margin="2px 10px 2px 2px")
+    return kind(value=value, description=description, layout=layout, style=WIDE, **more)
+
+
 def _figure(lines: Sequence[heats.Line]) -> "Figure":
     layers = sorted({1, len(lines[0].config.hidden)})
     panels = [("train_loss", 0), ("validation_accuracy", 0)]
     panels += [("dead_fraction", layer) for layer in layers]
     figure = plots.fixed_figure(
-        (11, 6.8), left=0.07, right=0.78, bottom=0.08, top=0.98, wspace=1.05, hspace=0.25
+        (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.05, hspace=0.25
     )
     groups: dict[RunConfig, list[heats.Line]] = {}
     for line in lines:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, Playwright
+from playwright.sync_api import ConsoleMessage, Locator, Page, Playwright, expect
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "classroom"
@@ -22,6 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},
 }
+expect.set_options(timeout=SECONDS)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 
 
@@ -41,9 +42,14 @@ def browser_context_args() -> dict[str, Any]:
 
 
 @pytest.fixture
-def classroom(tmp_path: Path) -> Iterator[str]:
-    """Starts JupyterLab on a copy of the lessons; returns its address."""
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+def classroom_folder(tmp_path: Path) -> Path:
+    """A copy of the lessons."""
+    return shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
+
+
+@pytest.fixture
+def classroom(tmp_path: Path, classroom_folder: Path) -> Iterator[str]:
+    """Starts JupyterLab on the copy of the lessons; returns its address."""
     for name, values in SETTINGS.items():
         file = tmp_path / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +60,7 @@ def classroom(tmp_path: Path) -> Iterator[str]:
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
-        f"--ServerApp.root_dir={tmp_path / 'notebooks'}",
+        *(f"--ServerApp.root_dir={classroom_folder}", f"--NotebookNotary.data_dir={tmp_path}"),
     ]
     folders = {
         "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
@@ -87,6 +93,7 @@ class Notebook:
     def __init__(self, page: Page, address: str, name: str) -> None:
         self.page, self.address, self.name = page, address, name
         self.complaints: list[str] = []
+        self._front: Locator | None = None
         page.set_default_timeout(SECONDS)
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
@@ -101,6 +108,10 @@ class Notebook:
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for()
         self.page.get_by_text(re.compile(r"\| Idle$")).first.wait_for()
 
+    def save(self) -> None:
+        self.page.keyboard.press("Control+S")
+        self.page.wait_for_timeout(1000)
+
     def menu(self, name: str, item: str) -> None:
         bar = self.page.get_by_role("menubar")
         bar.get_by_role("menuitem", name=name, exact=True).click()
@@ -111,20 +122,63 @@ class Notebook:
         self.menu("Run", "Run All Cells")
         self.wait_until_run()
 
+    def run_above(self, text: str) -> None:
+        """Runs all cells above the one with this text."""
+        self.page.locator(".jp-Cell", has_text=text).last.click()
+        self.menu("Run", "Run All Above Selected Cell")
+
     def wait_until_run(self) -> None:
         prompts = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea-prompt")
         for prompt in prompts.all():
             prompt.filter(has_text=re.compile(r"\[\d+\]")).wait_for(state="attached")
 
+    @property
+    def front(self) -> Locator:
+        """The front end that the test is about; by default the first."""
+        return self._front or self.page.locator(".lab-front").first
+
+    @front.setter
+    def front(self, front: Locator) -> None:
+        self._front = front
+
     def button(self, name: str) -> Locator:
-        return self.page.get_by_role("button", name=name).last
+        return self.front.locator("button", has_text=re.compile(rf"^\s*{name}$"))
 
-    def status(self) -> Locator:
-        return self.page.get_by_role("status")
+    def set(self, label: str, value: str) -> None:
+        box = self.front.get_by_label(label, exact=True)
+        box.fill(value)
+        box.press("Tab")
 
-    def says(self, text: str) -> None:
-        """Waits until a front end says this in its status line."""
-        self.page.locator("[role=status]", has_text=text).first.wait_for()
+    def choose(self, label: str, option: str) -> None:
+        box = self.front.get_by_label(label, exact=True)
+        wanted = re.compile(option.replace(" ", r"\s"))  # ipywidgets' spaces do not break.
+        offered = box.locator("option", has_text=wanted).first
+        offered.wait_for(state="attached")
+        box.select_option(offered.text_content())
+
+    def tab_to(self, name: str) -> None:
+        """Presses Tab until the control of this name has the focus."""
+        wanted = self.front.get_by_label(name, exact=True).or_(self.button(name)).first
+        for _ in range(60):
+            if wanted.evaluate("element => element === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        pytest.fail(f"Tab does not reach {name}")
+
+    def says(self, text: str, seconds: float = 60) -> None:
+        """Waits until the front end says this in its status line."""
+        status = self.front.get_by_role("status")
+        expect(status).to_contain_text(text, timeout=1000 * seconds)
+
+    def picture(self) -> Locator:
+        return self.front.locator("svg[role=img]")
+
+    def words(self) -> str:
+        return self.picture().get_attribute("aria-label") or ""
+
+    def epoch(self) -> float:
+        """The epoch that the first run of a race has reached, by the words of its picture."""
+        return float(re.findall(r"epoch ([0-9.]+) of", self.words())[0])
 
     def errors(self) -> Locator:
         return self.page.locator('[data-mime-type="application/vnd.jupyter.error"]')
@@ -134,3 +188,22 @@ class Notebook:
 def opened(page: Page, classroom: str) -> Callable[[str], Notebook]:
     """Opens a notebook of the classroom by its name."""
     return lambda name: Notebook(page, classroom, name)
+
+
+@pytest.fixture
+def picture_of(tmp_path: Path) -> Callable[[Notebook, str], None]:
+    """Takes pictures of a front end on a laptop and on a projector.
+
+    They are kept in the folder that LAB_SCREENSHOTS names.
+    """
+    folder = Path(os.environ.get("LAB_SCREENSHOTS", tmp_path))
+
+    def take(notebook: Notebook, name: str) -> None:
+        for width, height in ((1024, 768), (1280, 800)):
+            notebook.page.set_viewport_size({"width": width, "height": height})
+            notebook.front.locator(".widget-checkbox, select").first.scroll_into_view_if_needed()
+            notebook.front.evaluate("element => element.scrollIntoView()")
+            notebook.page.wait_for_timeout(300)
+            notebook.page.screenshot(path=folder / f"{name}-{width}.png")
+
+    return take

@@ -170,14 +170,16 @@ def test_a_second_race_says_why_it_does_not_begin(tiny, store):
         assert not other.busy
         one.start()
         twice = one.status.value
-        one.stop.click()
+        other.stop.click()  # The page may have lost the race that goes on.
+        words = other.status.value
         await one.finished()
         other.start()
         await other.finished()
-        return refused, twice, other.status.value
+        return refused, twice, words, other.status.value
 
-    refused, twice, after = play(script)
+    refused, twice, words, after = play(script)
     assert "Another training goes on in this notebook" in refused
+    assert "The other training stops." in words
     assert "This race goes on already" in twice
     assert "Finished" in after
 

@@ -1,0 +1,172 @@
+"""The front ends as students use them: in JupyterLab, by mouse and by keyboard."""
+
+import csv
+import re
+import xml.etree.ElementTree as ET
+
+import pytest
+from playwright.sync_api import expect
+
+from lab import RunStore
+
+pytestmark = pytest.mark.browser
+LESSONS = ("01_activation_functions.ipynb", "02_first_network.ipynb", "03_compare.ipynb")
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_a_lesson_runs_from_top_to_bottom(opened, lesson):
+    notebook = opened(lesson)
+    notebook.run_all()
+    expect(notebook.errors()).to_have_count(0)
+    expect(notebook.page.locator(".lab-still:visible")).to_have_count(0)
+    assert notebook.complaints == []
+
+
+@pytest.fixture
+def race(opened):
+    notebook = opened("03_compare.ipynb")
+    notebook.run_above("waits for the end of the race")
+    notebook.button("Train").wait_for()
+    return notebook
+
+
+def test_a_race_runs_pauses_resumes_stops_and_goes_on(race, picture_of):
+    race.set("epochs", "60")
+    race.button("Train").click()
+    race.says("Loading TensorFlow")
+    race.says("Compiling")
+    race.says("% done, about")
+    before = race.words()
+    expect(race.picture()).not_to_have_attribute("aria-label", before)  # The curves move.
+    picture_of(race, "race-in-jupyterlab")
+    race.button("Pause").click()
+    race.says("Paused.")
+    race.page.wait_for_timeout(500)  # What had begun is shown.
+    paused = race.words()
+    race.page.wait_for_timeout(1500)
+    assert race.words() == paused
+    race.button("Resume").click()
+    race.says("% done, about")
+    expect(race.picture()).not_to_have_attribute("aria-label", paused)
+    race.button("Stop").click()
+    race.says("Stopped.", seconds=2)
+    expect(race.button("Train")).to_be_enabled()
+    race.button("Train").click()  # It goes on where it was.
+    race.says("% done, about")
+    assert race.epoch() > 1
+    assert race.complaints == []
+
+
+def test_a_notebook_that_is_opened_again_shows_the_race_as_it_is_now(opened):
+    race = opened("03_compare.ipynb")
+    race.run_all()
+    race.set("epochs", "30")
+    race.button("Train").click()
+    race.says("% done")
+    race.save()
+    race.open()
+    race.says("Finished: all 3 runs are kept")
+    assert "epoch 30.0 of 30" in race.words()
+    race.set("epochs", "10")
+    race.button("Train").click()  # It is recorded: it is replayed.
+    race.says("Replayed from the record.")
+
+
+def test_a_bad_setting_is_a_sentence_and_a_second_race_has_to_wait(race):
+    race.set("learning rate", "-1")
+    race.button("Train").click()
+    race.says("learning_rate must be a number from 1e-12 to 1,000, not -1.0.")
+    race.set("learning rate", "0.001")
+    race.set("epochs", "500")
+    race.button("Train").click()
+    race.says("% done")
+    race.page.locator(".jp-CodeCell", has_text="race = Race").locator(".jp-InputPrompt").click()
+    race.page.keyboard.press("Control+Enter")
+    expect(race.page.get_by_text("Choose, then press Train.")).to_be_visible()
+    race.button("Train").click()
+    race.says("Another training goes on in this notebook. Press Stop to end it")
+    race.button("Stop").click()
+    race.says("The other training stops. Then press Train")
+    busy = race.front.get_by_text("The other training stops").or_(
+        race.front.get_by_text("Another training goes on")
+    )
+    while busy.count():
+        race.button("Train").click()
+        race.page.wait_for_timeout(1000)
+    race.says("% done")
+    race.button("Stop").click()
+    race.says("Stopped.")
+
+
+def test_a_race_is_run_by_keyboard_alone(race):
+    race.page.locator(".jp-CodeCell", has_text="race = Race").first.click()
+    race.page.keyboard.press("Escape")
+    race.tab_to("ReLU")
+    race.tab_to("epochs")
+    race.page.keyboard.press("Control+A")
+    race.page.keyboard.type("40")
+    race.tab_to("Train")
+    race.page.keyboard.press("Enter")
+    race.says("% done, about")
+    race.tab_to("Stop")
+    race.page.keyboard.press("Enter")
+    race.says("Stopped.")
+    assert "of 40" in race.words()
+
+
+@pytest.fixture
+def compare(opened):
+    notebook = opened("03_compare.ipynb")
+    notebook.run_all()
+    notebook.front = notebook.page.locator(".lab-front").last
+    return notebook
+
+
+def test_compare_shows_a_measure_and_an_epoch_and_saves_both(compare, picture_of, classroom_folder):
+    compare.choose("measure", "^dead$")
+    compare.choose("layer", "^2$")
+    words = compare.picture()
+    expect(words).to_have_attribute("aria-label", re.compile("Curves of dead of layer 2"))
+    units = RunStore(classroom_folder / "recorded").runs.where(learning_rate=0.001).units()
+    relu = units.query("dataset == 'mnist' and activation == 'relu' and layer == 2 and epoch == 9")
+    share = f"{100 * (relu.max_gate == 0).mean():.2f} %"
+    compare.front.get_by_role("slider").focus()
+    compare.page.keyboard.press("ArrowLeft")
+    expect(words).to_have_attribute("aria-label", re.compile(f"At epoch 9: ReLU: {share}"))
+    expect(compare.front.locator("table")).to_contain_text("dead at epoch 9, mean")
+    picture_of(compare, "compare-in-jupyterlab")
+    compare.set("save as", "mine")
+    compare.button("Save figure and table").click()
+    compare.says("Saved mine.svg, mine.png and mine.csv")
+    assert ET.parse(classroom_folder / "mine.svg").getroot().tag.endswith("svg")
+    assert (classroom_folder / "mine.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((classroom_folder / "mine.csv").open()))
+    assert [row["activation"] for row in rows] == ["ReLU", "Leaky ReLU α=0.01", "ELU α=1"]
+    assert rows[0]["dead at epoch 9, mean"] == share
+    assert compare.complaints == []
+
+
+def test_the_playground_shows_what_a_trained_network_feeds_its_neurons(opened, picture_of):
+    notebook = opened("01_activation_functions.ipynb")
+    notebook.run_above("Reading the plot.")
+    notebook.front = notebook.page.locator(".lab-front")
+    notebook.front.get_by_label("GELU").check()
+    expect(notebook.picture()).to_have_attribute("aria-label", re.compile("activation GELU"))
+    notebook.choose("histogram of", "ReLU, mnist-5k")
+    notebook.choose("epoch", "^10$")
+    expect(notebook.front.locator("table")).to_contain_text("gate is 0")
+    alpha = notebook.front.get_by_role("slider").first
+    alpha.focus()
+    alpha.press("ArrowRight")
+    expect(notebook.picture()).to_have_attribute("aria-label", re.compile("Leaky ReLU α=0.02"))
+    picture_of(notebook, "playground-in-jupyterlab")
+    assert notebook.complaints == []
+
+
+def test_a_notebook_without_its_kernel_shows_pictures_and_tables(opened):
+    notebook = opened("03_compare.ipynb")
+    asleep = notebook.page.get_by_text("from the last time this cell ran")
+    expect(asleep).to_have_count(2)
+    expect(notebook.page.locator(".jp-OutputArea img").first).to_be_visible()
+    expect(notebook.page.get_by_text("image/svg+xml")).to_have_count(0)
+    assert notebook.complaints == []

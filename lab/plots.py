@@ -8,6 +8,7 @@ every picture; thin lines are seeds, thick lines their mean. To save a picture: 
 import html
 import io
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -116,17 +117,19 @@ def function_pair(choices: Iterable[str], z: NDArray[Any] | None = None) -> "Fig
 
     Args:
         choices: Names, each with a parameter if wanted.
-        z: Pre-activations of any shape, drawn as a histogram behind the curves.
+        z: Pre-activations of any shape, drawn as a histogram behind the curves. Both reach as far
+            as 99 % of them.
     """
     choices = list(choices)
+    reach = 4.0 if z is None else _reach(z)
     figure = fixed_figure((11, 4), left=0.06, right=0.94, bottom=0.14, top=0.97, wspace=0.3)
     with style():
         for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
-            functions(choices, derivative, ax, 4.0 if z is None else 8.0)
+            functions(choices, derivative, ax, reach)
             if derivative and (legend := ax.get_legend()):
                 legend.remove()  # The one on the left speaks for both.
             if z is not None:
-                _histogram_behind(ax, z)
+                _histogram_behind(ax, z, reach)
     return figure
 
 
@@ -140,9 +143,14 @@ def fixed_figure(size: tuple[float, float], **edges: float) -> "Figure":
     return figure
 
 
-def _histogram_behind(ax: "Axes", z: NDArray[Any]) -> None:
+def _reach(z: NDArray[Any]) -> float:
+    finite = np.abs(z[np.isfinite(z)])
+    return max(4.0, math.ceil(np.percentile(finite, 99))) if finite.size else 4.0
+
+
+def _histogram_behind(ax: "Axes", z: NDArray[Any], reach: float) -> None:
     behind = ax.twinx()
-    counts, edges = np.histogram(z, bins=100, range=(-8, 8))
+    counts, edges = np.histogram(z, bins=100, range=(-reach, reach))
     behind.stairs(100 * counts / z.size, edges, fill=True, color="#bbbbbb", alpha=0.6)
     behind.set_ylabel("share of pre-activations, %")
     behind.grid(visible=False)

@@ -264,3 +264,11 @@ def test_plots_need_neither_tensorflow_nor_pyplot(runs):
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert b"<svg" in ended.stdout
+
+
+def test_functions_reach_as_far_as_nearly_all_pre_activations():
+    z = np.concatenate([np.linspace(-20, 20, 1000), [np.inf, np.nan, 1e30]])
+    left, right = plots.function_pair(["relu"], z).axes[:2]
+    assert left.lines[0].get_xdata()[[0, -1]].tolist() == [-20, 20]
+    assert right.lines[0].get_xdata()[-1] == 20
+    assert plots.function_pair(["relu"], np.array([np.nan])).axes[0].lines[0].get_xdata()[-1] == 4

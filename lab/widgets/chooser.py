@@ -1,12 +1,13 @@
 """`Chooser`: tick activation functions and slide their parameters."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from ipywidgets import Checkbox, FloatSlider, Layout, VBox
 
 from lab import activations
 from lab.activations import Activation
-from lab.widgets.front import WIDE, on_change, row
+from lab.widgets.front import box, on_change, row
 
 RANGES = {"leaky_relu": (0.0, 1.0, 0.01), "elu": (0.0, 3.0, 0.1)}
 OTHER_RANGE = (-2.0, 2.0, 0.1)
@@ -20,7 +21,7 @@ class Chooser(VBox):
         listed = [choices] if isinstance(choices, str) else choices
         parsed = dict(activations.parse(choice) for choice in listed)
         known = [activations.get(name) for name in activations.names()]
-        self.boxes = {a.name: _box(a, a.name in parsed) for a in known}
+        self.boxes = {a.name: _tick_box(a, a.name in parsed) for a in known}
         self.sliders = {a.name: _slider(a, parsed.get(a.name)) for a in known if a.parameter}
         super().__init__([row(*self.boxes.values()), row(*self.sliders.values())])
 
@@ -35,19 +36,14 @@ class Chooser(VBox):
         on_change([*self.boxes.values(), *self.sliders.values()], do)
 
 
-def _box(activation: Activation, ticked: bool) -> Checkbox:
+def _tick_box(activation: Activation, ticked: bool) -> Checkbox:
     layout = Layout(width="auto", margin="0 12px 0 0")
     return Checkbox(ticked, description=activation.label, indent=False, layout=layout)
 
 
-def _slider(activation: Activation, value: float | None) -> FloatSlider:
+def _slider(activation: Activation, value: float | None) -> Any:
     low, high, step = RANGES.get(activation.name, OTHER_RANGE)
     start = float((activation.default if value is None else value) or 0.0)
-    return FloatSlider(
-        start,
-        min=min(low, start),
-        max=max(high, start),
-        step=step,
-        description=f"{activation.label} {activation.parameter}",
-        style=WIDE,
-    )
+    label = f"{activation.label} {activation.parameter}"
+    limits = {"min": min(low, start), "max": max(high, start), "step": step}
+    return box(FloatSlider, start, label, "280px", **limits)

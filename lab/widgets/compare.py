@@ -12,13 +12,14 @@ from lab.errors import InputError
 from lab.runs import Run
 from lab.store import RunStore
 from lab.tables import Runs
-from lab.widgets.front import WIDE, Front, offer, on_change, row
+from lab.widgets.front import Front, box, offer, on_change, row
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ALL = "all"
+ALL: Any = ...  # No label or name can be equal to it.
+WIDTHS = {"activation": "230px", "dataset": "180px", "learning rate": "180px", "label": "200px"}
 MEASURES = {
     **{name: words.removesuffix(", %") for name, words in plots.CURVES.items()},
     **{name: name.removesuffix("_fraction").replace("_", " ") for name in units.LAYER_MEASURES},
@@ -37,18 +38,12 @@ class Compare(Front):
         source = RunStore() if runs is None else runs
         self.runs = Runs(list(source)).in_order()
         self.filters = {name: self._filter(name) for name in FILTERS}
-        self.groups = SelectMultiple(
-            description="runs", rows=6, layout=Layout(width="520px"), style=WIDE
-        )
-        self.measure = Dropdown(
-            options=[(words, name) for name, words in MEASURES.items()],
-            value="validation_accuracy",
-            description="measure",
-            style=WIDE,
-        )
-        self.layer = Dropdown(description="layer")
-        self.epoch = IntSlider(description="epoch", min=0, max=0, continuous_update=True)
-        self.file = Text("comparison", description="save as", style=WIDE)
+        self.groups = box(SelectMultiple, (), "runs", "520px", rows=5)
+        measures = [(words, name) for name, words in MEASURES.items()]
+        self.measure = box(Dropdown, "validation_accuracy", "measure", "260px", options=measures)
+        self.layer = box(Dropdown, None, "layer", "110px")
+        self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
+        self.file = box(Text, "comparison", "save as")
         self.save = Button(description="Save figure and table", layout=Layout(width="auto"))
         super().__init__(
             [
@@ -64,14 +59,14 @@ class Compare(Front):
         self.save.on_click(lambda _: self._save())
         self._choose_groups()
 
-    def _filter(self, name: str) -> Dropdown:
+    def _filter(self, name: str) -> Any:
         values = list(dict.fromkeys(FILTERS[name](run) for run in self.runs))
-        options = [(ALL, None), *((str(value), value) for value in values)]
-        return Dropdown(options=options, description=name, style=WIDE)
+        options = [("all", ALL), *((str(value), value) for value in values)]
+        return box(Dropdown, ALL, name, WIDTHS[name], options=options)
 
     def _choose_groups(self) -> None:
         """Lists the groups of runs that pass the filters, and picks all of them."""
-        wanted = {name: box.value for name, box in self.filters.items() if box.value is not None}
+        wanted = {name: one.value for name, one in self.filters.items() if one.value is not ALL}
         passed = Runs(
             [run for run in self.runs if all(FILTERS[n](run) == v for n, v in wanted.items())]
         )

@@ -30,7 +30,6 @@ STILL_STYLE = (
 )
 ASLEEP = "This is from the last time this cell ran. Run it to use its controls."
 STILL_SECONDS = 0.5
-WIDE = {"description_width": "initial"}
 
 
 class Front(VBox):
@@ -137,6 +136,13 @@ def offer(box: Dropdown, options: Iterable[Any]) -> None:
     kept = box.value if box.value in options else None
     box.options = options
     box.value = kept if kept is not None else next(iter(options), None)
+
+
+def box(kind: Any, value: Any, description: str, width: str = "200px", **more: Any) -> Any:
+    """Returns a control just wide enough, so that controls and picture fit on one screen."""
+    layout = Layout(width=width, margin="2px 10px 2px 2px")
+    style = {"description_width": "initial"}
+    return kind(value=value, description=description, layout=layout, style=style, **more)
 
 
 def row(*controls: Widget) -> HBox:

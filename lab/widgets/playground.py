@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ipywidgets import Dropdown, Layout
+from ipywidgets import Dropdown
 from numpy.typing import NDArray
 
 from lab import activations, plots, units
@@ -14,13 +14,12 @@ from lab.runs import Run
 from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import WIDE, Front, offer, on_change, row
+from lab.widgets.front import Front, box, offer, on_change, row
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NO_RUN = "no run"
-LONG = Layout(width="560px")
 
 
 class Playground(Front):
@@ -48,11 +47,10 @@ class Playground(Front):
         self._runs = {_name(run): run for run in store or () if run.record.weights}
         self._dataset = dataset
         self._pre_activations = functools.lru_cache(maxsize=2)(self._compute)
-        self.run = Dropdown(
-            options=[NO_RUN, *self._runs], description="histogram of", layout=LONG, style=WIDE
-        )
-        self.layer = Dropdown(description="layer")
-        self.epoch = Dropdown(description="epoch")
+        names = [NO_RUN, *self._runs]
+        self.run = box(Dropdown, NO_RUN, "histogram of", "500px", options=names)
+        self.layer = box(Dropdown, None, "layer", "120px")
+        self.epoch = box(Dropdown, None, "epoch", "130px")
         extra = [row(self.run, self.layer, self.epoch)] if self._runs else []
         super().__init__([self.chooser, *extra])
         self.chooser.on_change(self.draw)

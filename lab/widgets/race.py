@@ -14,7 +14,6 @@ from ipywidgets import (
     FloatSlider,
     FloatText,
     IntProgress,
-    Layout,
     Text,
 )
 
@@ -28,7 +27,7 @@ from lab.studies import TRIO, Study, plan
 from lab.tables import Runs
 from lab.training import EpochEnd, Phase
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import WIDE, Front, row
+from lab.widgets.front import Front, box, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,23 +79,23 @@ class Race(Front):
         self.chooser = Chooser(activations)
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
         name = dataset.name if isinstance(dataset, Dataset) else dataset
-        self.dataset = _box(Dropdown, name, "dataset", options=names)
-        self.seeds = _box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
-        self.epochs = _box(BoundedIntText, start.epochs, "epochs", "140px", min=1, max=10_000)
-        self.learning_rate = _box(FloatText, start.learning_rate, "learning rate", step=0.001)
-        self.hidden = _box(Text, ", ".join(map(str, start.hidden)), "hidden units", "260px")
-        self.initializer = _box(
+        self.dataset = box(Dropdown, name, "dataset", options=names)
+        self.seeds = box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
+        self.epochs = box(BoundedIntText, start.epochs, "epochs", "140px", min=1, max=10_000)
+        self.learning_rate = box(
+            FloatText, start.learning_rate, "learning rate", "190px", step=0.001
+        )
+        self.hidden = box(Text, ", ".join(map(str, start.hidden)), "hidden units", "260px")
+        self.initializer = box(
             Dropdown, start.initializer, "first weights", "230px", options=get_args(Initializer)
         )
-        self.first_bias = _box(FloatText, start.first_bias, "first bias", "150px", step=0.1)
-        self.recorded = _box(Dropdown, REPLAY, "a recorded run", "260px", options=(REPLAY, AGAIN))
-        self.speed = _box(
-            FloatSlider, 3, "replayed epochs a second", "400px", min=1, max=20, step=1
-        )
+        self.first_bias = box(FloatText, start.first_bias, "first bias", "150px", step=0.1)
+        self.recorded = box(Dropdown, REPLAY, "a recorded run", "260px", options=(REPLAY, AGAIN))
+        self.speed = box(FloatSlider, 3, "replayed epochs a second", "400px", min=1, max=20, step=1)
         self.train = Button(description="Train", button_style="primary", icon="play")
         self.pause = Button(description="Pause", icon="pause", disabled=True)
         self.stop = Button(description="Stop", icon="stop", disabled=True)
-        self.progress = _box(IntProgress, 0, "progress", "330px", max=1000)
+        self.progress = box(IntProgress, 0, "progress", "330px", max=1000)
         self.train.on_click(lambda _: self.start())
         self.pause.on_click(lambda _: self._pause_or_resume())
         self.stop.on_click(lambda _: self._stop())
@@ -266,18 +265,12 @@ class Race(Front):
         )
 
 
-def _box(kind: Any, value: Any, description: str, width: str = "200px", **more: Any) -> Any:
-    """Returns a control just wide enough, so that the controls and the picture fit a screen."""
-    layout = Layout(width=width, margin="2px 10px 2px 2px")
-    return kind(value=value, description=description, layout=layout, style=WIDE, **more)
-
-
 def _figure(lines: Sequence[heats.Line]) -> "Figure":
     layers = sorted({1, len(lines[0].config.hidden)})
     panels = [("train_loss", 0), ("validation_accuracy", 0)]
     panels += [("dead_fraction", layer) for layer in layers]
     figure = plots.fixed_figure(
-        (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.05, hspace=0.25
+        (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.25, hspace=0.25
     )
     groups: dict[RunConfig, list[heats.Line]] = {}
     for line in lines:

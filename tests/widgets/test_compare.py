@@ -45,7 +45,7 @@ def test_filters_leave_the_runs_that_pass(front):
     assert [run.config.title for run in front.chosen] == ["ReLU", "ReLU", "ELU α=1", "ELU α=1"]
     front.filters["activation"].value = "ELU α=1"
     assert [run.config.title for run in front.chosen] == ["ELU α=1"] * 2
-    front.filters["activation"].value = None
+    front.filters["activation"].value = ...
     front.filters["label"].value = "<b>mine</b>"
     assert [run.record.label for run in front.chosen] == ["<b>mine</b>"]
 

@@ -126,17 +126,17 @@ def again(study: Study) -> Heat:
 
 def have_the_same_bits(one: Run, other: Run) -> bool:
     """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
-    losses = all(
-        getattr(a, name) == getattr(b, name)
-        for a, b in zip(one.record.epochs, other.record.epochs, strict=False)
-        for name in plots.CURVES
-    )
-    arrays = all(
-        getattr(one.layer(n), name).tobytes() == getattr(other.layer(n), name).tobytes()
-        for n in one.layers
-        for name in units.ARRAYS
-    )
-    return losses and arrays and one.record.test_loss == other.record.test_loss
+    return _bits(one) == _bits(other)
+
+
+def _bits(run: Run) -> list[bytes]:
+    """Returns what was measured in a run as bytes, so that NaN is equal to NaN."""
+    losses = [[getattr(epoch, name) for name in plots.CURVES] for epoch in run.record.epochs]
+    arrays = [getattr(run.layer(n), name) for n in run.layers for name in units.ARRAYS]
+    ends = [run.record.test_loss, run.record.test_accuracy]
+    return [np.array(values, np.float64).tobytes() for values in (losses, ends)] + [
+        array.tobytes() for array in arrays
+    ]
 
 
 def _kept(study: Study) -> str:

@@ -1,7 +1,9 @@
 """Every command of the README runs as written; the two first ones are run by `.ci/run`."""
 
+import itertools
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,6 +38,8 @@ def test_every_other_command_runs_as_written(
     _, _, *others = commands()
     assert len(others) >= 10
     for command in sorted(others, key=lambda command: "delete" in command):
+        if "jupyter" in command:
+            continue  # It never ends: it has a test of its own.
         command = command.replace("uv run", f"uv run --project {ROOT}")
         if command.endswith("lab compare"):
             command += " --dataset mnist-5k --epochs 1"  # CI runs it as it stands.
@@ -49,6 +53,21 @@ def test_every_other_command_runs_as_written(
         assert ended.stdout.strip()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+def test_the_command_that_opens_the_lessons_starts_jupyterlab() -> None:
+    (command,) = (command for command in commands() if "jupyter" in command)
+    quietly = shlex.split(f"{command} --no-browser --allow-root --port=0")
+    server = subprocess.Popen(quietly, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    try:
+        lines = itertools.takewhile(lambda line: "is running at" not in line, server.stderr)
+        said = "".join(lines)
+        assert f"Serving notebooks from local directory: {ROOT / 'notebooks'}" in said
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)
+
+
 def newest() -> str:
     return min(path.name for path in Path(os.environ["LAB_STORE"]).iterdir())
 
@@ -56,7 +75,7 @@ def newest() -> str:
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         script = tmp_path / "readme.py"
         script.write_text(block, encoding="utf-8")

@@ -191,14 +191,15 @@ def opened(page: Page, classroom: str) -> Callable[[str], Notebook]:
 
 
 @pytest.fixture
-def picture_of(tmp_path: Path) -> Callable[[Notebook, str], None]:
-    """Takes pictures of a front end on a laptop and on a projector.
+def picture_of(tmp_path: Path) -> Callable[[Notebook, str, str], None]:
+    """Takes pictures of a front end on a laptop and on a projector, its words beside them.
 
     They are kept in the folder that LAB_SCREENSHOTS names.
     """
     folder = Path(os.environ.get("LAB_SCREENSHOTS", tmp_path))
 
-    def take(notebook: Notebook, name: str) -> None:
+    def take(notebook: Notebook, name: str, words: str) -> None:
+        (folder / f"{name}-1280.txt").write_text(f"{words}\n", encoding="utf-8")
         for width, height in ((1024, 768), (1280, 800)):
             notebook.page.set_viewport_size({"width": width, "height": height})
             notebook.front.locator(".widget-checkbox, select").first.scroll_into_view_if_needed()

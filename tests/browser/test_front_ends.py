@@ -38,7 +38,15 @@ def test_a_race_runs_pauses_resumes_stops_and_goes_on(race, picture_of):
     race.says("% done, about")
     before = race.words()
     expect(race.picture()).not_to_have_attribute("aria-label", before)  # The curves move.
-    picture_of(race, "race-in-jupyterlab")
+    while race.epoch() < 8:
+        race.page.wait_for_timeout(200)
+    picture_of(
+        race,
+        "race-in-jupyterlab",
+        "JupyterLab with a race that goes on: boxes to tick for the activation functions, the "
+        "settings, buttons to train, pause and stop, a progress bar with the time left, and the "
+        "curves of training loss, validation accuracy and dead neurons of three networks.",
+    )
     race.button("Pause").click()
     race.says("Paused.")
     race.page.wait_for_timeout(500)  # What had begun is shown.
@@ -134,7 +142,12 @@ def test_compare_shows_a_measure_and_an_epoch_and_saves_both(compare, picture_of
     compare.page.keyboard.press("ArrowLeft")
     expect(words).to_have_attribute("aria-label", re.compile(f"At epoch 9: ReLU: {share}"))
     expect(compare.front.locator("table")).to_contain_text("dead at epoch 9, mean")
-    picture_of(compare, "compare-in-jupyterlab")
+    picture_of(
+        compare,
+        "compare-in-jupyterlab",
+        "JupyterLab with recorded runs side by side: filters, a list of runs, a measure, a layer "
+        "and an epoch to choose, the curves of every seed with their means, and a table.",
+    )
     compare.set("save as", "mine")
     compare.button("Save figure and table").click()
     compare.says("Saved mine.svg, mine.png and mine.csv")
@@ -159,7 +172,12 @@ def test_the_playground_shows_what_a_trained_network_feeds_its_neurons(opened, p
     alpha.focus()
     alpha.press("ArrowRight")
     expect(notebook.picture()).to_have_attribute("aria-label", re.compile("Leaky ReLU α=0.02"))
-    picture_of(notebook, "playground-in-jupyterlab")
+    picture_of(
+        notebook,
+        "playground-in-jupyterlab",
+        "JupyterLab with the playground: four activation functions and their derivatives over the "
+        "histogram of a trained network's pre-activations, which lie mostly below zero.",
+    )
     assert notebook.complaints == []
 
 

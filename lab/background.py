@@ -89,6 +89,11 @@ class Background:
         return self._thread.is_alive()
 
     @property
+    def paused(self) -> bool:
+        """Whether it waits for `resume`."""
+        return not self._go_on.is_set()
+
+    @property
     def stopping(self) -> bool:
         """Whether it was told to stop."""
         return self._stop.is_set()

@@ -70,20 +70,21 @@ class Heat:
         lines: One for each run.
         events: Makes the events; their `run` is a position in `lines`.
         end: Called at the end: gives the runs, and a sentence about them.
+        stopped: What to say if it is stopped.
     """
 
     lines: tuple[Line, ...]
     events: Callable[[], Generator[Any]]
     end: Callable[[], tuple[Runs, str]]
+    stopped: str
 
 
 def training(study: Study) -> Heat:
     """Trains what is missing of a study; what is recorded stands beside it from the start."""
-    missing = study.missing()
-    lines = [Line(config) for config in missing]
-    for run in study.runs():
-        lines.append(_finished_line(run))
-    return Heat(tuple(lines), study.events, lambda: (study.runs(), _kept(study)))
+    lines = [_begun_line(study, config) for config in study.missing()]
+    lines += [_finished_line(run) for run in study.runs()]
+    stopped = "Stopped. What is finished is kept; press Train to go on."
+    return Heat(tuple(lines), study.events, lambda: (study.runs(), _kept(study)), stopped)
 
 
 def replay(study: Study, speed: Callable[[], float]) -> Heat:
@@ -99,7 +100,8 @@ def replay(study: Study, speed: Callable[[], float]) -> Heat:
             time.sleep(1 / speed())
 
     lines = tuple(Line(run.config) for run in runs)
-    return Heat(lines, events, lambda: (study.runs(), "Replayed from the record."))
+    stopped = "Stopped. Press Train to replay it from its beginning."
+    return Heat(lines, events, lambda: (study.runs(), "Replayed from the record."), stopped)
 
 
 def again(study: Study) -> Heat:
@@ -121,7 +123,8 @@ def again(study: Study) -> Heat:
         return study.runs(), text + words
 
     lines = tuple(Line(config) for config in study.configs)
-    return Heat(lines, fresh.events, end)
+    stopped = "Stopped. The record is as it was; this second training is dropped."
+    return Heat(lines, fresh.events, end, stopped)
 
 
 def have_the_same_bits(one: Run, other: Run) -> bool:
@@ -141,6 +144,15 @@ def _bits(run: Run) -> list[bytes]:
 
 def _kept(study: Study) -> str:
     return f"Finished: all {len(study.configs)} runs are kept in {study.store.path}."
+
+
+def _begun_line(study: Study, config: RunConfig) -> Line:
+    """Begins with the epochs of an interrupted run, which the training goes on from."""
+    line = Line(config)
+    run = study.store.unfinished(config, study.dataset)
+    if run is not None and run.record.epochs:
+        line.rows, line.done = _rows(run), float(run.last_epoch)
+    return line
 
 
 def _finished_line(run: Run) -> Line:

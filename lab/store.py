@@ -126,6 +126,11 @@ class RunStore:
         runs = [run for _, run in self._variants(config, dataset) if run]
         return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
 
+    def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
+        """Returns the run of these settings and this dataset that was interrupted, if any."""
+        runs = [run for _, run in self._variants(config, dataset) if run]
+        return next((run for run in runs if run.record.status not in ENDED), None)
+
     def label(self, name: str, text: str) -> Run:
         """Gives a run a label, which its tables show; an empty text takes it away.
 

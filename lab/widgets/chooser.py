@@ -7,6 +7,7 @@ from ipywidgets import Checkbox, FloatSlider, Layout, VBox
 
 from lab import activations
 from lab.activations import Activation
+from lab.errors import InputError
 from lab.widgets.front import box, on_change, row
 
 RANGES = {"leaky_relu": (0.0, 1.0, 0.01), "elu": (0.0, 3.0, 0.1)}
@@ -19,7 +20,13 @@ class Chooser(VBox):
     def __init__(self, choices: str | Iterable[str]) -> None:
         """Ticks the functions given, each with a parameter if wanted: `leaky_relu=0.1`."""
         listed = [choices] if isinstance(choices, str) else choices
-        parsed = dict(activations.parse(choice) for choice in listed)
+        pairs = [activations.parse(choice) for choice in listed]
+        parsed = dict(pairs)
+        if len(parsed) < len(pairs):
+            raise InputError(
+                "Each activation function can be chosen once here, with one parameter. For several "
+                "parameters of one function use lab.compare."
+            )
         known = [activations.get(name) for name in activations.names()]
         self.boxes = {a.name: _tick_box(a, a.name in parsed) for a in known}
         self.sliders = {a.name: _slider(a, parsed.get(a.name)) for a in known if a.parameter}
@@ -29,7 +36,7 @@ class Chooser(VBox):
     def choices(self) -> list[str]:
         """The functions that are ticked, each with its parameter."""
         chosen = [name for name, box in self.boxes.items() if box.value]
-        return [f"{n}={self.sliders[n].value:g}" if n in self.sliders else n for n in chosen]
+        return [f"{n}={self.sliders[n].value:.10g}" if n in self.sliders else n for n in chosen]
 
     def on_change(self, do: Callable[[], None]) -> None:
         """Calls a function whenever the choice changes."""

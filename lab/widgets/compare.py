@@ -99,6 +99,7 @@ class Compare(Front):
         with self.sentences():
             runs, measure, layer = self.chosen, self.measure.value, self.layer.value or 1
             if not len(runs):
+                self.clear()
                 raise InputError("Pick one or more runs from the list to compare them.")
             figure = _figure(runs, measure, layer, self.epoch.value)
             table = _table(runs, measure, layer, self.epoch.value)
@@ -115,6 +116,9 @@ class Compare(Front):
                 raise InputError(f"The name to save as must be a plain file name, not {name!r}.")
             if self.figure is None or self.frame is None:
                 raise InputError("Pick one or more runs first: there is nothing to save.")
+            for end in ("svg", "png", "csv"):
+                if Path(f"{name}.{end}").exists():
+                    raise InputError(f"{name}.{end} is there already. Give another name.")
             try:
                 for end in ("svg", "png"):
                     self.figure.savefig(f"{name}.{end}", dpi=150)

@@ -83,6 +83,11 @@ class Front(VBox):
         text = frame.to_html(index=False, escape=True, border=0)
         self.table.value = f'<div class="lab-table">{text}</div>'
 
+    def clear(self) -> None:
+        """Takes picture and table away."""
+        self.figure = self.frame = None
+        self.picture.value = self.table.value = self._words = ""
+
     def show_code(self, line: str) -> None:
         """Shows the line of Python that does the same."""
         self.code.value = f"The same in Python: <code>{html.escape(line)}</code>"

@@ -1,6 +1,7 @@
 """`Race`: networks that differ in their activation function train side by side, live."""
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
@@ -27,7 +28,7 @@ from lab.studies import TRIO, Study, plan
 from lab.tables import Runs
 from lab.training import EpochEnd, Phase
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import Front, box, row
+from lab.widgets.front import Front, box, row, running_loop
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,10 +72,10 @@ class Race(Front):
         start = RunConfig(**settings)
         self.runs = Runs([])
         self._store, self._settings, self._dataset = store, settings, dataset
-        self._heat = heats.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""))
+        self._heat = heats.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
         self._background: Background | None = None
         self._watching: Future[None] | None = None
-        self._first: float | None = None
+        self._since: tuple[float, float] | None = None  # When it began or went on, and where.
         self._drew = self._draw_cost = 0.0
         self.chooser = Chooser(activations)
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
@@ -144,8 +145,12 @@ class Race(Front):
             self.stop.disabled = False  # Its own front end may be gone from the page.
             raise
         self._heat, self._background = heat, background
-        self._first = None
+        self._since = None
+        self.runs = Runs([])
+        self.say("Beginning …")
         self._set_buttons(going=True)
+        if self.loop is None or not self.loop.is_running():
+            self.loop = running_loop()  # It was made elsewhere than it is run.
         if self.loop is not None:
             self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
 
@@ -181,27 +186,36 @@ class Race(Front):
     def _take(self, events: list[Any]) -> None:
         epochs = 0
         for event in events:
-            if isinstance(event, Phase):
-                self.say(f"{event.text[0].upper()}{event.text[1:]} …")
-            else:
-                self._first = self._first or time.monotonic()
+            if not isinstance(event, Phase):
                 self._heat.lines[event.run].take(event)
                 epochs += isinstance(event, EpochEnd | heats.Replayed)
-        if self._first and events:
-            self._show_progress(time.monotonic() - self._first)
+            elif self._goes_on:
+                self.say(f"{event.text[0].upper()}{event.text[1:]} …")
+        if any(not isinstance(event, Phase) for event in events):
+            self._show_progress()
         rested = time.monotonic() - self._drew
         if epochs and rested * DRAW_SHARE >= self._draw_cost:
             self.draw()
 
-    def _show_progress(self, spent: float) -> None:
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it is neither paused nor about to stop."""
+        background = self._background
+        return background is not None and not (background.stopping or background.paused)
+
+    def _show_progress(self) -> None:
         lines = self._heat.lines
         total = sum(line.config.epochs for line in lines)
         share = sum(line.done for line in lines) / total
         self.progress.value = round(1000 * share)
-        if self._background is None or self._background.stopping or self.pause.description != PAUSE:
-            return
-        left = timedelta(seconds=round(spent * (1 - share) / share)) if share else "some time"
-        self.say(f"{share:.0%} done, about {left} left.")
+        if self._since is None:
+            self._since = time.monotonic(), share
+        if self._goes_on:
+            began, first = self._since
+            spent = time.monotonic() - began
+            seconds = spent * (1 - share) / (share - first) if share > first else None
+            left = "some time" if seconds is None else timedelta(seconds=math.ceil(seconds))
+            self.say(f"{share:.0%} done, about {left} left.")
 
     def draw(self) -> None:
         """Draws the curves and the table as they are now."""
@@ -218,9 +232,9 @@ class Race(Front):
         background = self._background
         if background is not None and background.complaint:
             self.say(background.complaint)
-            return
-        if background is not None and background.stopping:
-            self.say("Stopped. What is finished is kept; press Train to go on.")
+            self.draw()
+        elif background is not None and background.stopping:
+            self.say(self._heat.stopped)
             self.draw()
         else:
             self.runs, sentence = self._heat.end()
@@ -233,7 +247,8 @@ class Race(Front):
     def _pause_or_resume(self) -> None:
         if self._background is None:
             return
-        pausing = self.pause.description == PAUSE
+        pausing = not self._background.paused
+        self._since = None
         (self._background.pause if pausing else self._background.resume)()
         self.pause.description = RESUME if pausing else PAUSE
         self.pause.icon = "play" if pausing else "pause"
@@ -241,7 +256,7 @@ class Race(Front):
 
     def _stop(self) -> None:
         if self._background is not None:
-            self.say("Stopping …")
+            self.say("Stopping, as soon as the piece of work that has begun is done …")
             self._background.stop()
         elif other := running():
             other.stop()

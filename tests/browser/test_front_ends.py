@@ -57,7 +57,7 @@ def test_a_race_runs_pauses_resumes_stops_and_goes_on(race, picture_of):
     race.says("% done, about")
     expect(race.picture()).not_to_have_attribute("aria-label", paused)
     race.button("Stop").click()
-    race.says("Stopped.", seconds=2)
+    race.says("Stopped.", seconds=1)
     expect(race.button("Train")).to_be_enabled()
     race.button("Train").click()  # It goes on where it was.
     race.says("% done, about")

@@ -61,6 +61,12 @@ def test_a_lesson_has_all_its_parts_in_order_and_links_that_lead_somewhere(lesso
 
 
 @every_lesson
+def test_a_lesson_names_no_place_on_the_machine_that_made_it(lesson):
+    text = (FOLDER / lesson).read_text(encoding="utf-8")
+    assert not re.findall(r"/(?:home|root|Users|usr|tmp|work|opt)/|site-packages|\.venv", text)
+
+
+@every_lesson
 def test_a_lesson_is_light_and_has_short_cells(lesson):
     notebook = read(FOLDER / lesson)
     assert max(len(cell.source.splitlines()) for cell in code_cells(notebook)) <= 8

@@ -76,10 +76,14 @@ def test_the_table_holds_the_numbers_of_the_epoch(front, store, measure, layer, 
         every = runs.layers().rename(columns={measure: "value"})
         every = every[every.layer == layer]
     scale = 100 if measure.endswith(("accuracy", "fraction")) else 1
-    chosen = every[(every.epoch == epoch) & (every.learning_rate == 0.3)]
-    row = table(front).iloc[2]
-    shown = float(str(row.filter(like="mean").iloc[0]).removesuffix(" %"))
-    assert shown == pytest.approx(scale * chosen.value.mean(), rel=1e-3)
+    at = every[every.epoch == epoch]
+    groups = [(0.001, "relu"), (0.001, "elu"), (0.3, "relu")]
+    for (rate, name), (_, row) in zip(groups, table(front).iterrows(), strict=True):
+        chosen = at[(at.learning_rate == rate) & (at.activation == name)].sort_values("seed")
+        shown = float(str(row.filter(like="mean").iloc[0]).removesuffix(" %"))
+        assert shown == pytest.approx(scale * chosen.value.mean(), rel=1e-3, abs=0.005)
+        seeds = [float(value.removesuffix(" %")) for value in row["each seed"].split(", ")]
+        assert seeds == pytest.approx(list(scale * chosen.value), rel=1e-3, abs=0.005)
 
 
 def test_the_scrubber_draws_its_line_at_the_epoch(front):
@@ -88,6 +92,32 @@ def test_the_scrubber_draws_its_line_at_the_epoch(front):
     (line,) = [line for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"
                and list(line.get_ydata()) == [0, 1]]  # fmt: skip
     assert list(line.get_xdata()) == [1, 1]
+
+
+def test_layers_are_offered_that_all_runs_have(front, tiny, tmp_path):
+    shallow, deep = (
+        lab.compare("relu", 1, tiny, tmp_path, hidden=hidden, epochs=1)
+        for hidden in ((5,), (5, 4, 3))
+    )
+    assert Compare([*shallow, *deep]).layer.options == (1,)
+    assert Compare(deep).layer.options == (1, 2, 3)
+
+
+def test_with_nothing_picked_nothing_is_shown_and_nothing_saved(front, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    front.groups.value = ()
+    assert (front.picture.value, front.table.value) == ("", "")
+    front.save.click()
+    assert "there is nothing to save" in front.status.value
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_is_there_is_not_overwritten(front, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "comparison.csv").write_text("mine")
+    front.save.click()
+    assert "comparison.csv is there already. Give another name." in front.status.value
+    assert [p.read_text() for p in tmp_path.iterdir()] == ["mine"]
 
 
 def test_picking_groups_by_hand_shows_these_alone(front):

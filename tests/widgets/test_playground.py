@@ -67,7 +67,10 @@ def test_a_run_gives_the_share_of_its_pre_activations_at_which_the_gate_is_shut(
     head, relu, leaky = cells(playground)
     assert head[-2:] == ["gate is 0", "gate nearly 0"]
     assert relu[-2] == f"{100 * (z <= 0).mean():.1f} %"
-    assert leaky[-2] == "0.0 %"
+    assert leaky[-2:] == ["0.0 %", "0.0 %"]
+    assert relu[-1] == relu[-2] != "0.0 %"
+    playground.chooser.sliders["leaky_relu"].value = 0.0005  # Half of what is nearly nothing.
+    assert cells(playground)[2][-2:] == ["0.0 %", relu[-1]]
     assert "share of pre-activations" in playground.picture.value
     playground.run.value = "no run"
     assert "share of pre-activations" not in playground.picture.value
@@ -78,3 +81,9 @@ def test_a_run_whose_images_are_not_here_is_a_sentence(store, tiny):
     playground = Playground(store=store, dataset=other)
     playground.run.value = playground.run.options[1]
     assert "was trained on other images than other." in playground.status.value
+
+
+def test_one_function_cannot_be_chosen_with_two_parameters():
+    with pytest.raises(lab.LabError, match="can be chosen once here, with one parameter"):
+        Playground(("leaky_relu=0.1", "leaky_relu=0.2"))
+    assert Playground("leaky_relu=0.123456789").chooser.choices == ["leaky_relu=0.123456789"]

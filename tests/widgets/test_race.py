@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -101,6 +103,110 @@ def test_stop_keeps_what_is_finished_and_train_goes_on_from_there(tiny, store):
     assert run.status == "interrupted"
     assert run.last_epoch >= 0
     assert race.pause.disabled
+
+
+def test_a_race_that_goes_on_shows_the_epochs_from_before_at_their_place(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 60})
+        race.start()
+        while len(race._heat.lines[0].rows) < 5:
+            await asyncio.sleep(0.01)
+        race.stop.click()
+        stopped = await race.finished()
+        race.start()
+        assert len(race._heat.lines[0].rows) >= 5
+        await race.finished()
+        return race, stopped
+
+    race, stopped = play(script)
+    assert len(stopped) == 0
+    (run,) = store
+    losses = list(race._heat.lines[0].curve("train_loss", 0))
+    assert losses == [epoch.train_loss for epoch in run.record.epochs]
+    assert len(losses) == 61
+
+
+def test_the_table_of_a_race_names_the_dead_by_layer_in_order(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"learning_rate": 0.5})
+        race.start()
+        shown = []
+        race.table.observe(lambda change: shown.append(change["new"]), names="value")
+        await race.finished()
+        return shown
+
+    *_, live, _ = play(script)
+    (run,) = store
+    first, second = (100 * (run.layer(n).max_gate[-1] == 0).mean() for n in (1, 2))
+    assert first != second
+    assert f"{first:.1f} / {second:.1f}" in live
+
+
+def test_the_still_copy_of_a_race_is_that_of_its_end(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        kept = []
+        race._handles = (None, SimpleNamespace(update=lambda output, raw: kept.append(output)))
+        race._handles = race._handles[1:]
+        race.still = lambda: (race.table.value,)
+        race.start()
+        await race.finished()
+        return race, kept
+
+    race, kept = play(script)
+    assert kept == [race.table.value]
+    assert "test accuracy" in kept[0]
+
+
+@pytest.mark.parametrize(
+    ("choice", "sentence"),
+    [("Replay", "Press Train to replay it from"), ("Train again", "The record is as it was")],
+)
+def test_stopping_what_is_recorded_says_that_nothing_changed(tiny, store, choice, sentence):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 100})
+        race.start()
+        await race.finished()
+        race.recorded.value, race.speed.value = choice, 1
+        race.start()
+        while not race._heat.lines[0].rows:
+            await asyncio.sleep(0.01)
+        race.stop.click()
+        await race.finished()
+        return race.status.value
+
+    assert sentence in play(script)
+
+
+def test_a_race_made_outside_of_a_loop_runs_in_one(tiny, store):
+    race = Race("relu", 1, tiny, store, **SETTINGS)
+
+    async def script():
+        race.start()
+        return await race.finished()
+
+    assert len(play(script)) == 1
+
+
+def test_the_time_left_counts_neither_a_pause_nor_what_was_recorded_before(tiny, store, said):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 400})
+        race.start()
+        while race._since is None:
+            await asyncio.sleep(0.01)
+        race.pause.click()
+        assert race._since is None
+        race._show_progress()
+        assert "Paused" in race.status.value
+        race.stop.click()
+        await race.finished()
+        race._heat.lines[0].done = 200.0
+        race._background = SimpleNamespace(stopping=False, paused=False)
+        race._since = time.monotonic() - 10, 0.4  # From 40 % to 50 % in ten seconds.
+        race._show_progress()
+        return race.status.value
+
+    assert "50% done, about 0:00:5" in play(script)
 
 
 def test_pause_holds_and_resume_goes_on(tiny, store):

@@ -152,27 +152,27 @@ def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":
     """One row for each group: every seed's value at an epoch, and their mean."""
     import pandas as pd
 
-    percent = measure.endswith(("accuracy", "fraction"))
     groups = runs.groups()
     names = plots.labels([group[0].config for group in groups])
-    rows = []
-    for name, group in zip(names, groups, strict=True):
-        curves = [plots.recorded(run, measure, layer) for run in group]
-        values = [curve[epoch] if epoch < len(curve) else np.nan for curve in curves]
-        words = MEASURES[measure]
-        rows.append(
-            {
-                "activation": name,
-                "dataset": group[0].record.dataset,
-                f"{words} at epoch {epoch}, mean": _number(np.mean(values), percent),
-                "seeds": group.seed_words(),
-                "each seed": ", ".join(_number(value, percent) for value in values),
-            }
-        )
-    return pd.DataFrame(rows)
+    rows = [_row(group, measure, layer, epoch) for group in groups]
+    return pd.DataFrame([{"activation": name} | row for name, row in zip(names, rows, strict=True)])
 
 
-def _number(value: float, percent: bool) -> str:
+def _row(group: Runs, measure: str, layer: int, epoch: int) -> dict[str, str]:
+    curves = [plots.recorded(run, measure, layer) for run in group]
+    values = [curve[epoch] for curve in curves if epoch < len(curve)]
+    whole = len(values) == len(curves)
+    mean = _number(np.mean(values), measure) if whole else "not all ran so far"
+    return {
+        "dataset": group[0].record.dataset,
+        f"{MEASURES[measure]} at epoch {epoch}, mean": mean,
+        "seeds": group.seed_words(),
+        "each seed": ", ".join(_number(value, measure) for value in values) or "-",
+    }
+
+
+def _number(value: np.floating[Any], measure: str) -> str:
+    percent = measure.endswith(("accuracy", "fraction"))
     return f"{100 * value:.2f} %" if percent else f"{value:.4g}"
 
 

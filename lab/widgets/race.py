@@ -116,6 +116,8 @@ class Race(Front):
         with self.sentences():
             if self.busy:
                 raise InputError("This race goes on already. Stop it to begin another one.")
+            if not self.chooser.choices:
+                raise InputError("Tick one or more activation functions to train.")
             study = self._study()
             self.show_code(self._call())
             self._begin(study)

@@ -103,6 +103,14 @@ def test_layers_are_offered_that_all_runs_have(front, tiny, tmp_path):
     assert Compare(deep).layer.options == (1, 2, 3)
 
 
+def test_a_group_that_ended_before_an_epoch_has_no_mean_there(tiny, tmp_path):
+    short, long = (lab.compare("relu", 2, tiny, tmp_path, epochs=n, hidden=(4,)) for n in (1, 3))
+    front = Compare([*short, *long])
+    assert list(table(front).iloc[0])[2:] == ["not all ran so far", "seeds 0, 1", "-"]
+    front.epoch.value = 1
+    assert table(front).iloc[0]["each seed"].count("%") == 2
+
+
 def test_with_nothing_picked_nothing_is_shown_and_nothing_saved(front, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     front.groups.value = ()

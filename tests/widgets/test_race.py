@@ -340,3 +340,11 @@ def test_the_line_of_python_does_the_same(tiny, store):
         "lab.compare([&#x27;relu&#x27;, &#x27;leaky_relu=0.1&#x27;], seeds=2, "
         "dataset=&#x27;tiny&#x27;, hidden=(8, 6), batch_size=50, epochs=3)" in play(script)
     )
+
+
+def test_with_nothing_ticked_a_race_says_what_to_do(tiny, store):
+    race = Race("relu", 1, tiny, store, **SETTINGS)
+    race.chooser.boxes["relu"].value = False
+    race.start()
+    assert "Tick one or more activation functions to train." in race.status.value
+    assert not race.busy

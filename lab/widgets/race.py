@@ -39,7 +39,7 @@ PAUSE, RESUME = "Pause", "Resume"
 CONTROLS = ("learning_rate", "epochs", "initializer", "first_bias")
 DATASETS = ("mnist-5k", "mnist", "fashion-mnist")
 LOOK_SECONDS = 0.1
-DRAW_SHARE = 0.1
+DRAW_SHARE = 0.06
 
 
 class Race(Front):

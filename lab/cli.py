@@ -207,6 +207,8 @@ class TableName(StrEnum):
     EPOCHS = "epochs"
     LAYERS = "layers"
     UNITS = "units"
+    LIVES = "lives"
+    FLOWS = "flows"
 
 
 class Format(StrEnum):
@@ -228,7 +230,9 @@ def table(
         ),
     ] = Format.TEXT,
 ) -> None:
-    """Print a table of the recorded runs: runs, epochs, layers or units.
+    """Print a table of the recorded runs: runs, epochs, layers, units, lives or flows.
+
+    lives: when each neuron died and revived, and why it is dead; flows: how many did, by epoch.
 
     [bold]lab table layers --format csv > layers.csv[/bold]
     """
@@ -240,7 +244,15 @@ def table(
         json.dump([_plain(row) for row in frame.to_dict("records")], sys.stdout, indent=1)
         sys.stdout.write("\n")
     else:
-        _print_text(frame)
+        _print_text(_eventful(frame) if name is TableName.LIVES else frame)
+
+
+def _eventful(lives: "pd.DataFrame") -> "pd.DataFrame":
+    """Leaves out the neurons to which nothing has happened, and says so."""
+    eventful = lives[(lives.epochs_dead > 0) | (lives.cause != "")]
+    left_out = len(lives) - len(eventful)
+    err.print(f"{left_out:,} neurons that were alive at every epoch are left out.", style="bold")
+    return eventful
 
 
 def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:

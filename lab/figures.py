@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, plots, units
+from lab import activations, lives, plots, units
 from lab.errors import StoreError
 from lab.records import ENDED
 from lab.runs import Run
@@ -258,7 +258,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> Picture:
     if not wide:
         panels = list(itertools.product(layers, firsts))
     columns = len(layers) if wide else len(firsts)
-    states = [plots.life_states(run, layer) for layer, run in panels]
+    states = [lives.states(run.layer(layer)) for layer, run in panels]
     with plots.style():
         figure, axes = _grid(len(panels), columns, (4.9, 3.4))
         for (layer, run), ax in zip(panels, axes, strict=True):
@@ -284,7 +284,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> Picture:
 
 
 def _lives_in_words(run: Run, layer: int, states: NDArray[np.int8]) -> str:
-    dead = states == plots.LIFE_STATES.index("dead")
+    dead = states == lives.STATES.index("dead")
     return (
         f"{run.config.title}, layer {layer}: of {dead.shape[1]} neurons {dead[0].sum()} dead "
         f"untrained, {dead[-1].sum()} at the end, {dead.any(axis=0).sum()} at some epoch."

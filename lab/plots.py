@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, units
+from lab import activations, lives, units
 from lab.activations import LINES, OKABE_ITO
 from lab.config import RunConfig
 from lab.errors import InputError, unknown
@@ -345,21 +345,7 @@ def _label_ends(ax: "Axes", ends: list[tuple[float, _Look]]) -> None:
         ax.text(1.18, height, look.label, transform=ax.transAxes, va="center")
 
 
-LIFE_STATES = ("alive", "always negative", "nearly dead", "dead", "non-finite")
 LIFE_COLOURS = ("#f0f0f0", OKABE_ITO["sky blue"], OKABE_ITO["orange"], "#000000", "#CC79A7")
-
-
-def life_states(run: Run, layer: int) -> NDArray[np.int8]:
-    """Returns every unit's state at every epoch, shape (epochs, units), positions in `LIFE_STATES`.
-
-    A unit is in the last state that fits it: a dead one is always negative and nearly dead, too.
-    """
-    summaries = run.layer(layer)
-    states = np.zeros(summaries.max_z.shape, np.int8)
-    marks = (units.always_negative, units.nearly_dead, units.dead, units.nonfinite)
-    for state, mark in enumerate(marks, start=1):
-        states[mark(summaries)] = state
-    return states
 
 
 def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True) -> "Axes":
@@ -379,10 +365,10 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
     """
     from matplotlib.colors import ListedColormap
 
-    states = life_states(run, layer)
+    states = lives.states(run.layer(layer))
     epochs, neurons = states.shape
     eventful = states[:, states.any(axis=0)]
-    dead_epochs = (eventful == LIFE_STATES.index("dead")).sum(axis=0)
+    dead_epochs = (eventful == lives.STATES.index("dead")).sum(axis=0)
     order = np.lexsort([-dead_epochs, -eventful[-1]])
     with _axes(ax) as ax:
         ax.grid(visible=False)
@@ -390,7 +376,7 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
             eventful[:, order].T,
             cmap=ListedColormap(LIFE_COLOURS),
             vmin=0,
-            vmax=len(LIFE_STATES) - 1,
+            vmax=len(lives.STATES) - 1,
             aspect="auto",
             interpolation="nearest",
             extent=(-0.5, epochs - 0.5, max(len(order), 1), 0),
@@ -408,7 +394,7 @@ def life_legend(states: NDArray[np.int8]) -> list[Any]:
     from matplotlib.patches import Patch
 
     return [
-        Patch(facecolor=LIFE_COLOURS[state], edgecolor="#777777", label=LIFE_STATES[state])
+        Patch(facecolor=LIFE_COLOURS[state], edgecolor="#777777", label=lives.STATES[state])
         for state in np.union1d(states, [0])
     ]
 

@@ -11,7 +11,7 @@ import filelock
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, units
+from lab import activations, lives, units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError, RunError
@@ -126,6 +126,17 @@ class Run:
         ]
         return np.concatenate(parts)
 
+    def lives(self, number: int) -> lives.Lives:
+        """Returns the life histories of a hidden layer's units, on the probe set.
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        return lives.follow(self.layer(number))
+
     def last_summaries(self, number: int) -> UnitSummaries:
         """Returns a layer's summaries at the last epoch, arrays of shape (units,)."""
         layer = self.layer(number)
@@ -154,6 +165,39 @@ class Run:
             float(units.fraction(self.last_summaries(n), self.confirmed(n))) for n in self.layers
         ]
 
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose weights it keeps, in order."""
+        return sorted(file.last for file in self._weight_files)
+
+    @property
+    def _weight_files(self) -> list[ArrayFile]:
+        return [*self.record.weights, *([self.record.resume] if self.record.resume else [])]
+
+    def check_epoch(self, epoch: int) -> None:
+        """Checks that an epoch is recorded.
+
+        Raises:
+            RunError: If it is not.
+        """
+        if not 0 <= epoch <= self.last_epoch:
+            raise RunError(
+                f"epoch must be from 0 to {self.last_epoch} in run {self.run_id}, not {epoch}."
+            )
+
+    def check_unit(self, layer: int, unit: int) -> None:
+        """Checks that there are such a hidden layer and such a unit in it.
+
+        Raises:
+            RunError: If there are not.
+        """
+        width = self._width(layer)
+        if not 0 <= unit < width:
+            raise RunError(
+                f"unit must be from 0 to {width - 1} in layer {layer} of run {self.run_id}, "
+                f"not {unit}."
+            )
+
     def weights(self, epoch: int | None = None) -> list[NDArray[np.float32]]:
         """Returns kernel and bias of every layer in turn, the order of Keras's Sequential.
 
@@ -163,16 +207,16 @@ class Run:
         Raises:
             RunError: If the run did not keep the weights of that epoch.
         """
-        files = [*self.record.weights, *([self.record.resume] if self.record.resume else [])]
         if epoch is None:
-            epoch = max((file.last for file in files), default=self.last_epoch)
-        for file in files:
+            epoch = max(self.kept_epochs, default=self.last_epoch)
+        for file in self._weight_files:
             if file.last == epoch:
                 arrays = self._read(file)
                 return [take(arrays, name, shape) for name, shape in weight_shapes(self.config)]
-        kept = ", ".join(str(file.last) for file in files) or "none"
+        self.check_epoch(epoch)
+        kept = ", ".join(map(str, self.kept_epochs)) or "no epoch"
         raise RunError(
-            f"Run {self.run_id} holds no weights of epoch {epoch}, only of: {kept}. "
+            f"Run {self.run_id} keeps no weights of epoch {epoch}, but of: {kept}. "
             f"A run trained with keep_weights='every' keeps them all."
         )
 

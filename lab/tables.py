@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, units
+from lab import activations, causes, units
 from lab.config import RunConfig
 from lab.errors import RunError, unknown
 from lab.runs import Run
@@ -170,6 +170,26 @@ class Runs(Sequence[Run]):
         `nearly_dead`, `always_negative`, `saturated`, `dormant`, `constant`, as in `layers`.
         """
         return self._table(_unit_rows)
+
+    def lives(self) -> "pd.DataFrame":
+        """One row for each run, hidden layer and unit: its life history on the probe set.
+
+        Further columns: `layer` (from 1), `unit` (from 0), `born_dead` (dead untrained), `died`
+        and `revived` (the epochs, as text), `epochs_dead` (how many), `dead_for_good_since` (the
+        epoch; NaN where it is not dead at the end), and `cause`: of a unit that is dead or
+        non-finite at the end, one of `causes.CAUSES`, else empty.
+        """
+        return self._table(_life_rows)
+
+    def flows(self) -> "pd.DataFrame":
+        """One row for each run, epoch and hidden layer: how many units died and came back.
+
+        Further columns: `epoch`, `layer` (from 1), `units` (how many); counts of units on the
+        probe set that are `born_dead` (in epoch 0 alone), `died`, `revived`, went from dead to
+        non-finite (`lost`), are `dead`, and were `never_dead` so far. Up to every epoch, dead =
+        born_dead + died - revived - lost, each summed up.
+        """
+        return self._table(_flow_rows)
 
     def _table(self, rows: "Callable[[Run], Mapping[str, Any]]") -> "pd.DataFrame":
         import pandas as pd
@@ -347,3 +367,52 @@ def _unit_rows(run: Run) -> Mapping[str, Any]:
         },
     }
     return {n: v if units.applies(layers[0], n) else np.nan for n, v in columns.items()}
+
+
+def _life_rows(run: Run) -> Mapping[str, Any]:
+    layers = [run.lives(number) for number in run.layers]
+    widths = run.config.hidden
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.concatenate(values)
+
+    since = column([lived.dead_since[-1] for lived in layers])
+    found = [causes.find(run, number) for number in run.layers]
+    return {
+        "layer": np.repeat(np.array(run.layers), widths),
+        "unit": column([np.arange(width) for width in widths]),
+        "born_dead": column([lived.born_dead for lived in layers]),
+        "died": [text for lived in layers for text in _epochs_as_text(lived.died)],
+        "revived": [text for lived in layers for text in _epochs_as_text(lived.revived)],
+        "epochs_dead": column([lived.dead.sum(axis=0) for lived in layers]),
+        "dead_for_good_since": np.where(since >= 0, since, np.nan),
+        "cause": [
+            causes_of[unit].name if unit in causes_of else ""
+            for causes_of, width in zip(found, widths, strict=True)
+            for unit in range(width)
+        ],
+    }
+
+
+def _epochs_as_text(flow: units.BoolArray) -> list[str]:
+    return [", ".join(map(str, np.flatnonzero(unit))) for unit in flow.T]
+
+
+def _flow_rows(run: Run) -> Mapping[str, Any]:
+    layers = [run.lives(number) for number in run.layers]
+    epochs = len(run.record.epochs)
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.stack([value.sum(axis=1) for value in values], axis=1).ravel()
+
+    return {
+        "epoch": np.repeat(np.arange(epochs), len(layers)),
+        "layer": np.tile(np.array(run.layers), epochs),
+        "units": np.tile(np.array(run.config.hidden), epochs),
+        "born_dead": column([lived.dead & (np.arange(epochs) == 0)[:, None] for lived in layers]),
+        "died": column([lived.died for lived in layers]),
+        "revived": column([lived.revived for lived in layers]),
+        "lost": column([lived.lost for lived in layers]),
+        "dead": column([lived.dead for lived in layers]),
+        "never_dead": column([lived.never_dead for lived in layers]),
+    }

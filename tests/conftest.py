@@ -1,11 +1,17 @@
 """What the tests share: a small data set made by hand, and folders of their own."""
 
+import contextlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from lab import Dataset
+from lab import Dataset, Run, RunConfig, RunStore
+from lab.data import split
+from lab.training import EpochEnd, RunEnd, State
+from lab.units import UnitSummaries, dead
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +41,70 @@ def make_dataset(train: int, test: int) -> Dataset:
         row, column = divmod(int(label), 4)
         image[7 * row : 7 * row + 7, 7 * column : 7 * column + 7] += 150
     return Dataset("tiny", images[:train], labels[:train], images[train:], labels[train:])
+
+
+@pytest.fixture(scope="session")
+def two_kinds() -> Dataset:
+    """50 training images on which pixel 0 is 1.0, or 0.2 where the label is odd; the rest is 0."""
+    labels = (np.arange(60) % 10).astype(np.uint8)
+    images = np.zeros((60, 28, 28), np.uint8)
+    images[:, 0, 0] = np.where(labels % 2, 51, 255)
+    return Dataset("two kinds", images[:50], labels[:50], images[50:], labels[50:])
+
+
+@pytest.fixture
+def by_hand(tmp_path: Path) -> Callable[..., Run]:
+    """Records a run whose weights are given for every epoch, with what NumPy makes of them."""
+
+    def record(dataset: Dataset, weights: list[list[Any]], **settings: Any) -> Run:
+        epochs = len(weights) - 1
+        settings = {"keep_weights": "every", "batch_size": 5} | settings
+        hidden = tuple(len(bias) for bias in weights[0][1:-2:2])
+        config = RunConfig(hidden=hidden, epochs=epochs, **settings)
+        store = RunStore(tmp_path / "by-hand")
+        with contextlib.closing(store.writer(config, dataset)) as writer:
+            for epoch, arrays in enumerate(weights):
+                arrays = tuple(np.asarray(array, np.float32) for array in arrays)
+                on_probe = _observed(dataset, config, arrays, split(dataset, config).probe)
+                state = State(epoch, arrays, tuple(np.zeros_like(a) for a in arrays * 2))
+                writer.add(EpochEnd(0, epoch, *(0.5,) * 7, on_probe, state))
+            on_all = _observed(dataset, config, arrays, split(dataset, config).train)
+            confirmed = tuple(dead(layer) for layer in on_all)
+            writer.end(RunEnd(0, False, 0.5, 0.5, confirmed))
+        return store.find(config, dataset)
+
+    return record
+
+
+def _observed(
+    dataset: Dataset, config: RunConfig, weights: tuple[Any, ...], images: Any
+) -> tuple[UnitSummaries, ...]:
+    a: Any = dataset.x_train[images].reshape(len(images), -1) / np.float32(255)
+    layers = []
+    for kernel, bias in zip(weights[:-2:2], weights[1:-2:2], strict=True):
+        z = a @ kernel + bias
+        a = config.function.function(z, config.parameter or 0.0).astype(np.float32)
+        gate = config.function.derivative(z, config.parameter or 0.0)
+        layers.append(_summaries(z, a, gate))
+    return tuple(layers)
+
+
+@np.errstate(invalid="ignore")
+def _summaries(z: Any, a: Any, gate: Any) -> UnitSummaries:
+    bad = (~np.isfinite(z + a + gate)).sum(axis=0)
+    floats = {
+        "max_z": z.max(axis=0),
+        "min_z": z.min(axis=0),
+        "mean": a.mean(axis=0),
+        "mean_abs": np.abs(a).mean(axis=0),
+        "sd": a.std(axis=0),
+        "mean_gate": gate.mean(axis=0),
+        "max_gate": np.abs(gate).max(axis=0),
+    }
+    counts = {"nonfinite": bad, "zeros": (a == 0).sum(axis=0), "shut": (gate <= 1e-3).sum(axis=0)}
+    return UnitSummaries(
+        len(z),
+        1.0,
+        **{name: np.where(bad, np.nan, v).astype(np.float32) for name, v in floats.items()},
+        **{name: values.astype(np.int32) for name, values in counts.items()},
+    )

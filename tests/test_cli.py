@@ -55,7 +55,7 @@ def in_a_process(*arguments, **options) -> subprocess.CompletedProcess:
 # Tables
 
 
-@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units"])
+@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows"])
 def test_a_table_as_csv_reads_back_as_the_data_frame(store, lab_main, name):
     code, text, errors = lab_main("table", name, "--store", store.path, "--format", "csv")
     assert (code, errors) == (0, "")
@@ -71,7 +71,7 @@ def test_a_table_as_csv_reads_back_as_the_data_frame(store, lab_main, name):
             assert list(read[column]) == list(frame[column].fillna("NaN").astype(str))
 
 
-@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units"])
+@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows"])
 def test_a_table_as_json_reads_back_as_the_data_frame(store, lab_main, name):
     def refuse(token):
         raise AssertionError(f"{token} is not JSON")
@@ -98,6 +98,15 @@ def test_a_table_as_text_has_the_columns_and_the_runs(store, lab_main):
     assert [line.split()[0] for line in lines[1:]] == [run.run_id for run in store.runs]
     assert [line.split()[7] for line in lines[1:]] == [run.status for run in store.runs]
     assert sorted(run.status for run in store) == ["diverged", "finished", "finished"]
+
+
+def test_lives_as_text_leave_out_the_neurons_that_were_always_alive(store, lab_main):
+    _, text, errors = lab_main("table", "lives", "--store", store.path)
+    lives = store.runs.lives()
+    eventful = lives[(lives.epochs_dead > 0) | (lives.cause != "")]
+    assert 0 < len(eventful) < len(lives)
+    assert len(text.splitlines()) == 1 + len(eventful)
+    assert f"{len(lives) - len(eventful):,} neurons that were alive at every epoch" in errors
 
 
 def test_a_long_table_is_cut_with_a_word_on_how_to_see_all(store, lab_main):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ RELU = RunConfig(activation="relu", learning_rate=0.3, **COMMON)
 RELU_1 = RELU.model_copy(update={"seed": 1})
 LEAKY = RunConfig(activation="leaky_relu=0.1", learning_rate=0.3, keep_weights="every", **COMMON)
 WILD = RunConfig(activation="leaky_relu=100", learning_rate=1000.0, keep_weights="every", **COMMON)
+TABLES = ("runs", "epochs", "layers", "units", "lives", "flows")
 IDENTITY = ["run_id", "activation", "parameter", "seed", "dataset", "learning_rate"]
 
 
@@ -84,10 +86,50 @@ def test_the_tables_have_the_columns_of_the_specification(store):
     summaries = [f.name for f in dataclasses.fields(units.UnitSummaries)][2:]
     assert list(store.runs.units())[:9] == [*IDENTITY, "epoch", "layer", "unit"]
     assert list(store.runs.units())[9 : 9 + len(summaries)] == summaries
+    assert list(store.runs.lives()) == [
+        *IDENTITY, "layer", "unit", "born_dead", "died", "revived", "epochs_dead",
+        "dead_for_good_since", "cause",
+    ]  # fmt: skip
+    assert list(store.runs.flows()) == [
+        *IDENTITY, "epoch", "layer", "units", "born_dead", "died", "revived", "lost", "dead",
+        "never_dead",
+    ]  # fmt: skip
+
+
+def test_the_table_of_lives_tells_each_unit_by_what_the_table_of_units_says_of_it(store):
+    units = store.runs.units()
+    lives = store.runs.lives().set_index(["run_id", "layer", "unit"])
+    assert lives.born_dead.sum() + (lives.died != "").sum() > 0
+    for key, unit in units.groupby(["run_id", "layer", "unit"]):
+        dead, life = list(unit.dead), lives.loc[key]
+        pairs = list(enumerate(itertools.pairwise(dead), start=1))
+        finite = list(unit.nonfinite == 0)
+        assert life.born_dead == dead[0]
+        assert life.died == ", ".join(str(at) for at, turn in pairs if turn == (False, True))
+        assert life.revived == ", ".join(
+            str(at) for at, turn in pairs if turn == (True, False) and finite[at]
+        )
+        assert life.epochs_dead == sum(dead)
+        assert np.isnan(life.dead_for_good_since) == (not dead[-1])
+        if dead[-1]:
+            assert all(dead[int(life.dead_for_good_since) :])
+        assert (life.cause != "") == (dead[-1] or not finite[-1])
+
+
+def test_the_books_of_the_dead_balance_in_every_layer_at_every_epoch(store):
+    flows = store.runs.flows()
+    by_layer = flows.groupby(["run_id", "layer"])
+    summed = by_layer[["born_dead", "died", "revived", "lost"]].cumsum()
+    balance = summed.born_dead + summed.died - summed.revived - summed.lost
+    np.testing.assert_array_equal(balance, flows.dead)
+    units = store.runs.units()
+    dead = units.groupby(["run_id", "epoch", "layer"], sort=False).dead.sum()
+    np.testing.assert_array_equal(dead, flows.dead)
+    assert flows.dead.sum() > 0
 
 
 def test_every_table_names_the_run_it_speaks_of(store):
-    for table in (getattr(store.runs, name)() for name in ("runs", "epochs", "layers", "units")):
+    for table in (getattr(store.runs, name)() for name in TABLES):
         relu = table[table.activation == "relu"]
         assert relu.parameter.isna().all()
         assert sorted(set(relu.seed)) == [0, 1]
@@ -202,9 +244,9 @@ def test_keeping_every_epochs_weights_keeps_them_as_they_were(by_config, events)
 
 
 def test_asking_for_an_epoch_that_was_not_kept_says_which_are(by_config):
-    with pytest.raises(RunError, match=r"no weights of epoch 1, only of: 2\. .*keep_weights"):
+    with pytest.raises(RunError, match=r"no weights of epoch 1, but of: 2\. .*keep_weights"):
         by_config[RELU].weights(1)
-    with pytest.raises(RunError, match=r"no weights of epoch 7, only of: 0, 1, 2\."):
+    with pytest.raises(RunError, match=r"epoch must be from 0 to 2 in run .*, not 7\."):
         by_config[LEAKY].model(7)
 
 

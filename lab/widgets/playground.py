@@ -44,7 +44,7 @@ class Playground(Front):
             dataset: The data set of those runs; by default it is loaded by its name.
         """
         self.chooser = Chooser(choices)
-        self._runs = {_name(run): run for run in store or () if run.record.weights}
+        self._runs = {_name(run): run for run in store or () if run.kept_epochs}
         self._dataset = dataset
         self._pre_activations = functools.lru_cache(maxsize=2)(self._compute)
         names = [NO_RUN, *self._runs]
@@ -61,7 +61,7 @@ class Playground(Front):
     def _choose_run(self) -> None:
         run = self._runs.get(self.run.value)
         offer(self.layer, run.layers if run else ())
-        offer(self.epoch, [file.last for file in run.record.weights] if run else ())
+        offer(self.epoch, run.kept_epochs if run else ())
         self.draw()
 
     def draw(self) -> None:

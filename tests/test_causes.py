@@ -1,0 +1,212 @@
+"""Causes of death, on networks made by hand whose deaths have a known cause."""
+
+import numpy as np
+import pytest
+
+from lab import causes
+from lab.errors import RunError
+
+
+def layer(weights, biases):
+    """A first layer that looks at pixel 0 alone: z = bias + weight · pixel."""
+    kernel = np.zeros((784, len(weights)))
+    kernel[0] = weights
+    return [kernel, np.array(biases, np.float32)]
+
+
+def out_of(units):
+    return [np.zeros((units, 10)), np.zeros(10)]
+
+
+@pytest.fixture
+def three(two_kinds, by_hand):
+    """Three units, alive untrained: a bias falls, a weight turns, and half of each."""
+    return by_hand(
+        two_kinds,
+        [
+            [*layer([1, 1, 1], [0.5, 0.5, 0.5]), *out_of(3)],
+            [*layer([1, 1, 1], [0.25, 0.5, 0.5]), *out_of(3)],
+            [*layer([1, -0.75, 0.5], [-1.25, 0.125, -0.5]), *out_of(3)],
+            [*layer([1, -0.75, 0.5], [-2.25, 0.125, -0.5]), *out_of(3)],
+        ],
+        first_bias=0.5,
+    )
+
+
+def test_a_fall_of_the_bias_and_a_turn_of_the_weights_are_told_apart(three):
+    found = causes.find(three, 1)
+    assert [found[unit].name for unit in range(2)] == ["bias", "weights"]
+    bias, weights = found[0], found[1]
+    assert (bias.since, bias.before, bias.after) == (2, 1, 2)
+    assert (bias.edge_before, bias.edge_after, bias.by_bias) == (1.25, -0.25, 1.5)
+    assert weights.by_bias == 0.375
+    assert weights.edge_before == 1.5
+    assert weights.edge_after == pytest.approx(0.125 - 0.75 * 0.2)  # The faint images are last.
+
+
+def test_a_unit_that_owes_just_half_of_its_way_to_its_bias_died_of_its_weights(two_kinds, by_hand):
+    halves = by_hand(
+        two_kinds,
+        [[*layer([2, 2], [0, 0]), *out_of(2)], [*layer([1, 1], [-1, -1.0625]), *out_of(2)]],
+    )
+    found = causes.find(halves, 1)
+    assert (found[0].edge_before, found[0].edge_after, found[0].by_bias) == (2, 0, 1)
+    assert [found[0].name, found[1].name] == ["weights", "bias"]
+
+
+def test_with_the_last_weights_alone_a_dead_unit_is_compared_with_the_untrained_network(
+    two_kinds, by_hand
+):
+    weights = [
+        [*layer([1, 1], [0.5, 0.5]), *out_of(2)],
+        [*layer([1, 1], [-3, 0]), *out_of(2)],
+        [*layer([1, -1], [-1.25, 0.125]), *out_of(2)],
+    ]
+    run = by_hand(two_kinds, weights, first_bias=0.5, keep_weights="last")
+    cause = causes.find(run, 1)[0]
+    assert (cause.name, cause.since, cause.before, cause.after) == ("bias", 1, 0, 2)
+    assert (cause.edge_before, cause.edge_after, cause.by_bias) == (1.5, -0.25, 1.75)
+    early = causes.find(run, 1, epoch=1)  # Dead already, but no weights of that epoch.
+    assert list(early) == [0]
+    assert early[0].name == "unknown"
+    assert "keeps no weights that would tell" in causes.story(run, 1, 0, epoch=1)
+    assert causes.find(run, 1, epoch=0) == {}
+
+
+def second(weights, biases):
+    return [np.array(weights, np.float32), np.array(biases, np.float32), *out_of(len(biases))]
+
+
+def test_a_unit_that_dies_when_the_layer_below_goes_silent_died_of_that(two_kinds, by_hand):
+    run = by_hand(
+        two_kinds,
+        [
+            [*layer([1, 1], [0, 0]), *second([[1, -1], [0, 0]], [0, 0])],
+            [*layer([-1, -1], [0, 0]), *second([[1, 1], [0, 0]], [-0.5, 0])],
+        ],
+    )
+    upper = causes.find(run, 2)
+    assert upper[0].name == "layer below silent"
+    assert upper[1].name == "born dead"
+    assert [cause.name for cause in causes.find(run, 1).values()] == ["weights", "weights"]
+    assert "when layer 1 below it went silent" in causes.story(run, 2, 0)
+    assert "born so" in causes.story(run, 2, 1)
+
+
+def test_a_unit_that_died_before_the_layer_below_went_silent_did_not_die_of_that(
+    two_kinds, by_hand
+):
+    run = by_hand(
+        two_kinds,
+        [
+            [*layer([1], [0]), *second([[1]], [0])],
+            [*layer([1], [0]), *second([[1]], [-2])],
+            [*layer([-1], [0]), *second([[1]], [-2])],
+        ],
+    )
+    assert causes.find(run, 2)[0].name == "bias"
+    one_of_two = by_hand(
+        two_kinds,
+        [
+            [*layer([1, 1], [0, 0]), *second([[1], [1]], [0])],
+            [*layer([-1, 1], [0, 0]), *second([[1], [-1]], [0])],
+        ],
+    )
+    assert causes.find(one_of_two, 2)[0].name == "weights"  # The other one still speaks.
+
+
+def test_a_unit_that_revived_died_of_what_killed_it_the_last_time(two_kinds, by_hand):
+    steps = [(1, 0), (-1, 0), (1, 0), (1, -2)]
+    run = by_hand(two_kinds, [[*layer([w], [b]), *out_of(1)] for w, b in steps])
+    assert causes.find(run, 1, epoch=1)[0].name == "weights"
+    assert causes.find(run, 1, epoch=2) == {}
+    last = causes.find(run, 1)[0]
+    assert (last.name, last.since, last.before, last.after) == ("bias", 3, 2, 3)
+    assert causes.story(run, 1, 0).endswith(
+        "Its life: alive untrained, died in epoch 1, revived in epoch 2, died in epoch 3."
+    )
+
+
+def test_a_non_finite_unit_is_neither_dead_nor_explained_as_dead(two_kinds, by_hand):
+    run = by_hand(
+        two_kinds,
+        [
+            [*layer([1, 1], [0, 0]), *out_of(2)],
+            [*layer([np.inf, 1], [0, 0]), *out_of(2)],
+            [*layer([np.nan, 1], [0, 0]), *out_of(2)],
+        ],
+    )
+    found = causes.find(run, 1)
+    assert list(found) == [0]
+    assert (found[0].name, found[0].since) == ("non-finite", 1)
+    words = causes.story(run, 1, 0)
+    assert words.startswith("Neither dead nor alive: on 40 images of all 40 training images")
+    assert "since epoch 1" in words
+
+
+def test_where_the_gate_shuts_on_the_right_it_is_the_smallest_z_that_rises(two_kinds, by_hand):
+    run = by_hand(
+        two_kinds,
+        [
+            [*layer([1, 1, 1], [0, 0, 0]), *out_of(3)],
+            [*layer([1, 600, 600], [200, -60, -240]), *out_of(3)],
+        ],
+        activation="tanh",
+    )
+    found = causes.find(run, 1)
+    assert found[0].name == "bias"
+    assert found[0].by_bias == 200
+    assert found[0].edge_after == pytest.approx(200.2)
+    assert "its smallest pre-activation rose from 0.2 to 200" in causes.story(run, 1, 0)
+    assert "its bias was driven up" in causes.story(run, 1, 0)
+    assert [found[unit].name for unit in (1, 2)] == ["weights", "weights"]
+    assert "its smallest pre-activation rose from 0.2 to 60" in causes.story(run, 1, 1)
+    both_ways = causes.story(run, 1, 2)
+    assert "between −120 and 360, where the slope rounds to 0" in both_ways
+    assert "its weights grew until no image met an open gate" in both_ways
+
+
+def test_a_story_says_how_far_the_nearest_image_is_from_waking_the_unit(three):
+    assert causes.story(three, 1, 0, epoch=2) == (
+        "Dead: no training image pushes it above zero: the largest pre-activation is −0.25. "
+        "Between epochs 1 and 2 its largest pre-activation fell from 1.25 to −0.25, by 1.5: 1.5 of "
+        "it by the bias, 0 by the weights on the images. So its bias was driven down. "
+        "Its life: alive untrained, died in epoch 2."
+    )
+    assert causes.story(three, 1, 0, epoch=0) == (
+        "Alive: its gate is open on 100.0% of all 40 training images; its largest pre-activation "
+        "is 1.5. Its life: alive untrained."
+    )
+
+
+def test_what_is_dead_on_the_probe_alone_is_not_called_dead(two_kinds, by_hand):
+    bright_faint_none = [*layer([1, -1, -1], [-0.5, 0.5, 0]), *out_of(3)]
+    alive = [*layer([1, 1, 1], [0, 0, 0]), *out_of(3)]
+    run = by_hand(two_kinds, [alive, bright_faint_none], probe_size=1)
+    stories = [causes.story(run, 1, unit) for unit in range(3)]
+    alive_on_probe, dead_on_probe = sorted(stories[:2])
+    assert alive_on_probe.startswith("Alive: its gate is open on 100.0% of the probe of 1 image")
+    assert dead_on_probe.startswith("Dead on the probe of 1 image")
+    assert "but not dead: some other training image opens its gate" in dead_on_probe
+    assert stories[2].startswith("Dead: no training image pushes it above zero: on the probe of 1")
+
+
+def test_a_leaky_unit_below_zero_is_alive_in_the_story(two_kinds, by_hand):
+    steps = [[*layer([1], [0]), *out_of(1)], [*layer([-1], [-0.5]), *out_of(1)]]
+    run = by_hand(two_kinds, steps, activation="leaky_relu")
+    assert causes.find(run, 1) == {}
+    words = causes.story(run, 1, 0)
+    assert words.startswith("Always negative, but not dead: no image of all 40 training images")
+    assert "largest pre-activation is −0.7" in words
+    assert "up to 0.01 of the gradient" in words
+
+
+def test_a_unit_layer_or_epoch_that_does_not_exist_is_one_sentence(three):
+    with pytest.raises(RunError, match=r"layer must be from 1 to 1 in run .*, not 2"):
+        causes.story(three, 2, 0)
+    with pytest.raises(RunError, match=r"unit must be from 0 to 2 in layer 1 of run .*, not 3"):
+        causes.story(three, 1, 3)
+    with pytest.raises(RunError, match=r"unit must be from 0 to 2 in layer 1 of run .*, not -1"):
+        causes.story(three, 1, -1)
+    with pytest.raises(RunError, match=r"epoch must be from 0 to 3 in run .*, not 4"):
+        causes.find(three, 1, 4)

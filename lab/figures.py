@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, lives, plots, units
+from lab import activations, causes, lives, neurons, plots, units
 from lab.errors import StoreError
+from lab.neurons import Neuron
 from lab.records import ENDED
 from lab.runs import Run
 from lab.tables import Runs, by_layer
@@ -151,6 +152,29 @@ def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 
     return Picture(
         "digits", figure, f"{len(images)} images, dark on white. Their labels: {listed}."
     )
+
+
+def portrait(neuron: Neuron) -> Picture:
+    """Draws one neuron: weights, pre-activations and gate, its history, what excites it most."""
+    figure = plots.fixed_figure(
+        (11.5, 5.6), left=0.05, right=0.99, bottom=0.08, top=0.93, wspace=0.55, hspace=0.5
+    )
+    with plots.style():
+        grid = figure.add_gridspec(2, 3, height_ratios=(2.4, 1), width_ratios=(0.8, 1, 1))
+        panels = (neurons.weights, neurons.histogram, neurons.history)
+        for column, draw in enumerate(panels):
+            draw(neuron, figure.add_subplot(grid[0, column]))
+        neurons.exciting(neuron, figure.add_subplot(grid[1, :]))
+    return Picture(f"{neuron.name}, epoch {neuron.epoch}", figure, _portrait_words(neuron))
+
+
+def _portrait_words(neuron: Neuron) -> str:
+    words = [f"{neuron.name.capitalize()} at epoch {neuron.epoch}.", neuron.story]
+    if neuron.bias is not None:
+        words.append(f"Its bias is {causes.number(neuron.bias)}.")
+    if neuron.labels is not None:
+        words.append(f"It is excited most by the digits {', '.join(map(str, neuron.labels))}.")
+    return " ".join([*words, *neuron.missing])
 
 
 def _function_in_words(name: str) -> str:

@@ -65,7 +65,8 @@ def style() -> Iterator[None]:
 
 
 @contextmanager
-def _axes(ax: "Axes | None", size: tuple[float, float] = (7.0, 4.3)) -> Iterator["Axes"]:
+def axes(ax: "Axes | None", size: tuple[float, float] = (7.0, 4.3)) -> Iterator["Axes"]:
+    """Gives the axes to draw on, in the lab's style: those given, or some of their own."""
     from matplotlib.figure import Figure
 
     with style():
@@ -100,11 +101,11 @@ def functions(
     """
     configs = [RunConfig(activation=choice) for choice in choices]
     z = np.linspace(-reach, reach, 801)
-    with _axes(ax) as ax:
+    with axes(ax) as ax:
         for config, look in zip(configs, _looks(configs), strict=True):
             f = config.function.derivative if derivative else config.function.function
             parameter = config.parameter or 0.0
-            values = _broken(f(z, parameter)) if derivative else f(z, parameter)
+            values = broken(f(z, parameter)) if derivative else f(z, parameter)
             ax.plot(z, values, look.line, color=look.colour, lw=2.5, label=look.label)
         ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
         if configs:
@@ -169,14 +170,14 @@ def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
     config = RunConfig(activation=choice)
     f, parameter = config.function, config.parameter or 0.0
     z = np.linspace(-4.0, 4.0, 801)
-    with _axes(ax, (4.5, 4.0)) as ax:
+    with axes(ax, (4.5, 4.0)) as ax:
         ax.plot(z, f.function(z, parameter), color=f.colour, lw=4, label="f(z)")
-        ax.plot(z, _broken(f.derivative(z, parameter)), color="black", lw=1.4, label="f'(z)")
+        ax.plot(z, broken(f.derivative(z, parameter)), color="black", lw=1.4, label="f'(z)")
         ax.set(title=config.title, xlim=(-4, 4), ylim=(-1.9, 4), xlabel="z")
     return ax
 
 
-def _broken(values: NDArray[Any]) -> NDArray[Any]:
+def broken(values: NDArray[Any]) -> NDArray[Any]:
     """Breaks a line where it jumps, so that a jump is not drawn as a slope."""
     steps = np.abs(np.diff(values, prepend=values[0], append=values[-1]))
     beside = np.maximum(steps[:-2], steps[2:])
@@ -222,7 +223,7 @@ def dead_neurons(
     if measure not in units.LAYER_MEASURES:
         raise unknown("measure", measure, units.LAYER_MEASURES)
     groups = _grouped(runs, lambda run: recorded(run, measure, layer))
-    with _axes(ax) as ax:
+    with axes(ax) as ax:
         if measure == "dead_fraction":
             _ring_confirmed(ax, runs, layer)
         return curves(groups, measure, layer, ax)
@@ -264,7 +265,7 @@ def curves(
         ax: Where to draw.
     """
     scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
-    with _axes(ax) as ax:
+    with axes(ax) as ax:
         ends = []
         for own, seeds in zip(_looks(list(groups)), groups.values(), strict=True):
             look = own
@@ -276,7 +277,7 @@ def curves(
             if any(not np.isfinite(curve).all() for curve in seeds):
                 look = replace(look, label=f"{look.label} (diverged)")
             ends.append((float(finite[-1]) if len(finite) else np.nan, look))
-        _whole_epochs(ax)
+        whole_epochs(ax)
         ax.set_ylabel(axis_label(measure, layer))
         _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
         _label_ends(ax, ends)
@@ -345,6 +346,8 @@ def _label_ends(ax: "Axes", ends: list[tuple[float, _Look]]) -> None:
         ax.text(1.18, height, look.label, transform=ax.transAxes, va="center")
 
 
+GATE = OKABE_ITO["vermillion"]
+LIFE_MARKERS = "oDsXP"
 LIFE_COLOURS = ("#f0f0f0", OKABE_ITO["sky blue"], OKABE_ITO["orange"], "#000000", "#CC79A7")
 
 
@@ -370,7 +373,7 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
     eventful = states[:, states.any(axis=0)]
     dead_epochs = (eventful == lives.STATES.index("dead")).sum(axis=0)
     order = np.lexsort([-dead_epochs, -eventful[-1]])
-    with _axes(ax) as ax:
+    with axes(ax) as ax:
         ax.grid(visible=False)
         ax.imshow(
             eventful[:, order].T,
@@ -383,7 +386,7 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
         )
         title = f"{run.config.title}, layer {layer}: {len(order)} of {neurons}"
         ax.set(title=title, ylabel="neurons, a row each")
-        _whole_epochs(ax)
+        whole_epochs(ax)
         if legend:
             ax.legend(handles=life_legend(states), loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
@@ -399,7 +402,8 @@ def life_legend(states: NDArray[np.int8]) -> list[Any]:
     ]
 
 
-def _whole_epochs(ax: "Axes") -> None:
+def whole_epochs(ax: "Axes") -> None:
+    """Makes the horizontal axis one of epochs."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
@@ -425,7 +429,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
         title = run.config.title
         by_title[title] = Runs([*by_title.get(title, ()), run])
     means: dict[tuple[float, float], str] = {}
-    with _axes(ax) as ax:
+    with axes(ax) as ax:
         looks = _looks([group[0].config for group in by_title.values()])
         for group, look, marker in zip(by_title.values(), looks, itertools.cycle(MARKERS)):
             points = np.array([_point(run) for run in group])

@@ -175,7 +175,7 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
     open_share = 1 - float(summaries.shut[epoch, unit]) / summaries.images
     probe = _probe_words(run)
     return {
-        "alive": f"Alive: its gate is open on {open_share:.1%} of {probe}; its largest "
+        "alive": f"Alive: its gate is open on {number(100 * open_share)} % of {probe}; its largest "
         f"pre-activation is {number(high)}.",
         "always negative": f"Always negative, but not dead: no image of {probe} pushes it above "
         f"zero (its largest pre-activation is {number(high)}), but its gate still lets up to "

@@ -157,7 +157,7 @@ def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 
 def portrait(neuron: Neuron) -> Picture:
     """Draws one neuron: weights, pre-activations and gate, its history, what excites it most."""
     figure = plots.fixed_figure(
-        (11.5, 5.6), left=0.05, right=0.99, bottom=0.08, top=0.93, wspace=0.55, hspace=0.5
+        (11.5, 5.0), left=0.05, right=0.99, bottom=0.07, top=0.93, wspace=0.55, hspace=0.5
     )
     with plots.style():
         grid = figure.add_gridspec(2, 3, height_ratios=(2.4, 1), width_ratios=(0.8, 1, 1))

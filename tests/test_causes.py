@@ -174,7 +174,7 @@ def test_a_story_says_how_far_the_nearest_image_is_from_waking_the_unit(three):
         "Its life: alive untrained, died in epoch 2."
     )
     assert causes.story(three, 1, 0, epoch=0) == (
-        "Alive: its gate is open on 100.0% of all 40 training images; its largest pre-activation "
+        "Alive: its gate is open on 100 % of all 40 training images; its largest pre-activation "
         "is 1.5. Its life: alive untrained."
     )
 
@@ -185,7 +185,7 @@ def test_what_is_dead_on_the_probe_alone_is_not_called_dead(two_kinds, by_hand):
     run = by_hand(two_kinds, [alive, bright_faint_none], probe_size=1)
     stories = [causes.story(run, 1, unit) for unit in range(3)]
     alive_on_probe, dead_on_probe = sorted(stories[:2])
-    assert alive_on_probe.startswith("Alive: its gate is open on 100.0% of the probe of 1 image")
+    assert alive_on_probe.startswith("Alive: its gate is open on 100 % of the probe of 1 image")
     assert dead_on_probe.startswith("Dead on the probe of 1 image")
     assert "but not dead: some other training image opens its gate" in dead_on_probe
     assert stories[2].startswith("Dead: no training image pushes it above zero: on the probe of 1")

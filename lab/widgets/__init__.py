@@ -1,7 +1,8 @@
 """Front ends for notebooks: the only place of the lab that imports ipywidgets."""
 
 from lab.widgets.compare import Compare
+from lab.widgets.microscope import Microscope
 from lab.widgets.playground import Playground
 from lab.widgets.race import Race
 
-__all__ = ["Compare", "Playground", "Race"]
+__all__ = ["Compare", "Microscope", "Playground", "Race"]

@@ -4,6 +4,7 @@ import csv
 import re
 import xml.etree.ElementTree as ET
 
+import nbformat
 import pytest
 from playwright.sync_api import expect
 
@@ -188,3 +189,67 @@ def test_a_notebook_without_its_kernel_shows_pictures_and_tables(opened):
     expect(notebook.page.locator(".jp-OutputArea img").first).to_be_visible()
     expect(notebook.page.get_by_text("image/svg+xml")).to_have_count(0)
     assert notebook.complaints == []
+
+
+@pytest.fixture
+def microscope(opened, classroom_folder):
+    lines = (
+        "from lab import RunStore\n"
+        "from lab.widgets import Microscope\n"
+        "runs = RunStore('recorded').runs.where(label='weights of every epoch')\n"
+        "Microscope(runs, layer=1, epoch=10)"
+    )
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(lines)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, classroom_folder / "microscope.ipynb")
+    notebook = opened("microscope.ipynb")
+    notebook.run_all()
+    notebook.picture().wait_for()
+    return notebook
+
+
+def test_a_neuron_is_picked_by_mouse_by_keyboard_and_from_the_list(microscope, picture_of):
+    cell = microscope.front.get_by_role("gridcell", name=re.compile(r"^neuron 20 "))
+    cell.click()
+    told = microscope.front.locator("[aria-live=polite]")
+    expect(told).to_contain_text("Neuron 20 of layer 1.")
+    expect(cell).to_be_focused()
+    for key, unit in (("ArrowRight", 21), ("ArrowDown", 37), ("ArrowUp", 21), ("ArrowLeft", 20)):
+        microscope.page.keyboard.press(key)
+        expect(told).to_contain_text(f"Neuron {unit} of layer 1.")
+    microscope.page.keyboard.press("End")
+    expect(told).to_contain_text("Neuron 63 of layer 1.")
+    microscope.page.keyboard.press("ArrowRight")  # There is none: the pick stays.
+    microscope.page.keyboard.press("Home")
+    expect(told).to_contain_text("Neuron 0 of layer 1.")
+    dead = microscope.front.get_by_role("gridcell", name=re.compile("dead")).first
+    microscope.choose("neuron", dead.get_attribute("aria-label").removeprefix("neuron ")[:-7])
+    expect(dead).to_have_attribute("aria-selected", "true")
+    expect(told).to_contain_text("no training image pushes it above zero")
+    expect(microscope.picture()).to_have_attribute("aria-label", re.compile("its weights turned"))
+    picture_of(
+        microscope,
+        "microscope-in-jupyterlab",
+        "JupyterLab with the microscope: a grid with a cell for each of the 64 neurons of a layer, "
+        "dead ones crossed out, and of the one that is picked the story in words, its incoming "
+        "weights as a picture, its pre-activations with the gate, its history, and the digits "
+        "that excite it most.",
+    )
+    assert microscope.complaints == []
+
+
+def test_scrubbing_through_the_epochs_shows_neurons_die_and_revive(microscope, classroom_folder):
+    runs = RunStore(classroom_folder / "recorded").runs.where(label="weights of every epoch")
+    microscope.choose("layer", "^2$")
+    slider = microscope.front.get_by_label("epoch", exact=True).or_(
+        microscope.front.get_by_role("slider")
+    )
+    slider.first.focus()
+    for epoch in range(9, -1, -1):
+        microscope.page.keyboard.press("ArrowLeft")
+        dead = int(runs[0].lives(2).dead[epoch].sum())
+        crossed = microscope.front.get_by_role("gridcell").filter(has_text="×")
+        expect(crossed).to_have_count(dead)
+    assert microscope.complaints == []

@@ -1,0 +1,281 @@
+"""`Microscope`: a layer's neurons as a grid, and one of them in every detail."""
+
+import functools
+import html
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ipywidgets import HTML, Dropdown, IntSlider, Play, VBox, jslink
+from numpy.typing import NDArray
+
+from lab import figures, lives, neurons, plots, units
+from lab.data import Dataset
+from lab.errors import InputError, LabError
+from lab.neurons import LayerView, Neuron
+from lab.runs import Run
+from lab.sources import load_dataset
+from lab.store import RunStore
+from lab.tables import Runs
+from lab.units import UnitSummaries
+from lab.widgets.front import Front, box, offer, on_change, row
+from lab.widgets.grid import NeuronGrid
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STATE = "state"
+MARKS = ("", "−", "~", "×", "!")
+FRAME_MILLISECONDS = 1200
+NARROW, WIDE = 16, 32
+MEASURES: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
+    "largest pre-activation": lambda layer: layer.max_z,
+    "share of images that open the gate": lambda layer: 1 - layer.shut / layer.images,
+    "mean gate": lambda layer: layer.mean_gate,
+    "mean activation": lambda layer: layer.mean,
+    "epochs dead so far": lambda layer: np.cumsum(units.dead(layer), axis=0),
+}
+
+
+class Microscope(Front):
+    """Scrub through the epochs and watch neurons die and revive; pick one to see why.
+
+    The grid has a cell for each neuron of a layer: click it, or move through it with the arrow
+    keys. The list `neuron` does the same.
+    """
+
+    def __init__(
+        self,
+        runs: Run | RunStore | Iterable[Run] | None = None,
+        layer: int = 1,
+        unit: int | None = None,
+        epoch: int | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
+        """Lays the controls out and draws.
+
+        Args:
+            runs: A run, some runs or a store; by default the store that `lab compare` fills.
+            layer: The hidden layer shown first, from 1.
+            unit: The neuron shown first, from 0; by default a dead one, if there is one.
+            epoch: The epoch shown first; by default the last.
+            dataset: The data set of the runs; by default it is loaded by its name.
+        """
+        source = RunStore() if runs is None else [runs] if isinstance(runs, Run) else runs
+        self.runs = Runs(list(source)).in_order()
+        self._dataset = dataset
+        self._view = functools.lru_cache(maxsize=4)(self._look)
+        self._images = functools.cache(self._load)
+        self._updating = False
+        self.run = box(Dropdown, None, "run", "400px", options=_names(self.runs))
+        self.layer = box(Dropdown, None, "layer", "95px")
+        self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *MEASURES))
+        self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
+        self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
+        self.neuron = box(Dropdown, None, "neuron", "220px")
+        self.grid = NeuronGrid()
+        self.legend, self.story = HTML(), HTML()
+        super().__init__(
+            [
+                row(self.run, self.layer, self.measure),
+                row(self.epoch, self.play, self.neuron),
+                row(self.grid, VBox([self.legend, self.story])),
+            ]
+        )
+        self.legend.layout.max_width = self.story.layout.max_width = "370px"
+        jslink((self.play, "value"), (self.epoch, "value"))
+        on_change([self.run], self._choose_run)
+        on_change([self.layer], self._choose_layer)
+        on_change([self.measure, self.epoch], self.draw)
+        on_change([self.neuron], self._choose_neuron)
+        self.grid.observe(lambda change: self._choose_cell(change["new"]), names="picked")
+        self._begin()
+        self.look_at(layer, unit, epoch)
+
+    def _begin(self) -> None:
+        with self.sentences():
+            if not len(self.runs):
+                raise InputError("There is no run to look at. Record one with: lab compare")
+            self.run.value = self.run.options[0][1]
+            self._choose_run()
+
+    def look_at(
+        self, layer: int | None = None, unit: int | None = None, epoch: int | None = None
+    ) -> None:
+        """Shows another layer, neuron or epoch; what does not exist is said in the status line."""
+        run = self.run.value
+        if run is None:
+            return
+        with self.sentences():
+            layer = self.layer.value if layer is None else layer
+            run.check_unit(layer, 0 if unit is None else unit)
+            run.check_epoch(self.epoch.value if epoch is None else epoch)
+            self.layer.value = layer
+            self.epoch.value = self.epoch.value if epoch is None else epoch
+            self.neuron.value = self._first() if unit is None else unit
+            self.draw()
+
+    def _first(self) -> int:
+        """A neuron to begin with: the first that is dead, or else the first."""
+        dead = np.flatnonzero(self._states[self.epoch.value] == lives.STATES.index("dead"))
+        return int(dead[0]) if len(dead) else 0
+
+    def _choose_run(self) -> None:
+        run = self.run.value
+        self._updating = True
+        offer(self.layer, run.layers)
+        self.epoch.max = self.play.max = run.last_epoch
+        self.epoch.value = run.last_epoch
+        self._updating = False
+        self._choose_layer()
+
+    def _choose_layer(self) -> None:
+        if self._updating:
+            return
+        with self.sentences():
+            layer = self.run.value.layer(self.layer.value)
+            self._summaries, self._states = layer, lives.states(layer)
+            self._lived = lives.follow(layer)
+            self.grid.columns = NARROW if layer.max_z.shape[1] <= 8 * NARROW else WIDE
+            self._updating = True
+            self.neuron.options = _neuron_names(self._states[self.epoch.value])
+            self.neuron.value = self._first()
+            self._updating = False
+            self.draw()
+
+    def _choose_neuron(self) -> None:
+        if self.neuron.value is not None and not self._updating:
+            self.draw_neuron()
+
+    def _choose_cell(self, unit: int) -> None:
+        if self._updating:
+            return
+        with self.sentences():
+            try:
+                self.run.value.check_unit(self.layer.value, unit)
+            except LabError:
+                self.grid.picked = self.neuron.value
+                raise
+            self.neuron.value = unit
+
+    def draw(self) -> None:
+        """Draws the grid and the neuron anew."""
+        if self._updating or self.run.value is None:
+            return
+        with self.sentences():
+            self._updating = True
+            states = self._states[self.epoch.value]
+            unit = self.neuron.value
+            self.neuron.options = _neuron_names(states)
+            self.neuron.value = unit
+            colours, values = self._colours()
+            with self.grid.hold_sync():
+                self.grid.colours = colours
+                self.grid.marks = [MARKS[state] for state in states]
+                self.grid.names = _cell_names(states, self.measure.value, values)
+                self.grid.label = f"Neurons of layer {self.layer.value}"
+            self.legend.value = self._legend(colours)
+        self._updating = False
+        self.draw_neuron()
+
+    def draw_neuron(self) -> None:
+        """Draws the neuron that is picked."""
+        with self.sentences():
+            self._updating = True
+            unit, layer, epoch = self.neuron.value, self.layer.value, self.epoch.value
+            self.grid.picked = unit
+            self._updating = False
+            neuron = self._view(self.run.value.run_id, layer, epoch).neuron(unit)
+            picture = figures.portrait(neuron)
+            self.story.value = _story(neuron)
+            self.show(picture.figure, picture.alt)
+            self.show_table(_table(neuron))
+            self.keep_still_soon()
+            self.show_code(f"neurons.look(run, {layer}, {epoch}, dataset).neuron({unit})")
+            self.say(" ".join(neuron.missing))
+
+    def _colours(self) -> tuple[list[str], NDArray[Any] | None]:
+        epoch = self.epoch.value
+        if self.measure.value == STATE:
+            return [plots.LIFE_COLOURS[state] for state in self._states[epoch]], None
+        values = np.asarray(MEASURES[self.measure.value](self._summaries), np.float64)
+        return _coloured(values, epoch), values[epoch]
+
+    def _legend(self, colours: list[str]) -> str:
+        epoch = self.epoch.value
+        counts = Counter(self._states[epoch].tolist())
+        entries = [
+            f'<span style="background: {plots.LIFE_COLOURS[state]}; color: white; border: 1px '
+            f'solid #999; padding: 0 5px; text-shadow: 0 0 2px black">{MARKS[state] or "&nbsp;"}'
+            f"</span> {lives.STATES[state]}: {count}"
+            for state, count in sorted(counts.items())
+        ]
+        died, revived = (int(f[epoch].sum()) for f in (self._lived.died, self._lived.revived))
+        flow = f"In epoch {epoch}: {died} died, {revived} revived." if epoch else "Untrained."
+        return f'<div class="lab-words">{" &ensp; ".join(entries)}<br>{flow}</div>'
+
+    def _look(self, run_id: str, layer: int, epoch: int) -> LayerView:
+        run = next(run for run in self.runs if run.run_id == run_id)
+        dataset = self._dataset
+        if dataset is None and epoch in run.kept_epochs:
+            dataset = self._images(run.record.dataset)
+        return neurons.look(run, layer, epoch, dataset)
+
+    def _load(self, name: str) -> Dataset | None:
+        try:
+            return load_dataset(name)
+        except LabError:
+            return None
+
+
+def _names(runs: Runs) -> list[tuple[str, Run]]:
+    return [
+        (
+            f"{run.config.title}, {run.record.dataset}, learning rate "
+            f"{run.config.learning_rate:g}, seed {run.config.seed} ({run.run_id})",
+            run,
+        )
+        for run in runs
+    ]
+
+
+def _neuron_names(states: NDArray[np.int8]) -> list[tuple[str, int]]:
+    return [(f"{unit} ({lives.STATES[state]})", unit) for unit, state in enumerate(states)]
+
+
+def _cell_names(states: NDArray[np.int8], measure: str, values: NDArray[Any] | None) -> list[str]:
+    words = [f"neuron {name}" for name, _ in _neuron_names(states)]
+    if values is None:
+        return words
+    return [f"{word}, {measure} {value:.3g}" for word, value in zip(words, values, strict=True)]
+
+
+def _coloured(values: NDArray[np.float64], epoch: int) -> list[str]:
+    """Colours an epoch's values on a scale that is the same for all epochs."""
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
+    shares = np.clip((np.nan_to_num(values[epoch]) - low) / ((high - low) or 1.0), 0, 1)
+    return [to_hex(colour) for colour in colormaps["cividis"](shares)]
+
+
+def _story(neuron: Neuron) -> str:
+    text = html.escape(neuron.story)
+    title = neuron.name[0].upper() + neuron.name[1:]
+    return f'<div class="lab-words" aria-live="polite"><b>{title}.</b> {text}</div>'
+
+
+def _table(neuron: Neuron) -> "pd.DataFrame":
+    import pandas as pd
+
+    layer = neuron.run.layer(neuron.layer)
+    values = {
+        name: f"{float(measure(layer)[neuron.epoch, neuron.unit]):.4g}"
+        for name, measure in MEASURES.items()
+    }
+    bias = "not kept" if neuron.bias is None else f"{neuron.bias:.4g}"
+    facts = {"neuron": neuron.unit, "epoch": neuron.epoch, "state": neuron.state, "bias": bias}
+    return pd.DataFrame([facts | values])

@@ -1,0 +1,124 @@
+"""The microscope: its grid, its list, its story, and a sentence for what does not exist."""
+
+import numpy as np
+import pytest
+
+import lab
+from lab import RunStore, causes
+from lab.lives import STATES, states
+from lab.widgets import Microscope
+
+
+@pytest.fixture(scope="module")
+def store(tiny, tmp_path_factory):
+    store = RunStore(tmp_path_factory.mktemp("microscope") / "runs")
+    settings = {"hidden": (12, 8), "epochs": 3, "learning_rate": 0.3, "batch_size": 50}
+    lab.compare("relu", 1, tiny, store, keep_weights="every", **settings)
+    lab.compare("elu", 1, tiny, store, **settings)
+    return store
+
+
+@pytest.fixture(scope="module")
+def relu(store):
+    return store.runs.where(activation="relu")[0]
+
+
+def said(front):
+    return front.status.value
+
+
+def test_the_grid_shows_every_neuron_as_it_is_at_the_epoch(relu, tiny):
+    microscope = Microscope(relu, layer=1, dataset=tiny)
+    known = states(relu.layer(1))
+    assert (known == STATES.index("dead")).any()
+    for epoch in (3, 1, 0, 2):
+        microscope.epoch.value = epoch
+        names = [f"neuron {unit} ({STATES[s]})" for unit, s in enumerate(known[epoch])]
+        assert microscope.grid.names == names
+        crossed = [mark == "×" for mark in microscope.grid.marks]
+        assert crossed == relu.lives(1).dead[epoch].tolist()
+        assert [name for name, _ in microscope.neuron.options] == [n[7:] for n in names]
+        died = relu.lives(1).died[epoch].sum()
+        assert (f"{died} died" if epoch else "Untrained.") in microscope.legend.value
+    black = [colour == "#000000" for colour in microscope.grid.colours]
+    assert black == relu.lives(1).dead[2].tolist()
+
+
+def test_it_begins_with_a_dead_neuron_if_there_is_one(relu, tiny):
+    dead = np.flatnonzero(relu.lives(1).dead[3])
+    microscope = Microscope(relu, dataset=tiny)
+    assert microscope.neuron.value == microscope.grid.picked == dead[0]
+    assert "Dead: no training image pushes it above zero" in microscope.story.value
+
+
+def test_grid_and_list_pick_the_same_neuron_and_tell_its_story(relu, tiny):
+    microscope = Microscope(relu, dataset=tiny)
+    microscope.grid.picked = 7
+    assert microscope.neuron.value == 7
+    assert causes.story(relu, 1, 7) in microscope.picture.value.split(">")[0].replace("&#x27;", "'")
+    microscope.neuron.value = 4
+    assert microscope.grid.picked == 4
+    assert causes.story(relu, 1, 4) in microscope.story.value.replace("&#x27;", "'")
+    microscope.layer.value = 2
+    assert len(microscope.grid.names) == 8
+    assert "of layer 2." in microscope.story.value
+    assert said(microscope) == '<div role="status"></div>'
+
+
+def test_a_measure_colours_the_cells_on_one_scale_for_all_epochs(relu, tiny):
+    microscope = Microscope(relu, dataset=tiny)
+    microscope.measure.value = "largest pre-activation"
+    highs = relu.layer(1).max_z
+    assert microscope.grid.names[2].endswith(f"largest pre-activation {highs[3, 2]:.3g}")
+    seen = []
+    for epoch in range(4):
+        microscope.epoch.value = epoch
+        greens = (int(colour[3:5], 16) for colour in microscope.grid.colours)
+        seen += zip(highs[epoch], greens, strict=True)
+    greens = [green for _, green in sorted(seen)]
+    assert greens == sorted(greens)
+    assert len(set(greens)) > 10
+
+
+def test_what_does_not_exist_is_said_and_nothing_changes(relu, tiny):
+    microscope = Microscope(relu, unit=3, dataset=tiny)
+    for wrong, sentence in (
+        ({"layer": 3}, "layer must be from 1 to 2 in run"),
+        ({"unit": 12}, "unit must be from 0 to 11 in layer 1 of run"),
+        ({"epoch": 4}, "epoch must be from 0 to 3 in run"),
+    ):
+        microscope.look_at(**wrong)
+        assert sentence in said(microscope)
+        assert (microscope.layer.value, microscope.neuron.value, microscope.epoch.value) == (
+            1,
+            3,
+            3,
+        )
+    microscope.grid.picked = 99
+    assert "unit must be from 0 to 11" in said(microscope)
+    assert microscope.grid.picked == 3
+    assert "layer must be from 1 to 2" in said(Microscope(relu, layer=9, dataset=tiny))
+    assert "There is no run to look at." in said(Microscope([]))
+
+
+def test_an_epoch_without_weights_is_said_with_how_to_keep_them(store, tiny):
+    elu = store.runs.where(activation="elu")[0]
+    microscope = Microscope(store, dataset=tiny)
+    microscope.run.value = elu
+    assert said(microscope) == '<div role="status"></div>'
+    microscope.epoch.value = 1
+    assert "keeps no weights of epoch 1, but of: 3" in said(microscope)
+    assert "keep_weights=" in said(microscope)
+    assert "not kept" in microscope.table.value
+    microscope.epoch.value = 3
+    assert f"{elu.weights(3)[1][microscope.neuron.value]:.4g}" in microscope.table.value
+
+
+def test_the_line_of_python_does_the_same(relu, tiny):
+    from lab import neurons
+
+    microscope = Microscope(relu, layer=2, unit=5, epoch=2, dataset=tiny)
+    line = microscope.code.value.partition("<code>")[2].partition("</code>")[0]
+    neuron = eval(line, {"neurons": neurons, "run": relu, "dataset": tiny})
+    assert (neuron.layer, neuron.unit, neuron.epoch) == (2, 5, 2)
+    assert neuron.story in microscope.story.value.replace("&#x27;", "'")

@@ -76,8 +76,8 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     """Draws every figure that the runs give, one after the other.
 
     The activation functions; for each comparison (runs that differ in activation function and
-    seed alone) a summary, learning curves, dead neurons and life maps; and where comparisons
-    differ in their learning rate alone, accuracy against dead neurons.
+    seed alone) a summary, learning curves, dead neurons, life maps, and who died and revived; and
+    where comparisons differ in their learning rate alone, accuracy against dead neurons.
 
     Args:
         runs: Recorded runs; those that have not ended or cannot be read are left out.
@@ -86,7 +86,7 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     ended = Runs([run for run in runs if run.record.status in ENDED]).readable().in_order()
     comparisons = ended.groups(plots.VARIED)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
-        for draw in (summary, learning_curves, dead_neurons, life_maps):
+        for draw in (summary, learning_curves, dead_neurons, life_maps, lives_and_deaths):
             yield draw(comparison, name)
     ladders = [
         ladder
@@ -315,6 +315,43 @@ def _lives_in_words(run: Run, layer: int, states: NDArray[np.int8]) -> str:
     )
 
 
+def lives_and_deaths(runs: Runs, name: str = "comparison") -> Picture:
+    """Draws who died and revived in each epoch, and the survival curves.
+
+    The flows are those of one run, of the first seed of the function whose neurons died most.
+    """
+    firsts = [group[0] for group in runs.groups()]
+    run = max(firsts, key=_deaths)
+    layers = sorted({1, len(run.layers)})
+    with plots.style():
+        figure, axes = _grid(2 * len(layers), len(layers), (6.5, 3.8))
+        for layer, above, below in zip(layers, axes, axes[len(layers) :], strict=False):
+            plots.flows(run, layer, above)
+            plots.survival(runs, layer, below)
+        _captioned(figure, runs, FLOWS.format(run.config.seed), SEEDS, _dead_words(runs, False))
+    words = " ".join(_flows_in_words(run, layer) for layer in layers)
+    return Picture(
+        f"{name}-lives",
+        figure,
+        f"Above, bars of the neurons that died and revived in each epoch, for {run.config.title}, "
+        f"seed {run.config.seed}. {words} Below, the share of neurons that were never dead so far. "
+        f"{_setting_words(runs)}",
+    )
+
+
+def _deaths(run: Run) -> int:
+    return sum(int(run.lives(n).died.sum() + run.lives(n).born_dead.sum()) for n in run.layers)
+
+
+def _flows_in_words(run: Run, layer: int) -> str:
+    lived = run.lives(layer)
+    return (
+        f"Layer {layer}: {lived.born_dead.sum()} born dead, {lived.died.sum()} deaths, "
+        f"{lived.revived.sum()} revivals, {lived.dead[-1].sum()} dead at the end, "
+        f"{lived.never_dead[-1].sum()} never dead."
+    )
+
+
 def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
     """Draws test accuracy against dead neurons for runs of several learning rates."""
     with plots.style():
@@ -346,6 +383,7 @@ SEEDS = "Thin lines: each seed; thick lines: their mean."
 EPOCH_0 = "Epoch 0: the untrained network, its training values measured on the probe."
 LIVES = "One row is one neuron; neurons alive at every epoch are left out."
 NEARLY = f"Nearly dead: gate at most {units.NEARLY:g} of its largest."
+FLOWS = "Above: seed {}. Below: the share of neurons that were never dead so far."
 LADDER = (
     "Small: each seed; large: their mean, with the learning rate; lines join the rates in order. "
     "Dead: no gradient on any training image."

@@ -229,6 +229,50 @@ def dead_neurons(
         return curves(groups, measure, layer, ax)
 
 
+def survival(runs: Runs, layer: int, ax: "Axes | None" = None) -> "Axes":
+    """Draws the share of a layer's neurons that were never dead so far, on the probe set.
+
+    Args:
+        runs: The runs.
+        layer: The hidden layer, from 1.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there are no runs.
+        RunError: If a run has no such layer.
+    """
+    groups = _grouped(runs, lambda run: run.lives(layer).survival)
+    return curves(groups, "never_dead_fraction", layer, ax)
+
+
+def flows(run: Run, layer: int, ax: "Axes | None" = None) -> "Axes":
+    """Draws how many neurons of a layer died and revived in each epoch, and how many are dead.
+
+    Bars up: died (in epoch 0: born dead); hatched bars down: revived; line: dead, on the probe set.
+
+    Args:
+        run: The run.
+        layer: The hidden layer, from 1.
+        ax: Where to draw.
+
+    Raises:
+        RunError: If the run has no such layer.
+    """
+    lived = run.lives(layer)
+    died, revived, dead = (f.sum(axis=1) for f in (lived.died, lived.revived, lived.dead))
+    died[0] = lived.born_dead.sum()
+    epochs = range(len(dead))
+    with axes(ax) as ax:
+        ax.bar(epochs, died, color=OKABE_ITO["vermillion"], label="died")
+        ax.bar(epochs, -revived, color=OKABE_ITO["sky blue"], hatch="//", label="revived")
+        ax.plot(epochs, dead, "o-", color="black", label="dead")
+        ax.axhline(0, color="black", lw=1)
+        ax.set(title=f"{run.config.title}, layer {layer}", ylabel="neurons")
+        ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        whole_epochs(ax)
+    return ax
+
+
 def recorded(run: Run, measure: str, layer: int = 1) -> Values:
     """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`."""
     if measure in CURVES:

@@ -27,7 +27,7 @@ def pictures(runs):
 
 
 def test_each_comparison_gets_its_pictures_and_all_rates_together_one(pictures):
-    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps"]
+    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps", "lives"]
     assert list(pictures) == [
         "functions",
         *(f"tiny-lr-0.001-{kind}" for kind in kinds),
@@ -209,3 +209,18 @@ def test_life_maps_of_many_functions_stand_below_each_other(tiny):
     runs = lab.compare(names, 1, tiny, hidden=(4, 4), epochs=1)
     width, height = figures.life_maps(runs).figure.get_size_inches()
     assert height > width
+
+
+def test_lives_and_deaths_are_those_of_the_function_whose_neurons_died_most(runs, pictures):
+    wild = runs.where(learning_rate=0.3)
+    relu = wild.where(activation="relu", seed=0)[0]
+    assert relu.lives(1).died.sum() > 0
+    picture = pictures["tiny-lr-0.3-lives"]
+    lived = relu.lives(2)
+    assert (
+        f"Layer 2: {lived.born_dead.sum()} born dead, {lived.died.sum()} deaths, "
+        f"{lived.revived.sum()} revivals, {lived.dead[-1].sum()} dead at the end, "
+        f"{lived.never_dead[-1].sum()} never dead."
+    ) in picture.alt
+    assert "for ReLU, seed 0." in picture.alt
+    assert picture.figure.axes[0].get_title(loc="left") == "ReLU, layer 1"

@@ -272,3 +272,23 @@ def test_functions_reach_as_far_as_nearly_all_pre_activations():
     assert left.lines[0].get_xdata()[[0, -1]].tolist() == [-20, 20]
     assert right.lines[0].get_xdata()[-1] == 20
     assert plots.function_pair(["relu"], np.array([np.nan])).axes[0].lines[0].get_xdata()[-1] == 4
+
+
+def test_flows_show_the_born_dead_at_epoch_0_the_dying_upwards_and_the_revived_downwards(runs):
+    relu = max(runs, key=lambda run: plots.dead_share(run))
+    lived = relu.lives(1)
+    ax = plots.flows(relu, 1)
+    died, revived = ax.containers
+    expected = lived.died.sum(axis=1)
+    expected[0] = lived.dead[0].sum()
+    assert [bar.get_height() for bar in died] == expected.tolist()
+    assert [bar.get_height() for bar in revived] == (-lived.revived.sum(axis=1)).tolist()
+    assert ax.lines[0].get_ydata().tolist() == lived.dead.sum(axis=1).tolist()
+
+
+def test_survival_curves_are_those_of_the_lives(runs):
+    ax = plots.survival(runs, 1)
+    drawn = [tuple(line.get_ydata()) for line in ax.lines]
+    for run in runs:
+        assert tuple(100 * run.lives(1).survival) in drawn
+    assert ax.get_ylabel() == "never dead, % of layer 1"

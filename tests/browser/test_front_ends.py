@@ -11,7 +11,13 @@ from playwright.sync_api import expect
 from lab import RunStore
 
 pytestmark = pytest.mark.browser
-LESSONS = ("01_activation_functions.ipynb", "02_first_network.ipynb", "03_compare.ipynb")
+LESSONS = (
+    "01_activation_functions.ipynb",
+    "02_first_network.ipynb",
+    "03_compare.ipynb",
+    "04_dying_relu.ipynb",
+    "05_microscope.ipynb",
+)
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

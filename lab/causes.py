@@ -89,9 +89,14 @@ class _Inquest:
     def at(self, epoch: int) -> dict[int, Cause]:
         """Returns the cause for each unit that is dead or non-finite at an epoch."""
         since = self.lived.dead_since[epoch]
-        dead = {unit: self._of_dead(unit, epoch) for unit in np.flatnonzero(since >= 0).tolist()}
-        bad = np.flatnonzero(~self.lived.finite[epoch]).tolist()
-        return dead | {unit: Cause(NONFINITE, self._broken_since(unit, epoch)) for unit in bad}
+        explained = np.flatnonzero((since >= 0) | ~self.lived.finite[epoch]).tolist()
+        return {unit: self.of(unit, epoch) for unit in explained}
+
+    def of(self, unit: int, epoch: int) -> Cause:
+        """Returns the cause for one unit that is dead or non-finite at an epoch."""
+        if not self.lived.finite[epoch, unit]:
+            return Cause(NONFINITE, self._broken_since(unit, epoch))
+        return self._of_dead(unit, epoch)
 
     def _broken_since(self, unit: int, epoch: int) -> int:
         finite = np.flatnonzero(self.lived.finite[: epoch + 1, unit])
@@ -154,13 +159,15 @@ def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
         RunError: If there is no such layer, unit or epoch, or if the arrays cannot be read.
     """
     run.check_unit(layer, unit)
-    cause = find(run, layer, epoch).get(unit)
     epoch = run.last_epoch if epoch is None else epoch
-    life = run.lives(layer).story(unit, epoch)
+    run.check_epoch(epoch)
+    inquest = _Inquest(run, layer)
+    lived = inquest.lived
+    explained = lived.dead[epoch, unit] or not lived.finite[epoch, unit]
     sentences = (
         _state_words(run, layer, unit, epoch),
-        _cause_words(run, layer, cause) if cause else "",
-        f"Its life: {life}.",
+        _cause_words(run, layer, inquest.of(unit, epoch)) if explained else "",
+        f"Its life: {lived.story(unit, epoch)}.",
     )
     return " ".join(filter(None, sentences))
 
@@ -172,6 +179,8 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
         float(values[epoch, unit])
         for values in (summaries.min_z, summaries.max_z, summaries.max_gate)
     )
+    if state == "dead":  # Only then is it worth reading what was confirmed.
+        return _dead_words(run, layer, unit, epoch, low, high)
     open_share = 1 - float(summaries.shut[epoch, unit]) / summaries.images
     probe = _probe_words(run)
     return {
@@ -183,7 +192,6 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
         "nearly dead": f"Nearly dead: its gate lets at most {number(gate)} of the gradient through "
         f"on any image of {probe}; its pre-activations lie between {number(low)} and "
         f"{number(high)}.",
-        "dead": _dead_words(run, layer, unit, epoch, low, high),
         "non-finite": f"Neither dead nor alive: on {summaries.nonfinite[epoch, unit]:,} images of "
         f"{probe} it has a value that is not a finite number.",
     }[state]

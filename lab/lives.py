@@ -71,7 +71,7 @@ class Lives:
     @property
     def dead_for_good(self) -> BoolArray:
         """Units that are dead from an epoch on to the last one."""
-        return self.dead & np.logical_and.accumulate(self.dead[::-1], axis=0)[::-1]
+        return np.asarray(np.logical_and.accumulate(self.dead[::-1], axis=0)[::-1])
 
     @property
     def never_dead(self) -> BoolArray:

@@ -11,6 +11,7 @@ from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 
 from lab import plots
 from lab.errors import LabError
+from lab.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -153,3 +154,10 @@ def box(kind: Any, value: Any, description: str, width: str = "200px", **more: A
 def row(*controls: Widget) -> HBox:
     """Puts controls side by side; on a narrow screen they wrap."""
     return HBox(controls, layout=Layout(flex_flow="row wrap"))
+
+
+def run_name(run: Run) -> str:
+    """Returns a run in words, to pick it from a list."""
+    config = run.config
+    rate, seed = f"learning rate {config.learning_rate:g}", f"seed {config.seed}"
+    return f"{config.title}, {run.record.dataset}, {rate}, {seed} ({run.run_id})"

@@ -19,7 +19,7 @@ from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.tables import Runs
 from lab.units import UnitSummaries
-from lab.widgets.front import Front, box, offer, on_change, row
+from lab.widgets.front import Front, box, offer, on_change, row, run_name
 from lab.widgets.grid import NeuronGrid
 
 if TYPE_CHECKING:
@@ -68,7 +68,9 @@ class Microscope(Front):
         self._view = functools.lru_cache(maxsize=4)(self._look)
         self._images = functools.cache(self._load)
         self._updating = False
-        self.run = box(Dropdown, None, "run", "400px", options=_names(self.runs))
+        self.run = box(
+            Dropdown, None, "run", "400px", options=[(run_name(run), run) for run in self.runs]
+        )
         self.layer = box(Dropdown, None, "layer", "95px")
         self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *MEASURES))
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
@@ -227,17 +229,6 @@ class Microscope(Front):
             return load_dataset(name)
         except LabError:
             return None
-
-
-def _names(runs: Runs) -> list[tuple[str, Run]]:
-    return [
-        (
-            f"{run.config.title}, {run.record.dataset}, learning rate "
-            f"{run.config.learning_rate:g}, seed {run.config.seed} ({run.run_id})",
-            run,
-        )
-        for run in runs
-    ]
 
 
 def _neuron_names(states: NDArray[np.int8]) -> list[tuple[str, int]]:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from lab import activations, plots, units
 from lab.data import Dataset
-from lab.runs import Run
 from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import Front, box, offer, on_change, row
+from lab.widgets.front import Front, box, offer, on_change, row, run_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +43,7 @@ class Playground(Front):
             dataset: The data set of those runs; by default it is loaded by its name.
         """
         self.chooser = Chooser(choices)
-        self._runs = {_name(run): run for run in store or () if run.kept_epochs}
+        self._runs = {run_name(run): run for run in store or () if run.kept_epochs}
         self._dataset = dataset
         self._pre_activations = functools.lru_cache(maxsize=2)(self._compute)
         names = [NO_RUN, *self._runs]
@@ -84,12 +83,6 @@ class Playground(Front):
         run = self._runs[name]
         dataset = self._dataset or load_dataset(run.record.dataset)
         return run.pre_activations(dataset, layer, epoch)
-
-
-def _name(run: Run) -> str:
-    config = run.config
-    rate, seed = f"learning rate {config.learning_rate:g}", f"seed {config.seed}"
-    return f"{config.title}, {run.record.dataset}, {rate}, {seed} ({run.run_id})"
 
 
 def _words(table: "pd.DataFrame") -> str:

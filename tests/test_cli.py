@@ -211,7 +211,7 @@ def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_pa
     code, text, errors = lab_main("figures", "--store", place, "--out", tmp_path / "out")
     names = re.findall(r"out/(\S+)\.svg, \.png, \.txt", text)
     assert (code, names[0]) == (0, "functions")
-    assert len(names) == 5
+    assert len(names) == 6
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         f"{name}.{end}" for name in names for end in ("svg", "png", "txt")
     }

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 from playwright.sync_api import ConsoleMessage, Locator, Page, Playwright, expect
@@ -41,17 +42,14 @@ def browser_context_args() -> dict[str, Any]:
     return {"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce"}
 
 
-@pytest.fixture
-def classroom_folder(tmp_path: Path) -> Path:
-    """A copy of the lessons."""
-    return shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-
-
-@pytest.fixture
-def classroom(tmp_path: Path, classroom_folder: Path) -> Iterator[str]:
-    """Starts JupyterLab on the copy of the lessons; returns its address."""
+@pytest.fixture(scope="session")
+def jupyterlab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Starts JupyterLab once for all; its address and the folder that it serves."""
+    place = tmp_path_factory.mktemp("jupyterlab")
+    root = place / "root"
+    root.mkdir()
     for name, values in SETTINGS.items():
-        file = tmp_path / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        file = place / "settings" / "@jupyterlab" / f"{name}.jupyterlab-settings"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(values), encoding="utf-8")
     with socket.socket() as free:
@@ -60,17 +58,17 @@ def classroom(tmp_path: Path, classroom_folder: Path) -> Iterator[str]:
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"),
         *(f"--port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}"),
-        *(f"--ServerApp.root_dir={classroom_folder}", f"--NotebookNotary.data_dir={tmp_path}"),
+        *(f"--ServerApp.root_dir={root}", f"--NotebookNotary.data_dir={place}"),
     ]
     folders = {
-        "JUPYTERLAB_SETTINGS_DIR": str(tmp_path / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
+        "JUPYTERLAB_SETTINGS_DIR": str(place / "settings"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(place / "workspaces"),
     }
-    with open(tmp_path / "server.log", "wb") as log:
+    with open(place / "server.log", "wb") as log:
         server = subprocess.Popen(command, env=os.environ | folders, stdout=log, stderr=log)
         try:
             _wait_for(port)
-            yield f"http://127.0.0.1:{port}"
+            yield f"http://127.0.0.1:{port}", root
         finally:
             server.terminate()
             server.wait(30)
@@ -185,9 +183,32 @@ class Notebook:
 
 
 @pytest.fixture
-def opened(page: Page, classroom: str) -> Callable[[str], Notebook]:
+def classroom_folder(jupyterlab: tuple[str, Path], tmp_path: Path) -> Iterator[Path]:
+    """A copy of the lessons for one test; the kernels that it started end with it."""
+    address, root = jupyterlab
+    folder = shutil.copytree(ROOT / "notebooks", root / tmp_path.name)
+    yield folder
+    for session in _ask(address, "GET"):
+        _ask(address, "DELETE", f"/{session['id']}")
+
+
+def _ask(address: str, method: str, session: str = "") -> Any:
+    """Asks the server about its sessions, each a notebook with its kernel."""
+    request = Request(
+        f"{address}/api/sessions{session}",
+        method=method,
+        headers={"Authorization": f"token {TOKEN}"},
+    )
+    with urlopen(request) as answer:
+        return json.loads(answer.read() or "null")
+
+
+@pytest.fixture
+def opened(
+    page: Page, jupyterlab: tuple[str, Path], classroom_folder: Path
+) -> Callable[[str], Notebook]:
     """Opens a notebook of the classroom by its name."""
-    return lambda name: Notebook(page, classroom, name)
+    return lambda name: Notebook(page, jupyterlab[0], f"{classroom_folder.name}/{name}")
 
 
 @pytest.fixture

@@ -69,7 +69,9 @@ class Neuron:
 class LayerView:
     """A hidden layer of a run at the end of one epoch; what it computes, it computes once."""
 
-    def __init__(self, run: Run, layer: int, epoch: int, dataset: Dataset | None) -> None:
+    def __init__(
+        self, run: Run, layer: int, epoch: int, dataset: Dataset | LabError | None
+    ) -> None:
         """Takes what `look` has checked."""
         self.run, self.layer, self.epoch, self.dataset = run, layer, epoch, dataset
         self._missing: dict[str, str] = {}
@@ -115,8 +117,9 @@ class LayerView:
         """Pre-activations on the probe set, shape (images, units), or None without the images."""
         if self.weights is None:
             return None
-        if self.dataset is None:
-            self._missing["images"] = "Without the run's data set its images cannot be shown."
+        if not isinstance(self.dataset, Dataset):
+            why = f" {self.dataset}" if self.dataset else ""
+            self._missing["images"] = f"Without the run's data set its images cannot be shown.{why}"
             return None
         try:
             return self.run.pre_activations(self.dataset, self.layer, self.epoch)
@@ -129,14 +132,17 @@ class LayerView:
         return np.asarray(lives.states(self.run.layer(self.layer))[self.epoch])
 
     def _of_probe(self, part: str, places: NDArray[np.intp] | None) -> NDArray[Any] | None:
-        if places is None or self.dataset is None:
+        if places is None or not isinstance(self.dataset, Dataset):
             return None
         probe = split(self.dataset, self.run.config).probe
         return np.asarray(getattr(self.dataset, part)[probe[places]])
 
 
 def look(
-    run: Run, layer: int = 1, epoch: int | None = None, dataset: Dataset | None = None
+    run: Run,
+    layer: int = 1,
+    epoch: int | None = None,
+    dataset: Dataset | LabError | None = None,
 ) -> LayerView:
     """Puts a layer of a run under the microscope.
 
@@ -144,7 +150,8 @@ def look(
         run: The run.
         layer: The hidden layer, from 1.
         epoch: The epoch; by default the last.
-        dataset: The data set that the run was trained on, for pre-activations and images.
+        dataset: The data set that the run was trained on, for pre-activations and images, or
+            the error that says why it cannot be had.
 
     Raises:
         RunError: If there is no such layer or epoch, or if the arrays cannot be read.

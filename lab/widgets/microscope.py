@@ -219,16 +219,16 @@ class Microscope(Front):
 
     def _look(self, run_id: str, layer: int, epoch: int) -> LayerView:
         run = next(run for run in self.runs if run.run_id == run_id)
-        dataset = self._dataset
+        dataset: Dataset | LabError | None = self._dataset
         if dataset is None and epoch in run.kept_epochs:
             dataset = self._images(run.record.dataset)
         return neurons.look(run, layer, epoch, dataset)
 
-    def _load(self, name: str) -> Dataset | None:
+    def _load(self, name: str) -> Dataset | LabError:
         try:
             return load_dataset(name)
-        except LabError:
-            return None
+        except LabError as error:
+            return error
 
 
 def _neuron_names(states: NDArray[np.int8]) -> list[tuple[str, int]]:

@@ -5,6 +5,7 @@ import pytest
 
 import lab
 from lab import RunStore, causes
+from lab.errors import InputError
 from lab.lives import STATES, states
 from lab.widgets import Microscope
 
@@ -112,6 +113,21 @@ def test_an_epoch_without_weights_is_said_with_how_to_keep_them(store, tiny):
     assert "not kept" in microscope.table.value
     microscope.epoch.value = 3
     assert f"{elu.weights(3)[1][microscope.neuron.value]:.4g}" in microscope.table.value
+
+
+def test_a_data_set_that_cannot_be_loaded_is_said_once_found_out(relu, monkeypatch):
+    tries = []
+
+    def fail(name):
+        tries.append(name)
+        raise InputError(f"No {name} here: put it into a folder.")
+
+    monkeypatch.setattr("lab.widgets.microscope.load_dataset", fail)
+    microscope = Microscope(relu)
+    for unit in range(3):
+        microscope.look_at(unit=unit, epoch=3 - unit)
+        assert "images cannot be shown. No tiny here: put it into a folder." in said(microscope)
+    assert tries == ["tiny"]
 
 
 def test_the_line_of_python_does_the_same(relu, tiny):

@@ -43,6 +43,7 @@ STYLE: Mapping[str, Any] = {
     "font.size": 12,
     "axes.titlesize": 13,
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # To look for a free place above the ticks takes a tenth of a drawing.
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,

@@ -30,7 +30,7 @@ STILL_STYLE = (
     f"{{display: none}}</style>"
 )
 ASLEEP = "This is from the last time this cell ran. Run it to use its controls."
-STILL_SECONDS = 0.5
+STILL_SECONDS = 1.5
 
 
 class Front(VBox):

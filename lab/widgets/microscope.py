@@ -67,7 +67,7 @@ class Microscope(Front):
         self._dataset = dataset
         self._view = functools.lru_cache(maxsize=4)(self._look)
         self._images = functools.cache(self._load)
-        self._updating = False
+        self._updating, self._quiet = False, True
         self.run = box(
             Dropdown, None, "run", "400px", options=[(run_name(run), run) for run in self.runs]
         )
@@ -100,7 +100,6 @@ class Microscope(Front):
             if not len(self.runs):
                 raise InputError("There is no run to look at. Record one with: lab compare")
             self.run.value = self.run.options[0][1]
-            self._choose_run()
 
     def look_at(
         self, layer: int | None = None, unit: int | None = None, epoch: int | None = None
@@ -110,13 +109,17 @@ class Microscope(Front):
         if run is None:
             return
         with self.sentences():
-            layer = self.layer.value if layer is None else layer
-            run.check_unit(layer, 0 if unit is None else unit)
-            run.check_epoch(self.epoch.value if epoch is None else epoch)
-            self.layer.value = layer
-            self.epoch.value = self.epoch.value if epoch is None else epoch
-            self.neuron.value = self._first() if unit is None else unit
-            self.draw()
+            self._quiet = True
+            try:
+                layer = self.layer.value if layer is None else layer
+                run.check_unit(layer, 0 if unit is None else unit)
+                run.check_epoch(self.epoch.value if epoch is None else epoch)
+                self.layer.value = layer
+                self.epoch.value = self.epoch.value if epoch is None else epoch
+                self.neuron.value = self._first() if unit is None else unit
+            finally:
+                self._quiet = False
+                self.draw()
 
     def _first(self) -> int:
         """A neuron to begin with: the first that is dead, or else the first."""
@@ -147,7 +150,7 @@ class Microscope(Front):
             self.draw()
 
     def _choose_neuron(self) -> None:
-        if self.neuron.value is not None and not self._updating:
+        if self.neuron.value is not None and not (self._updating or self._quiet):
             self.draw_neuron()
 
     def _choose_cell(self, unit: int) -> None:
@@ -163,7 +166,7 @@ class Microscope(Front):
 
     def draw(self) -> None:
         """Draws the grid and the neuron anew."""
-        if self._updating or self.run.value is None:
+        if self._updating or self._quiet or self.run.value is None:
             return
         with self.sentences():
             self._updating = True

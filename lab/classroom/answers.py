@@ -1,0 +1,188 @@
+"""Answers to exercises: what a check says of them, and predictions beside what came out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from lab.errors import unknown
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EMPTY = "There is no answer yet: put yours in place of the three dots."
+NO_PREDICTION = "no prediction"
+
+
+class WrongAnswerError(Exception):
+    """What is wrong with an answer, and a hint that does not give the answer away."""
+
+
+@dataclass(frozen=True, repr=False)
+class Verdict:
+    """What a check says of an answer; it counts as true if the answer is right.
+
+    Attributes:
+        exercise: The number of the exercise.
+        passed: Whether the answer is right.
+        message: What is wrong and a hint; empty if the answer is right.
+    """
+
+    exercise: str
+    passed: bool
+    message: str = ""
+
+    def __bool__(self) -> bool:
+        """Whether the answer is right."""
+        return self.passed
+
+    def __repr__(self) -> str:
+        """One sentence for the notebook."""
+        words = "right." if self.passed else f"not yet. {self.message}"
+        return f"Exercise {self.exercise}: {words}"
+
+
+def check(exercise: str, *answer: Any) -> Verdict:
+    """Checks an answer to an exercise of the lessons.
+
+    It needs no notebook and no widget: `assert check("2.1", 84060)` grades an answer.
+
+    Args:
+        exercise: The number of the exercise, such as `"2.1"`.
+        answer: What the exercise asks for: numbers, a function, runs, …
+
+    Returns:
+        Whether the answer is right; if not, what is wrong, and a hint.
+
+    Raises:
+        InputError: If there is no such exercise.
+
+    Example:
+        >>> from lab.classroom import check
+        >>> check("2.1", 83_900)
+        Exercise 2.1: not yet. You have counted the weights. Each neuron also has a bias.
+    """
+    from lab.classroom.exercises import CHECKS
+
+    if exercise not in CHECKS:
+        raise unknown("exercise", str(exercise), CHECKS)
+    if not answer or any(isinstance(part, EllipsisType) for part in answer):
+        return Verdict(exercise, False, EMPTY)
+    try:
+        CHECKS[exercise](*answer)
+    except WrongAnswerError as wrong:
+        return Verdict(exercise, False, str(wrong))
+    except Exception as error:  # A student never meets the check's own traceback.
+        what = f"{type(error).__name__}: {error}"
+        told = f"This is not an answer of the kind that is asked for ({what})."
+        return Verdict(exercise, False, told)
+    return Verdict(exercise, True)
+
+
+def matches(
+    found: ArrayLike,
+    right: ArrayLike,
+    mistakes: Mapping[str, ArrayLike],
+    tolerance: float = 0.001,
+) -> None:
+    """Compares a number or an array with the right one and with typical mistakes.
+
+    Args:
+        found: The answer.
+        right: The right one.
+        mistakes: What typical mistakes give, by their hints.
+        tolerance: The largest relative difference that counts as the same.
+
+    Raises:
+        WrongAnswerError: If it is not the right one, with the hint of the mistake if it is known.
+    """
+    values = _numbers(found)
+    if _same(values, right, tolerance):
+        return
+    for hint, wrong in mistakes.items():
+        if _same(values, wrong, tolerance):
+            raise WrongAnswerError(hint)
+    if values.shape != np.shape(right):
+        given, wanted = (_shape(array) for array in (values, right))
+        raise WrongAnswerError(f"The answer is {given}. Asked for is {wanted}.")
+    raise WrongAnswerError("This is not right. Check your way step by step.")
+
+
+def _shape(array: ArrayLike) -> str:
+    shape = np.shape(array)
+    return f"an array of shape {shape}" if shape else "one number"
+
+
+def _numbers(found: ArrayLike) -> Any:
+    try:
+        return np.asarray(found, np.float64)
+    except (TypeError, ValueError):
+        raise WrongAnswerError(
+            f"The answer must be a number or an array of numbers, not {str(found)[:100]!r}."
+        ) from None
+
+
+def _same(values: Any, other: ArrayLike, tolerance: float) -> bool:
+    same = values.shape == np.shape(other) and np.allclose(values, other, rtol=tolerance, atol=0)
+    return bool(same)
+
+
+def called(function: Any, *arguments: Any) -> Any:
+    """Calls a student's function with copies of arrays.
+
+    Raises:
+        WrongAnswerError: If it is no function, fails, or gives nothing back.
+    """
+    if not isinstance(function, Callable):  # type: ignore[arg-type]
+        raise WrongAnswerError("The answer must be a function: write its name without brackets.")
+    try:
+        result = function(*(np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments))
+    except Exception as error:
+        raise WrongAnswerError(
+            f"Your function failed with {type(error).__name__}: {error}{_help(error)}"
+        ) from None
+    if result is None or isinstance(result, EllipsisType):
+        raise WrongAnswerError("Your function gives nothing back: end it with `return …`.")
+    return result
+
+
+def _help(error: Exception) -> str:
+    if "truth value of an array" in str(error):
+        return " It is given whole arrays, where `if` cannot decide: try `np.where`."
+    return ""
+
+
+def predictions(**pairs: tuple[Any, Any]) -> "pd.DataFrame":
+    """Puts predictions beside what came out.
+
+    Args:
+        pairs: By its name, a prediction and the outcome. Where both are numbers, the table says
+            by how much the prediction was off; where it was left open, that there is none.
+
+    Returns:
+        A table with a row for each prediction.
+
+    Example:
+        >>> from lab.classroom import predictions
+        >>> predictions(dead_in_percent=(10, 23.44), who_is_best=("elu", "relu"))
+                        prediction outcome    off by
+        dead in percent         10   23.44    -13.44
+        who is best            elu    relu  not this
+    """
+    import pandas as pd
+
+    rows = {name.replace("_", " "): _row(*pair) for name, pair in pairs.items()}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["prediction", "outcome", "off by"])
+
+
+def _row(prediction: Any, outcome: Any) -> tuple[Any, Any, Any]:
+    if isinstance(outcome, float):
+        outcome = round(outcome, 2)
+    if isinstance(prediction, EllipsisType) or prediction is None:
+        return NO_PREDICTION, outcome, ""
+    if isinstance(prediction, int | float) and isinstance(outcome, int | float):
+        return prediction, outcome, round(prediction - outcome, 2)
+    return prediction, outcome, "" if prediction == outcome else "not this"

@@ -1,0 +1,262 @@
+"""Every exercise: its model answer passes, and each typical mistake gets the right hint."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+
+import lab
+from lab import RunConfig, RunStore, activations
+from lab.classroom import check
+from lab.classroom.exercises import CHECKS
+
+LESSONS = Path(__file__).parent.parent.parent / "notebooks"
+RECORDED = RunStore(LESSONS / "recorded").runs
+USUAL = RECORDED.where(dataset="mnist", learning_rate=0.001)
+RAISED = RECORDED.where(dataset="mnist", learning_rate=0.005)
+SMALL = RECORDED.where(label="weights of every epoch")[0]
+
+
+def relu_at(seed, runs=RAISED):
+    return runs.where(activation="relu", seed=seed)[0]
+
+
+def elu_at(seed, runs=RAISED):
+    return runs.where(activation="elu", seed=seed)[0]
+
+
+DEAD = int(np.flatnonzero(SMALL.lives(1).dead[-1])[0])
+LIVING = int(np.flatnonzero(~SMALL.lives(1).dead[-1])[0])
+DIED = int(SMALL.lives(1).dead_since[-1, DEAD])
+
+
+def bias(epoch):
+    return float(SMALL.weights(epoch)[1][DEAD])
+
+
+def largest(epoch):
+    return float(SMALL.layer(1).max_z[epoch, DEAD])
+
+
+RIGHT = [
+    ("1.1", lambda z, alpha: [1 if value > 0 else alpha for value in z]),
+    ("1.2", 9.094947017729282e-13),
+    ("1.3", lambda a, alpha: np.minimum(a, 0) + np.where(a > 0, 1, alpha)),
+    ("1.4", "gelu", -3, -0.8),
+    ("1.4", "silu", -4, -2),
+    ("1.4", "mish", -4, -2),
+    ("2.1", 84_060),
+    ("2.2", lambda z: [max(column) <= 0 for column in z.T]),
+    ("2.2", lambda z: (z.max(axis=0) <= 0).astype(int)),
+    ("2.3", 3750),
+    ("3.1", RECORDED.where(dataset="mnist"), -0.51),
+    ("3.2", relu_at(0), elu_at(0)),
+    ("4.3", RAISED.where(activation="leaky_relu", seed=0)[0], 1, None),
+    ("5.1", lambda x, w, b: [max(w[:, j] @ row + b[j] for row in x) for j in range(4)]),
+    ("5.2", SMALL, DEAD, bias(DIED - 1) - bias(DIED)),
+    ("5.3", SMALL, 10, 2, 3),
+    ("5.4", SMALL, DEAD, SMALL.weights()[0][:, DEAD] > 0),
+]
+"""By hand: 784 · 100 + 100 + 100 · 50 + 50 + 50 · 10 + 10 = 84,060; 10 · 48,000 / 128 = 3,750.
+The test accuracies at 0.005, ELU − ReLU: 97.12 − 97.36, 96.18 − 97.17, 96.94 − 97.23 %, in the
+mean −0.5067 points. The life of neuron 10 is printed in lesson 5."""
+
+
+@pytest.mark.parametrize("answer", RIGHT, ids=[answer[0] for answer in RIGHT])
+def test_a_right_answer_passes(answer):
+    if answer[-1] is None:  # The neuron of layer 1 whose largest z is the lowest.
+        answer = (*answer[:-1], int(answer[1].layer(1).max_z[-1].argmin()))
+    assert check(*answer), check(*answer)
+
+
+WRONG = [
+    ("1.1", lambda z, a: np.where(z > 0, z, a * z), "This is f(z)"),
+    ("1.1", lambda z, a: (z > 0) * 1.0, "this is ReLU's"),
+    ("1.1", lambda z, a: np.where(z > 0, a, 1), "sides are swapped"),
+    ("1.1", lambda z, a: np.where(z > 0, 1, 0.01), "always 0.01"),
+    ("1.1", lambda z, a: np.where(z > 0, 1, -a), "not negative"),
+    ("1.1", lambda z, a: 1 if z > 0 else a, "np.where"),
+    ("1.1", lambda z, a: None, "gives nothing back"),
+    ("1.1", 0.01, "must be a function"),
+    ("1.2", 5.0, "multiply twenty times"),
+    ("1.2", 0.5**20, "sigmoid's value at 0"),
+    ("1.2", 0.25**6, "six gates"),
+    ("1.2", 0.0125, "do not divide"),
+    ("1.3", lambda a, alpha: np.where(a > 0, 1, alpha * np.exp(a)), "You have a, not z"),
+    ("1.3", lambda a, alpha: np.where(a > 0, 1, a), "give a itself"),
+    ("1.3", lambda a, alpha: np.where(a > 0, 1, a + 1), "right for α = 1 only"),
+    ("1.3", lambda a, alpha: a + alpha, "On the right the slope of ELU is 1"),
+    ("1.4", "gelu", -1, -2, "must be the smaller one"),
+    ("1.4", "relu", -2, -1, "is flat"),
+    ("1.4", "elu", -2, -1, "elu rises"),
+    ("1.4", "rellu", -2, -1, "Did you mean 'relu'"),
+    ("2.1", 83_900, "Each neuron also has a bias"),
+    ("2.1", 83_550, "The last layer"),
+    ("2.1", 669_706, "network of the lesson"),
+    ("2.1", 8_460, "28 × 28"),
+    ("2.2", lambda z: (z <= 0).any(axis=0), "Ask whether all images do"),
+    ("2.2", lambda z: (z <= 0).all(axis=1), "one for each neuron"),
+    ("2.2", lambda z: (z < 0).all(axis=0), "Is z = 0 above 0?"),
+    ("2.2", lambda z: z.mean(axis=0) < 0, "mean of z"),
+    ("2.2", lambda z: (z > 0).any(axis=0), "living neurons"),
+    ("2.2", lambda z: (z <= 0).all(axis=0).sum(), "You count"),
+    ("2.3", 375, "one epoch"),
+    ("2.3", 4690, "kept for validation"),
+    ("2.3", 480_000, "a whole batch"),
+    ("2.4", elu_at(0), "Asked for is mnist-5k"),
+    ("2.4", SMALL, "more than 12,000"),
+    ("3.1", RECORDED.where(dataset="mnist"), 0.5067, "Asked for is ELU − ReLU"),
+    ("3.1", RECORDED.where(dataset="mnist"), -0.005067, "multiply by 100"),
+    ("3.1", RECORDED.where(dataset="mnist"), -0.1833, "at the learning rate 0.001"),
+    ("3.1", RECORDED.where(dataset="mnist"), None, "for seed 1 alone"),
+    ("3.2", elu_at(0), relu_at(0), "The first must have more"),
+    ("3.2", relu_at(0), relu_at(0), "The first must have more"),
+    ("3.2", relu_at(0), relu_at(0, USUAL), "That agrees with the claim"),
+    ("3.2", relu_at(0), SMALL, "different data sets"),
+    ("3.2", USUAL, RAISED, "must be one run, not 9"),
+    ("3.3", RAISED, "None of these runs has a function of your own"),
+    ("4.1", "model", "must be the Keras model"),
+    ("4.2", USUAL, "Only the learning rate may differ"),
+    ("4.2", USUAL.where(activation="elu", seed=0), "Train networks of ReLU neurons"),
+    ("4.2", USUAL.where(activation="relu", seed=0), "try larger ones"),
+    ("4.2", RAISED.where(activation="relu", seed=0), "try smaller ones"),
+    ("4.2", [relu_at(0), relu_at(0, USUAL)], "0.001 is harmless and 0.005 kills"),
+    ("4.3", relu_at(0), 1, 5, "Which function leaves it open?"),
+    ("4.3", elu_at(0), 1, 3, "it is not always negative"),
+    ("4.3", elu_at(0), 3, 0, "layer must be from 1 to 2"),
+    ("4.3", elu_at(0), 1, 512, "unit must be from 0 to 511"),
+    ("4.4", SMALL, SMALL, "You have changed nothing"),
+    ("4.4", elu_at(0, USUAL), relu_at(0), "changed activation, learning_rate. Change one"),
+    ("4.4", relu_at(0), relu_at(0, USUAL), "more than 10 %"),
+    ("5.1", lambda x, w, b: (x @ w).max(axis=0), "The bias is missing"),
+    ("5.1", lambda x, w, b: (x @ w + b).max(axis=1), "one for each neuron"),
+    ("5.1", lambda x, w, b: np.maximum(x @ w + b, 0).max(axis=0), "You applied ReLU"),
+    ("5.1", lambda x, w, b: (x @ w + b).mean(axis=0), "This is the mean"),
+    ("5.1", lambda x, w, b: (x @ w + b).min(axis=0), "smallest"),
+    ("5.1", lambda x, w, b: (x @ w - b).max(axis=0), "subtracted the bias"),
+    ("5.1", lambda x, w, b: (x @ w + b).max(), "Asked for is an array of shape (4,)"),
+    ("5.2", SMALL, DEAD, bias(DIED) - bias(DIED - 1), "Mind the sign"),
+    ("5.2", SMALL, DEAD, largest(DIED - 1) - largest(DIED), "the fall of the largest z"),
+    ("5.2", SMALL, DEAD, bias(DIED - 1) - bias(10), "Stop at the epoch of its death"),
+    ("5.2", SMALL, LIVING, 0.1, "does not show how neuron"),
+    ("5.3", SMALL, 10, 3, 2, "First it dies"),
+    ("5.3", SMALL, 10, 1, 3, "It did not die in epoch 1"),
+    ("5.3", SMALL, 10, 2, 4, "It did not come back in epoch 4"),
+    ("5.3", SMALL, 10, 2, 11, "epoch must be from 0 to 10"),
+    ("5.3", SMALL, 1, 2, 3, "was never dead"),
+    ("5.4", SMALL, DEAD, np.zeros(784), "the neuron sleeps on"),
+    ("5.4", SMALL, DEAD, 255 * np.ones((28, 28)), "A pixel is from 0 to 1"),
+    ("5.4", SMALL, DEAD, np.zeros((28, 27)), "has 28 × 28 pixels"),
+    ("5.4", SMALL, LIVING, np.zeros(784), "is not dead: it needs no waking"),
+]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=[f"{case[0]}-{case[-1]}" for case in WRONG])
+def test_a_typical_mistake_fails_with_its_hint(case):
+    exercise, *answer, hint = case
+    if answer[-1] is None:
+        one, other = (runs(1).record.test_accuracy for runs in (elu_at, relu_at))
+        answer[-1] = 100 * (one - other)
+    verdict = check(exercise, *answer)
+    assert not verdict
+    assert hint in verdict.message
+
+
+def test_the_formulas_behind_the_checks_are_those_of_the_textbook():
+    z = np.array([-3.0, -0.5, 0.25, 2.0])
+    assert np.allclose(activations.gate("leaky_relu=0.3", z), [0.3, 0.3, 1, 1])
+    a = activations.activate("elu=2", z)
+    assert np.allclose(activations.gate("elu=2", z), np.where(a > 0, 1, a + 2))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Trains a small network on mnist-5k."""
+    store = tmp_path_factory.mktemp("trained") / "runs"
+
+    def train(activation="relu", seeds=1, **settings):
+        settings = {"hidden": (8,), "epochs": 1} | settings
+        return lab.compare(activation, seeds, "mnist-5k", store, **settings)
+
+    return train
+
+
+def test_a_network_is_judged_by_its_size_and_by_what_it_reads(trained):
+    assert "It reads" in check("2.4", trained(learning_rate=1e-6)).message
+    assert "fewer than 85 %" in check("2.4", trained(learning_rate=1e-6)).message
+    assert check("2.4", trained(hidden=(14,), epochs=10, learning_rate=0.005))
+
+
+def test_a_function_of_your_own_has_to_win_on_every_seed_under_the_same_rules(trained):
+    tf = lab.machine.load_tensorflow()
+    lab.register("weak", lambda z: 0.01 * tf.tanh(z))
+    rules = {"hidden": (32,), "epochs": 2, "learning_rate": 0.005}
+    both = trained(("weak", "elu"), 3, **rules)
+    assert "is above ELU on 0 of 3 seeds" in check("3.3", both).message
+    assert "no run with ELU" in check("3.3", both.where(activation="weak")).message
+    assert "three seeds at least" in check("3.3", trained(("weak", "elu"), 2, **rules)).message
+    other = [*both.where(activation="weak"), *trained("elu", 3, **rules | {"learning_rate": 1e-6})]
+    assert "Only the activation function may differ" in check("3.3", other).message
+    rules = {"hidden": (128, 128), "epochs": 3, "learning_rate": 0.005}
+    lab.register("bent", lambda z: z * tf.sigmoid(2 * z))
+    won = trained(("bent", "elu"), 3, **rules)
+    assert check("3.3", won)
+    assert "one function of yours" in check("3.3", [*won, *trained("weak", 3, **rules)]).message
+
+
+def test_the_neurons_of_a_model_are_counted_on_the_digits():
+    from lab.network import build_mlp
+
+    model = build_mlp(RunConfig())
+    biases = model.layers[1].get_weights()[1]
+
+    def verdict(dead, layer=1):
+        changed = biases.copy()
+        changed[:dead] = -100
+        fresh = build_mlp(RunConfig())
+        fresh.layers[layer].set_weights([fresh.layers[layer].get_weights()[0], changed])
+        return check("4.1", fresh)
+
+    assert verdict(100)
+    assert "99 neurons of layer 1 are dead" in verdict(99).message
+    assert "No neuron of layer 1 is dead" in verdict(0).message
+    assert "Change 100 of the biases, not all" in verdict(512).message
+    assert "Asked for is layer 1, which has 0." in verdict(100, layer=2).message
+
+
+def test_the_largest_harmless_rate_needs_a_deadly_one_near_it(trained):
+    wide = {"hidden": (64,), "epochs": 2}
+    low, high = (trained(learning_rate=rate, **wide)[0] for rate in (0.001, 1.0))
+    assert high.confirmed(1).mean() > 0.05
+    assert "what is between them" in check("4.2", [low, high]).message
+    near = trained(learning_rate=0.5, **wide)[0]
+    assert "try smaller ones" in check("4.2", [near, high]).message
+
+
+def test_a_lost_network_is_saved_by_one_change_but_not_by_its_first_bias(trained):
+    lost = trained(first_bias=-1.0)[0]
+    assert check("4.4", trained("leaky_relu", first_bias=-1.0), lost)
+    assert "Leave the first bias" in check("4.4", trained(), lost).message
+    two = trained("leaky_relu", first_bias=-1.0, epochs=2)
+    assert "changed activation, epochs" in check("4.4", two, lost).message
+
+
+def test_every_exercise_stands_in_its_lesson_with_a_solution_and_a_check():
+    found = {}
+    for path in sorted(LESSONS.glob("0*.ipynb")):
+        cells = nbformat.read(path, as_version=4).cells
+        text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        for number in re.findall(r"^### Exercise (\d\.\d) · ", text, re.MULTILINE):
+            found[number] = path.name
+        solutions = [c for c in cells if "solution" in c.metadata.get("tags", [])]
+        checks = [c for c in cells if c.source.splitlines()[-1].startswith('check("')]
+        numbers = [number for number in found if found[number] == path.name]
+        assert len(solutions) == len(checks) == len(numbers)
+        assert 3 <= len(numbers) <= 5
+        assert [c.outputs[0].data["text/plain"] for c in checks] == [
+            f"Exercise {number}: right." for number in numbers
+        ]
+    assert list(found) == list(CHECKS)
+    assert all(name.startswith(f"0{number[0]}") for number, name in found.items())

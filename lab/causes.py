@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import lives
+from lab.errors import LabError
 from lab.runs import Run
 from lab.units import BoolArray
 
@@ -24,10 +25,10 @@ BIAS, WEIGHTS, UNKNOWN = "bias", "weights", "unknown"
 CAUSES = {
     NONFINITE: "a value of it is NaN or infinite on some image of the probe",
     BORN_DEAD: "dead from the untrained network on, without a break",
-    SILENT_BELOW: "when it died, every unit of the layer below gave the same for all images",
+    SILENT_BELOW: "in the epoch of its death the layer below began to give the same for all images",
     BIAS: "more than half of the way to its death was the fall of its bias",
     WEIGHTS: "at least half of that way was the turn of its weights against what they are given",
-    UNKNOWN: "the run keeps no weights that would show it",
+    UNKNOWN: "the run recorded no biases that would show it",
 }
 
 
@@ -38,17 +39,14 @@ class Cause:
     Attributes:
         name: One of `CAUSES`.
         since: The epoch since which the unit is in this state.
-        before: The last epoch before it that could be compared, with the unit alive; -1: none.
-        after: The first epoch since then that could be compared; -1: none.
-        edge_before: At `before` the largest z, or the smallest where the gate is shut on the right.
-        edge_after: The same at `after`.
+        edge_before: One epoch before, the largest z, or the smallest where the gate is shut on the
+            right; NaN where bias and weights are not told apart.
+        edge_after: The same at `since`.
         by_bias: How far the bias went that way; the rest of the way is the weights'.
     """
 
     name: str
     since: int
-    before: int = -1
-    after: int = -1
     edge_before: float = np.nan
     edge_after: float = np.nan
     by_bias: float = np.nan
@@ -57,9 +55,8 @@ class Cause:
 def find(run: Run, layer: int, epoch: int | None = None) -> dict[int, Cause]:
     """Finds why units of a hidden layer are dead at an epoch, by what the run recorded.
 
-    The bias and the weights are told apart where the run keeps the weights of an epoch at which
-    the unit was dead. They are compared with those of the last epoch before its death that the
-    run keeps, or of the untrained network, whose biases the settings tell.
+    The epoch in which a unit died is compared with the one before. Dead means dead on the probe;
+    at the end of a run, units that another training image wakes are left out.
 
     Args:
         run: The run.
@@ -84,13 +81,17 @@ class _Inquest:
         self.run, self.layer = run, layer
         self.summaries = run.layer(layer)
         self.lived = lives.follow(self.summaries)
-        self.bias = functools.cache(self._bias)
 
     def at(self, epoch: int) -> dict[int, Cause]:
         """Returns the cause for each unit that is dead or non-finite at an epoch."""
-        since = self.lived.dead_since[epoch]
-        explained = np.flatnonzero((since >= 0) | ~self.lived.finite[epoch]).tolist()
-        return {unit: self.of(unit, epoch) for unit in explained}
+        return {unit: self.of(unit, epoch) for unit in self.explained(epoch).tolist()}
+
+    def explained(self, epoch: int) -> NDArray[np.intp]:
+        """Returns the units that are dead, on all images where that is known, or non-finite."""
+        dead, finite = self.lived.dead[epoch], self.lived.finite[epoch]
+        if epoch == self.run.last_epoch and self.run.record.confirmed is not None:
+            dead = dead & self.run.confirmed(self.layer)
+        return np.flatnonzero(dead | ~finite)
 
     def of(self, unit: int, epoch: int) -> Cause:
         """Returns the cause for one unit that is dead or non-finite at an epoch."""
@@ -106,14 +107,9 @@ class _Inquest:
         since = int(self.lived.dead_since[epoch, unit])
         if since == 0:
             return Cause(BORN_DEAD, since)
-        if self._silent_below[since]:
+        if self._silent_below[since] and not self._silent_below[since - 1]:
             return Cause(SILENT_BELOW, since)
-        alive = self.lived.finite[:, unit] & ~self.lived.dead[:, unit]
-        before = [e for e in {0, *self.run.kept_epochs} if e < since and alive[e]]
-        after = [e for e in self.run.kept_epochs if since <= e <= epoch]
-        if not before or not after:
-            return Cause(UNKNOWN, since)
-        return self._compared(unit, since, max(before), min(after))
+        return self._compared(unit, since)
 
     @functools.cached_property
     def _silent_below(self) -> BoolArray:
@@ -123,27 +119,41 @@ class _Inquest:
         below = self.run.layer(self.layer - 1)
         return np.asarray((below.finite & (below.sd <= SILENT * below.mean_abs)).all(axis=1))
 
-    def _compared(self, unit: int, since: int, before: int, after: int) -> Cause:
-        sign, edge = self._edge(unit, after)
-        if not sign:
-            return Cause(WEIGHTS, since, before, after)
-        way = sign * float(edge[after] - edge[before])
-        by_bias = sign * float(self.bias(after)[unit] - self.bias(before)[unit])
-        name = BIAS if by_bias > way - by_bias else WEIGHTS
-        return Cause(name, since, before, after, float(edge[before]), float(edge[after]), by_bias)
+    def _compared(self, unit: int, since: int) -> Cause:
+        sign, edge = self._edge(unit, since)
+        if not sign:  # A bias moves all z alike: it cannot spread them.
+            return Cause(WEIGHTS, since)
+        before, after = float(edge[since - 1]), float(edge[since])
+        by_bias = sign * float(np.diff(self._biases[since - 1 : since + 1, unit])[0])
+        if not np.isfinite(by_bias + before):
+            return Cause(UNKNOWN, since)
+        name = BIAS if by_bias > sign * (after - before) / 2 else WEIGHTS
+        return Cause(name, since, before, after, by_bias)
+
+    @functools.cached_property
+    def _biases(self) -> NDArray[np.float32]:
+        return self.run.biases(self.layer)
 
     def _edge(self, unit: int, epoch: int) -> tuple[int, NDArray[np.float32]]:
         """Returns which z decides, and where it went: down (-1), up (1), or both ways (0)."""
         largest, smallest = self.summaries.max_z[:, unit], self.summaries.min_z[:, unit]
-        if largest[epoch] <= 0:
-            return -1, largest
-        return int(smallest[epoch] > 0), smallest
+        low, high = float(smallest[epoch]), float(largest[epoch])
+        shut_left, shut_right = _is_shut(self.run, low - 1), _is_shut(self.run, high + 1)
+        if shut_left != shut_right:
+            return (-1, largest) if shut_left else (1, smallest)
+        return (-1, largest) if high <= 0 else (int(low > 0), smallest)
 
-    def _bias(self, epoch: int) -> NDArray[np.float32]:
-        if epoch == 0:
-            width = self.run.config.hidden[self.layer - 1]
-            return np.full(width, self.run.config.first_bias, np.float32)
-        return self.run.weights(epoch)[2 * self.layer - 1]
+
+def _is_shut(run: Run, z: float) -> bool:
+    """Tells whether no gradient passes at z; of a function that is not known here, it is taken so.
+
+    Counted as shut is what single precision rounds to 0 beside the largest gate.
+    """
+    try:
+        gate = run.config.function.derivative(np.array([z]), run.config.parameter or 0.0)
+    except LabError:
+        return True
+    return bool(np.abs(gate[0]) <= 1e-7 * (run.sup_gate if np.isfinite(run.sup_gate) else 1.0))
 
 
 def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
@@ -162,12 +172,11 @@ def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
     epoch = run.last_epoch if epoch is None else epoch
     run.check_epoch(epoch)
     inquest = _Inquest(run, layer)
-    lived = inquest.lived
-    explained = lived.dead[epoch, unit] or not lived.finite[epoch, unit]
+    explained = unit in inquest.explained(epoch)
     sentences = (
         _state_words(run, layer, unit, epoch),
         _cause_words(run, layer, inquest.of(unit, epoch)) if explained else "",
-        f"Its life: {lived.story(unit, epoch)}.",
+        f"Its life: {inquest.lived.story(unit, epoch)}.",
     )
     return " ".join(filter(None, sentences))
 
@@ -192,33 +201,34 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
         "nearly dead": f"Nearly dead: its gate lets at most {number(gate)} of the gradient through "
         f"on any image of {probe}; its pre-activations lie between {number(low)} and "
         f"{number(high)}.",
-        "non-finite": f"Neither dead nor alive: on {summaries.nonfinite[epoch, unit]:,} images of "
+        "non-finite": f"Neither dead nor alive: on {summaries.nonfinite[epoch, unit]:,} of "
         f"{probe} it has a value that is not a finite number.",
     }[state]
 
 
 def _dead_words(run: Run, layer: int, unit: int, epoch: int, low: float, high: float) -> str:
-    record, images = run.record, "no training image"
-    on_probe = ""
-    if record.probe_images < record.train_images:
-        on_probe = f"on the probe of {record.probe_images:,} images "
-        known = epoch == run.last_epoch and record.confirmed is not None
-        if not known:
-            images = "no image of the probe"
-        elif not run.confirmed(layer)[unit]:
-            return (
-                f"Dead on the probe of {record.probe_images:,} images (largest pre-activation "
-                f"{number(high)}), but not dead: some other training image opens its gate."
-            )
-    if high <= 0:
-        return (
-            f"Dead: {images} pushes it above zero: {on_probe}the largest pre-activation is "
-            f"{number(high)}."
-        )
-    return (
-        f"Dead: {images} opens its gate: {on_probe}the pre-activations lie between {number(low)} "
-        f"and {number(high)}, where the slope rounds to 0."
+    record = run.record
+    on_probe, images = f"On the probe of {record.probe_images:,} images", "no image of the probe"
+    at_zero = not _is_shut(run, 1e-6) and _is_shut(run, -1e-6)
+    between = (
+        f"its largest pre-activation is {number(high)}"
+        if at_zero
+        else f"its pre-activations lie between {number(low)} and {number(high)}, where the "
+        f"slope is 0 in single precision"
     )
+    if epoch == run.last_epoch and record.confirmed is not None:
+        if not run.confirmed(layer)[unit]:
+            return (
+                f"Alive, though no image of the probe shows it. {on_probe} {between}, but some "
+                f"other training image opens its gate."
+            )
+        images = "no training image"
+    elif record.probe_images == record.train_images:
+        images = "no training image"
+    opens = "pushes it above zero" if at_zero else "opens its gate"
+    if record.probe_images == record.train_images:
+        return f"Dead: {images} {opens}: {between}."
+    return f"Dead: {images} {opens}. {on_probe} {between}."
 
 
 def _probe_words(run: Run) -> str:
@@ -234,41 +244,42 @@ def _cause_words(run: Run, layer: int, cause: Cause) -> str:
     if cause.name == NONFINITE:
         return f"It has been so since epoch {cause.since}: training diverged."
     if cause.name == BORN_DEAD:
-        return "It was born so: dead with its first weights, and never alive since."
+        return "It was born so: dead with its first weights and bias, and never alive since."
     if cause.name == SILENT_BELOW:
         return (
-            f"It died in epoch {cause.since}, when layer {layer - 1} below it went silent: all of "
-            f"its neurons gave the same for every image."
+            f"It died in epoch {cause.since}, when layer {layer - 1} below it went silent: each "
+            f"of its neurons gives the same for every image."
         )
     if cause.name == UNKNOWN:
         return (
             f"It died in epoch {cause.since}; whether by its bias or its weights is not known, as "
-            f"the run keeps no weights that would tell. Train with keep_weights='every' to know."
+            f"the run did not record the biases around this epoch. Train it again to know."
         )
     return _way_words(layer, cause)
 
 
 def _way_words(layer: int, cause: Cause) -> str:
     given = "the images" if layer == 1 else f"what layer {layer - 1} gives it"
-    between = f"Between epochs {cause.before} and {cause.after} "
     if np.isnan(cause.by_bias):
-        return f"{between}its weights grew until no image met an open gate."
-    falling = cause.edge_after <= 0
-    way = abs(cause.edge_after - cause.edge_before)
-    by_weights = way - cause.by_bias
-    which, went, driven = ("largest", "fell", "down") if falling else ("smallest", "rose", "up")
-    verdict = (
-        f"its bias was driven {driven}"
-        if cause.name == BIAS
-        else f"its weights turned against {given}"
-    )
+        return (
+            f"It died in epoch {cause.since}: its weights on {given} grew, and spread its "
+            f"pre-activations so far that none met an open gate."
+        )
+    way = cause.edge_after - cause.edge_before
+    which, went, driven = ("largest", "fell", "down") if way < 0 else ("smallest", "rose", "up")
+    turned = f"its weights turned against {given}" if way < 0 else "its weights drove it up"
+    verdict = f"its bias was driven {driven}" if cause.name == BIAS else turned
     return (
-        f"{between}its {which} pre-activation {went} from {number(cause.edge_before)} to "
-        f"{number(cause.edge_after)}, by {number(way)}: {number(cause.by_bias)} of it by the bias, "
-        f"{number(by_weights)} by the weights on {given}. So {verdict}."
+        f"In epoch {cause.since} it died: its {which} pre-activation {went} from "
+        f"{number(cause.edge_before)} to {number(cause.edge_after)}, by {number(abs(way))}: "
+        f"{number(cause.by_bias)} of it by the bias, {number(abs(way) - cause.by_bias)} by the "
+        f"weights on {given}. So {verdict}."
     )
 
 
 def number(value: float) -> str:
-    """Writes a number for prose, to three digits and with a true minus sign."""
-    return f"{value:.3g}".replace("-", "−")
+    """Writes a number for prose: three digits, no powers of ten, and a true minus sign."""
+    if abs(value) < 0.001:
+        value = round(value, 4) or 0.0
+    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return digits.replace("-", "−")

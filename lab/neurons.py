@@ -165,7 +165,7 @@ def look(
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws a neuron's incoming weights: as a picture in layer 1, as a histogram above.
 
-    Blue weights excite the neuron where a pixel is bright, orange ones hold it down.
+    Violet weights excite the neuron where a pixel is bright, orange ones hold it down.
     """
     with plots.axes(ax, (3.6, 3.4)) as ax:
         if neuron.incoming is None:

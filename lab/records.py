@@ -1,7 +1,7 @@
 """What a run's folder holds: `run.json` and files of arrays, read as if a stranger wrote them.
 
     run.json                      all that is known of the run; what it names, exists
-    units-e0010.safetensors       every unit's summaries of some epochs, by layer
+    units-e0010.safetensors       every unit's summaries and bias of some epochs, by layer
     weights-e0010.safetensors     kernels and biases at the end of an epoch
     confirmed-e0010.safetensors   which units are dead on all training images
     resume-e0007.safetensors      only while unfinished: weights and the optimiser's arrays
@@ -259,5 +259,7 @@ def _read_bytes(path: Path, most: int) -> bytes:
 
 def most_bytes(config: RunConfig, file: ArrayFile) -> int:
     """Returns how large a file of arrays can be if it holds what it should."""
-    summaries = sum(config.hidden) * (4 * len(units.ARRAYS) * (file.last - file.first + 1) + 1)
+    summaries = sum(config.hidden) * (
+        4 * (len(units.ARRAYS) + 1) * (file.last - file.first + 1) + 1
+    )
     return HEADER_ROOM + max(summaries, 3 * 4 * config.weights)

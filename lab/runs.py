@@ -108,10 +108,7 @@ class Run:
         return UnitSummaries(self.record.probe_images, self.sup_gate, **arrays)
 
     def _width(self, number: int) -> int:
-        if number not in self.layers:
-            raise RunError(
-                f"layer must be from 1 to {len(self.layers)} in run {self.run_id}, not {number}."
-            )
+        _check("layer", number, self.layers, f"in run {self.run_id}")
         return self.config.hidden[number - 1]
 
     def _unit_array(self, number: int, width: int, name: str) -> NDArray[Any]:
@@ -125,6 +122,29 @@ class Run:
             for file, arrays in zip(self.record.units, self._unit_files, strict=True)
         ]
         return np.concatenate(parts)
+
+    def biases(self, number: int) -> NDArray[np.float32]:
+        """Returns the biases of a hidden layer after every epoch, shape (epochs, units).
+
+        NaN where the run did not record them: those of the untrained network are always known,
+        and runs of earlier versions have no others but with the weights that they kept.
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        biases = np.full((self.last_epoch + 1, self._width(number)), np.nan, np.float32)
+        biases[0] = self.config.first_bias
+        for epoch in self.kept_epochs:
+            biases[epoch] = self.weights(epoch)[2 * number - 1]
+        name = f"layer{number}.bias"
+        for file, arrays in zip(self.record.units, self._unit_files, strict=True):
+            if name in arrays:
+                here = biases[file.first : file.last + 1]
+                here[:] = take(arrays, name, here.shape)
+        return biases
 
     def lives(self, number: int) -> lives.Lives:
         """Returns the life histories of a hidden layer's units, on the probe set.
@@ -180,10 +200,7 @@ class Run:
         Raises:
             RunError: If it is not.
         """
-        if not 0 <= epoch <= self.last_epoch:
-            raise RunError(
-                f"epoch must be from 0 to {self.last_epoch} in run {self.run_id}, not {epoch}."
-            )
+        _check("epoch", epoch, range(self.last_epoch + 1), f"in run {self.run_id}")
 
     def check_unit(self, layer: int, unit: int) -> None:
         """Checks that there are such a hidden layer and such a unit in it.
@@ -191,12 +208,8 @@ class Run:
         Raises:
             RunError: If there are not.
         """
-        width = self._width(layer)
-        if not 0 <= unit < width:
-            raise RunError(
-                f"unit must be from 0 to {width - 1} in layer {layer} of run {self.run_id}, "
-                f"not {unit}."
-            )
+        where = f"in layer {layer} of run {self.run_id}"
+        _check("unit", unit, range(self._width(layer)), where)
 
     def weights(self, epoch: int | None = None) -> list[NDArray[np.float32]]:
         """Returns kernel and bias of every layer in turn, the order of Keras's Sequential.
@@ -214,10 +227,11 @@ class Run:
                 arrays = self._read(file)
                 return [take(arrays, name, shape) for name, shape in weight_shapes(self.config)]
         self.check_epoch(epoch)
-        kept = ", ".join(map(str, self.kept_epochs)) or "no epoch"
+        kept = ", ".join(map(str, self.kept_epochs))
+        which = f"of epoch {epoch}, but of: {kept}" if kept else "at all"
         raise RunError(
-            f"Run {self.run_id} keeps no weights of epoch {epoch}, but of: {kept}. "
-            f"A run trained with keep_weights='every' keeps them all."
+            f"Run {self.run_id} keeps no weights {which}. "
+            f"A run trained with keep_weights='every' keeps those of every epoch."
         )
 
     def pre_activations(
@@ -298,6 +312,13 @@ class Run:
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder / file.name, file.sha256, most_bytes(self.config, file))
+
+
+def _check(name: str, value: Any, allowed: range, where: str) -> None:
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value not in allowed:
+        limits = f"from {allowed[0]} to {allowed[-1]}"
+        raise RunError(f"{name} must be {limits} {where}, not {value!r}.")
 
 
 def _is_locked(path: Path) -> bool:

@@ -275,9 +275,13 @@ def _numbers(event: EpochEnd) -> EpochNumbers:
 
 
 def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
-    """Stacks the summaries of some epochs: arrays of shape (epochs, units)."""
-    return {
+    """Stacks the summaries and biases of some epochs: arrays of shape (epochs, units)."""
+    summaries = {
         f"layer{number}.{name}": np.stack([getattr(layer, name) for layer in layers])
         for number, layers in enumerate(zip(*(e.layers for e in events), strict=True), start=1)
         for name in units.ARRAYS
+    }
+    biases = zip(*(e.state.weights[1:-2:2] for e in events), strict=True)
+    return summaries | {
+        f"layer{number}.bias": np.stack(bias) for number, bias in enumerate(biases, start=1)
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lab import Dataset, Run, RunConfig, RunStore
+from lab import Dataset, Run, RunConfig, RunStore, activations
 from lab.data import split
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries, dead
@@ -19,6 +19,12 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Keeps a test's runs and caches out of the user's folders."""
     monkeypatch.setenv("LAB_STORE", str(tmp_path_factory.mktemp("store") / "runs"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(_cache(tmp_path_factory)))
+
+
+@pytest.fixture(autouse=True)
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forgets a test's own activation functions after it."""
+    monkeypatch.setattr(activations, "_REGISTRY", dict(activations._REGISTRY))
 
 
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Path:

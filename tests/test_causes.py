@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lab import causes
+from lab import causes, register, writer
 from lab.errors import RunError
 
 
@@ -37,7 +37,7 @@ def test_a_fall_of_the_bias_and_a_turn_of_the_weights_are_told_apart(three):
     found = causes.find(three, 1)
     assert [found[unit].name for unit in range(2)] == ["bias", "weights"]
     bias, weights = found[0], found[1]
-    assert (bias.since, bias.before, bias.after) == (2, 1, 2)
+    assert bias.since == 2
     assert (bias.edge_before, bias.edge_after, bias.by_bias) == (1.25, -0.25, 1.5)
     assert weights.by_bias == 0.375
     assert weights.edge_before == 1.5
@@ -54,23 +54,33 @@ def test_a_unit_that_owes_just_half_of_its_way_to_its_bias_died_of_its_weights(t
     assert [found[0].name, found[1].name] == ["weights", "bias"]
 
 
-def test_with_the_last_weights_alone_a_dead_unit_is_compared_with_the_untrained_network(
-    two_kinds, by_hand
-):
-    weights = [
-        [*layer([1, 1], [0.5, 0.5]), *out_of(2)],
-        [*layer([1, 1], [-3, 0]), *out_of(2)],
-        [*layer([1, -1], [-1.25, 0.125]), *out_of(2)],
-    ]
+def test_what_happened_before_and_after_the_death_is_not_counted(two_kinds, by_hand):
+    steps = [(1, 0.5), (4, 0.5), (-1, 0.125), (-1, -9)]  # It lived up, turned, and sank on.
+    weights = [[*layer([w], [b]), *out_of(1)] for w, b in steps]
     run = by_hand(two_kinds, weights, first_bias=0.5, keep_weights="last")
     cause = causes.find(run, 1)[0]
-    assert (cause.name, cause.since, cause.before, cause.after) == ("bias", 1, 0, 2)
-    assert (cause.edge_before, cause.edge_after, cause.by_bias) == (1.5, -0.25, 1.75)
-    early = causes.find(run, 1, epoch=1)  # Dead already, but no weights of that epoch.
-    assert list(early) == [0]
-    assert early[0].name == "unknown"
-    assert "keeps no weights that would tell" in causes.story(run, 1, 0, epoch=1)
-    assert causes.find(run, 1, epoch=0) == {}
+    assert (cause.name, cause.since) == ("weights", 2)
+    assert (cause.edge_before, cause.by_bias) == (4.5, 0.375)
+    assert cause.edge_after == pytest.approx(0.125 - 0.2)
+
+
+def test_a_run_without_biases_tells_no_cause_but_next_to_kept_weights(
+    two_kinds, by_hand, monkeypatch
+):
+    monkeypatch.setattr("lab.writer._unit_arrays", without_biases(writer._unit_arrays))
+    weights = [[*layer([w], [b]), *out_of(1)] for w, b in [(1, 0.5), (1, 0.5), (1, -3)]]
+    run = by_hand(two_kinds, weights, first_bias=0.5, keep_weights="last")
+    assert np.isnan(run.biases(1)[1, 0])
+    assert run.biases(1)[[0, 2], 0].tolist() == [0.5, -3]
+    assert causes.find(run, 1)[0].name == "unknown"
+    assert "did not record the biases around this epoch" in causes.story(run, 1, 0)
+    kept = by_hand(two_kinds, weights, first_bias=0.5, batch_size=6)
+    assert kept.biases(1)[:, 0].tolist() == [0.5, 0.5, -3]
+    assert causes.find(kept, 1)[0].name == "bias"
+
+
+def without_biases(make):
+    return lambda events: {name: a for name, a in make(events).items() if "bias" not in name}
 
 
 def second(weights, biases):
@@ -115,13 +125,27 @@ def test_a_unit_that_died_before_the_layer_below_went_silent_did_not_die_of_that
     assert causes.find(one_of_two, 2)[0].name == "weights"  # The other one still speaks.
 
 
+def test_a_unit_that_outlived_the_layer_below_died_of_its_bias(two_kinds, by_hand):
+    biases = [1, 0.5, -0.25]  # From epoch 1 on nothing comes from below: z is the bias.
+    run = by_hand(
+        two_kinds,
+        [
+            [*layer([1 - 2 * (epoch > 0)], [0]), *second([[1]], [bias])]
+            for epoch, bias in enumerate(biases)
+        ],
+        first_bias=1.0,
+    )
+    cause = causes.find(run, 2)[0]
+    assert (cause.name, cause.since, cause.by_bias) == ("bias", 2, 0.75)
+
+
 def test_a_unit_that_revived_died_of_what_killed_it_the_last_time(two_kinds, by_hand):
     steps = [(1, 0), (-1, 0), (1, 0), (1, -2)]
     run = by_hand(two_kinds, [[*layer([w], [b]), *out_of(1)] for w, b in steps])
     assert causes.find(run, 1, epoch=1)[0].name == "weights"
     assert causes.find(run, 1, epoch=2) == {}
     last = causes.find(run, 1)[0]
-    assert (last.name, last.since, last.before, last.after) == ("bias", 3, 2, 3)
+    assert (last.name, last.since, last.by_bias) == ("bias", 3, 2)
     assert causes.story(run, 1, 0).endswith(
         "Its life: alive untrained, died in epoch 1, revived in epoch 2, died in epoch 3."
     )
@@ -140,7 +164,7 @@ def test_a_non_finite_unit_is_neither_dead_nor_explained_as_dead(two_kinds, by_h
     assert list(found) == [0]
     assert (found[0].name, found[0].since) == ("non-finite", 1)
     words = causes.story(run, 1, 0)
-    assert words.startswith("Neither dead nor alive: on 40 images of all 40 training images")
+    assert words.startswith("Neither dead nor alive: on 40 of all 40 training images")
     assert "since epoch 1" in words
 
 
@@ -162,14 +186,15 @@ def test_where_the_gate_shuts_on_the_right_it_is_the_smallest_z_that_rises(two_k
     assert [found[unit].name for unit in (1, 2)] == ["weights", "weights"]
     assert "its smallest pre-activation rose from 0.2 to 60" in causes.story(run, 1, 1)
     both_ways = causes.story(run, 1, 2)
-    assert "between −120 and 360, where the slope rounds to 0" in both_ways
-    assert "its weights grew until no image met an open gate" in both_ways
+    assert "between −120 and 360, where the slope is 0 in single precision" in both_ways
+    assert "spread its pre-activations so far that none met an open gate" in both_ways
+    assert np.isnan(found[2].by_bias)
 
 
 def test_a_story_says_how_far_the_nearest_image_is_from_waking_the_unit(three):
     assert causes.story(three, 1, 0, epoch=2) == (
-        "Dead: no training image pushes it above zero: the largest pre-activation is −0.25. "
-        "Between epochs 1 and 2 its largest pre-activation fell from 1.25 to −0.25, by 1.5: 1.5 of "
+        "Dead: no training image pushes it above zero: its largest pre-activation is −0.25. "
+        "In epoch 2 it died: its largest pre-activation fell from 1.25 to −0.25, by 1.5: 1.5 of "
         "it by the bias, 0 by the weights on the images. So its bias was driven down. "
         "Its life: alive untrained, died in epoch 2."
     )
@@ -184,11 +209,40 @@ def test_what_is_dead_on_the_probe_alone_is_not_called_dead(two_kinds, by_hand):
     alive = [*layer([1, 1, 1], [0, 0, 0]), *out_of(3)]
     run = by_hand(two_kinds, [alive, bright_faint_none], probe_size=1)
     stories = [causes.story(run, 1, unit) for unit in range(3)]
-    alive_on_probe, dead_on_probe = sorted(stories[:2])
+    dead_on_probe, alive_on_probe = sorted(stories[:2])  # A comma comes before a colon.
     assert alive_on_probe.startswith("Alive: its gate is open on 100 % of the probe of 1 image")
-    assert dead_on_probe.startswith("Dead on the probe of 1 image")
-    assert "but not dead: some other training image opens its gate" in dead_on_probe
-    assert stories[2].startswith("Dead: no training image pushes it above zero: on the probe of 1")
+    assert dead_on_probe.startswith(
+        "Alive, though no image of the probe shows it. On the probe of 1 images its largest"
+    )
+    assert "but some other training image opens its gate. Its life:" in dead_on_probe
+    assert stories[2].startswith("Dead: no training image pushes it above zero. On the probe of 1")
+    assert list(causes.find(run, 1)) == [2]
+    assert len(causes.find(run, 1, epoch=1)) == 1
+
+
+def test_where_the_gate_does_not_close_at_zero_the_story_does_not_say_so(two_kinds, by_hand):
+    import tensorflow as tf
+
+    register("late", lambda z: tf.maximum(z - 1, 0))
+    run = by_hand(
+        two_kinds,
+        [[*layer([1], [1.5]), *out_of(1)], [*layer([0.25], [0.5]), *out_of(1)]],
+        activation="late",
+        first_bias=1.5,
+    )
+    assert causes.find(run, 1)[0].name == "bias"  # 2.5 to 0.75: 1 of 1.75 by the bias.
+    words = causes.story(run, 1, 0)
+    assert words.startswith("Dead: no training image opens its gate: its pre-activations lie betw")
+    assert "largest pre-activation fell from 2.5 to 0.75, by 1.75: 1 of it by the bias" in words
+    assert "above zero" not in words
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(8e-7, "0"), (-1e-9, "0"), (0.00049, "0.0005"), (-7153.4, "−7,153"), (0.0223, "0.0223")],
+)
+def test_a_number_in_prose_has_no_powers_of_ten(value, words):
+    assert causes.number(value) == words
 
 
 def test_a_leaky_unit_below_zero_is_alive_in_the_story(two_kinds, by_hand):
@@ -210,3 +264,11 @@ def test_a_unit_layer_or_epoch_that_does_not_exist_is_one_sentence(three):
         causes.story(three, 1, -1)
     with pytest.raises(RunError, match=r"epoch must be from 0 to 3 in run .*, not 4"):
         causes.find(three, 1, 4)
+    for wrong in ("0", True, 0.0, None):
+        with pytest.raises(RunError, match=r"unit must be from 0 to 2 in layer 1 of run .*, not "):
+            causes.story(three, 1, wrong)
+        with pytest.raises(RunError, match=r"layer must be from 1 to 1 in run .*, not "):
+            causes.story(three, wrong, 0)
+    with pytest.raises(RunError, match=r"epoch must be from 0 to 3 in run .*, not '1'"):
+        causes.story(three, 1, 0, epoch="1")
+    assert causes.story(three, np.int64(1), np.int32(0), np.int16(2))

@@ -206,7 +206,7 @@ def _beats_elu(answer: Any) -> None:
     own = {run.config.seed: run for run in runs if run.record.own_activation}
     elu = {run.config.seed: run for run in runs if run.config.activation == "elu"}
     _wrong_if(not own, "None of these runs has a function of your own: see `lab.register`.")
-    names = {run.config.activation for run in own.values()}
+    names = {run.config.activation for run in runs if run.record.own_activation}
     _wrong_if(len(names) > 1, "Compare one function of yours with ELU at a time.")
     _wrong_if(not elu, "There is no run with ELU to compare with.")
     _wrong_if(
@@ -336,11 +336,11 @@ def _largest_pre_activation(largest: Any) -> None:
 @_exercise("5.2")
 def _fall_by_bias(run: Any, unit: int, fall: Any) -> None:
     cause = causes.find(_one_run(run), 1).get(unit)
-    if cause is None or cause.before < 0:
+    if cause is None or np.isnan(cause.by_bias):
         raise WrongAnswerError(f"The record does not show how neuron {unit} of layer 1 died.")
     whole = cause.edge_before - cause.edge_after
     last = float(run.weights()[1][unit])
-    first = float(run.weights(cause.before)[1][unit])
+    first = float(run.weights(cause.since - 1)[1][unit])
     mistakes = {
         "Mind the sign: a fall is what it was before, minus what it is after.": -cause.by_bias,
         "This is the fall of the largest z. Asked for is the part of the bias.": whole,

@@ -146,7 +146,7 @@ def offer(box: Dropdown, options: Iterable[Any]) -> None:
 
 def box(kind: Any, value: Any, description: str, width: str = "200px", **more: Any) -> Any:
     """Returns a control just wide enough, so that controls and picture fit on one screen."""
-    layout = Layout(width=width, margin="2px 10px 2px 2px")
+    layout = Layout(width=width, max_width="96%", margin="2px 10px 2px 2px")
     style = {"description_width": "initial"}
     return kind(value=value, description=description, layout=layout, style=style, **more)
 
@@ -156,8 +156,17 @@ def row(*controls: Widget) -> HBox:
     return HBox(controls, layout=Layout(flex_flow="row wrap"))
 
 
-def run_name(run: Run) -> str:
-    """Returns a run in words, to pick it from a list."""
-    config = run.config
-    rate, seed = f"learning rate {config.learning_rate:g}", f"seed {config.seed}"
-    return f"{config.title}, {run.record.dataset}, {rate}, {seed} ({run.run_id})"
+def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
+    """Names runs, to pick one from a list, by their settings and by what else tells them apart."""
+    differing = plots.differences([run.config for run in runs])
+    told = [_words(run, more) for run, more in zip(runs, differing, strict=True)]
+    return [
+        (f"{name} ({run.run_id})" if told.count(name) > 1 else name, run)
+        for name, run in zip(told, runs, strict=True)
+    ]
+
+
+def _words(run: Run, differing: Sequence[str]) -> str:
+    config, rate = run.config, f"lr {run.config.learning_rate:g}"
+    usual = [config.title, run.record.dataset, rate, f"seed {config.seed}"]
+    return ", ".join([*usual, *(words for words in differing if not words.startswith("lr "))])

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ipywidgets import HTML, Dropdown, IntSlider, Play, VBox, jslink
+from ipywidgets import HTML, Dropdown, IntSlider, Layout, Play, VBox, jslink
 from numpy.typing import NDArray
 
-from lab import figures, lives, neurons, plots, units
+from lab import causes, figures, lives, neurons, plots, units
 from lab.data import Dataset
 from lab.errors import InputError, LabError
 from lab.neurons import LayerView, Neuron
@@ -19,7 +19,7 @@ from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.tables import Runs
 from lab.units import UnitSummaries
-from lab.widgets.front import Front, box, offer, on_change, row, run_name
+from lab.widgets.front import Front, box, offer, on_change, row, run_names
 from lab.widgets.grid import NeuronGrid
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
 NARROW, WIDE = 16, 32
+NOT_FINITE = "#999999"
 MEASURES: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
     "largest pre-activation": lambda layer: layer.max_z,
     "share of images that open the gate": lambda layer: 1 - layer.shut / layer.images,
@@ -62,15 +63,12 @@ class Microscope(Front):
             epoch: The epoch shown first; by default the last.
             dataset: The data set of the runs; by default it is loaded by its name.
         """
-        source = RunStore() if runs is None else [runs] if isinstance(runs, Run) else runs
-        self.runs = Runs(list(source)).in_order()
+        self.runs = _given(runs)
         self._dataset = dataset
         self._view = functools.lru_cache(maxsize=4)(self._look)
         self._images = functools.cache(self._load)
         self._updating, self._quiet = False, True
-        self.run = box(
-            Dropdown, None, "run", "400px", options=[(run_name(run), run) for run in self.runs]
-        )
+        self.run = box(Dropdown, None, "run", "480px", options=run_names(self.runs))
         self.layer = box(Dropdown, None, "layer", "95px")
         self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *MEASURES))
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
@@ -78,14 +76,14 @@ class Microscope(Front):
         self.neuron = box(Dropdown, None, "neuron", "220px")
         self.grid = NeuronGrid()
         self.legend, self.story = HTML(), HTML()
+        words = VBox([self.legend, self.story], layout=Layout(flex="1 1 240px", max_width="480px"))
         super().__init__(
             [
                 row(self.run, self.layer, self.measure),
                 row(self.epoch, self.play, self.neuron),
-                row(self.grid, VBox([self.legend, self.story])),
+                row(self.grid, words),
             ]
         )
-        self.legend.layout.max_width = self.story.layout.max_width = "370px"
         jslink((self.play, "value"), (self.epoch, "value"))
         on_change([self.run], self._choose_run)
         on_change([self.layer], self._choose_layer)
@@ -111,12 +109,13 @@ class Microscope(Front):
         with self.sentences():
             self._quiet = True
             try:
-                layer = self.layer.value if layer is None else layer
-                run.check_unit(layer, 0 if unit is None else unit)
+                run.check_unit(self.layer.value if layer is None else layer, unit or 0)
                 run.check_epoch(self.epoch.value if epoch is None else epoch)
-                self.layer.value = layer
                 self.epoch.value = self.epoch.value if epoch is None else epoch
-                self.neuron.value = self._first() if unit is None else unit
+                if layer is not None:
+                    self.layer.value = layer
+                if unit is not None or layer is not None:
+                    self.neuron.value = self._first() if unit is None else unit
             finally:
                 self._quiet = False
                 self.draw()
@@ -180,7 +179,7 @@ class Microscope(Front):
                 self.grid.marks = [MARKS[state] for state in states]
                 self.grid.names = _cell_names(states, self.measure.value, values)
                 self.grid.label = f"Neurons of layer {self.layer.value}"
-            self.legend.value = self._legend(colours)
+            self.legend.value = self._legend()
         self._updating = False
         self.draw_neuron()
 
@@ -204,21 +203,26 @@ class Microscope(Front):
         epoch = self.epoch.value
         if self.measure.value == STATE:
             return [plots.LIFE_COLOURS[state] for state in self._states[epoch]], None
-        values = np.asarray(MEASURES[self.measure.value](self._summaries), np.float64)
-        return _coloured(values, epoch), values[epoch]
+        values = self._values()
+        return _coloured(values[epoch], _limits(values)), values[epoch]
 
-    def _legend(self, colours: list[str]) -> str:
+    def _legend(self) -> str:
         epoch = self.epoch.value
-        counts = Counter(self._states[epoch].tolist())
+        counts = sorted(Counter(self._states[epoch].tolist()).items())
+        by_state = self.measure.value == STATE
         entries = [
-            f'<span style="background: {plots.LIFE_COLOURS[state]}; color: white; border: 1px '
-            f'solid #999; padding: 0 5px; text-shadow: 0 0 2px black">{MARKS[state] or "&nbsp;"}'
-            f"</span> {lives.STATES[state]}: {count}"
-            for state, count in sorted(counts.items())
+            f"{_swatch(plots.LIFE_COLOURS[state] if by_state else '#777777', MARKS[state])} "
+            f"{lives.STATES[state]}: {count}"
+            for state, count in counts
         ]
         died, revived = (int(f[epoch].sum()) for f in (self._lived.died, self._lived.revived))
         flow = f"In epoch {epoch}: {died} died, {revived} revived." if epoch else "Untrained."
-        return f'<div class="lab-words">{" &ensp; ".join(entries)}<br>{flow}</div>'
+        scale = "" if by_state else f"{_scale(self._values())}<br>"
+        return f'<div class="lab-words">{scale}{" &ensp; ".join(entries)}<br>{flow}</div>'
+
+    def _values(self) -> NDArray[np.float64]:
+        """The measure that colours the cells, shape (epochs, units)."""
+        return np.asarray(MEASURES[self.measure.value](self._summaries), np.float64)
 
     def _look(self, run_id: str, layer: int, epoch: int) -> LayerView:
         run = next(run for run in self.runs if run.run_id == run_id)
@@ -245,15 +249,50 @@ def _cell_names(states: NDArray[np.int8], measure: str, values: NDArray[Any] | N
     return [f"{word}, {measure} {value:.3g}" for word, value in zip(words, values, strict=True)]
 
 
-def _coloured(values: NDArray[np.float64], epoch: int) -> list[str]:
-    """Colours an epoch's values on a scale that is the same for all epochs."""
+def _limits(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Returns the ends of a scale that is the same for all epochs; few values lie beyond."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
+    return float(low), float(high)
+
+
+def _coloured(values: NDArray[np.float64], limits: tuple[float, float]) -> list[str]:
+    """Colours values on a scale; what is not finite is grey."""
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, [2, 98]) if finite.size else (0.0, 1.0)
-    shares = np.clip((np.nan_to_num(values[epoch]) - low) / ((high - low) or 1.0), 0, 1)
-    return [to_hex(colour) for colour in colormaps["cividis"](shares)]
+    scale = colormaps["cividis"]
+    low, high = limits
+    shares = np.clip((values - low) / ((high - low) or 1.0), 0, 1)
+    pairs = zip(shares, np.isfinite(values), strict=True)
+    return [to_hex(scale(share)) if finite else NOT_FINITE for share, finite in pairs]
+
+
+def _scale(values: NDArray[np.float64]) -> str:
+    """The scale of a measure, with its ends in numbers."""
+    low, high = _limits(values)
+    steps = ", ".join(_coloured(np.linspace(low, high, 5), (low, high)))
+    bar = f"background: linear-gradient(90deg, {steps}); padding: 0 60px"
+    return f'{causes.number(low)} or less <span style="{bar}"></span> {causes.number(high)} or more'
+
+
+def _swatch(colour: str, mark: str) -> str:
+    return (
+        f'<span style="background: {colour}; color: white; border: 1px solid #999; padding: 0 5px; '
+        f'text-shadow: 0 0 2px black">{mark or "&nbsp;"}</span>'
+    )
+
+
+def _given(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
+    """Returns the runs of a store in their order, and others as they are given."""
+    if isinstance(runs, Run):
+        return Runs([runs])
+    if runs is None or isinstance(runs, RunStore):
+        return (RunStore() if runs is None else runs).runs
+    given = list(runs) if isinstance(runs, Iterable) else []
+    if not isinstance(runs, Iterable) or not all(isinstance(run, Run) for run in given):
+        raise InputError(f"runs must be a run, some runs or a store, not {runs!r}.")
+    return Runs(given)
 
 
 def _story(neuron: Neuron) -> str:

@@ -13,7 +13,7 @@ from lab.data import Dataset
 from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import Front, box, offer, on_change, row, run_name
+from lab.widgets.front import Front, box, offer, on_change, row, run_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ class Playground(Front):
             dataset: The data set of those runs; by default it is loaded by its name.
         """
         self.chooser = Chooser(choices)
-        self._runs = {run_name(run): run for run in store or () if run.kept_epochs}
+        self._runs = dict(run_names([run for run in store or () if run.kept_epochs]))
         self._dataset = dataset
         self._pre_activations = functools.lru_cache(maxsize=2)(self._compute)
         names = [NO_RUN, *self._runs]

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 
 import lab
 from lab import RunStore, causes
 from lab.errors import InputError
 from lab.lives import STATES, states
 from lab.widgets import Microscope
+from lab.widgets.microscope import _coloured
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,43 @@ def test_the_line_of_python_does_the_same(relu, tiny):
     neuron = eval(line, {"neurons": neurons, "run": relu, "dataset": tiny})
     assert (neuron.layer, neuron.unit, neuron.epoch) == (2, 5, 2)
     assert neuron.story in microscope.story.value.replace("&#x27;", "'")
+
+
+def test_a_neuron_stays_chosen_when_only_the_epoch_changes(relu, tiny):
+    microscope = Microscope(relu, 2, 5, 3, tiny)
+    microscope.look_at(epoch=1)
+    assert (microscope.layer.value, microscope.neuron.value, microscope.epoch.value) == (2, 5, 1)
+    microscope.look_at(unit=2)
+    assert (microscope.layer.value, microscope.neuron.value, microscope.epoch.value) == (2, 2, 1)
+
+
+@pytest.mark.parametrize("wrong", ["foo", 5, ["relu"]])
+def test_what_is_no_run_is_one_sentence(wrong):
+    with pytest.raises(InputError, match="runs must be a run, some runs or a store, not"):
+        Microscope(wrong)
+
+
+def test_the_list_of_runs_keeps_their_order_and_names_what_tells_them_apart(tiny, tmp_path):
+    settings = {"hidden": (4,), "epochs": 1, "batch_size": 50}
+    deep = lab.compare("relu", 1, tiny, tmp_path / "a", first_bias=-1.0, **settings)[0]
+    usual = lab.compare("relu", 1, tiny, tmp_path / "a", **settings)[0]
+    again = lab.compare("relu", 1, tiny, tmp_path / "b", **settings)[0]
+    for runs in ([deep, usual], [usual, deep]):
+        microscope = Microscope(runs, dataset=tiny)
+        assert microscope.run.value == runs[0]
+        assert [name for name, _ in microscope.run.options] == [
+            f"ReLU, tiny, lr 0.001, seed 0, first bias {run.config.first_bias}" for run in runs
+        ]
+    twins = Microscope([usual, again], dataset=tiny).run.options
+    assert twins[0][0] == f"ReLU, tiny, lr 0.001, seed 0 ({usual.run_id})"
+
+
+def test_a_measure_has_a_scale_with_its_ends_and_what_is_not_finite_is_grey(relu, tiny):
+    microscope = Microscope(relu, dataset=tiny)
+    assert " or less" not in microscope.legend.value
+    microscope.measure.value = "mean gate"
+    low, high = np.percentile(relu.layer(1).mean_gate, [2, 98])
+    assert f"{causes.number(low)} or less" in microscope.legend.value
+    assert f"{causes.number(high)} or more" in microscope.legend.value
+    colours = _coloured(np.array([0.0, np.nan, np.inf, 1.0]), (0.0, 1.0))
+    assert colours == [to_hex(colormaps["cividis"](0)), "#999999", "#999999", "#fee838"]

@@ -364,6 +364,23 @@ def figures(
 
 
 @app.command()
+def student_copies(
+    out_folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="OUT")],
+    lessons: Annotated[
+        Path, typer.Option(help="Folder of the teacher's lessons.", metavar="DIR")
+    ] = Path("notebooks"),
+) -> None:
+    """Write the students' copies of the lessons: without solutions and outputs.
+
+    [bold]lab student-copies for-students[/bold]
+    """
+    from lab.classroom.copies import student_copies
+
+    for path in student_copies(out_folder, lessons):
+        out.print(Text(str(path)), soft_wrap=True)
+
+
+@app.command()
 def data() -> None:
     """List the datasets: which are on this machine, and where from."""
     from lab.sources import available

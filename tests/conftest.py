@@ -1,6 +1,7 @@
 """What the tests share: a small data set made by hand, and folders of their own."""
 
 import contextlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lab.cli
 from lab import Dataset, Run, RunConfig, RunStore, activations
 from lab.data import split
 from lab.training import EpochEnd, RunEnd, State
@@ -31,6 +33,23 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.getbasetemp() / "cache"
     cache.mkdir(exist_ok=True)
     return cache
+
+
+@pytest.fixture
+def lab_main(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[Any, str, str]]:
+    """Runs a command in this process; returns exit code, output and error output."""
+
+    def run(*arguments: Any) -> tuple[Any, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lab", *map(str, arguments)])
+        monkeypatch.setattr(lab.cli, "_leave", sys.exit)  # os._exit would end pytest.
+        with pytest.raises(SystemExit) as left:
+            lab.cli.main()
+        captured = capsys.readouterr()
+        return left.value.code, captured.out, captured.err
+
+    return run
 
 
 @pytest.fixture(scope="session")

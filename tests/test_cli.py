@@ -30,21 +30,6 @@ def store(tmp_path_factory, tiny) -> RunStore:
     return RunStore(place)
 
 
-@pytest.fixture
-def lab_main(monkeypatch, capsys):
-    """Runs a command in this process; returns exit code, output and error output."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["lab", *map(str, arguments)])
-        monkeypatch.setattr(lab.cli, "_leave", sys.exit)  # os._exit would end pytest.
-        with pytest.raises(SystemExit) as left:
-            lab.cli.main()
-        captured = capsys.readouterr()
-        return left.value.code, captured.out, captured.err
-
-    return run
-
-
 def in_a_process(*arguments, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "lab", *map(str, arguments)],

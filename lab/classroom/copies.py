@@ -11,7 +11,7 @@ import nbformat
 from lab.errors import InputError
 
 SOLUTION = "solution"
-ANSWER = "...  # Your answer"
+ANSWER = "# Your answer"
 RECORDED = "recorded"
 
 
@@ -75,19 +75,18 @@ def blank(source: str) -> str:
         >>> print(blank("left = 0.25 ** 20"))
         left = ...  # Your answer
     """
-    kept = [line for node in ast.parse(source).body for line in _blank(node, source)]
-    return "\n".join(kept) or f"# {ANSWER.partition('# ')[2]}"
+    kept = [line for node in ast.parse(source).body for line in _blank(node)]
+    return "\n".join(kept) or ANSWER
 
 
-def _blank(node: ast.stmt, source: str) -> Iterator[str]:
+def _blank(node: ast.stmt) -> Iterator[str]:
     if isinstance(node, ast.FunctionDef):
-        has_docstring = ast.get_docstring(node) is not None
-        first = node.body[1] if has_docstring and len(node.body) > 1 else node.body[0]
-        yield from source.splitlines()[node.lineno - 1 : first.lineno - 1]
-        yield f"    {ANSWER}"
+        docstring = node.body[:1] if ast.get_docstring(node) is not None else []
+        node.body = [*docstring, ast.Expr(ast.Constant(...))]
+        yield f"{ast.unparse(node)}  {ANSWER}"
     elif isinstance(node, ast.Assign):
         parts = [part for target in node.targets for part in ast.walk(target)]
         names = [part for part in parts if isinstance(part, ast.Name)]
-        yield from (f"{n.id} = {ANSWER}" for n in names if isinstance(n.ctx, ast.Store))
+        yield from (f"{n.id} = ...  {ANSWER}" for n in names if isinstance(n.ctx, ast.Store))
     elif isinstance(node, ast.Import | ast.ImportFrom):
         yield ast.unparse(node)

@@ -68,7 +68,7 @@ class Microscope(Front):
         self._view = functools.lru_cache(maxsize=4)(self._look)
         self._images = functools.cache(self._load)
         self._updating, self._quiet = False, True
-        self.run = box(Dropdown, None, "run", "480px", options=run_names(self.runs))
+        self.run = box(Dropdown, None, "run", "400px", options=run_names(self.runs))
         self.layer = box(Dropdown, None, "layer", "95px")
         self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *MEASURES))
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)

@@ -186,16 +186,26 @@ def _arrange_mnist_5k() -> Parts:
 
 
 def _keep(path: Path, parts: Parts) -> None:
-    """Writes a cache file in one step; a place that cannot be written to is left alone."""
+    """Writes a cache file; a place that cannot be written to is left alone."""
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_npz(path, parts)
+
+
+def write_npz(path: Path, parts: Parts) -> None:
+    """Writes the parts of a data set in one step, as `LAB_DATA_DIR` wants them.
+
+    Raises:
+        OSError: If the place cannot be written to; no part of a file is left there.
+    """
     temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         x_train, y_train, x_test, y_test = parts
         np.savez_compressed(
             temporary, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
         )
         temporary.replace(path)
-    except OSError:
+    finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
 

@@ -360,12 +360,16 @@ def figures(
         Path, typer.Option("--out", help="Folder for the pictures.", metavar="DIR")
     ] = Path("figures"),
 ) -> None:
-    """Draw the figures of the recorded runs, as SVG and PNG with their words beside them."""
+    """Draw the figures of the recorded runs, with their words beside them.
+
+    Pictures are SVG and PNG; the race of each comparison is an animated GIF.
+    """
     from lab.figures import pictures
 
     for picture in pictures(_open(store).runs):
         picture.save(out_folder)
-        out.print(Text(f"{out_folder / picture.name}.svg, .png, .txt"), soft_wrap=True)
+        endings = ", ".join(picture.endings)
+        out.print(Text(f"{out_folder / picture.name}{endings}"), soft_wrap=True)
 
 
 @app.command()

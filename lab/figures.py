@@ -1,18 +1,21 @@
 """The figures of a store: composed of plots, captioned, told in words, and saved."""
 
+import functools
 import html
+import io
 import itertools
 import re
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab import activations, causes, lives, neurons, plots, units
+from lab.config import RunConfig
 from lab.errors import StoreError
 from lab.neurons import Neuron
 from lab.records import ENDED
@@ -22,9 +25,14 @@ from lab.tables import Runs, by_layer
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 PNG_DPI = 150
+FILM_DPI = 80
+FRAME_MS, LAST_FRAME_MS = 600, 5000
+MOST_FRAMES = 60
 COLUMNS = 5
+Curve = Callable[[str, int], plots.Values]  # (measure, hidden layer) -> its value at every epoch.
 RESULTS = ("activation", "test accuracy, %", "each seed, %", "dead, %", "nearly dead, %")
 
 
@@ -38,6 +46,7 @@ class Picture:
         alt: What it shows, in words, for those who do not see it.
     """
 
+    endings: ClassVar[tuple[str, ...]] = (".svg", ".png", ".txt")
     name: str
     figure: "Figure"
     alt: str
@@ -55,29 +64,59 @@ class Picture:
         display({"text/html": words, "text/plain": self.alt}, raw=True)
 
     def save(self, folder: Path) -> None:
-        """Saves it as SVG and as PNG, with its words beside them as text.
+        """Saves it in the formats of `endings`, its words among them as text.
 
         Raises:
             StoreError: If the folder cannot be written to.
         """
-        about = {"Title": self.name, "Description": self.alt}
-        svg, png, text = (folder / f"{self.name}{end}" for end in (".svg", ".png", ".txt"))
+        *drawn, text = (folder / f"{self.name}{end}" for end in self.endings)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with plots.style():
-                self.figure.savefig(svg, metadata={**about, "Date": None})
-                self.figure.savefig(png, metadata=about, dpi=PNG_DPI)
+                self._draw(*drawn)
             text.write_text(f"{self.alt}\n", encoding="utf-8")
         except OSError as error:
             raise StoreError(f"Figures cannot be saved in {folder}: {error.strerror}.") from None
+
+    def _draw(self, *files: Path) -> None:
+        svg, png = files
+        about = {"Title": self.name, "Description": self.alt}
+        self.figure.savefig(svg, metadata={**about, "Date": None})
+        self.figure.savefig(png, metadata=about, dpi=PNG_DPI)
+
+
+@dataclass(frozen=True)
+class Film(Picture):
+    """A picture that moves, saved as an animated GIF whose last frame stands longer.
+
+    Attributes:
+        epochs: The epochs that its frames show; `figure` shows the last one.
+        after: Draws the figure as it is after an epoch.
+    """
+
+    endings: ClassVar[tuple[str, ...]] = (".gif", ".txt")
+    epochs: Sequence[int]
+    after: Callable[[int], "Figure"]
+
+    def _draw(self, *files: Path) -> None:
+        (gif,) = files
+        first, *others = [self._frame(epoch) for epoch in self.epochs]
+        durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+        first.save(gif, save_all=True, append_images=others, duration=durations, loop=0)
+
+    def _frame(self, epoch: int) -> "Image":
+        from PIL import Image
+
+        return Image.open(io.BytesIO(plots.png(self.after(epoch), FILM_DPI))).convert("RGB")
 
 
 def pictures(runs: Runs) -> Iterator[Picture]:
     """Draws every figure that the runs give, one after the other.
 
     The activation functions; for each comparison (runs that differ in activation function and
-    seed alone) a summary, learning curves, dead neurons, life maps, and who died and revived; and
-    where comparisons differ in their learning rate alone, accuracy against dead neurons.
+    seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
+    race as a film; and where comparisons differ in their learning rate alone, accuracy against
+    dead neurons.
 
     Args:
         runs: Recorded runs; those that have not ended or cannot be read are left out.
@@ -86,7 +125,7 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     ended = Runs([run for run in runs if run.record.status in ENDED]).readable().in_order()
     comparisons = ended.groups(plots.VARIED)
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
-        for draw in (summary, learning_curves, dead_neurons, life_maps, lives_and_deaths):
+        for draw in (summary, learning_curves, dead_neurons, life_maps, lives_and_deaths, race):
             yield draw(comparison, name)
     ladders = [
         ladder
@@ -350,6 +389,90 @@ def _flows_in_words(run: Run, layer: int) -> str:
         f"{lived.revived.sum()} revivals, {lived.dead[-1].sum()} dead at the end, "
         f"{lived.never_dead[-1].sum()} never dead."
     )
+
+
+def race(runs: Runs, name: str = "comparison") -> Film:
+    """Draws what the front end `Race` shows while these runs are trained, a frame for an epoch.
+
+    Of very many epochs some have no frame. The axes are from the start those of the end.
+    """
+    last = max(run.last_epoch for run in runs)
+    limits = [(ax.get_xlim(), ax.get_ylim()) for ax in race_figure(_racers(runs, last)).axes]
+
+    def after(epoch: int) -> "Figure":
+        figure = race_figure(_racers(runs, epoch), limits)
+        figure.set_size_inches(11, 6.2)
+        figure.subplots_adjust(bottom=0.16, top=0.9, right=0.8, wspace=1.2, hspace=0.4)
+        figure.text(0.015, 0.945, f"Epoch {epoch} of {last}", fontsize=15, weight="bold")
+        figure.text(0.015, 0.025, _race_caption(runs), fontsize=11, color="#333333")
+        return figure
+
+    return Film(
+        f"{name}-race",
+        after(last),
+        f"The race, epoch by epoch: curves of training loss, validation accuracy and dead neurons "
+        f"by layer. At the end: {_race_words(runs)}. {_setting_words(runs)}",
+        np.unique(np.linspace(0, last, min(last + 1, MOST_FRAMES)).astype(int)).tolist(),
+        after,
+    )
+
+
+def _racers(runs: Runs, epoch: int) -> dict[RunConfig, list[Curve]]:
+    return {
+        group[0].config: [functools.partial(_until, run, epoch) for run in group]
+        for group in runs.groups()
+    }
+
+
+def _until(run: Run, epoch: int, measure: str, layer: int) -> plots.Values:
+    return plots.recorded(run, measure, layer)[: epoch + 1]
+
+
+def _race_words(runs: Runs) -> str:
+    """Means over the seeds at the last epoch, as the curves show them."""
+
+    def mean(group: Runs, measure: str, layer: int = 1) -> float:
+        return float(np.mean([plots.recorded(run, measure, layer)[-1] for run in group]))
+
+    return "; ".join(
+        f"{group[0].config.title}: training loss {mean(group, 'train_loss'):.4f}, validation "
+        f"accuracy {100 * mean(group, 'validation_accuracy'):.2f} %, dead on the probe "
+        + " / ".join(f"{100 * mean(group, 'dead_fraction', n):.1f}" for n in group[0].layers)
+        + " %"
+        for group in runs.groups()
+    )
+
+
+def _race_caption(runs: Runs) -> str:
+    record, config = runs[0].record, runs[0].config
+    network = "-".join(map(str, config.layer_sizes))
+    return (
+        f"{record.dataset}, network {network}, learning rate {config.learning_rate:g}, "
+        f"{runs.seed_words()}. {SEEDS}"
+    )
+
+
+def race_figure(
+    racers: Mapping[RunConfig, Sequence[Curve]], limits: Sequence[plots.Limits] = ()
+) -> "Figure":
+    """Draws a race so far, live or recorded: training loss, validation accuracy, dead neurons.
+
+    Args:
+        racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
+        limits: What each pair of axes shows; by default what fits the curves.
+    """
+    layers = sorted({1, len(next(iter(racers)).hidden)})
+    panels = [("train_loss", 0), ("validation_accuracy", 0)]
+    panels += [("dead_fraction", layer) for layer in layers]
+    figure = plots.fixed_figure(
+        (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.25, hspace=0.25
+    )
+    with plots.style():
+        for place, (measure, layer) in enumerate(panels):
+            curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
+            ax = figure.add_subplot(2, 2, place + 1)
+            plots.curves(curves, measure, layer, ax, limits[place] if limits else None)
+    return figure
 
 
 def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Values = NDArray[np.float64]
+Limits = tuple[tuple[float, float], tuple[float, float]]
 CURVES = {
     "train_loss": "training loss",
     "train_accuracy": "training accuracy, %",
@@ -299,6 +300,7 @@ def curves(
     measure: str,
     layer: int = 1,
     ax: "Axes | None" = None,
+    limits: Limits | None = None,
 ) -> "Axes":
     """Draws a measure over the epochs, of runs recorded or still in training.
 
@@ -308,6 +310,8 @@ def curves(
         measure: One of `CURVES` or of `units.LAYER_MEASURES`.
         layer: The hidden layer that a layer's measure is of, from 1.
         ax: Where to draw.
+        limits: What the axes show, from left to right and from bottom to top; by default what
+            fits the curves.
     """
     scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
     with axes(ax) as ax:
@@ -325,6 +329,8 @@ def curves(
         whole_epochs(ax)
         ax.set_ylabel(axis_label(measure, layer))
         _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
+        if limits is not None:
+            ax.set(xlim=limits[0], ylim=limits[1])
         _label_ends(ax, ends)
     return ax
 

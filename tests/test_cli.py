@@ -197,8 +197,11 @@ def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_pa
     names = re.findall(r"out/(\S+)\.svg, \.png, \.txt", text)
     assert (code, names[0]) == (0, "functions")
     assert len(names) == 6
+    films = re.findall(r"out/(\S+)\.gif, \.txt", text)
+    assert len(films) == 1
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        f"{name}.{end}" for name in names for end in ("svg", "png", "txt")
+        *(f"{name}.{end}" for name in names for end in ("svg", "png", "txt")),
+        *(f"{name}.{end}" for name in films for end in ("gif", "txt")),
     }
     assert broken.parent.name in errors
 

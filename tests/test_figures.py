@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import lab
 from lab import Runs, RunStore, figures, plots
@@ -27,7 +28,7 @@ def pictures(runs):
 
 
 def test_each_comparison_gets_its_pictures_and_all_rates_together_one(pictures):
-    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps", "lives"]
+    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps", "lives", "race"]
     assert list(pictures) == [
         "functions",
         *(f"tiny-lr-0.001-{kind}" for kind in kinds),
@@ -222,3 +223,81 @@ def test_lives_and_deaths_are_those_of_the_function_whose_neurons_died_most(runs
     ) in picture.alt
     assert "for ReLU, seed 0." in picture.alt
     assert picture.figure.axes[0].get_title(loc="left") == "ReLU, layer 1"
+
+
+def drawn_curves(figure):
+    """Every thick curve of the dead neurons of layer 1, by its colour."""
+    lines = [line for line in figure.axes[2].lines if line.get_transform() is not None]
+    return {
+        line.get_color(): list(line.get_ydata())
+        for line in lines
+        if line.get_linewidth() == 3 and line.get_transform() == figure.axes[2].transData
+    }
+
+
+def test_the_race_is_a_film_with_a_frame_for_each_epoch_whose_last_stands_longer(
+    pictures, tmp_path
+):
+    film = pictures["tiny-lr-0.3-race"]
+    film.save(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "tiny-lr-0.3-race.gif",
+        "tiny-lr-0.3-race.txt",
+    ]
+    assert (tmp_path / "tiny-lr-0.3-race.txt").read_text() == film.alt + "\n"
+    with Image.open(tmp_path / "tiny-lr-0.3-race.gif") as gif:
+        assert gif.n_frames == SETTINGS["epochs"] + 1 == len(film.epochs)
+        durations = []
+        for frame in range(gif.n_frames):
+            gif.seek(frame)
+            durations.append(gif.info["duration"])
+    assert durations == [600, 600, 5000]
+
+
+def test_a_frame_shows_the_means_up_to_its_epoch_and_the_last_the_end(pictures, runs):
+    film = pictures["tiny-lr-0.3-race"]
+    relu = runs.where(learning_rate=0.3, activation="relu")
+    mean = 100 * np.mean([plots.recorded(run, "dead_fraction", 1) for run in relu], axis=0)
+    assert mean[-1] > 0
+    for epoch in film.epochs:
+        figure = film.after(epoch)
+        assert drawn_curves(figure)["#0072B2"] == mean[: epoch + 1].tolist()
+        assert f"Epoch {epoch} of 2" in [text.get_text() for text in figure.texts]
+    assert drawn_curves(film.figure)["#0072B2"] == mean.tolist()
+
+
+def test_all_frames_have_the_axes_of_the_end(pictures):
+    film = pictures["tiny-lr-0.3-race"]
+    first, last = (
+        [(ax.get_xlim(), ax.get_ylim()) for ax in film.after(epoch).axes] for epoch in (0, 2)
+    )
+    assert first == last
+
+
+def test_the_words_of_a_race_hold_the_recorded_numbers(pictures, runs):
+    words = pictures["tiny-lr-0.3-race"].alt
+    for name, title in (("relu", "ReLU"), ("elu", "ELU α=1")):
+        ends = [run.record.epochs[-1] for run in runs.where(learning_rate=0.3, activation=name)]
+        dead = [
+            np.mean(
+                [
+                    100 * (run.layer(n).max_gate[-1] == 0).mean()
+                    for run in runs.where(learning_rate=0.3, activation=name)
+                ]
+            )
+            for n in (1, 2)
+        ]
+        assert (
+            f"{title}: training loss {np.mean([end.train_loss for end in ends]):.4f}, validation "
+            f"accuracy {100 * np.mean([end.validation_accuracy for end in ends]):.2f} %, dead on "
+            f"the probe {dead[0]:.1f} / {dead[1]:.1f} %"
+        ) in words
+    assert "learning rate 0.3, batches of 50, 2 epochs, seeds 0, 1." in words
+
+
+def test_a_race_of_very_many_epochs_leaves_some_out_but_neither_end(tiny):
+    runs = lab.compare("relu", 1, tiny, hidden=(4,), epochs=100, batch_size=240)
+    epochs = figures.race(runs).epochs
+    assert (len(epochs), epochs[0], epochs[-1]) == (60, 0, 100)
+    assert len(set(epochs)) == 60
+    assert len(figures.race(runs).figure.axes) == 3

@@ -18,7 +18,7 @@ from ipywidgets import (
     Text,
 )
 
-from lab import heats, plots
+from lab import figures, heats
 from lab.background import Background, running
 from lab.config import Initializer, RunConfig
 from lab.data import Dataset
@@ -283,20 +283,10 @@ class Race(Front):
 
 
 def _figure(lines: Sequence[heats.Line]) -> "Figure":
-    layers = sorted({1, len(lines[0].config.hidden)})
-    panels = [("train_loss", 0), ("validation_accuracy", 0)]
-    panels += [("dead_fraction", layer) for layer in layers]
-    figure = plots.fixed_figure(
-        (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.25, hspace=0.25
-    )
-    groups: dict[RunConfig, list[heats.Line]] = {}
+    racers: dict[RunConfig, list[figures.Curve]] = {}
     for line in lines:
-        groups.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line)
-    with plots.style():
-        for (measure, layer), ax in zip(panels, figure.subplots(2, 2).ravel(), strict=False):
-            curves = {c: [line.curve(measure, layer) for line in g] for c, g in groups.items()}
-            plots.curves(curves, measure, layer, ax)
-    return figure
+        racers.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line.curve)
+    return figures.race_figure(racers)
 
 
 def _table(lines: Sequence[heats.Line]) -> "pd.DataFrame":

@@ -12,6 +12,7 @@ from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 from lab import plots
 from lab.errors import LabError
 from lab.runs import Run
+from lab.widgets.names import Names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +51,7 @@ class Front(VBox):
         """Stacks the controls and the parts below them."""
         self.status, self.picture, self.table, self.code = (HTML() for _ in range(4))
         parts = (self.status, self.picture, self.table, self.code)
-        super().__init__([HTML(LIVE_STYLE), *controls, *parts])
+        super().__init__([HTML(LIVE_STYLE), *controls, *parts, Names()])
         self.add_class(LIVE)
         self.loop = running_loop()
         self._soon: asyncio.TimerHandle | None = None

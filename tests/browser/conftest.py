@@ -183,6 +183,16 @@ class Notebook:
 
 
 @pytest.fixture
+def dark(jupyterlab: tuple[str, Path]) -> Iterator[None]:
+    """Shows JupyterLab in its dark theme."""
+    extension = jupyterlab[1].parent / "settings" / "@jupyterlab" / "apputils-extension"
+    file = extension / "themes.jupyterlab-settings"
+    file.write_text(json.dumps({"theme": "JupyterLab Dark"}), encoding="utf-8")
+    yield
+    file.unlink()
+
+
+@pytest.fixture
 def classroom_folder(jupyterlab: tuple[str, Path], tmp_path: Path) -> Iterator[Path]:
     """A copy of the lessons for one test; the kernels that it started end with it."""
     address, root = jupyterlab

@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 
 import nbformat
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from lab import RunStore
@@ -27,6 +28,21 @@ def test_a_lesson_runs_from_top_to_bottom(opened, lesson):
     expect(notebook.errors()).to_have_count(0)
     expect(notebook.page.locator(".lab-still:visible")).to_have_count(0)
     assert notebook.complaints == []
+    if notebook.front.count():
+        assert inaccessible(notebook) == []
+
+
+def inaccessible(notebook):
+    """What axe-core finds in the front ends that hinders people with a disability."""
+    found = Axe().run(notebook.page, {"include": [[".lab-front"]]}).response["violations"]
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found]
+
+
+def test_in_the_dark_theme_all_can_be_read(dark, opened):
+    notebook = opened("05_microscope.ipynb")
+    notebook.run_all()
+    expect(notebook.page.locator("body")).to_have_attribute("data-jp-theme-light", "false")
+    assert inaccessible(notebook) == []
 
 
 @pytest.fixture

@@ -1,0 +1,34 @@
+const PURPOSES = { "fa-play": "Play", "fa-pause": "Pause", "fa-stop": "Stop", "fa-retweet": "Repeat" };
+
+function purpose(button) {
+  const icon = button.querySelector("i");
+  const found = Object.keys(PURPOSES).find((name) => icon?.classList.contains(name));
+  return button.textContent.trim() ? "" : PURPOSES[found] ?? "";
+}
+
+function label(handle) {
+  return handle.closest(".widget-slider")?.querySelector("label")?.textContent.trim() ?? "";
+}
+
+function set(element, name) {
+  if (name && element.getAttribute("aria-label") !== name) element.setAttribute("aria-label", name);
+}
+
+function nameAll(front) {
+  front.querySelectorAll(".noUi-handle").forEach((handle) => set(handle, label(handle)));
+  front.querySelectorAll("button").forEach((button) => set(button, purpose(button)));
+}
+
+function render({ el }) {
+  const observer = new MutationObserver(() => nameAll(el.closest(".lab-front")));
+  const begin = () => {
+    const front = el.closest(".lab-front");
+    if (!front) return requestAnimationFrame(begin); // It is not in the page yet.
+    nameAll(front);
+    observer.observe(front, { subtree: true, childList: true, attributeFilter: ["class"] });
+  };
+  begin();
+  return () => observer.disconnect();
+}
+
+export default { render };

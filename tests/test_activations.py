@@ -14,14 +14,11 @@ from lab.machine import load_tensorflow
 
 E1 = 0.36787944117144233  # exp(-1)
 BUILT_IN = [
-    ("relu", None),
-    ("leaky_relu", 0.01),
+    *((name, activations.get(name).default) for name in activations.names()),
     ("leaky_relu", 0.3),
     ("leaky_relu", -2.0),
-    ("elu", 1.0),
     ("elu", 0.5),
     ("elu", 2.0),
-    *((name, None) for name in ("selu", "gelu", "silu", "mish", "tanh", "sigmoid", "softplus")),
 ]
 GRID = np.concatenate(
     [

@@ -77,12 +77,14 @@ def test_the_tables_have_the_columns_of_the_specification(store):
     assert list(store.runs.epochs()) == [*IDENTITY, "epoch", "split", "loss", "accuracy"]
     layers = list(store.runs.layers())
     assert layers[:6] == IDENTITY
-    assert [name for name in layers if name not in ("activation_mean", "activation_sd")][6:] == [
+    known = [
         "epoch", "layer", "units", "dead_fraction", "dead_confirmed_fraction",
         "nearly_dead_fraction", "always_negative_fraction", "saturated_fraction",
         "dormant_fraction", "constant_fraction", "zero_fraction", "nonfinite_fraction",
-        "mean_gate", "probe_size",
+        "mean_gate", "activation_mean", "activation_sd", "probe_size",
     ]  # fmt: skip
+    assert [name for name in layers[6:] if name in known] == known
+    assert set(layers[6:]) == {*known, *units.LAYER_MEASURES}
     summaries = [f.name for f in dataclasses.fields(units.UnitSummaries)][2:]
     assert list(store.runs.units())[:9] == [*IDENTITY, "epoch", "layer", "unit"]
     assert list(store.runs.units())[9 : 9 + len(summaries)] == summaries

@@ -65,3 +65,12 @@ def test_what_conda_installs_runs_the_main_job(tmp_path: Path, versions: str) ->
     ended = subprocess.run([*job, "--seeds=1"], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "mnist-5k: 784-512-512-10" in ended.stdout
+
+
+def test_the_citation_is_of_this_version_and_licence() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()  # All it must have.
+    assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert set(citation["keywords"]) == set(PROJECT["keywords"])
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## Unreleased: {PROJECT['version']}" in changes

@@ -7,13 +7,13 @@ neurons.weights(neuron), neurons.histogram(neuron), neurons.history(neuron)
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab import causes, lives, plots
-from lab.data import Dataset, split
+from lab.data import Dataset, Split, split
 from lab.errors import LabError
 from lab.runs import Run
 
@@ -134,8 +134,11 @@ class LayerView:
     def _of_probe(self, part: str, places: NDArray[np.intp] | None) -> NDArray[Any] | None:
         if places is None or not isinstance(self.dataset, Dataset):
             return None
-        probe = split(self.dataset, self.run.config).probe
-        return np.asarray(getattr(self.dataset, part)[probe[places]])
+        return np.asarray(getattr(self.dataset, part)[self._split.probe[places]])
+
+    @functools.cached_property
+    def _split(self) -> Split:
+        return split(cast("Dataset", self.dataset), self.run.config)
 
 
 def look(

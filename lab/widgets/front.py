@@ -23,8 +23,10 @@ _OUTPUT = ".jp-OutputArea-child"
 # Of a front end and the still copy in the two outputs after it, one is shown: the live one.
 LIVE_STYLE = (
     f"<style>{_OUTPUT}:has(.{LIVE}) + {_OUTPUT}, {_OUTPUT}:has(.{LIVE}) + {_OUTPUT} + {_OUTPUT} "
-    f"{{display: none}} .lab-table table {{border-collapse: collapse}} "
-    f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right}}</style>"
+    f"{{display: none}} .lab-front .widget-html-content {{min-width: 0; max-width: 100%}} "
+    f".lab-table {{overflow-x: auto}} .lab-table table {{border-collapse: collapse}} "
+    f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right; line-height: 1.3}}"
+    "</style>"
 )
 STILL_STYLE = (
     f"<style>{_OUTPUT}:not(:has(.{LIVE})):has(+ {_OUTPUT} + {_OUTPUT} .{STILL}) "
@@ -83,7 +85,8 @@ class Front(VBox):
         """Shows a table; what comes from files is escaped."""
         self.frame = frame
         text = frame.to_html(index=False, escape=True, border=0)
-        self.table.value = f'<div class="lab-table">{text}</div>'
+        reachable = 'role="group" aria-label="table" tabindex="0"'  # Else no key scrolls it.
+        self.table.value = f'<div class="lab-table" {reachable}>{text}</div>'
 
     def clear(self) -> None:
         """Takes picture and table away."""

@@ -30,6 +30,9 @@ def test_a_lesson_runs_from_top_to_bottom(opened, lesson):
     assert notebook.complaints == []
     if notebook.front.count():
         assert inaccessible(notebook) == []
+    notebook.page.set_viewport_size({"width": 640, "height": 400})  # 1280 x 800 at 200 % zoom.
+    for front in notebook.page.locator(".lab-front").all():
+        assert front.evaluate("front => front.scrollWidth - front.clientWidth") <= 1
 
 
 def inaccessible(notebook):

@@ -11,6 +11,7 @@ from lab.runs import Run
 from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.studies import compare
+from lab.surgery import ablate, revive
 from lab.tables import Runs
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "RunConfig",
     "RunStore",
     "Runs",
+    "ablate",
     "compare",
     "load_dataset",
     "register",
+    "revive",
 ]

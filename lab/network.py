@@ -1,8 +1,10 @@
-"""The textbook's network in plain Keras, and its seeded first weights."""
+"""The textbook's network in plain Keras and in NumPy, and its seeded first weights."""
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab.config import CLASSES, RunConfig
 from lab.machine import load_tensorflow
@@ -34,16 +36,37 @@ def build_mlp(config: RunConfig) -> "keras.Sequential":
             keras.layers.Dense(
                 units,
                 activation=activation.in_keras(config.parameter),
-                kernel_initializer=_initializer(config, layer),
+                kernel_initializer=initializer(config, layer),
                 bias_initializer=keras.initializers.Constant(config.first_bias),
             )
         )
-    output = _initializer(config, len(config.hidden))
+    output = initializer(config, len(config.hidden))
     network.add(keras.layers.Dense(CLASSES, activation="softmax", kernel_initializer=output))
     network.compile(
         optimizer=build_optimizer(config), loss="categorical_crossentropy", metrics=["accuracy"]
     )
     return network
+
+
+def forward(
+    config: RunConfig, weights: Sequence[NDArray[np.float32]], images: NDArray[np.uint8]
+) -> Iterator[NDArray[np.float32]]:
+    """Computes the network in NumPy, layer by layer: for this no TensorFlow is loaded.
+
+    Args:
+        config: The settings, for the activation function. The widths are those of the weights.
+        weights: Kernel and bias of every layer in turn, float32.
+        images: uint8 of shape (n, 28, 28).
+
+    Yields:
+        Each layer's pre-activations z, float32 of shape (n, units); the last are the class scores.
+    """
+    activation, parameter = config.function, config.parameter or 0.0
+    z: NDArray[Any] = images.reshape(len(images), -1).astype(np.float32) / 255
+    for layer, (kernel, bias) in enumerate(zip(weights[::2], weights[1::2], strict=True)):
+        a = activation.function(z, parameter).astype(np.float32) if layer else z
+        z = a @ kernel + bias
+        yield z
 
 
 def build_optimizer(config: RunConfig) -> "keras.optimizers.Optimizer":
@@ -55,8 +78,8 @@ def build_optimizer(config: RunConfig) -> "keras.optimizers.Optimizer":
     return keras.optimizers.SGD(config.learning_rate, momentum=config.momentum)
 
 
-def _initializer(config: RunConfig, layer: int) -> Any:
-    """Returns Keras's initializer of the run's kind, with a seed of the layer's own."""
+def initializer(config: RunConfig, layer: int) -> Any:
+    """Returns Keras's initializer of the run's kind for a layer, from 0, with a seed of its own."""
     import keras
 
     kind = config.initializer.title().replace("_", "")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from lab import activations, lives, units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError, RunError
+from lab.network import build_mlp, forward
 from lab.records import (
     LOCK,
     ArrayFile,
@@ -252,16 +254,19 @@ class Run:
                 epoch, or if the data set is another one.
         """
         self._width(layer)
+        self.check_dataset(dataset)
+        probe = dataset.x_train[split(dataset, self.config).probe]
+        layers = forward(self.config, self.weights(epoch), probe)
+        return next(itertools.islice(layers, layer - 1, None))
+
+    def check_dataset(self, dataset: Dataset) -> None:
+        """Checks that a data set is the one that the run was trained on.
+
+        Raises:
+            RunError: If it is not.
+        """
         if dataset.digest != self.record.dataset_digest:
             raise RunError(f"Run {self.run_id} was trained on other images than {dataset.name}.")
-        weights = self.weights(epoch)
-        activation, parameter = self.config.function, self.config.parameter or 0.0
-        probe = split(dataset, self.config).probe
-        z: NDArray[Any] = dataset.x_train[probe].reshape(len(probe), -1).astype(np.float32) / 255
-        for number in range(layer):
-            a = activation.function(z, parameter) if number else z
-            z = a.astype(np.float32) @ weights[2 * number] + weights[2 * number + 1]
-        return z
 
     def resume_slots(self) -> list[NDArray[np.float32]]:
         """Returns the optimiser's arrays of an unfinished run, as `training.State` has them."""
@@ -280,8 +285,6 @@ class Run:
             RunError: If the run did not keep the weights of that epoch, or if its activation
                 function is a user's own that is not registered here: the message has its source.
         """
-        from lab.network import build_mlp
-
         weights = self.weights(epoch)
         self._check_registered()
         model = build_mlp(self.config)

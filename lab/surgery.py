@@ -1,0 +1,332 @@
+"""Surgery on a trained network: take neurons out, or wake the dead ones, and see what it changes.
+
+cut = ablate(run)  # by default the neurons that are dead on every training image
+print(cut.sentence)
+removal_curve(run)  # test accuracy against neurons removed, in three orders
+revive(run)  # wake them, train on, and compare with the untouched twin
+"""
+
+import functools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import units
+from lab.config import RunConfig
+from lab.data import Dataset, IndexArray, split
+from lab.errors import InputError, RunError, unknown
+from lab.network import forward
+from lab.runs import Run
+from lab.sources import load_dataset
+from lab.training import EpochEnd, State, first_state, train
+
+if TYPE_CHECKING:
+    import keras
+    import pandas as pd
+
+FloatArray = NDArray[np.float32]
+Removed = tuple[IndexArray, ...]
+BLOCK = 6_000
+ORDERS = ("dead first", "at random", "least active first")
+TREATMENTS = ("reset", "leaky")
+OTHER_SEED = 1_000_003  # The reset units' new weights come from another seed than the first.
+
+
+@dataclass(frozen=True, eq=False)
+class Ablation:
+    """A trained network without some of its neurons, and what that changed.
+
+    Attributes:
+        run: The run.
+        removed: For each hidden layer, which units were taken out.
+        weights: Kernel and bias of every layer of the narrower network, float32.
+        images: On how many training images it was compared with the whole network.
+        changed: Training images to which it gives another class.
+        largest_change: The largest difference of any class's score (logit) on them.
+        largest_score: The largest |score| of the whole network, to judge the difference by.
+        accuracy_before: Test accuracy of the whole network.
+        accuracy: Test accuracy without the units.
+    """
+
+    run: Run
+    removed: Removed
+    weights: tuple[FloatArray, ...]
+    images: int
+    changed: int
+    largest_change: float
+    largest_score: float
+    accuracy_before: float
+    accuracy: float
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Units that are left in each hidden layer: the effective widths."""
+        return tuple(len(bias) for bias in self.weights[1:-2:2])
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the kernels and biases that are left."""
+        return sum(array.size for array in self.weights)
+
+    @property
+    def sentence(self) -> str:
+        """What was taken out and what that changed, in words."""
+        gone = " and ".join(
+            f"{len(of_layer)} of {width} in layer {number}"
+            for number, (of_layer, width) in enumerate(
+                zip(self.removed, self.run.config.hidden, strict=True), start=1
+            )
+        )
+        return (
+            f"Without {gone}, {self.parameters:,} of {self.run.config.weights:,} parameters are "
+            f"left. Of {self.images:,} training images {self.changed:,} get another class; no "
+            f"score changes by more than {self.largest_change:.2g}, of at most "
+            f"{self.largest_score:.3g}. Test accuracy: {100 * self.accuracy_before:.2f} % before, "
+            f"{100 * self.accuracy:.2f} % after."
+        )
+
+    def model(self) -> "keras.Sequential":
+        """Returns the narrower network as a plain Keras model.
+
+        Raises:
+            RunError: If a layer has no unit left.
+        """
+        from lab.network import build_mlp
+
+        if 0 in self.hidden:
+            empty = self.hidden.index(0) + 1
+            raise RunError(f"Layer {empty} has no unit left, so there is no such Keras model.")
+        model = build_mlp(self.run.config.model_copy(update={"hidden": self.hidden}))
+        model.set_weights(list(self.weights))
+        return model
+
+
+def ablate(
+    run: Run,
+    units: Mapping[int, Iterable[int]] | None = None,
+    dataset: Dataset | None = None,
+) -> Ablation:
+    """Takes units out of a trained network and compares it with the whole one.
+
+    What a unit gave on average over the training images goes into the next layer's bias. For a
+    dead ReLU unit that is 0, for an ELU unit stuck at -α it is -α: to take such a unit out changes
+    nothing but the last bits, for sums of fewer numbers are rounded otherwise.
+
+    Args:
+        run: A run that kept its weights.
+        units: For each hidden layer, from 1, the units to take out, from 0. By default those that
+            are dead on all training images.
+        dataset: What the run was trained on; by default it is loaded by its name.
+
+    Raises:
+        InputError: If `units` is not such a mapping.
+        RunError: If there is no such layer or unit, or if the run kept no weights.
+    """
+    removed = _dead(run) if units is None else _chosen(run, units)
+    network = _Network(run, dataset)
+    weights = network.without(removed)
+    whole, narrow = network.train_scores, network.scores(weights, network.parts.train)
+    return Ablation(
+        run=run,
+        removed=removed,
+        weights=weights,
+        images=len(whole),
+        changed=int((whole.argmax(axis=1) != narrow.argmax(axis=1)).sum()),
+        largest_change=float(np.abs(whole - narrow).max()),
+        largest_score=float(np.abs(whole).max()),
+        accuracy_before=network.test_accuracy(network.weights),
+        accuracy=network.test_accuracy(weights),
+    )
+
+
+def removal_curve(
+    run: Run, dataset: Dataset | None = None, steps: int = 10, seed: int = 0
+) -> "pd.DataFrame":
+    """Takes ever more units out, in three orders, and measures test accuracy.
+
+    The orders: those that are dead on all training images first, then the others at random; all at
+    random; the least active (mean |a| over the training images, of all hidden layers) first.
+
+    Args:
+        run: A run that kept its weights.
+        dataset: What the run was trained on; by default it is loaded by its name.
+        steps: In how many steps, equally wide, all units are taken out.
+        seed: For the random orders.
+
+    Returns:
+        A row for each order and step: `order`, `removed`, `share`, `test_accuracy`.
+
+    Raises:
+        InputError: If `steps` is not from 1 to 1,000.
+        RunError: If the run kept no weights.
+    """
+    import pandas as pd
+
+    if not 1 <= steps <= 1000:
+        raise InputError(f"steps must be a whole number from 1 to 1,000, not {steps}.")
+    network = _Network(run, dataset)
+    total = sum(run.config.hidden)
+    rows = []
+    for order, ranking in zip(ORDERS, _rankings(network, seed), strict=True):
+        for count in np.linspace(0, total, steps + 1).astype(int):
+            removed = _by_layer(ranking[:count], run.config.hidden)
+            accuracy = network.test_accuracy(network.without(removed))
+            rows.append((order, int(count), count / total, accuracy))
+    return pd.DataFrame(rows, columns=["order", "removed", "share", "test_accuracy"])
+
+
+def revive(
+    run: Run, how: Literal["reset", "leaky"] = "reset", epochs: int = 5, dataset: Any = None
+) -> "pd.DataFrame":
+    """Wakes the units that are dead on all training images, trains on, and compares with a twin.
+
+    `reset` gives a dead unit new incoming weights, of the run's own distribution, the first bias,
+    and outgoing weights of 0, so that the network's output is at first as it was (Sokar et al.
+    2023). `leaky` puts Leaky ReLU, α = 0.01, in place of the activation function. The twin is
+    trained on as it is. Both get a fresh optimiser and the same batches.
+
+    Args:
+        run: A run that kept its weights.
+        how: The treatment.
+        epochs: How long both are trained on.
+        dataset: What the run was trained on; by default it is loaded by its name.
+
+    Returns:
+        A row for each network (`untouched`, `revived`) and epoch: `validation_accuracy`, and for
+        each hidden layer the share of units dead on the probe, `dead_1`, `dead_2`, …
+
+    Raises:
+        InputError: If there is no such treatment.
+        RunError: If the run kept no weights, or has not ended.
+    """
+    import pandas as pd
+
+    if how not in TREATMENTS:
+        raise unknown("treatment", how, TREATMENTS)
+    twin = RunConfig(**run.config.model_dump() | {"epochs": epochs})
+    leaky = {"activation": "leaky_relu", "parameter": 0.01, "source_sha256": None}
+    treated = twin if how == "reset" else RunConfig(**twin.model_dump() | leaky)
+    weights = run.weights()
+    changed = _reset(run, weights) if how == "reset" else weights
+    states = {0: _start(twin, weights), 1: _start(treated, changed)}
+    rows = []
+    for event in train((twin, treated), _images(run, dataset), states):
+        if isinstance(event, EpochEnd):
+            dead = [float(units.fraction(layer, units.dead(layer))) for layer in event.layers]
+            name = ("untouched", "revived")[event.run]
+            rows.append((name, event.epoch, event.validation_accuracy, *dead))
+    columns = ["network", "epoch", "validation_accuracy", *(f"dead_{n}" for n in run.layers)]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values(["network", "epoch"], ascending=[False, True], ignore_index=True)
+
+
+class _Network:
+    """A trained network in NumPy, with what its units do on the training images."""
+
+    def __init__(self, run: Run, dataset: Dataset | None) -> None:
+        self.run, self.weights = run, tuple(run.weights())
+        self.images = _images(run, dataset)
+        self.parts = split(self.images, run.config)
+
+    def scores(self, weights: Sequence[FloatArray], which: IndexArray) -> FloatArray:
+        """The class scores (logits) of some training images, shape (images, 10)."""
+        return _scores(self.run.config, weights, self.images.x_train[which])
+
+    @functools.cached_property
+    def train_scores(self) -> FloatArray:
+        """The class scores of the whole network on the training images."""
+        return self.scores(self.weights, self.parts.train)
+
+    @functools.cached_property
+    def means(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
+        """For each hidden layer the units' means of a and of |a| over the training images."""
+        config, x = self.run.config, self.images.x_train
+        sums = [np.zeros((2, width)) for width in config.hidden]
+        for block in _blocks(self.parts.train):
+            for total, z in zip(sums, forward(config, self.weights, x[block]), strict=False):
+                a = config.function.function(z, config.parameter or 0.0)
+                total += (a.sum(axis=0, dtype=np.float64), np.abs(a).sum(axis=0, dtype=np.float64))
+        return tuple((mean, size) for mean, size in (t / len(self.parts.train) for t in sums))
+
+    def without(self, removed: Removed) -> tuple[FloatArray, ...]:
+        """The weights of the network without these units of each hidden layer."""
+        weights = [array.astype(np.float64) for array in self.weights]
+        for layer, (gone, (mean, _)) in enumerate(zip(removed, self.means, strict=True)):
+            kernel, bias = 2 * layer, 2 * layer + 1
+            weights[bias + 2] += mean[gone] @ weights[kernel + 2][gone]
+            weights[kernel] = np.delete(weights[kernel], gone, axis=1)
+            weights[bias] = np.delete(weights[bias], gone)
+            weights[kernel + 2] = np.delete(weights[kernel + 2], gone, axis=0)
+        return tuple(array.astype(np.float32) for array in weights)
+
+    def test_accuracy(self, weights: Sequence[FloatArray]) -> float:
+        """The share of the test images that are classified right."""
+        scores = _scores(self.run.config, weights, self.images.x_test)
+        return float((scores.argmax(axis=1) == self.images.y_test).mean())
+
+
+def _images(run: Run, dataset: Dataset | None) -> Dataset:
+    found = load_dataset(run.record.dataset) if dataset is None else dataset
+    run.check_dataset(found)
+    return found
+
+
+def _blocks(images: IndexArray) -> list[IndexArray]:
+    return [images[first : first + BLOCK] for first in range(0, len(images), BLOCK)]
+
+
+def _scores(config: RunConfig, weights: Sequence[FloatArray], images: Any) -> FloatArray:
+    blocks = [images[block] for block in _blocks(np.arange(len(images)))]
+    return np.concatenate([list(forward(config, weights, block))[-1] for block in blocks])
+
+
+def _dead(run: Run) -> Removed:
+    return tuple(np.flatnonzero(run.confirmed(number)) for number in run.layers)
+
+
+def _chosen(run: Run, chosen: Mapping[int, Iterable[int]]) -> Removed:
+    if not isinstance(chosen, Mapping) or not all(np.iterable(of) for of in chosen.values()):
+        raise InputError(
+            f"units must name the units of each layer, such as {{1: [0, 5]}}, not {chosen!r}."
+        )
+    lists = {layer: list(of_layer) for layer, of_layer in chosen.items()}
+    for layer, of_layer in lists.items():
+        for unit in (0, *of_layer):
+            run.check_unit(layer, unit)
+    return tuple(np.unique(np.array(lists.get(n, []), dtype=np.intp)) for n in run.layers)
+
+
+def _rankings(network: _Network, seed: int) -> tuple[IndexArray, ...]:
+    """The units of all hidden layers, numbered through, in each of the orders."""
+    shuffled = np.random.default_rng(seed).permutation(sum(network.run.config.hidden))
+    dead = np.concatenate([network.run.confirmed(number) for number in network.run.layers])
+    size = np.concatenate([size for _, size in network.means])
+    dead_first = shuffled[np.argsort(~dead[shuffled], kind="stable")]
+    return dead_first, shuffled, np.argsort(size, kind="stable")
+
+
+def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
+    ends = np.cumsum(hidden)
+    layers = zip(ends - hidden, ends, strict=True)
+    return tuple(np.sort(numbers[(numbers >= a) & (numbers < b)] - a) for a, b in layers)
+
+
+def _reset(run: Run, weights: Sequence[FloatArray]) -> list[FloatArray]:
+    """Gives the dead units new incoming weights, the first bias, and no way out."""
+    other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
+    fresh = first_state(other).weights
+    changed = [array.copy() for array in weights]
+    for layer, dead in enumerate(_dead(run)):
+        kernel, bias = 2 * layer, 2 * layer + 1
+        changed[kernel][:, dead] = fresh[kernel][:, dead]
+        changed[bias][dead] = fresh[bias][dead]
+        changed[kernel + 2][dead] = 0
+    return changed
+
+
+def _start(config: RunConfig, weights: Sequence[FloatArray]) -> State:
+    slots = first_state(config).slots
+    return State(0, tuple(weights), tuple(np.zeros_like(array) for array in slots))

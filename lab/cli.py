@@ -456,6 +456,53 @@ def prepare_class(
 
 
 @app.command()
+def validate(
+    long: Annotated[
+        bool, typer.Option("--long", help="Also what takes half an hour: trains on full MNIST.")
+    ] = False,
+) -> None:
+    """Check published and closed-form numbers against the lab's own; exit code 1 if one fails.
+
+    The long form trains the learning-rate ladder on full MNIST and keeps the runs.
+    """
+    from lab import validation
+
+    table = Table("quantity", "source", "expected", "the lab's", "errors", "")
+    failed = 0
+    for name, check_all in (validation.LONG if long else validation.SHORT).items():
+        with err.status(f"Checking: {name} …"):
+            for check in check_all():
+                failed += not check.passed
+                word = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
+                numbers = (f"{check.expected:.5g}", f"{check.found:.5g}", f"{check.errors:+.1f}")
+                table.add_row(check.quantity, check.source, *numbers, word)
+    out.print(table)
+    out.print("All are as they should be." if not failed else f"{failed} of the checks failed.")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ablate(run: RunArgument, store: StoreOption = None) -> None:
+    """Take the dead neurons out of a trained network: would it miss them?
+
+    Then ever more neurons, in three orders, with the test accuracy of what is left.
+    """
+    from lab.surgery import ablate, removal_curve
+
+    chosen = _open(store)[run]
+    with err.status("Taking neurons out …"):
+        cut, curve = ablate(chosen), removal_curve(chosen)
+    out.print(Text(cut.sentence), soft_wrap=True)
+    orders = list(curve.order.unique())
+    table = Table("neurons removed", *(f"{order}, test accuracy %" for order in orders))
+    wide = (100 * curve.test_accuracy).groupby([curve.removed, curve.order]).first().unstack()
+    for count, row in wide[orders].iterrows():
+        table.add_row(f"{count:,}", *(f"{value:.2f}" for value in row))
+    out.print(table)
+
+
+@app.command()
 def data() -> None:
     """List the datasets: which are on this machine, and where from."""
     from lab.sources import available

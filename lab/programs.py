@@ -38,7 +38,7 @@ class Program:
 def program(activation: Activation, optimizer: str) -> Program:
     """Returns the programs for an activation function and an optimiser; compiled at first use."""
     tf = load_tensorflow()
-    update = {"adam": _adam, "sgd": _sgd}[optimizer]
+    update = {"adam": adam, "sgd": _sgd}[optimizer]
 
     def train(
         weights: Any,
@@ -129,7 +129,7 @@ def _sums(scores: tuple[Any, Any]) -> Any:
     return tf.reduce_sum(tf.cast(tf.stack(scores), tf.float64), axis=1)
 
 
-def _adam(weights: Any, slots: Any, gradients: Any, t: Any, rates: Any) -> None:
+def adam(weights: Any, slots: Any, gradients: Any, t: Any, rates: Any) -> None:
     """Adam as Keras has it (Kingma & Ba 2015, with epsilon outside the correction)."""
     tf = load_tensorflow()
     rate = rates[0] * tf.sqrt(1 - ADAM_BETA_2**t) / (1 - ADAM_BETA_1**t)

@@ -9,7 +9,7 @@ from lab import Dataset, RunConfig, activations, load_dataset
 from lab.data import split
 from lab.machine import load_tensorflow
 from lab.network import build_mlp
-from lab.programs import _adam, program
+from lab.programs import adam, program
 from lab.training import batch_order, train
 
 
@@ -29,7 +29,7 @@ def test_runs_of_one_shape_share_one_compiled_program(tiny: Dataset) -> None:
 def test_adam_first_moves_a_weight_by_the_learning_rate_or_little_less() -> None:
     tf = load_tensorflow()
     w, m, v = (tf.Variable([0.0, 0.0]) for _ in range(3))
-    _adam([w], [m, v], [tf.constant([3.0, -0.002])], tf.constant(1.0), tf.constant([0.01, 0.0]))
+    adam([w], [m, v], [tf.constant([3.0, -0.002])], tf.constant(1.0), tf.constant([0.01, 0.0]))
     epsilon = 1e-7 / np.sqrt(1 - 0.999)
     expected = [-0.01 * 3 / (3 + epsilon), 0.01 * 0.002 / (0.002 + epsilon)]
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-4)
@@ -40,7 +40,7 @@ def test_adam_coasts_for_nine_more_steps_when_a_steady_gradient_stops() -> None:
     tf = load_tensorflow()
     w, m, v = tf.Variable([0.0]), tf.Variable([3.0]), tf.Variable([9.0])
     for _ in range(300):
-        _adam([w], [m, v], [tf.constant([0.0])], tf.constant(1e6), tf.constant([0.01, 0.0]))
+        adam([w], [m, v], [tf.constant([0.0])], tf.constant(1e6), tf.constant([0.01, 0.0]))
     np.testing.assert_allclose(w.numpy(), [-0.09045], rtol=1e-3)
 
 

@@ -7,6 +7,7 @@ from lab.config import RunConfig
 from lab.custom import register
 from lab.data import Dataset
 from lab.errors import LabError
+from lab.maps import kill_map
 from lab.runs import Run
 from lab.sources import load_dataset
 from lab.store import RunStore
@@ -23,6 +24,7 @@ __all__ = [
     "Runs",
     "ablate",
     "compare",
+    "kill_map",
     "load_dataset",
     "register",
     "revive",

@@ -483,6 +483,70 @@ def validate(
 
 
 @app.command()
+def kill_map(
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            help="Twice: a setting and its values. For hidden, widths are joined by x.",
+            metavar="NAME=V1,V2,…",
+        ),
+    ],
+    seeds: Annotated[
+        str, typer.Option(help="How many seeds, from 0; or the first and last.", metavar="N|A-B")
+    ] = "1",
+    activation: Annotated[str, typer.Option(help="Activation function.")] = "relu",
+    dataset: Annotated[str, typer.Option(help="As for compare.", metavar="NAME")] = "auto",
+    epochs: Annotated[str, _setting("epochs")] = "3",
+    hidden: Annotated[str | None, _setting("hidden")] = None,
+    learning_rate: Annotated[str | None, _setting("learning_rate")] = None,
+    store: StoreOption = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the picture.", metavar="DIR")
+    ] = Path("figures"),
+) -> None:
+    """Map how many neurons die, and the accuracy, over two settings.
+
+    [bold]lab kill-map --vary learning_rate=1e-3,1e-2,0.1 --vary first_bias=-1,-0.5,0[/bold]
+    [bold]lab kill-map --vary hidden=128,128x128x128 --vary first_bias=-0.5,0[/bold]
+    """
+    from lab.maps import KillMap, plan_map
+
+    given = {"hidden": hidden.split(",") if hidden else None, "learning_rate": learning_rate}
+    settings = {name: value for name, value in given.items() if value is not None}
+    study, axes = plan_map(
+        _varied(vary),
+        _seeds(seeds),
+        dataset,
+        store,
+        activation=activation,
+        epochs=epochs,
+        **settings,
+    )
+    _train_or_stop(study)
+    found = KillMap(*axes, study.runs())
+    for measure in ("dead", "accuracy"):
+        out.print(Text(measure + ", %", style="bold"))
+        _print_text(found.table(measure).round(1).reset_index())
+    picture = found.picture()
+    picture.save(out_folder)
+    out.print(Text(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)
+
+
+def _varied(texts: list[str]) -> dict[str, list[Any]]:
+    """Reads `learning_rate=0.1,0.2`; of `hidden` every value may be several widths, as 64x64."""
+    varied: dict[str, list[Any]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals:
+            raise InputError(f"vary must be NAME=VALUE,VALUE,…, not {text!r}.")
+        if name in varied:
+            raise InputError(f"vary must name two different settings, not {name} twice.")
+        items = [value for value in values.split(",") if value]
+        varied[name] = [item.split("x") for item in items] if name == "hidden" else items
+    return varied
+
+
+@app.command()
 def ablate(run: RunArgument, store: StoreOption = None) -> None:
     """Take the dead neurons out of a trained network: would it miss them?
 

@@ -26,6 +26,7 @@ from lab.runs import Run
 from lab.tables import Runs
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -402,6 +403,39 @@ def _label_ends(ax: "Axes", ends: list[tuple[float, _Look]]) -> None:
 GATE = OKABE_ITO["vermillion"]
 LIFE_MARKERS = "oDsXP"
 LIFE_COLOURS = ("#f0f0f0", OKABE_ITO["sky blue"], OKABE_ITO["orange"], "#000000", "#CC79A7")
+
+
+def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes") -> "Axes":
+    """Draws a table of percentages as coloured cells, with each mean ± spread written in.
+
+    Args:
+        mean: The colours, 0 to 100; grey where NaN. Its index and columns name the axes.
+        spread: Of the same shape; not written where NaN.
+        title: What the numbers are.
+        ax: Where to draw.
+    """
+    from matplotlib import colormaps
+
+    scale = colormaps["cividis"].with_extremes(bad="#999999")
+    with axes(ax) as ax:
+        ax.grid(visible=False)
+        values, around = mean.to_numpy(float), spread.to_numpy(float)
+        ax.imshow(values, cmap=scale, vmin=0, vmax=100, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            words = "diverged" if np.isnan(value) else f"{value:.1f}"
+            if not np.isnan(around[row, column]):
+                words += f"\n± {around[row, column]:.1f}"
+            colour = "black" if value > 55 or np.isnan(value) else "white"
+            ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=10)
+        ax.set_xticks(range(mean.shape[1]), mean.columns)
+        ax.set_yticks(range(mean.shape[0]), mean.index)
+        ax.set(title=title, xlabel=words_of(mean.columns), ylabel=words_of(mean.index))
+    return ax
+
+
+def words_of(axis: "pd.Index[Any]") -> str:
+    """Returns the setting of a table's axis as words: `learning_rate` as `learning rate`."""
+    return str(axis.name).replace("_", " ")
 
 
 def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True) -> "Axes":

@@ -125,9 +125,18 @@ def plan(
             raise InputError(f"{one} must be given as {many}, such as {many}=[{settings[one]!r}].")
     configs = [
         RunConfig(activation=name, seed=seed, **settings)
-        for seed in _seeds(seeds)
+        for seed in seed_list(seeds)
         for name in names
     ]
+    return gather(configs, dataset, store)
+
+
+def gather(
+    configs: Iterable[RunConfig],
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+) -> Study:
+    """Makes a study of runs, after checking that they fit the data set; else as `plan`."""
     store = store if isinstance(store, RunStore) else RunStore(store)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     unique = tuple(dict.fromkeys(configs))
@@ -136,7 +145,12 @@ def plan(
     return Study(unique, data, store)
 
 
-def _seeds(seeds: int | Iterable[int]) -> list[int]:
+def seed_list(seeds: int | Iterable[int]) -> list[int]:
+    """Returns the seeds 0 to n - 1 for a number n, and a list of seeds as it is.
+
+    Raises:
+        InputError: If it is neither.
+    """
     counted = isinstance(seeds, int | np.integer) and 1 <= seeds <= MOST_SEEDS
     listed = isinstance(seeds, Iterable) and not isinstance(seeds, str)
     chosen = list(range(seeds)) if counted else list(seeds) if listed else []  # type: ignore
@@ -174,9 +188,15 @@ def compare(
         DatasetMissingError: If the dataset cannot be had.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
+    study = plan(activations, seeds, dataset, store, **settings)
+    finish(study)
+    return study.runs()
+
+
+def finish(study: Study) -> None:
+    """Trains what is missing of a study, with a bar of progress on stderr."""
     from tqdm.auto import tqdm
 
-    study = plan(activations, seeds, dataset, store, **settings)
     missing = study.missing()
     if recorded := len(study.configs) - len(missing):
         text = f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.\n"
@@ -193,4 +213,3 @@ def compare(
                 bar.set_description(f"{study.dataset.name}, training", refresh=False)
             elif isinstance(event, EpochEnd) and event.epoch:
                 bar.update()
-    return study.runs()

@@ -1,0 +1,217 @@
+"""Kill maps: how many neurons die, and how well the network does, over two settings.
+
+found = kill_map({"learning_rate": [1e-3, 1e-2], "first_bias": [-1, 0]}, dataset="mnist-5k")
+found.table("dead"), found.picture()
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lab import plots
+from lab.config import RunConfig
+from lab.data import Dataset
+from lab.errors import InputError, unknown
+from lab.figures import Picture
+from lab.runs import Run
+from lab.store import RunStore
+from lab.studies import Study, finish, gather, seed_list
+from lab.tables import Runs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_VALUES = 32
+NO_AXIS = ("activation", "parameter", "seed", "source_sha256", "keep_weights", "epochs")
+MEASURES = {
+    "dead": "dead hidden neurons, %",
+    "accuracy": "validation accuracy, %",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class KillMap:
+    """Runs over a grid of two settings.
+
+    Attributes:
+        rows: The setting that differs from row to row, and its values.
+        columns: The same for the columns.
+        runs: The runs, of every cell and seed.
+    """
+
+    rows: tuple[str, tuple[Any, ...]]
+    columns: tuple[str, tuple[Any, ...]]
+    runs: Runs
+
+    def cell(self, row: Any, column: Any) -> Runs:
+        """Returns the runs of one cell, one for each seed.
+
+        Raises:
+            InputError: If the map has no such cell.
+        """
+        for (name, values), value in zip((self.rows, self.columns), (row, column), strict=True):
+            if value not in values:
+                shown = ", ".join(map(_shown, values))
+                raise InputError(f"{name} must be one of {shown} in this map, not {value!r}.")
+        return Runs([run for run in self.runs if self._place(run) == (row, column)])
+
+    def table(self, measure: str = "dead", spread: bool = False) -> "pd.DataFrame":
+        """Returns a measure in %, a row and a column for each value of the two settings.
+
+        Args:
+            measure: `dead`, the share of all hidden units that are dead on all training images,
+                or `accuracy`, the validation accuracy after the last epoch. NaN in cells with a
+                run that diverged.
+            spread: Whether to return the standard deviation over the seeds in place of the mean;
+                NaN with one seed.
+
+        Raises:
+            InputError: If there is no such measure.
+        """
+        import pandas as pd
+
+        if measure not in MEASURES:
+            raise unknown("measure", measure, MEASURES)
+        cells = [[_measured(r, measure) for r in self.cell(*place)] for place in self._cells]
+        values = [_spread(cell) if spread else np.mean(cell) for cell in cells]
+        (row, rows), (column, columns) = self.rows, self.columns
+        grid = np.array(values).reshape(len(rows), len(columns))
+        return pd.DataFrame(
+            grid,
+            index=pd.Index(list(map(_shown, rows)), name=row),
+            columns=pd.Index(list(map(_shown, columns)), name=column),
+        )
+
+    def picture(self, name: str = "kill-map") -> Picture:
+        """Draws the two maps side by side, with the mean and the spread in each cell."""
+        from matplotlib.figure import Figure
+
+        (_, rows), (_, columns) = self.rows, self.columns
+        size = (2 * (1.2 + 0.85 * len(columns)) + 1, 2.2 + 0.55 * len(rows))
+        with plots.style():
+            figure = Figure(figsize=size)
+            for ax, measure in zip(figure.subplots(1, 2), MEASURES, strict=True):
+                mean, spread = (self.table(measure, spread) for spread in (False, True))
+                plots.heat_map(mean, spread, MEASURES[measure], ax)
+            figure.suptitle(self._settings(), fontsize=12, x=0.01, ha="left")
+        return Picture(name, figure, self._words())
+
+    @property
+    def _cells(self) -> list[tuple[Any, Any]]:
+        return list(itertools.product(self.rows[1], self.columns[1]))
+
+    def _place(self, run: Run) -> tuple[Any, Any]:
+        row, column = (getattr(run.config, name) for name in (self.rows[0], self.columns[0]))
+        return row, column
+
+    def _words(self) -> str:
+        """The two maps in words: what was varied, the extremes, and every cell."""
+        dead, accuracy = self.table("dead"), self.table("accuracy")
+        cells = [
+            f"{self.rows[0]} {row}, {self.columns[0]} {column}: "
+            f"{dead.loc[row, column]:.1f} % dead, accuracy {accuracy.loc[row, column]:.1f} %"
+            for row, column in itertools.product(dead.index, dead.columns)
+        ]
+        return (
+            f"Two maps over {self.rows[0]} and {self.columns[0]}, dead hidden neurons and "
+            f"validation accuracy. {self._settings()}. {'; '.join(cells)}."
+        )
+
+    def _settings(self) -> str:
+        """What is the same in all cells, so far as a reader asks for it."""
+        config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
+        seeds = len({run.config.seed for run in self.runs})
+        said = [
+            f"{name.replace('_', ' ')} {_shown(getattr(config, name))}"
+            for name in fixed
+            if name not in (self.rows[0], self.columns[0])
+        ]
+        usual = [config.title, self.runs[0].record.dataset, f"{config.epochs} epochs"]
+        return ", ".join([*usual, *said, f"means of {seeds} seeds" if seeds > 1 else "one seed"])
+
+
+def kill_map(
+    vary: Mapping[str, Sequence[Any]],
+    seeds: Any = 1,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    **settings: Any,
+) -> KillMap:
+    """Trains a network at every combination of two settings; recorded runs are loaded.
+
+    Args:
+        vary: Two fields of `RunConfig` with 2 to 32 values each: rows, then columns.
+        seeds: How many seeds, from 0; or the seeds themselves.
+        dataset: A name for `load_dataset`, or a dataset.
+        store: The folder that keeps the runs; by default `store.default_path()`.
+        **settings: Further fields of `RunConfig`, the same for all runs.
+
+    Raises:
+        InputError: If a setting is not valid, in one sentence, before any training.
+        DatasetMissingError: If the dataset cannot be had.
+        StoreError: If the store cannot be written to, or another process writes a run.
+    """
+    study, axes = plan_map(vary, seeds, dataset, store, **settings)
+    finish(study)
+    return KillMap(*axes, study.runs())
+
+
+def plan_map(
+    vary: Mapping[str, Sequence[Any]],
+    seeds: Any = 1,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    **settings: Any,
+) -> tuple[Study, tuple[Any, Any]]:
+    """Checks all settings of a kill map and returns its study and its two axes; see `kill_map`."""
+    if len(vary) != 2:
+        raise InputError(f"vary must name two settings, not {len(vary)}.")
+    for name, values in vary.items():
+        _check_axis(name, values)
+        if name in settings:
+            raise InputError(f"{name} must be varied or fixed, not both.")
+    rows, columns = vary
+    configs = [
+        RunConfig(**{**settings, rows: row, columns: column, "seed": seed})
+        for row in vary[rows]
+        for column in vary[columns]
+        for seed in seed_list(seeds)
+    ]
+    study = gather(configs, dataset, store)
+    axes = tuple((n, tuple(dict.fromkeys(getattr(c, n) for c in configs))) for n in vary)
+    return study, (axes[0], axes[1])
+
+
+def _check_axis(name: str, values: Any) -> None:
+    choices = [field for field in RunConfig.model_fields if field not in NO_AXIS]
+    if name not in choices:
+        raise unknown("setting of a map", name, choices)
+    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+        raise InputError(f"{name} must be a list of values, not {values!r}.")
+    if not 2 <= len(values) <= MOST_VALUES:
+        raise InputError(
+            f"{name} must have from 2 to {MOST_VALUES} values for a map, not {len(values)}."
+        )
+
+
+def _measured(run: Run, measure: str) -> float:
+    if run.status == "diverged":
+        return np.nan
+    if measure == "accuracy":
+        return 100 * run.record.epochs[-1].validation_accuracy
+    return 100 * float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        width, depth = value[0], len(value)
+        return f"{depth} × {width}" if set(value) == {width} else "-".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

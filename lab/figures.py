@@ -269,7 +269,12 @@ def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
     of = f"layer{'s' if layers > 1 else ''} {by_layer(range(1, layers + 1))}"
     head = [f"{name}\n{of}" if "dead" in name else name for name in RESULTS]
     table = ax.table(
-        rows, colLabels=head, cellLoc="center", bbox=Bbox([(0, 0), (1, 1)]), edges="horizontal"
+        rows,
+        colLabels=head,
+        colWidths=[0.17, 0.14, 0.41, 0.14, 0.14],
+        cellLoc="center",
+        bbox=Bbox([(0, 0), (1, 1)]),
+        edges="horizontal",
     )
     table.auto_set_font_size(False)
     table.set_fontsize(12)

@@ -80,6 +80,7 @@ def build_optimizer(config: RunConfig) -> "keras.optimizers.Optimizer":
 
 def initializer(config: RunConfig, layer: int) -> Any:
     """Returns Keras's initializer of the run's kind for a layer, from 0, with a seed of its own."""
+    load_tensorflow()
     import keras
 
     kind = config.initializer.title().replace("_", "")

@@ -3,6 +3,7 @@
 import csv
 import re
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,13 +13,8 @@ from playwright.sync_api import expect
 from lab import RunStore
 
 pytestmark = pytest.mark.browser
-LESSONS = (
-    "01_activation_functions.ipynb",
-    "02_first_network.ipynb",
-    "03_compare.ipynb",
-    "04_dying_relu.ipynb",
-    "05_microscope.ipynb",
-)
+FOLDER = Path(__file__).parent.parent.parent / "notebooks"
+LESSONS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("lesson", LESSONS)

@@ -5,7 +5,7 @@ found.table("dead"), found.picture()
 """
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,17 +109,17 @@ class KillMap:
         return row, column
 
     def _words(self) -> str:
-        """The two maps in words: what was varied, the extremes, and every cell."""
-        dead, accuracy = self.table("dead"), self.table("accuracy")
-        cells = [
-            f"{self.rows[0]} {row}, {self.columns[0]} {column}: "
-            f"{dead.loc[row, column]:.1f} % dead, accuracy {accuracy.loc[row, column]:.1f} %"
-            for row, column in itertools.product(dead.index, dead.columns)
+        """The two maps in words: what differs, and the numbers of each row."""
+        parts = [
+            f"{title}, for {plots.words_of(table.columns)} {', '.join(table.columns)}: "
+            + "; ".join(
+                f"{plots.words_of(table.index)} {name}: {_numbers(values)}"
+                for name, values in table.iterrows()
+            )
+            for measure, title in MEASURES.items()
+            for table in [self.table(measure)]
         ]
-        return (
-            f"Two maps over {self.rows[0]} and {self.columns[0]}, dead hidden neurons and "
-            f"validation accuracy. {self._settings()}. {'; '.join(cells)}."
-        )
+        return f"Two maps. {self._settings()}. {'. '.join(parts)}."
 
     def _settings(self) -> str:
         """What is the same in all cells, so far as a reader asks for it."""
@@ -208,6 +208,10 @@ def _measured(run: Run, measure: str) -> float:
 
 def _spread(values: Sequence[float]) -> float:
     return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join("diverged" if np.isnan(value) else f"{value:.1f}" for value in values)
 
 
 def _shown(value: Any) -> str:

@@ -71,7 +71,9 @@ def test_the_picture_writes_every_cell_and_its_words_say_the_same(killed):
     assert (dead.get_xlabel(), dead.get_ylabel()) == ("first bias", "hidden")
     assert dead.texts[0].get_text() == "100.0\n± 0.0"
     assert len(accuracy.texts) == 4
-    assert "hidden 1 × 4, first_bias -1000: 100.0 % dead" in picture.alt
+    found = killed.table().loc["1 × 4", "0"]
+    words = f"dead hidden neurons, %, for first bias -1000, 0: hidden 1 × 4: 100.0, {found:.1f}; "
+    assert words in picture.alt
     assert "means of 2 seeds" in picture.alt
 
 

@@ -451,7 +451,8 @@ def prepare_class(
     for study in studies:
         _train_or_stop(study)
     setup.make_readable(folder)
-    out.print(comparison(studies[0].store.runs))
+    for study in studies:
+        out.print(comparison(study.runs()))
     out.print(Text(setup.guide(folder)), soft_wrap=True)
 
 

@@ -20,7 +20,7 @@ from lab.errors import StoreError
 from lab.neurons import Neuron
 from lab.records import ENDED
 from lab.runs import Run
-from lab.tables import Runs, by_layer
+from lab.tables import Runs, by_layer, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -534,7 +534,7 @@ def _setting_words(runs: Runs) -> str:
         f"Network {'-'.join(map(str, config.layer_sizes))}, {config.initializer}, first bias "
         f"{config.first_bias:g}, {config.optimizer}, learning rate "
         f"{', '.join(f'{rate:g}' for rate in rates)}, batches of {config.batch_size}, "
-        f"{config.epochs} epochs, {runs.seed_words()}."
+        f"{counted(config.epochs, 'epoch')}, {runs.seed_words()}."
     )
 
 

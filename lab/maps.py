@@ -20,7 +20,7 @@ from lab.figures import Picture
 from lab.runs import Run
 from lab.store import RunStore
 from lab.studies import Study, finish, gather, seed_list
-from lab.tables import Runs
+from lab.tables import Runs, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,7 +130,7 @@ class KillMap:
             for name in fixed
             if name not in (self.rows[0], self.columns[0])
         ]
-        usual = [config.title, self.runs[0].record.dataset, f"{config.epochs} epochs"]
+        usual = [config.title, self.runs[0].record.dataset, counted(config.epochs, "epoch")]
         return ", ".join([*usual, *said, f"means of {seeds} seeds" if seeds > 1 else "one seed"])
 
 

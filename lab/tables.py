@@ -283,6 +283,11 @@ def _diverged(row: dict[Hashable, Any]) -> str:
     return f"{mean}{row['diverged']} of {row['runs']} diverged"
 
 
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: `counted(1, "epoch")` is `1 epoch`, else `2 epochs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def by_layer(values: Iterable[Any]) -> str:
     """Joins what is known of each layer; of more than three layers the first and the last.
 

@@ -105,7 +105,10 @@ def data() -> Finding:
         "For full MNIST, connect to the internet once and run: lab compare; or set LAB_DATA_DIR "
         "to a folder that holds mnist.npz"
     )
-    return Finding("warning", "mnist-5k only, which the lessons use", advice)
+    found = "mnist-5k only, which the lessons use"
+    if folder := os.environ.get("LAB_DATA_DIR"):
+        found += f"; LAB_DATA_DIR is {folder}, which holds no mnist.npz"
+    return Finding("warning", found, advice)
 
 
 def store() -> Finding:

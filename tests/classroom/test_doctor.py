@@ -66,6 +66,8 @@ def test_without_full_mnist_the_lessons_still_run(monkeypatch, tmp_path):
     finding = examine("data")
     assert finding.state == "warning"
     assert "set LAB_DATA_DIR to a folder that holds mnist.npz" in finding.advice
+    monkeypatch.setenv("LAB_DATA_DIR", str(tmp_path))
+    assert f"LAB_DATA_DIR is {tmp_path}, which holds no mnist.npz" in examine("data").found
     (tmp_path / "mnist.npz").write_bytes(b"broken")
     monkeypatch.setenv("LAB_DATA_DIR", str(tmp_path))
     assert "mnist.npz is broken" in examine("data").found

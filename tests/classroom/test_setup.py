@@ -89,3 +89,12 @@ def test_a_place_that_is_a_file_is_one_sentence(lab_main, tmp_path):
     assert code == 2
     assert "class is a file. Name a folder for the class." in errors
     assert (tmp_path / "class").read_text() == "mine"
+
+
+def test_each_learning_rate_has_a_table_that_names_it(lab_main, tmp_path):
+    rates = ("--learning-rate", "0.001", "--learning-rate", "0.01")
+    command = ("--dataset", "mnist-5k", "--seeds", "1", "--epochs", "1", *rates)
+    code, text, _ = lab_main("prepare-class", tmp_path / "class", *command)
+    assert code == 0
+    for rate in rates[1::2]:
+        assert text.count(f"learning rate {rate}, 1 epoch, seed 0") == 1

@@ -548,12 +548,18 @@ def _varied(texts: list[str]) -> dict[str, list[Any]]:
 
 
 @app.command()
-def ablate(run: RunArgument, store: StoreOption = None) -> None:
+def ablate(
+    run: RunArgument,
+    store: StoreOption = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for a picture of it.", metavar="DIR")
+    ] = None,
+) -> None:
     """Take the dead neurons out of a trained network: would it miss them?
 
     Then ever more neurons, in three orders, with the test accuracy of what is left.
     """
-    from lab.surgery import ablate, removal_curve
+    from lab.surgery import ablate, removal_curve, removal_picture
 
     chosen = _open(store)[run]
     with err.status("Taking neurons out …"):
@@ -565,6 +571,8 @@ def ablate(run: RunArgument, store: StoreOption = None) -> None:
     for count, row in wide[orders].iterrows():
         table.add_row(f"{count:,}", *(f"{value:.2f}" for value in row))
     out.print(table)
+    if out_folder:
+        removal_picture(chosen).save(out_folder)
 
 
 @app.command()

@@ -433,6 +433,25 @@ def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes
     return ax
 
 
+def removal(curve: "pd.DataFrame", ax: "Axes | None" = None) -> "Axes":
+    """Draws test accuracy against the share of hidden neurons that were taken out.
+
+    Args:
+        curve: What `surgery.removal_curve` returns.
+        ax: Where to draw.
+    """
+    with axes(ax) as ax:
+        looks = zip(("-", "--", ":"), "osD", ("blue", "orange", "green"), strict=True)
+        for (order, part), (line, marker, colour) in zip(
+            curve.groupby("order", sort=False), looks, strict=False
+        ):
+            x, y = 100 * part.share, 100 * part.test_accuracy
+            ax.plot(x, y, line, marker=marker, color=OKABE_ITO[colour], lw=2.5, label=order)
+        ax.set(xlabel="hidden neurons taken out, %", ylabel="test accuracy, %", ylim=(0, 102))
+        ax.legend(title="which first", handlelength=4)
+    return ax
+
+
 def words_of(axis: "pd.Index[Any]") -> str:
     """Returns the setting of a table's axis as words: `learning_rate` as `learning rate`."""
     return str(axis.name).replace("_", " ")

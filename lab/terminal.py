@@ -89,7 +89,8 @@ def comparison(runs: Runs) -> Table:
     table = Table(
         title=Text(
             f"{record.dataset}: {'-'.join(map(str, config.layer_sizes))}, {config.optimizer}, "
-            f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, {runs.seed_words()}"
+            f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, "
+            f"{runs.seed_words()}"
         ),
         caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"

@@ -154,7 +154,7 @@ def removal_curve(
     Args:
         run: A run that kept its weights.
         dataset: What the run was trained on; by default it is loaded by its name.
-        steps: In how many steps, equally wide, all units are taken out.
+        steps: In how many steps, equally wide, all units are taken out; fewer if they are fewer.
         seed: For the random orders.
 
     Returns:
@@ -172,7 +172,7 @@ def removal_curve(
     total = sum(run.config.hidden)
     rows = []
     for order, ranking in zip(ORDERS, _rankings(network, seed), strict=True):
-        for count in np.linspace(0, total, steps + 1).astype(int):
+        for count in np.unique(np.linspace(0, total, steps + 1).astype(int)):
             removed = _by_layer(ranking[:count], run.config.hidden)
             accuracy = network.test_accuracy(network.without(removed))
             rows.append((order, int(count), count / total, accuracy))
@@ -193,7 +193,10 @@ def removal_picture(run: Run, dataset: Dataset | None = None) -> Picture:
         plots.removal(curve, figure.subplots()).set_title(title)
     lines = [
         f"{order}: "
-        + ", ".join(f"{100 * s:.0f} % out: {100 * a:.1f} %" for s, a in rows.to_numpy()[::4])
+        + ", ".join(
+            f"{100 * s:.0f} % out: {100 * a:.1f} %"
+            for s, a in rows.to_numpy()[:: max(1, len(rows) // 5)]
+        )
         for order, rows in curve.groupby("order", sort=False)[["share", "test_accuracy"]]
     ]
     words = f"Test accuracy against the share of hidden neurons taken out, {title}."

@@ -198,4 +198,4 @@ def test_the_picture_shows_the_three_curves_and_says_them_in_words(small, two_ki
     for line, (_, part) in zip(ax.lines, curve.groupby("order", sort=False), strict=True):
         np.testing.assert_allclose(line.get_xdata(), 100 * part.share)
         np.testing.assert_allclose(line.get_ydata(), 100 * part.test_accuracy)
-    assert "dead first: 0 % out: 10.0 %, 20 % out: 10.0 %" in picture.alt
+    assert "dead first: 0 % out: 10.0 %, 33 % out: 10.0 %" in picture.alt

@@ -1,0 +1,148 @@
+"""How many images it takes to know a dead neuron: the apparent dead fraction by the probe's size.
+
+A neuron looks dead as long as none of the images looked at opens its gate. So ever fewer look
+dead, the more images one looks at; all training images together tell the truth.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import plots
+from lab.activations import OKABE_ITO
+from lab.data import Dataset, split, stratified_order
+from lab.errors import InputError
+from lab.figures import Picture
+from lab.network import forward
+from lab.runs import Run
+from lab.sources import load_dataset
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+BLOCK = 4_000
+SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
+
+
+def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDArray[np.intp]:
+    """Returns for every unit how many images one must look at until one opens its gate.
+
+    Looked at are all training images, in the order in which probes grow: each prefix is
+    stratified by class.
+
+    Args:
+        run: A run that kept its weights.
+        layer: The hidden layer, from 1.
+        dataset: What the run was trained on; by default it is loaded by its name.
+
+    Returns:
+        Shape (units,): 1 if the first image opens it; the number of training images plus 1 if none
+        does.
+
+    Raises:
+        RunError: If there is no such layer, if the run kept no weights, or if the data set is
+            another one.
+    """
+    run.check_unit(layer, 0)
+    weights = run.weights()[: 2 * layer]
+    images = load_dataset(run.record.dataset) if dataset is None else dataset
+    run.check_dataset(images)
+    order = _order(images, run)
+    found = np.full(run.config.hidden[layer - 1], len(order) + 1)
+    for start in reversed(range(0, len(order), BLOCK)):
+        z = list(forward(run.config, weights, images.x_train[order[start : start + BLOCK]]))[-1]
+        is_open = run.config.function.derivative(z, run.config.parameter or 0.0) != 0
+        opened = is_open.any(axis=0)
+        found[opened] = start + 1 + is_open.argmax(axis=0)[opened]
+    return found
+
+
+def by_size(
+    run: Run, layer: int = 1, dataset: Dataset | None = None, sizes: tuple[int, ...] = SIZES
+) -> "pd.DataFrame":
+    """Returns the share of units that look dead on ever more images.
+
+    Args:
+        run: A run that kept its weights.
+        layer: The hidden layer, from 1.
+        dataset: What the run was trained on; by default it is loaded by its name.
+        sizes: Numbers of images; those above the number of training images are left out, and that
+            number is added.
+
+    Returns:
+        A row for each size: `images`, `dead_fraction`, and `wrong`, the number of units that look
+        dead but are opened by another training image.
+
+    Raises:
+        InputError: If a size is not a whole number of at least 1.
+        RunError: As for `first_open`.
+    """
+    import pandas as pd
+
+    for size in sizes:
+        if not isinstance(size, int | np.integer) or size < 1:
+            raise InputError(f"sizes must be whole numbers of at least 1, not {size!r}.")
+    found = first_open(run, layer, dataset)
+    total = run.record.train_images
+    chosen = sorted({size for size in sizes if size < total} | {total})
+    truth = int((found > total).sum())
+    dead = [int((found > size).sum()) for size in chosen]
+    return pd.DataFrame(
+        {
+            "images": chosen,
+            "dead_fraction": np.array(dead) / len(found),
+            "wrong": np.array(dead) - truth,
+        }
+    )
+
+
+def draw(run: Run, dataset: Dataset | None = None, ax: "Axes | None" = None) -> "Axes":
+    """Draws for each hidden layer the share of units that look dead, by the number of images."""
+    with plots.axes(ax) as ax:
+        looks = zip(run.layers, OKABE_ITO.values(), strict=False)
+        for layer, colour in looks:
+            table = by_size(run, layer, dataset)
+            marker = plots.MARKERS[(layer - 1) % len(plots.MARKERS)]
+            share = 100 * table.dead_fraction
+            ax.plot(
+                table.images, share, color=colour, marker=marker, lw=2.5, label=f"layer {layer}"
+            )
+        ax.set(xscale="log", xlabel="probe images", ylabel="neurons that look dead, %")
+        ax.set_ylim(bottom=0)
+        ticks = [size for size in (10, 100, 1_000, 10_000) if size < run.record.train_images]
+        ticks.append(run.record.train_images)
+        ax.set_xticks(ticks, [f"{size:,}" for size in ticks], minor=False)
+        ax.minorticks_off()
+        ax.legend()
+    return ax
+
+
+def picture(run: Run, dataset: Dataset | None = None) -> Picture:
+    """Draws the share of neurons that look dead by the number of images, with its words."""
+    from matplotlib.figure import Figure
+
+    config = run.config
+    title = f"{config.title}, {run.record.dataset}, learning rate {config.learning_rate:g}, "
+    title += f"seed {config.seed}"
+    with plots.style():
+        figure = Figure(figsize=(8, 4.6))
+        draw(run, dataset, figure.subplots()).set_title(title)
+    layers = [
+        f"layer {layer}: "
+        + ", ".join(
+            f"{row.images:,} images {100 * row.dead_fraction:.1f} %"
+            for row in by_size(run, layer, dataset).itertuples()
+        )
+        for layer in run.layers
+    ]
+    words = (
+        f"Share of neurons that look dead by the number of images, {title}. {'; '.join(layers)}."
+    )
+    return Picture("probe-size", figure, words)
+
+
+def _order(dataset: Dataset, run: Run) -> NDArray[np.intp]:
+    train = split(dataset, run.config).train
+    return train[stratified_order(dataset.y_train[train])]

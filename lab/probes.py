@@ -129,18 +129,16 @@ def picture(run: Run, dataset: Dataset | None = None) -> Picture:
     with plots.style():
         figure = Figure(figsize=(8, 4.6))
         draw(run, dataset, figure.subplots()).set_title(title)
-    layers = [
-        f"layer {layer}: "
-        + ", ".join(
-            f"{row.images:,} images {100 * row.dead_fraction:.1f} %"
-            for row in by_size(run, layer, dataset).itertuples()
-        )
-        for layer in run.layers
-    ]
+    layers = [f"layer {n}: {_numbers(by_size(run, n, dataset))}" for n in run.layers]
     words = (
         f"Share of neurons that look dead by the number of images, {title}. {'; '.join(layers)}."
     )
     return Picture("probe-size", figure, words)
+
+
+def _numbers(table: "pd.DataFrame") -> str:
+    pairs = zip(table.images.tolist(), table.dead_fraction.tolist(), strict=True)
+    return ", ".join(f"{size:,} images {100 * share:.1f} %" for size, share in pairs)
 
 
 def _order(dataset: Dataset, run: Run) -> NDArray[np.intp]:

@@ -459,7 +459,7 @@ def prepare_class(
 @app.command()
 def validate(
     long: Annotated[
-        bool, typer.Option("--long", help="Also what takes half an hour: trains on full MNIST.")
+        bool, typer.Option("--long", help="Also what takes some 20 minutes: trains on full MNIST.")
     ] = False,
 ) -> None:
     """Check published and closed-form numbers against the lab's own; exit code 1 if one fails.
@@ -510,7 +510,7 @@ def kill_map(
     [bold]lab kill-map --vary learning_rate=1e-3,1e-2,0.1 --vary first_bias=-1,-0.5,0[/bold]
     [bold]lab kill-map --vary hidden=128,128x128x128 --vary first_bias=-0.5,0[/bold]
     """
-    from lab.maps import KillMap, plan_map
+    from lab.maps import MEASURES, KillMap, plan_map
 
     given = {"hidden": hidden.split(",") if hidden else None, "learning_rate": learning_rate}
     settings = {name: value for name, value in given.items() if value is not None}
@@ -525,7 +525,7 @@ def kill_map(
     )
     _train_or_stop(study)
     found = KillMap(*axes, study.runs())
-    for measure in ("dead", "accuracy"):
+    for measure in MEASURES:
         out.print(Text(measure + ", %", style="bold"))
         _print_text(found.table(measure).round(1).reset_index())
     picture = found.picture()
@@ -567,9 +567,9 @@ def ablate(
     out.print(Text(cut.sentence), soft_wrap=True)
     orders = list(curve.order.unique())
     table = Table("neurons removed", *(f"{order}, test accuracy %" for order in orders))
-    wide = (100 * curve.test_accuracy).groupby([curve.removed, curve.order]).first().unstack()
+    wide = curve.pivot(index="removed", columns="order", values="test_accuracy")
     for count, row in wide[orders].iterrows():
-        table.add_row(f"{count:,}", *(f"{value:.2f}" for value in row))
+        table.add_row(f"{count:,}", *(f"{100 * value:.2f}" for value in row))
     out.print(table)
     if out_folder:
         removal_picture(chosen).save(out_folder)

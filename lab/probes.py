@@ -16,7 +16,6 @@ from lab.errors import InputError
 from lab.figures import Picture
 from lab.network import forward
 from lab.runs import Run
-from lab.sources import load_dataset
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,8 +46,7 @@ def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDAr
     """
     run.check_unit(layer, 0)
     weights = run.weights()[: 2 * layer]
-    images = load_dataset(run.record.dataset) if dataset is None else dataset
-    run.check_dataset(images)
+    images = run.trained_on(dataset)
     order = _order(images, run)
     found = np.full(run.config.hidden[layer - 1], len(order) + 1)
     for start in reversed(range(0, len(order), BLOCK)):
@@ -100,40 +98,38 @@ def by_size(
 
 def draw(run: Run, dataset: Dataset | None = None, ax: "Axes | None" = None) -> "Axes":
     """Draws for each hidden layer the share of units that look dead, by the number of images."""
-    with plots.axes(ax) as ax:
-        looks = zip(run.layers, OKABE_ITO.values(), strict=False)
-        for layer, colour in looks:
-            table = by_size(run, layer, dataset)
-            marker = plots.MARKERS[(layer - 1) % len(plots.MARKERS)]
-            share = 100 * table.dead_fraction
-            ax.plot(
-                table.images, share, color=colour, marker=marker, lw=2.5, label=f"layer {layer}"
-            )
-        ax.set(xscale="log", xlabel="probe images", ylabel="neurons that look dead, %")
-        ax.set_ylim(bottom=0)
-        ticks = [size for size in (10, 100, 1_000, 10_000) if size < run.record.train_images]
-        ticks.append(run.record.train_images)
-        ax.set_xticks(ticks, [f"{size:,}" for size in ticks], minor=False)
-        ax.minorticks_off()
-        ax.legend()
-    return ax
+    return _lines({layer: by_size(run, layer, dataset) for layer in run.layers}, ax)
 
 
 def picture(run: Run, dataset: Dataset | None = None) -> Picture:
     """Draws the share of neurons that look dead by the number of images, with its words."""
     from matplotlib.figure import Figure
 
-    config = run.config
-    title = f"{config.title}, {run.record.dataset}, learning rate {config.learning_rate:g}, "
-    title += f"seed {config.seed}"
+    tables = {layer: by_size(run, layer, dataset) for layer in run.layers}
     with plots.style():
         figure = Figure(figsize=(8, 4.6))
-        draw(run, dataset, figure.subplots()).set_title(title)
-    layers = [f"layer {n}: {_numbers(by_size(run, n, dataset))}" for n in run.layers]
-    words = (
-        f"Share of neurons that look dead by the number of images, {title}. {'; '.join(layers)}."
-    )
+        _lines(tables, figure.subplots()).set_title(run.title)
+    layers = "; ".join(f"layer {layer}: {_numbers(table)}" for layer, table in tables.items())
+    words = f"Share of neurons that look dead by the number of images, {run.title}. {layers}."
     return Picture("probe-size", figure, words)
+
+
+def _lines(tables: "dict[int, pd.DataFrame]", ax: "Axes | None") -> "Axes":
+    with plots.axes(ax) as ax:
+        for (layer, table), colour in zip(tables.items(), OKABE_ITO.values(), strict=False):
+            share = 100 * table.dead_fraction
+            marker = plots.MARKERS[(layer - 1) % len(plots.MARKERS)]
+            ax.plot(
+                table.images, share, color=colour, marker=marker, lw=2.5, label=f"layer {layer}"
+            )
+        ax.set(xscale="log", xlabel="probe images", ylabel="neurons that look dead, %")
+        ax.set_ylim(bottom=0)
+        most = int(table.images.max())
+        ticks = [*(size for size in (10, 100, 1_000, 10_000) if size < most), most]
+        ax.set_xticks(ticks, [f"{size:,}" for size in ticks], minor=False)
+        ax.minorticks_off()
+        ax.legend()
+    return ax
 
 
 def _numbers(table: "pd.DataFrame") -> str:

@@ -30,6 +30,7 @@ from lab.records import (
     take,
     weight_shapes,
 )
+from lab.sources import load_dataset
 from lab.units import UnitSummaries
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ class Run:
         """Time that training, validation and census took on one core."""
         return sum(
             e.train_seconds + e.validation_seconds + e.census_seconds for e in self.record.epochs
+        )
+
+    @property
+    def title(self) -> str:
+        """What it is, for a figure: activation function, data set, learning rate and seed."""
+        config = self.config
+        return (
+            f"{config.title}, {self.record.dataset}, learning rate {config.learning_rate:g}, "
+            f"seed {config.seed}"
         )
 
     @property
@@ -254,19 +264,25 @@ class Run:
                 epoch, or if the data set is another one.
         """
         self._width(layer)
-        self.check_dataset(dataset)
+        self.trained_on(dataset)
         probe = dataset.x_train[split(dataset, self.config).probe]
         layers = forward(self.config, self.weights(epoch), probe)
         return next(itertools.islice(layers, layer - 1, None))
 
-    def check_dataset(self, dataset: Dataset) -> None:
-        """Checks that a data set is the one that the run was trained on.
+    def trained_on(self, dataset: Dataset | None = None) -> Dataset:
+        """Returns the data set that the run was trained on: the one that is given, checked.
+
+        Args:
+            dataset: The data set; by default it is loaded by its name.
 
         Raises:
-            RunError: If it is not.
+            RunError: If it is another one.
+            DatasetMissingError: If it is not given and cannot be had.
         """
-        if dataset.digest != self.record.dataset_digest:
-            raise RunError(f"Run {self.run_id} was trained on other images than {dataset.name}.")
+        found = load_dataset(self.record.dataset) if dataset is None else dataset
+        if found.digest != self.record.dataset_digest:
+            raise RunError(f"Run {self.run_id} was trained on other images than {found.name}.")
+        return found
 
     def resume_slots(self) -> list[NDArray[np.float32]]:
         """Returns the optimiser's arrays of an unfinished run, as `training.State` has them."""

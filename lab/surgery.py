@@ -21,7 +21,6 @@ from lab.errors import InputError, RunError, unknown
 from lab.figures import Picture
 from lab.network import forward
 from lab.runs import Run
-from lab.sources import load_dataset
 from lab.training import EpochEnd, State, first_state, train
 
 if TYPE_CHECKING:
@@ -183,11 +182,7 @@ def removal_picture(run: Run, dataset: Dataset | None = None) -> Picture:
     """Draws test accuracy against neurons taken out, in three orders; see `removal_curve`."""
     from matplotlib.figure import Figure
 
-    config, curve = run.config, removal_curve(run, dataset, steps=20)
-    title = (
-        f"{config.title}, {run.record.dataset}, learning rate {config.learning_rate:g}, "
-        f"seed {config.seed}"
-    )
+    curve, title = removal_curve(run, dataset, steps=20), run.title
     with plots.style():
         figure = Figure(figsize=(8, 4.6))
         plots.removal(curve, figure.subplots()).set_title(title)
@@ -204,7 +199,10 @@ def removal_picture(run: Run, dataset: Dataset | None = None) -> Picture:
 
 
 def revive(
-    run: Run, how: Literal["reset", "leaky"] = "reset", epochs: int = 5, dataset: Any = None
+    run: Run,
+    how: Literal["reset", "leaky"] = "reset",
+    epochs: int = 5,
+    dataset: Dataset | None = None,
 ) -> "pd.DataFrame":
     """Wakes the units that are dead on all training images, trains on, and compares with a twin.
 
@@ -238,7 +236,7 @@ def revive(
     changed = _reset(run, weights) if how == "reset" else weights
     states = {0: _start(twin, weights), 1: _start(treated, changed)}
     rows = []
-    for event in train((twin, treated), _images(run, dataset), states):
+    for event in train((twin, treated), run.trained_on(dataset), states):
         if isinstance(event, EpochEnd):
             dead = [float(units.fraction(layer, units.dead(layer))) for layer in event.layers]
             name = ("untouched", "revived")[event.run]
@@ -253,7 +251,7 @@ class _Network:
 
     def __init__(self, run: Run, dataset: Dataset | None) -> None:
         self.run, self.weights = run, tuple(run.weights())
-        self.images = _images(run, dataset)
+        self.images = run.trained_on(dataset)
         self.parts = split(self.images, run.config)
 
     def scores(self, weights: Sequence[FloatArray], which: IndexArray) -> FloatArray:
@@ -291,12 +289,6 @@ class _Network:
         """The share of the test images that are classified right."""
         scores = _scores(self.run.config, weights, self.images.x_test)
         return float((scores.argmax(axis=1) == self.images.y_test).mean())
-
-
-def _images(run: Run, dataset: Dataset | None) -> Dataset:
-    found = load_dataset(run.record.dataset) if dataset is None else dataset
-    run.check_dataset(found)
-    return found
 
 
 def _blocks(images: IndexArray) -> list[IndexArray]:

@@ -23,7 +23,7 @@ _OUTPUT = ".jp-OutputArea-child"
 # Of a front end and the still copy in the two outputs after it, one is shown: the live one.
 LIVE_STYLE = (
     f"<style>{_OUTPUT}:has(.{LIVE}) + {_OUTPUT}, {_OUTPUT}:has(.{LIVE}) + {_OUTPUT} + {_OUTPUT} "
-    f"{{display: none}} .lab-front .widget-html-content {{min-width: 0; max-width: 100%}} "
+    f"{{display: none}} .{LIVE} .widget-html-content {{min-width: 0; max-width: 100%}} "
     f".lab-table {{overflow-x: auto}} .lab-table table {{border-collapse: collapse}} "
     f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right; line-height: 1.3}}"
     "</style>"

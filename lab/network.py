@@ -69,6 +69,40 @@ def forward(
         yield z
 
 
+def gradients(
+    config: RunConfig,
+    weights: Sequence[NDArray[np.float32]],
+    images: NDArray[np.uint8],
+    labels: NDArray[np.integer[Any]],
+) -> list[NDArray[np.float32]]:
+    """Computes by backpropagation how the mean cross-entropy changes with each weight.
+
+    Args:
+        config: The settings, for the activation function.
+        weights: Kernel and bias of every layer in turn, float32.
+        images: uint8 of shape (n, 28, 28).
+        labels: Their classes, shape (n,).
+
+    Returns:
+        For each array of `weights` its gradient, of the same shape, float32.
+    """
+    activation, parameter = config.function, config.parameter or 0.0
+    layers = list(forward(config, weights, images))
+    pixels = images.reshape(len(images), -1).astype(np.float32) / 255
+    inputs = [pixels, *(activation.function(z, parameter) for z in layers[:-1])]
+    shares = np.exp(layers[-1] - layers[-1].max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    error = (shares - np.eye(CLASSES, dtype=np.float32)[labels]) / len(images)
+    found: list[NDArray[np.float32]] = []
+    for layer in reversed(range(len(layers))):
+        pair = inputs[layer].T @ error, error.sum(axis=0)
+        found[:0] = [array.astype(np.float32) for array in pair]
+        if layer:
+            gate = activation.derivative(layers[layer - 1], parameter)
+            error = gate * (error @ weights[2 * layer].T)
+    return found
+
+
 def build_optimizer(config: RunConfig) -> "keras.optimizers.Optimizer":
     """Returns the Keras optimiser of a run: Adam with its defaults, or SGD with momentum."""
     import keras

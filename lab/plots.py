@@ -433,6 +433,64 @@ def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes
     return ax
 
 
+def by_depth(
+    groups: Mapping[RunConfig, NDArray[np.float64]],
+    title: str,
+    log: bool,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws a measure by layer, dashed before the training and solid after it.
+
+    Args:
+        groups: For each kind of network the values, shape (2, layers): before and after.
+        title: What they are.
+        log: Whether their axis is logarithmic.
+        ax: Where to draw.
+    """
+    with axes(ax) as ax:
+        looks = zip(groups.values(), _looks(list(groups)), itertools.cycle(MARKERS))
+        for (before, after), look, marker in looks:
+            layers = np.arange(1, len(before) + 1)
+            ax.plot(layers, before, "--", color=look.colour, marker=marker, mfc="white")
+            ax.plot(layers, after, color=look.colour, marker=marker, lw=2.5, label=look.label)
+        ax.plot([], "--", color="black", marker="o", mfc="white", label="untrained")
+        _scale(ax, log)
+        ax.set(title=title, xlabel="layer", xticks=layers)
+    return ax
+
+
+def layers_over_epochs(
+    values: NDArray[np.float64], title: str, log: bool, ax: "Axes | None" = None
+) -> "Axes":
+    """Draws a measure of every layer over the epochs: first layers dark, last ones light.
+
+    Args:
+        values: Shape (epochs, layers), from epoch 0.
+        title: What they are.
+        log: Whether their axis is logarithmic.
+        ax: Where to draw.
+    """
+    from matplotlib import colormaps
+
+    with axes(ax) as ax:
+        shades = colormaps["viridis"](np.linspace(0, 0.85, values.shape[1]))
+        looks = zip(values.T, shades, itertools.cycle(MARKERS))
+        for layer, (curve, shade, marker) in enumerate(looks, start=1):
+            ax.plot(curve, color=shade, marker=marker, lw=2, label=f"layer {layer}")
+        _scale(ax, log)
+        whole_epochs(ax)
+        ax.set_ylabel(title)
+    return ax
+
+
+def _scale(ax: "Axes", log: bool) -> None:
+    if log:
+        ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")  # Powers of ten would need formulas.
+    else:
+        ax.set_ylim(bottom=0)
+
+
 def removal(curve: "pd.DataFrame", ax: "Axes | None" = None) -> "Axes":
     """Draws test accuracy against the share of hidden neurons that were taken out.
 

@@ -38,7 +38,7 @@ class Program:
 def program(activation: Activation, optimizer: str) -> Program:
     """Returns the programs for an activation function and an optimiser; compiled at first use."""
     tf = load_tensorflow()
-    update = {"adam": adam, "sgd": _sgd}[optimizer]
+    update = UPDATES[optimizer]
 
     def train(
         weights: Any,
@@ -140,11 +140,14 @@ def adam(weights: Any, slots: Any, gradients: Any, t: Any, rates: Any) -> None:
         w.assign_sub(rate * m / (tf.sqrt(v) + ADAM_EPSILON))
 
 
-def _sgd(weights: Any, slots: Any, gradients: Any, _: Any, rates: Any) -> None:
+def sgd(weights: Any, slots: Any, gradients: Any, _: Any, rates: Any) -> None:
     """Gradient descent with momentum as Keras has it."""
     for w, velocity, g in zip(weights, slots, gradients, strict=True):
         velocity.assign(rates[1] * velocity - rates[0] * g)
         w.assign_add(velocity)
+
+
+UPDATES = {"adam": adam, "sgd": sgd}
 
 
 def _observe(z: Any, a: Any, gate: Any, count: Any, shut: Any) -> Any:

@@ -195,21 +195,28 @@ def compare(
 
 def finish(study: Study) -> None:
     """Trains what is missing of a study, with a bar of progress on stderr."""
-    from tqdm.auto import tqdm
-
     missing = study.missing()
     if recorded := len(study.configs) - len(missing):
         text = f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.\n"
         sys.stderr.write(text)
-    total = sum(config.epochs for config in missing)
-    with (
-        contextlib.closing(study.events()) as events,
-        tqdm(total=total, unit=" epochs", disable=not missing) as bar,
-    ):
+    if missing:
+        for _ in shown(study.events(), missing, study.dataset):
+            pass
+
+
+def shown(
+    events: Generator[Event], configs: Sequence[RunConfig], dataset: Dataset
+) -> Generator[Event]:
+    """Hands events of a training on, and shows on stderr how far it is."""
+    from tqdm.auto import tqdm
+
+    total = sum(config.epochs for config in configs)
+    with contextlib.closing(events), tqdm(total=total, unit=" epochs") as bar:
         for event in events:
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)
             elif isinstance(event, Progress):
-                bar.set_description(f"{study.dataset.name}, training", refresh=False)
+                bar.set_description(f"{dataset.name}, training", refresh=False)
             elif isinstance(event, EpochEnd) and event.epoch:
                 bar.update()
+            yield event

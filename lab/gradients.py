@@ -1,0 +1,223 @@
+"""What reaches each layer in training: gates, gradients and updates, by depth and over epochs.
+
+reached = flow([RunConfig(activation=name, hidden=(32,) * 8) for name in ("relu", "sigmoid")])
+reached.table, reached.by_depth(), reached.over_epochs("gradient_norm")
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import network, plots, units
+from lab.config import RunConfig
+from lab.data import Dataset, split
+from lab.errors import InputError, unknown
+from lab.figures import Picture
+from lab.machine import load_tensorflow
+from lab.programs import UPDATES
+from lab.sources import load_dataset
+from lab.studies import shown
+from lab.training import EpochEnd, batch_order, train
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GATE = "mean gate f'(z)"
+MEASURES = {
+    "mean_gate": GATE,
+    "gradient_norm": "gradient norm",
+    "update_ratio": "update / weights",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Flow:
+    """What reached each layer of some networks, at every epoch.
+
+    Attributes:
+        configs: The networks.
+        table: A row for each network, epoch and layer: `network` (its place in `configs`),
+            `activation`, `seed`, `epoch`, `layer` (from 1; the last is the output layer), and
+
+            - `mean_gate`: the layer's mean of f'(z) on the probe set; NaN for the output layer;
+            - `gradient_norm`: Euclidean norm of the gradient of the loss by the layer's kernel, on
+              the batch that the next training step takes;
+            - `update_ratio`: the norm of what that step adds to the kernel, by the kernel's norm.
+    """
+
+    configs: tuple[RunConfig, ...]
+    table: "pd.DataFrame"
+
+    def by_depth(self, name: str = "gradients-by-depth") -> Picture:
+        """Draws the three measures by layer: dashed untrained, solid after the last epoch."""
+        from matplotlib.figure import Figure
+
+        with plots.style():
+            figure = Figure(figsize=(15, 4.8))
+            for ax, measure in zip(figure.subplots(1, 3), MEASURES, strict=True):
+                title = MEASURES[measure]
+                plots.by_depth(self._ends(measure), title, title != GATE, ax)
+            _name_once(figure)
+            figure.suptitle(self._settings(), fontsize=12, x=0.01, ha="left")
+        return Picture(name, figure, self._words())
+
+    def over_epochs(
+        self, measure: str = "gradient_norm", name: str = "gradients-over-epochs"
+    ) -> Picture:
+        """Draws a measure over the epochs, a panel for each kind of network, a line for each layer.
+
+        Raises:
+            InputError: If there is no such measure.
+        """
+        from matplotlib.figure import Figure
+
+        if measure not in MEASURES:
+            raise unknown("measure", measure, MEASURES)
+        kinds = self._kinds()
+        with plots.style():
+            figure = Figure(figsize=(1.5 + 4.5 * len(kinds), 4.6))
+            axes = figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0]
+            for ax, (config, numbers) in zip(axes, kinds.items(), strict=True):
+                title = MEASURES[measure]
+                plots.layers_over_epochs(self._means(numbers, measure), title, title != GATE, ax)
+                ax.set_title(config.title)
+            _name_once(figure)
+            figure.suptitle(self._settings(), fontsize=12, x=0.01, ha="left")
+        return Picture(name, figure, self._words([measure]))
+
+    def _kinds(self) -> dict[RunConfig, list[int]]:
+        """The places in `configs` of each kind of network, whatever the seed."""
+        kinds: dict[RunConfig, list[int]] = {}
+        for number, config in enumerate(self.configs):
+            kinds.setdefault(config.model_copy(update={"seed": 0}), []).append(number)
+        return kinds
+
+    def _means(self, numbers: Sequence[int], measure: str) -> NDArray[np.float64]:
+        """Means over seeds, shape (epochs, layers); layers without the measure are left out."""
+        rows = self.table[self.table.network.isin(numbers)]
+        means = rows.pivot_table(measure, "epoch", "layer", dropna=False).to_numpy(float)
+        return means[:, ~np.isnan(means[0])]
+
+    def _ends(self, measure: str) -> dict[RunConfig, NDArray[np.float64]]:
+        kinds = self._kinds().items()
+        return {config: self._means(numbers, measure)[[0, -1]] for config, numbers in kinds}
+
+    def _words(self, measures: Iterable[str] = tuple(MEASURES)) -> str:
+        parts = [
+            f"{MEASURES[measure]}, {label}, by layer: untrained {_numbers(first)}; "
+            f"at the end {_numbers(last)}"
+            for measure in measures
+            for label, (first, last) in zip(
+                plots.labels(list(self._kinds())), self._ends(measure).values(), strict=True
+            )
+        ]
+        return f"{self._settings()}. {'. '.join(parts)}."
+
+    def _settings(self) -> str:
+        config, seeds = self.configs[0], len({config.seed for config in self.configs})
+        network_size = "-".join(map(str, config.layer_sizes))
+        kinds = {(c.layer_sizes, c.learning_rate, c.initializer) for c in self.configs}
+        same = f"network {network_size}, {config.initializer}, {config.optimizer}, learning rate "
+        said = f"{same}{config.learning_rate:g}, " if len(kinds) == 1 else ""
+        return (
+            f"{said}untrained and after {config.epochs} epochs, "
+            f"{f'means of {seeds} seeds' if seeds > 1 else 'one seed'}"
+        )
+
+
+def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "auto") -> Flow:
+    """Trains networks and looks at what reaches each layer, before training and at every epoch.
+
+    Nothing is kept in a store: of an optimiser a record keeps no history, so recorded runs are
+    trained again, too.
+
+    Args:
+        configs: A network, or several.
+        dataset: A name for `load_dataset`, or a dataset.
+
+    Raises:
+        InputError: If there is no network, or if one does not fit the data set.
+        DatasetMissingError: If the dataset cannot be had.
+    """
+    import pandas as pd
+
+    chosen = (configs,) if isinstance(configs, RunConfig) else tuple(configs)
+    if not chosen:
+        raise InputError("configs must hold at least one network, and it is empty.")
+    data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    for config in chosen:
+        split(data, config)
+    rows = [
+        row
+        for event in shown(train(chosen, data), chosen, data)
+        if isinstance(event, EpochEnd)
+        for row in _rows(event, chosen[event.run], data)
+    ]
+    table = pd.DataFrame(rows).sort_values(["network", "epoch", "layer"], ignore_index=True)
+    return Flow(chosen, table)
+
+
+def _rows(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Iterator[dict[str, Any]]:
+    gates = [float(units.LAYER_MEASURES["mean_gate"](layer)) for layer in event.layers]
+    gradients = _next_gradients(event, config, dataset)
+    updates = _next_update(event, config, dataset, gradients)
+    kernels = zip(event.state.weights[::2], gradients[::2], updates[::2], strict=True)
+    for layer, (kernel, gradient, update) in enumerate(kernels, start=1):
+        yield {
+            "network": event.run,
+            "activation": config.title,
+            "seed": config.seed,
+            "epoch": event.epoch,
+            "layer": layer,
+            "mean_gate": gates[layer - 1] if layer <= len(gates) else np.nan,
+            "gradient_norm": _norm(gradient),
+            "update_ratio": _norm(update) / _norm(kernel),
+        }
+
+
+def _next_gradients(
+    event: EpochEnd, config: RunConfig, dataset: Dataset
+) -> list[NDArray[np.float32]]:
+    """Gradients on the first batch of the next epoch."""
+    order = batch_order(config, event.epoch + 1, split(dataset, config).train)
+    batch = order[: config.batch_size]
+    images, labels = dataset.x_train[batch], dataset.y_train[batch]
+    return network.gradients(config, event.state.weights, images, labels)
+
+
+def _next_update(
+    event: EpochEnd,
+    config: RunConfig,
+    dataset: Dataset,
+    gradients: Sequence[NDArray[np.float32]],
+) -> list[NDArray[np.float32]]:
+    """What the next training step adds to each array, by the optimiser that trains."""
+    tf = load_tensorflow()
+    steps = -(-len(split(dataset, config).train) // config.batch_size)
+    number = tf.constant(event.epoch * steps + 1, tf.float32)
+    rates = tf.constant([config.learning_rate, config.momentum], tf.float32)
+    with tf.device("CPU:0"):
+        weights, slots = (
+            [tf.Variable(array) for array in group]
+            for group in (event.state.weights, event.state.slots)
+        )
+        UPDATES[config.optimizer](weights, slots, map(tf.constant, gradients), number, rates)
+    pairs = zip(weights, event.state.weights, strict=True)
+    return [after.numpy() - before for after, before in pairs]
+
+
+def _norm(array: NDArray[np.float32]) -> float:
+    return float(np.linalg.norm(array.astype(np.float64)))
+
+
+def _name_once(figure: Any) -> None:
+    """One legend, at the right, speaks for all panels."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside right upper", handlelength=3)
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return ", ".join(f"{value:.2g}" for value in values)

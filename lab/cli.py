@@ -535,6 +535,8 @@ def kill_map(
 
 def _varied(texts: list[str]) -> dict[str, list[Any]]:
     """Reads `learning_rate=0.1,0.2`; of `hidden` every value may be several widths, as 64x64."""
+    from lab.maps import read_values
+
     varied: dict[str, list[Any]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
@@ -542,8 +544,7 @@ def _varied(texts: list[str]) -> dict[str, list[Any]]:
             raise InputError(f"vary must be NAME=VALUE,VALUE,…, not {text!r}.")
         if name in varied:
             raise InputError(f"vary must name two different settings, not {name} twice.")
-        items = [value for value in values.split(",") if value]
-        varied[name] = [item.split("x") for item in items] if name == "hidden" else items
+        varied[name] = read_values(name, values)
     return varied
 
 

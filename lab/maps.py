@@ -55,8 +55,8 @@ class KillMap:
         """
         for (name, values), value in zip((self.rows, self.columns), (row, column), strict=True):
             if value not in values:
-                shown = ", ".join(map(_shown, values))
-                raise InputError(f"{name} must be one of {shown} in this map, not {value!r}.")
+                known = ", ".join(map(shown, values))
+                raise InputError(f"{name} must be one of {known} in this map, not {value!r}.")
         return Runs([run for run in self.runs if self._place(run) == (row, column)])
 
     def table(self, measure: str = "dead", spread: bool = False) -> "pd.DataFrame":
@@ -76,14 +76,14 @@ class KillMap:
 
         if measure not in MEASURES:
             raise unknown("measure", measure, MEASURES)
-        cells = [[_measured(r, measure) for r in self.cell(*place)] for place in self._cells]
+        cells = [[measured(r, measure) for r in self.cell(*place)] for place in self._cells]
         values = [_spread(cell) if spread else np.mean(cell) for cell in cells]
         (row, rows), (column, columns) = self.rows, self.columns
         grid = np.array(values).reshape(len(rows), len(columns))
         return pd.DataFrame(
             grid,
-            index=pd.Index(list(map(_shown, rows)), name=row),
-            columns=pd.Index(list(map(_shown, columns)), name=column),
+            index=pd.Index(list(map(shown, rows)), name=row),
+            columns=pd.Index(list(map(shown, columns)), name=column),
         )
 
     def picture(self, name: str = "kill-map") -> Picture:
@@ -111,9 +111,9 @@ class KillMap:
     def _words(self) -> str:
         """The two maps in words: what differs, and the numbers of each row."""
         parts = [
-            f"{title}, for {plots.words_of(table.columns)} {', '.join(table.columns)}: "
+            f"{title}, for {plots.words_of(table.columns.name)} {', '.join(table.columns)}: "
             + "; ".join(
-                f"{plots.words_of(table.index)} {name}: {_numbers(values)}"
+                f"{plots.words_of(table.index.name)} {name}: {_numbers(values)}"
                 for name, values in table.iterrows()
             )
             for measure, title in MEASURES.items()
@@ -126,7 +126,7 @@ class KillMap:
         config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
         seeds = len({run.config.seed for run in self.runs})
         said = [
-            f"{name.replace('_', ' ')} {_shown(getattr(config, name))}"
+            f"{plots.words_of(name)} {shown(getattr(config, name))}"
             for name in fixed
             if name not in (self.rows[0], self.columns[0])
         ]
@@ -198,7 +198,20 @@ def _check_axis(name: str, values: Any) -> None:
         )
 
 
-def _measured(run: Run, measure: str) -> float:
+def read_values(name: str, text: str) -> list[Any]:
+    """Reads the values of a setting from text: `0.01, 0.1`, or for widths `128, 64x64`."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    return [item.split("x") for item in items] if name == "hidden" else list(items)
+
+
+def write_values(values: Iterable[Any]) -> str:
+    """Writes values as `read_values` reads them."""
+    widths = ("x".join(map(str, v)) if isinstance(v, list | tuple) else shown(v) for v in values)
+    return ", ".join(widths)
+
+
+def measured(run: Run, measure: str) -> float:
+    """Returns one of `MEASURES` of a run that has ended, in %; NaN if it diverged."""
     if run.status == "diverged":
         return np.nan
     if measure == "accuracy":
@@ -214,7 +227,8 @@ def _numbers(values: Iterable[float]) -> str:
     return ", ".join("diverged" if np.isnan(value) else f"{value:.1f}" for value in values)
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """Returns a value of a setting for people: widths as `2 × 512`, numbers short."""
     if isinstance(value, tuple):
         width, depth = value[0], len(value)
         return f"{depth} × {width}" if set(value) == {width} else "-".join(map(str, value))

@@ -414,9 +414,7 @@ def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes
         title: What the numbers are.
         ax: Where to draw.
     """
-    from matplotlib import colormaps
-
-    scale = colormaps["cividis"].with_extremes(bad="#999999")
+    scale = _map_scale()
     with axes(ax) as ax:
         ax.grid(visible=False)
         values, around = mean.to_numpy(float), spread.to_numpy(float)
@@ -429,8 +427,21 @@ def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes
             ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=10)
         ax.set_xticks(range(mean.shape[1]), mean.columns)
         ax.set_yticks(range(mean.shape[0]), mean.index)
-        ax.set(title=title, xlabel=words_of(mean.columns), ylabel=words_of(mean.index))
+        ax.set(title=title, xlabel=words_of(mean.columns.name), ylabel=words_of(mean.index.name))
     return ax
+
+
+def map_colour(percent: float) -> str:
+    """Returns the colour of a cell of a heat map, as CSS writes it."""
+    from matplotlib.colors import to_hex
+
+    return to_hex(_map_scale()(percent / 100))
+
+
+def _map_scale() -> Any:
+    from matplotlib import colormaps
+
+    return colormaps["cividis"].with_extremes(bad="#999999")
 
 
 def by_depth(
@@ -510,9 +521,9 @@ def removal(curve: "pd.DataFrame", ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def words_of(axis: "pd.Index[Any]") -> str:
-    """Returns the setting of a table's axis as words: `learning_rate` as `learning rate`."""
-    return str(axis.name).replace("_", " ")
+def words_of(setting: Any) -> str:
+    """Returns the name of a setting as words: `learning_rate` as `learning rate`."""
+    return str(setting).replace("_", " ")
 
 
 def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True) -> "Axes":

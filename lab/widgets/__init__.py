@@ -1,8 +1,9 @@
 """Front ends for notebooks: the only place of the lab that imports ipywidgets."""
 
 from lab.widgets.compare import Compare
+from lab.widgets.kill_map import KillMap
 from lab.widgets.microscope import Microscope
 from lab.widgets.playground import Playground
 from lab.widgets.race import Race
 
-__all__ = ["Compare", "Microscope", "Playground", "Race"]
+__all__ = ["Compare", "KillMap", "Microscope", "Playground", "Race"]

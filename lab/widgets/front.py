@@ -49,10 +49,10 @@ class Front(VBox):
         loop: The notebook's event loop; None outside of one.
     """
 
-    def __init__(self, controls: Sequence[Widget]) -> None:
-        """Stacks the controls and the parts below them."""
+    def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
+        """Stacks the controls, the status line, what else there is to see, and the other parts."""
         self.status, self.picture, self.table, self.code = (HTML() for _ in range(4))
-        parts = (self.status, self.picture, self.table, self.code)
+        parts = (self.status, *views, self.picture, self.table, self.code)
         super().__init__([HTML(LIVE_STYLE), *controls, *parts, Names()])
         self.add_class(LIVE)
         self.loop = running_loop()

@@ -1,32 +1,56 @@
-// A grid of neurons: coloured cells, one of which is picked by mouse or keyboard.
-// The kernel sets colours, marks, names and columns; `picked` goes both ways.
+// Coloured cells, one of which is picked by mouse or keyboard.
+// The kernel sets colours, marks, names and headings; `picked` goes both ways.
 
+const SHAPE = ["columns", "column_names", "row_names", "corner"];
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
+function element(role, text) {
+  const made = document.createElement("div");
+  made.setAttribute("role", role);
+  made.textContent = text;
+  return made;
+}
+
+function rowOf(...cells) {
+  const row = element("row", "");
+  row.style.display = "contents";
+  row.append(...cells);
+  return row;
+}
+
 function build(model, grid) {
-  const columns = model.get("columns");
-  grid.style.gridTemplateColumns = `repeat(${columns}, 1fr)`;
+  const [columns, above, before] = ["columns", "column_names", "row_names"].map((n) => model.get(n));
   const count = model.get("names").length;
+  const named = above.length > 0;
+  grid.classList.toggle("lab-map", named);
+  grid.style.gridTemplateColumns = `${named ? "max-content " : ""}repeat(${columns}, 1fr)`;
   grid.replaceChildren();
+  if (named) {
+    const heads = [model.get("corner"), ...above].map((text) => element("columnheader", text));
+    grid.append(rowOf(...heads));
+  }
   for (let first = 0; first < count; first += columns) {
-    const row = document.createElement("div");
-    row.setAttribute("role", "row");
-    row.style.display = "contents";
+    const row = named ? rowOf(element("rowheader", before[first / columns])) : rowOf();
     for (let i = first; i < Math.min(first + columns, count); i++) {
-      const cell = document.createElement("div");
-      cell.setAttribute("role", "gridcell");
-      cell.dataset.neuron = i;
+      const cell = element("gridcell", "");
+      cell.dataset.cell = i;
       row.append(cell);
     }
     grid.append(row);
   }
 }
 
+function isLight(colour) {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 117; // Black on it is easier to read.
+}
+
 function paint(model, cells) {
   const [colours, marks, names] = ["colours", "marks", "names"].map((n) => model.get(n));
-  cells.forEach((cell, i) => {
+  cells.slice(0, colours.length).forEach((cell, i) => {
     cell.style.background = colours[i];
     cell.textContent = marks[i];
+    cell.classList.toggle("lab-light", isLight(colours[i]));
     cell.title = names[i];
     cell.setAttribute("aria-label", names[i]);
   });
@@ -58,23 +82,24 @@ export default {
     let cells = [];
 
     const refresh = () => {
-      if (cells.length !== model.get("names").length || grid.dataset.columns !== `${model.get("columns")}`) {
+      const shape = JSON.stringify(SHAPE.map((name) => model.get(name)).concat(model.get("names").length));
+      if (grid.dataset.shape !== shape) {
         build(model, grid);
-        grid.dataset.columns = model.get("columns");
+        grid.dataset.shape = shape;
         cells = [...grid.querySelectorAll("[role=gridcell]")];
       }
       grid.setAttribute("aria-label", model.get("label"));
       paint(model, cells);
       pick(model, cells);
     };
-    const choose = (neuron) => {
-      model.set("picked", neuron);
+    const choose = (i) => {
+      model.set("picked", i);
       model.save_changes();
-      cells[neuron].focus();
+      cells[i].focus();
     };
     grid.addEventListener("click", (event) => {
       const cell = event.target.closest("[role=gridcell]");
-      if (cell) choose(Number(cell.dataset.neuron));
+      if (cell) choose(Number(cell.dataset.cell));
     });
     grid.addEventListener("keydown", (event) => {
       const to = target(event, model.get("picked"), model.get("columns"), cells.length);
@@ -83,7 +108,8 @@ export default {
       event.stopPropagation();
       if (to >= 0 && to < cells.length) choose(to);
     });
-    model.on("change:names change:colours change:marks change:columns change:label", refresh);
+    const shown = ["names", "colours", "marks", "label", ...SHAPE];
+    model.on(shown.map((name) => `change:${name}`).join(" "), refresh);
     model.on("change:picked", () => pick(model, cells));
     refresh();
   },

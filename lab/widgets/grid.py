@@ -1,4 +1,4 @@
-"""`NeuronGrid`: the neurons of a layer as cells, one of which is picked by mouse or keyboard."""
+"""`Grid`: cells, one of which is picked by mouse or keyboard: a layer's neurons, or a map."""
 
 from pathlib import Path
 
@@ -8,16 +8,19 @@ import traitlets
 HERE = Path(__file__).parent
 
 
-class NeuronGrid(anywidget.AnyWidget):
-    """A cell for each neuron; arrows, Home, End and clicks move the pick.
+class Grid(anywidget.AnyWidget):
+    """Coloured cells in rows; arrows, Home, End and clicks move the pick.
 
     Attributes:
         colours: The colour of each cell, as CSS writes it.
-        marks: A letter in each cell, so that colour does not speak alone.
+        marks: A letter or a number in each cell, so that colour does not speak alone.
         names: What each cell is, in words.
         columns: Cells in a row.
+        column_names: What stands above the columns; without it the cells are small.
+        row_names: What stands before each row.
+        corner: What the rows and columns are.
         label: What the whole grid shows, in words.
-        picked: The neuron that is picked, from 0.
+        picked: The cell that is picked, from 0.
     """
 
     _esm = HERE / "grid.js"
@@ -26,5 +29,8 @@ class NeuronGrid(anywidget.AnyWidget):
     marks = traitlets.List(traitlets.Unicode()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     columns = traitlets.Int(32).tag(sync=True)
+    column_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    row_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
+    corner = traitlets.Unicode().tag(sync=True)
     label = traitlets.Unicode().tag(sync=True)
     picked = traitlets.Int(0).tag(sync=True)

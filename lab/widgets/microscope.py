@@ -20,7 +20,7 @@ from lab.store import RunStore
 from lab.tables import Runs
 from lab.units import UnitSummaries
 from lab.widgets.front import Front, box, offer, on_change, row, run_names
-from lab.widgets.grid import NeuronGrid
+from lab.widgets.grid import Grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,7 +74,7 @@ class Microscope(Front):
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
         self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
         self.neuron = box(Dropdown, None, "neuron", "220px")
-        self.grid = NeuronGrid()
+        self.grid = Grid()
         self.legend, self.story = HTML(), HTML()
         words = VBox([self.legend, self.story], layout=Layout(flex="1 1 240px", max_width="480px"))
         super().__init__(

@@ -274,3 +274,45 @@ def test_scrubbing_through_the_epochs_shows_neurons_die_and_revive(microscope, c
         crossed = microscope.front.get_by_role("gridcell").filter(has_text="×")
         expect(crossed).to_have_count(dead)
     assert microscope.complaints == []
+
+
+@pytest.fixture
+def kill_map(opened, classroom_folder):
+    lines = "from lab.widgets import KillMap\nKillMap(epochs=2, seeds=2)"
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(lines)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, classroom_folder / "kill_map.ipynb")
+    notebook = opened("kill_map.ipynb")
+    notebook.run_all()
+    notebook.front.wait_for()
+    return notebook
+
+
+def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture_of):
+    kill_map.choose("activation", "relu")
+    kill_map.button("Train").click()
+    cells = kill_map.front.get_by_role("grid", name="dead hidden neurons").get_by_role("gridcell")
+    expect(cells).to_have_count(16)
+    kill_map.says("Finished: all 32 runs are kept", seconds=180)
+    name = "learning rate 0.003, first bias -0.5: "
+    cell = cells.filter(has_text=re.compile(r"\d")).nth(5)
+    expect(cell).to_have_attribute(
+        "aria-label", re.compile(re.escape(name) + r"[0-9.]+ ± [0-9.]+ %")
+    )
+    cell.click()
+    expect(cell).to_be_focused()
+    expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
+    kill_map.page.keyboard.press("ArrowDown")
+    name = "learning rate 0.03, first bias -0.5: "
+    expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
+    other = kill_map.front.get_by_role("grid", name="validation accuracy")
+    expect(other.locator("[aria-selected=true]")).to_have_attribute("aria-label", re.compile(name))
+    picture_of(
+        kill_map,
+        "kill-map-in-jupyterlab",
+        "JupyterLab with a kill map: two settings and their values, two grids of numbered cells, "
+        "dead neurons and validation accuracy, and the curves of the cell that is picked.",
+    )
+    assert kill_map.complaints == []

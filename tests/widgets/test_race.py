@@ -286,7 +286,7 @@ def test_a_second_race_says_why_it_does_not_begin(tiny, store):
     refused, twice, words, after = play(script)
     assert "Another training goes on in this notebook" in refused
     assert "The other training stops." in words
-    assert "This race goes on already" in twice
+    assert "This training goes on already" in twice
     assert "Finished" in after
 
 

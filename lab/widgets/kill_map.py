@@ -1,0 +1,246 @@
+"""`KillMap`: dead neurons and accuracy over two settings; pick a cell to see its curves."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from ipywidgets import HTML, BoundedIntText, Dropdown, Layout, Text, VBox
+
+from lab import activations, figures, heats, maps, plots
+from lab.config import RunConfig
+from lab.data import Dataset
+from lab.errors import InputError
+from lab.heats import Line
+from lab.store import RunStore
+from lab.studies import Study
+from lab.widgets.front import box, row
+from lab.widgets.grid import Grid
+from lab.widgets.live import Live
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOT_YET = "#eeeeee"
+EXAMPLES: Mapping[str, Sequence[Any]] = {
+    "learning_rate": (0.0003, 0.003, 0.03, 0.3),
+    "first_bias": (-1, -0.5, 0, 0.5),
+    "hidden": ((64,), (64, 64), (64,) * 4, (64,) * 8),
+    "initializer": ("glorot_uniform", "he_uniform", "lecun_uniform"),
+    "batch_size": (32, 128, 512),
+    "optimizer": ("adam", "sgd"),
+}
+TWO = {name: EXAMPLES[name] for name in ("learning_rate", "first_bias")}
+Place = tuple[Any, Any]
+
+
+class KillMap(Live):
+    """Choose two settings and their values, press Train, and see what kills neurons.
+
+    Two maps fill in while the networks train: the share of dead hidden neurons, and the validation
+    accuracy. Click a cell, or move through the cells with the arrow keys, to see its curves.
+
+    Attributes:
+        found: The map of the last training that came to its end; None before.
+    """
+
+    def __init__(
+        self,
+        vary: Mapping[str, Sequence[Any]] = TWO,
+        activation: str = "relu",
+        seeds: int = 1,
+        dataset: str | Dataset = "mnist-5k",
+        store: RunStore | None = None,
+        epochs: int = 3,
+        **settings: Any,
+    ) -> None:
+        """Lays the controls out.
+
+        Args:
+            vary: Two fields of `RunConfig` with their values: rows, then columns.
+            activation: The activation function, with a parameter if wanted.
+            seeds: How many seeds.
+            dataset: What to train on: a name, or a data set.
+            store: Where runs are kept; by default where `lab compare` keeps them.
+            epochs: How long each network trains.
+            **settings: Further fields of `RunConfig`, the same for all cells.
+
+        Raises:
+            InputError: If a setting is not valid.
+        """
+        settings = {"activation": activation, "epochs": epochs} | settings
+        maps.plan_map(vary, seeds, dataset, store, **settings)
+        self.found: maps.KillMap | None = None
+        self._dataset, self._store, self._settings = dataset, store, settings
+        self._axes: tuple[Any, Any] = (("", ()), ("", ()))
+        choices = list(dict.fromkeys((activation, *activations.names())))
+        self.activation = box(Dropdown, activation, "activation", "230px", options=choices)
+        self.seeds = box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
+        self.epochs = box(BoundedIntText, epochs, "epochs", "140px", min=1, max=1000)
+        (rows, columns) = vary.items()
+        self.rows, self.row_values = _axis("rows", *rows)
+        self.columns, self.column_values = _axis("columns", *columns)
+        self.grids = {measure: Grid() for measure in maps.MEASURES}
+        titled = [
+            VBox([HTML(f"<b>{title}</b>"), self.grids[measure]], layout=Layout(margin="0 24px 0 0"))
+            for measure, title in maps.MEASURES.items()
+        ]
+        super().__init__(
+            [
+                row(self.activation, self.seeds, self.epochs),
+                row(self.rows, self.row_values),
+                row(self.columns, self.column_values),
+            ],
+            [row(*titled)],
+        )
+        for grid in self.grids.values():
+            grid.observe(lambda change: self._pick(change["new"]), names="picked")
+
+    def heat(self) -> heats.Heat:
+        """Returns the training of all cells that are not recorded yet."""
+        study, self._axes = self._plan()
+        self.found = None
+        for grid in self.grids.values():
+            grid.picked = 0
+        self.show_code(self._call())
+        return heats.training(study)
+
+    def _chosen_settings(self) -> dict[str, Any]:
+        """The settings that are the same in all cells."""
+        chosen = {"activation": self.activation.value, "epochs": self.epochs.value}
+        varied = (self.rows.value, self.columns.value)
+        return {n: v for n, v in (self._settings | chosen).items() if n not in varied}
+
+    def _plan(self) -> tuple[Study, tuple[Any, Any]]:
+        controls = ((self.rows, self.row_values), (self.columns, self.column_values))
+        if self.rows.value == self.columns.value:
+            raise InputError("Rows and columns must be two different settings.")
+        vary = {name.value: maps.read_values(name.value, text.value) for name, text in controls}
+        settings = self._chosen_settings()
+        return maps.plan_map(vary, self.seeds.value, self._dataset, self._store, **settings)
+
+    def _call(self) -> str:
+        """Returns the Python that makes the same map."""
+        vary = {name: list(values) for name, values in self._axes}
+        name = self._dataset.name if isinstance(self._dataset, Dataset) else self._dataset
+        more = "".join(f", {n}={value!r}" for n, value in self._chosen_settings().items())
+        return f"lab.kill_map({vary}, seeds={self.seeds.value}, dataset={name!r}{more})"
+
+    @property
+    def places(self) -> list[Place]:
+        """The cells, row by row: the two settings of each."""
+        return list(itertools.product(self._axes[0][1], self._axes[1][1]))
+
+    def draw(self) -> None:
+        """Draws both maps, the table, and the curves of the cell that is picked."""
+        if len(self.runs):
+            self.found = maps.KillMap(*self._axes, self.runs)
+        cells = {measure: self._values(measure) for measure in self.grids}
+        for measure, grid in self.grids.items():
+            self._paint(grid, measure, cells[measure])
+        self.show_table(self._table(cells))
+        self._draw_cell()
+
+    def _values(self, measure: str) -> list[list[float]]:
+        """A measure of every cell, for each seed: on the probe so far, confirmed at the end."""
+        if self.found is not None:
+            return [
+                [maps.measured(run, measure) for run in self.found.cell(*p)] for p in self.places
+            ]
+        return [[_so_far(line, measure) for line in self._lines(place)] for place in self.places]
+
+    def _lines(self, place: Place) -> list[Line]:
+        """What is known of the runs of a cell."""
+        names = [name for name, _ in self._axes]
+        return [
+            line
+            for line in self._heat.lines
+            if line.rows and tuple(getattr(line.config, name) for name in names) == place
+        ]
+
+    def _paint(self, grid: Grid, measure: str, cells: Sequence[Sequence[float]]) -> None:
+        (row_name, rows), (column_name, columns) = self._axes
+        with grid.hold_sync():
+            grid.columns = len(columns)
+            grid.column_names = list(map(maps.shown, columns))
+            grid.row_names = list(map(maps.shown, rows))
+            grid.corner = f"{plots.words_of(row_name)} ↓  {plots.words_of(column_name)} →"
+            grid.colours = [plots.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells]
+            grid.marks = [_mark(values) for values in cells]
+            pairs = zip(self.places, cells, strict=True)
+            grid.names = [f"{self._title(place)}: {_told(values)}" for place, values in pairs]
+            grid.label = maps.MEASURES[measure]
+
+    def _title(self, place: Place) -> str:
+        pairs = zip(self._axes, place, strict=True)
+        return ", ".join(f"{plots.words_of(name)} {maps.shown(v)}" for (name, _), v in pairs)
+
+    def _table(self, cells: Mapping[str, Sequence[Sequence[float]]]) -> "pd.DataFrame":
+        """A row for each cell: its two settings, and both measures with the seeds' spread."""
+        import pandas as pd
+
+        names = [plots.words_of(name) for name, _ in self._axes]
+        frame = pd.DataFrame([map(maps.shown, place) for place in self.places], columns=names)
+        for measure, values in cells.items():
+            frame[maps.MEASURES[measure]] = list(map(_told, values))
+        return frame
+
+    def _pick(self, cell: int) -> None:
+        for grid in self.grids.values():
+            grid.picked = cell
+        with self.sentences():
+            self._draw_cell()
+            self.keep_still_soon()
+
+    def _draw_cell(self) -> None:
+        """Draws the curves of the cell that is picked."""
+        place = dict(enumerate(self.places)).get(self.grids["dead"].picked)
+        curves: dict[RunConfig, list[figures.Curve]] = {}
+        for line in self._lines(place) if place else ():
+            kind = line.config.model_copy(update={"seed": 0})
+            curves.setdefault(kind, []).append(line.curve)
+        if place and curves:
+            figure = figures.race_figure(curves)
+            figure.subplots_adjust(top=0.9)
+            figure.suptitle(self._title(place), fontsize=13, x=0.07, ha="left")
+            cells = "; ".join(f"{g.label}, {g.names[g.picked]}" for g in self.grids.values())
+            words = "Curves of training loss, validation accuracy and dead neurons by layer."
+            self.show(figure, f"{words} {cells}.")
+
+
+def _axis(kind: str, name: str, values: Sequence[Any]) -> tuple[Any, Any]:
+    """Returns the two controls of an axis: which setting, and its values."""
+    names = [(plots.words_of(n), n) for n in dict.fromkeys((name, *EXAMPLES))]
+    setting = box(Dropdown, name, kind, "230px", options=names)
+    text = box(Text, maps.write_values(values), f"values of the {kind}", "430px")
+
+    def give_example(change: Any) -> None:
+        if change["new"] in EXAMPLES:
+            text.value = maps.write_values(EXAMPLES[change["new"]])
+
+    setting.observe(give_example, names="value")
+    return setting, text
+
+
+def _so_far(line: Line, measure: str) -> float:
+    last, hidden = line.rows[-1], line.config.hidden
+    if measure == "accuracy":
+        return 100 * last["validation_accuracy", 0]
+    shares = [last["dead_fraction", layer] for layer in range(1, len(hidden) + 1)]
+    return 100 * float(np.average(shares, weights=hidden))
+
+
+def _mark(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    return "!" if np.isnan(values).any() else f"{np.mean(values):.0f}"
+
+
+def _told(values: Sequence[float]) -> str:
+    """The mean over the seeds and their spread, in words."""
+    if not values:
+        return "not trained yet"
+    if np.isnan(values).any():
+        return "diverged"
+    spread = f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.1f}{spread} %"

@@ -1,0 +1,190 @@
+"""`Live`: a front end that trains in the background, with Train, Pause, Stop and progress."""
+
+import asyncio
+import math
+import time
+from collections.abc import Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from typing import Any
+
+from ipywidgets import Button, IntProgress, Widget
+
+from lab import heats
+from lab.background import Background, running
+from lab.errors import InputError, RunBusyError
+from lab.tables import Runs
+from lab.training import EpochEnd, Phase
+from lab.widgets.front import Front, box, row, running_loop
+
+PAUSE, RESUME = "Pause", "Resume"
+LOOK_SECONDS = 0.1
+DRAW_SHARE = 0.06
+
+
+class Live(Front):
+    """A front end that trains, so that the notebook stays usable meanwhile.
+
+    Every finished epoch is kept in the store. `await live.finished()` waits for the end.
+
+    Attributes:
+        runs: The recorded runs of the last training that came to its end.
+    """
+
+    def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
+        """Stacks the controls, the buttons below them, and the parts of every front end."""
+        self.runs = Runs([])
+        self._heat = heats.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
+        self._background: Background | None = None
+        self._watching: Future[None] | None = None
+        self._since: tuple[float, float] | None = None  # When it began or went on, and where.
+        self._drew = self._draw_cost = 0.0
+        self.train = Button(description="Train", button_style="primary", icon="play")
+        self.pause = Button(description="Pause", icon="pause", disabled=True)
+        self.stop = Button(description="Stop", icon="stop", disabled=True)
+        self.progress = box(IntProgress, 0, "progress", "330px", max=1000)
+        self.train.on_click(lambda _: self.start())
+        self.pause.on_click(lambda _: self._pause_or_resume())
+        self.stop.on_click(lambda _: self._stop())
+        buttons = row(self.train, self.pause, self.stop, self.progress)
+        super().__init__([*controls, buttons], views)
+        self.say("Choose, then press Train.")
+
+    def heat(self) -> heats.Heat:
+        """Returns what is to run, by the settings chosen; overridden by each front end.
+
+        Raises:
+            LabError: If a setting is not valid.
+        """
+        raise NotImplementedError
+
+    def draw(self) -> None:
+        """Draws what is known so far; overridden by each front end."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Begins, as the Train button does; returns at once."""
+        with self.sentences():
+            if self.busy:
+                raise InputError("This training goes on already. Stop it to begin another one.")
+            self._begin(self.heat())
+
+    def _begin(self, heat: heats.Heat) -> None:
+        background = Background(heat.events)
+        try:
+            background.start()
+        except RunBusyError:
+            self.stop.disabled = False  # Its own front end may be gone from the page.
+            raise
+        self._heat, self._background = heat, background
+        self._since = None
+        self.runs = Runs([])
+        self.say("Beginning …")
+        self._set_buttons(going=True)
+        if self.loop is None or not self.loop.is_running():
+            self.loop = running_loop()  # It was made elsewhere than it is run.
+        if self.loop is not None:
+            self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a training goes on, or its end is not shown yet."""
+        return self._background is not None
+
+    async def finished(self) -> Runs:
+        """Waits until the training has ended and is shown; returns its runs."""
+        while self.busy:
+            await asyncio.sleep(LOOK_SECONDS / 4)
+        return self.runs
+
+    async def _watch(self) -> None:
+        while self.look():
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def look(self) -> bool:
+        """Shows what has happened since the last look; returns whether the training goes on."""
+        if self._background is None:
+            return False
+        alive = self._background.alive  # Asked before the events are taken, so that none is lost.
+        with self.sentences():
+            self._take(self._background.take())
+            if not alive:
+                self._finish()
+        if not alive:
+            self._background = None
+            self._set_buttons(going=False)
+        return alive
+
+    def _take(self, events: list[Any]) -> None:
+        epochs = 0
+        for event in events:
+            if not isinstance(event, Phase):
+                self._heat.lines[event.run].take(event)
+                epochs += isinstance(event, EpochEnd | heats.Replayed)
+            elif self._goes_on:
+                self.say(f"{event.text[0].upper()}{event.text[1:]} …")
+        if any(not isinstance(event, Phase) for event in events):
+            self._show_progress()
+        rested = time.monotonic() - self._drew
+        if epochs and rested * DRAW_SHARE >= self._draw_cost:
+            began = time.monotonic()
+            self.draw()
+            self._drew = time.monotonic()
+            self._draw_cost = self._drew - began
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it is neither paused nor about to stop."""
+        background = self._background
+        return background is not None and not (background.stopping or background.paused)
+
+    def _show_progress(self) -> None:
+        lines = self._heat.lines
+        total = sum(line.config.epochs for line in lines)
+        share = sum(line.done for line in lines) / total
+        self.progress.value = round(1000 * share)
+        if self._since is None:
+            self._since = time.monotonic(), share
+        if self._goes_on:
+            began, first = self._since
+            spent = time.monotonic() - began
+            seconds = spent * (1 - share) / (share - first) if share > first else None
+            left = "some time" if seconds is None else timedelta(seconds=math.ceil(seconds))
+            self.say(f"{share:.0%} done, about {left} left.")
+
+    def _finish(self) -> None:
+        background, sentence = self._background, ""
+        if background is not None and background.complaint:
+            sentence = background.complaint
+        elif background is not None and background.stopping:
+            sentence = self._heat.stopped
+        else:
+            self.runs, sentence = self._heat.end()
+            self.progress.value = 1000
+        self.draw()
+        self.say(sentence)
+        self.keep_still()
+
+    def _pause_or_resume(self) -> None:
+        if self._background is None:
+            return
+        pausing = not self._background.paused
+        self._since = None
+        (self._background.pause if pausing else self._background.resume)()
+        self.pause.description = RESUME if pausing else PAUSE
+        self.pause.icon = "play" if pausing else "pause"
+        self.say("Paused. Press Resume to go on." if pausing else "Going on …")
+
+    def _stop(self) -> None:
+        if self._background is not None:
+            self.say("Stopping, as soon as the piece of work that has begun is done …")
+            self._background.stop()
+        elif other := running():
+            other.stop()
+            self.stop.disabled = True
+            self.say("The other training stops. Then press Train to begin this one.")
+
+    def _set_buttons(self, going: bool) -> None:
+        self.train.disabled = going
+        self.pause.disabled = self.stop.disabled = not going
+        self.pause.description, self.pause.icon = PAUSE, "pause"

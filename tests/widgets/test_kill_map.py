@@ -1,0 +1,118 @@
+"""The kill map's front end: two settings, two maps that fill in, and the curves of a cell."""
+
+import asyncio
+import re
+
+import pytest
+
+import lab
+from lab import LabError, RunStore, maps
+from lab.widgets import KillMap
+
+SMALL = {"hidden": (6, 4), "batch_size": 50, "epochs": 2}
+VARY = {"first_bias": [-1000, 0], "learning_rate": [0.001, 0.01, 0.1]}
+
+
+def trained(front):
+    """Presses Train and waits for the end, as a notebook's cell does."""
+
+    async def script():
+        front.train.click()
+        await asyncio.wait_for(front.finished(), 60)
+        return front
+
+    return asyncio.run(script())
+
+
+@pytest.fixture
+def front(tiny, tmp_path):
+    return KillMap(VARY, "relu", 2, tiny, RunStore(tmp_path), **SMALL)
+
+
+def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
+    trained(front)
+    found = lab.kill_map(VARY, 2, tiny, tmp_path, **SMALL)
+    for measure, grid in front.grids.items():
+        wanted = found.table(measure).to_numpy().ravel()
+        spread = found.table(measure, spread=True).to_numpy().ravel()
+        assert grid.marks == [f"{value:.0f}" for value in wanted]
+        assert (grid.columns, len(grid.names)) == (3, 6)
+        assert grid.column_names == ["0.001", "0.01", "0.1"]
+        assert grid.row_names == ["-1000", "0"]
+        assert grid.names[4] == (
+            f"first bias 0, learning rate 0.01: {wanted[4]:.1f} ± {spread[4]:.1f} %"
+        )
+    assert front.grids["dead"].marks[:3] == ["100"] * 3
+    assert set(front.grids["dead"].colours[:3]) == {"#fee838"}  # The bright end of cividis.
+    dead = front.frame[maps.MEASURES["dead"]].tolist()
+    assert dead[:3] == ["100.0 ± 0.0 %"] * 3
+    assert "Finished: all 12 runs are kept" in front.status.value
+
+
+def test_a_picked_cell_shows_its_own_curves(front):
+    trained(front)
+    front.grids["accuracy"].picked = 5
+    assert front.grids["dead"].picked == 5
+    words = re.search('aria-label="([^"]*)"', front.picture.value)[1]
+    assert "dead hidden neurons, %, first bias 0, learning rate 0.1: " in words
+    (cell,) = [front.found.cell(0, 0.1)]
+    ends = [100 * run.record.epochs[-1].validation_accuracy for run in cell]
+    lines = [
+        line.get_ydata()[-1] for line in front.figure.axes[1].lines if len(line.get_xdata()) > 1
+    ]
+    assert lines[:2] == pytest.approx(ends)
+
+
+def test_what_is_recorded_is_shown_at_once_and_the_line_of_python_makes_it(front, tiny, tmp_path):
+    trained(front)
+    store = RunStore(tmp_path)
+    before = len(store.runs)
+    again = trained(KillMap(VARY, "relu", 2, tiny, store, **SMALL))
+    assert again.grids["dead"].marks == front.grids["dead"].marks
+    assert len(store.runs) == before
+    line = re.search("<code>(.*)</code>", front.code.value)[1].replace("&#x27;", "'")
+    call = line.replace("'tiny'", "tiny").removesuffix(")") + ", store=store)"
+    found = eval(call, {"lab": lab, "tiny": tiny, "store": store})
+    assert len(found.runs) == 12
+    assert len(store.runs) == before
+
+
+def test_a_diverged_cell_is_marked_and_named(tiny, tmp_path):
+    vary = {"learning_rate": [0.01, 1000.0], "first_bias": [0, 1]}
+    settings = SMALL | {"optimizer": "sgd", "hidden": (4,) * 6}
+    front = trained(KillMap(vary, "leaky_relu", 1, tiny, RunStore(tmp_path), **settings))
+    assert front.grids["dead"].marks[2:] == ["!", "!"]
+    assert front.grids["accuracy"].names[2] == "learning rate 1000, first bias 0: diverged"
+    assert front.grids["accuracy"].colours[2] == "#999999"
+
+
+def test_another_setting_brings_values_of_its_own(front):
+    front.rows.value = "hidden"
+    assert front.row_values.value == "64, 64x64, 64x64x64x64, 64x64x64x64x64x64x64x64"
+    front.row_values.value = "3, 3x2"
+    trained(front)
+    assert front.grids["dead"].row_names == ["1 × 3", "3-2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("row_values", "0"), "first_bias must have from 2 to 32 values for a map, not 1."),
+        (("row_values", "0, much"), "first_bias must be a number"),
+        (("column_values", ""), "learning_rate must have from 2 to 32 values for a map, not 0."),
+        (("columns", "first_bias"), "Rows and columns must be two different settings."),
+    ],
+)
+def test_what_cannot_be_is_said_and_nothing_is_trained(front, tmp_path, change, words):
+    getattr(front, change[0]).value = change[1]
+    front.train.click()
+    assert words in front.status.value
+    assert not front.busy
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_map_that_cannot_be_is_refused_where_it_is_made(tiny):
+    with pytest.raises(LabError, match="vary must name two settings, not 1"):
+        KillMap({"first_bias": [0, 1]}, dataset=tiny)
+    with pytest.raises(LabError, match="Unknown activation 'rellu'"):
+        KillMap(activation="rellu", dataset=tiny)

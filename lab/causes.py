@@ -2,8 +2,10 @@
 
 The pre-activation of a unit is z = b + w·h: its bias, and its weights on what it is given. When a
 unit dies, its largest z falls; how much of that its bias fell is known, and the rest is the work
-of w·h. (Where a function's gate closes on the right, as tanh's does, it is the smallest z that
-rises.) Between the two epochs that are compared, the fall is exactly the sum of both.
+of w·h. In layer 1, h are the images, which never change: the rest is the work of its weights. In a
+deeper layer h moves, too; where the weights of both epochs are kept, they bound their part.
+(Where a function's gate closes on the right, as tanh's does, it is the smallest z that rises.)
+Between the two epochs that are compared, the fall is exactly the sum of both.
 """
 
 import functools
@@ -21,13 +23,18 @@ from lab.units import BoolArray
 SILENT = 1e-6
 
 NONFINITE, BORN_DEAD, SILENT_BELOW = "non-finite", "born dead", "layer below silent"
-BIAS, WEIGHTS, UNKNOWN = "bias", "weights", "unknown"
+BIAS, WEIGHTS, INPUTS, EITHER = "bias", "weights", "inputs", "weights or inputs"
+UNKNOWN = "unknown"
 CAUSES = {
     NONFINITE: "a value of it is NaN or infinite on some image of the probe",
     BORN_DEAD: "dead from the untrained network on, without a break",
     SILENT_BELOW: "in the epoch of its death the layer below began to give the same for all images",
     BIAS: "more than half of the way to its death was the fall of its bias",
-    WEIGHTS: "at least half of that way was the turn of its weights against what they are given",
+    WEIGHTS: "in layer 1: at least half of that way was the turn of its weights against the images",
+    INPUTS: "beyond layer 1: at least half of that way was not the bias, and of this the change of "
+    "its weights can account for less than half: what the layer below gives it moved",
+    EITHER: "beyond layer 1: at least half of that way was not the bias, but its weights, or what "
+    "the layer below gives them, or both",
     UNKNOWN: "the run recorded no biases that would show it",
 }
 
@@ -80,6 +87,7 @@ class _Inquest:
     def __init__(self, run: Run, layer: int) -> None:
         self.run, self.layer = run, layer
         self.summaries = run.layer(layer)
+        self._kernels: dict[int, NDArray[np.float64]] = {}
         self.lived = lives.follow(self.summaries)
 
     def at(self, epoch: int) -> dict[int, Cause]:
@@ -122,13 +130,44 @@ class _Inquest:
     def _compared(self, unit: int, since: int) -> Cause:
         sign, edge = self._edge(unit, since)
         if not sign:  # A bias moves all z alike: it cannot spread them.
-            return Cause(WEIGHTS, since)
+            return Cause(WEIGHTS if self.layer == 1 else EITHER, since)
         before, after = float(edge[since - 1]), float(edge[since])
         by_bias = sign * float(np.diff(self._biases[since - 1 : since + 1, unit])[0])
         if not np.isfinite(by_bias + before):
             return Cause(UNKNOWN, since)
-        name = BIAS if by_bias > sign * (after - before) / 2 else WEIGHTS
+        way = sign * (after - before)
+        name = BIAS if by_bias > way / 2 else self._not_the_bias(unit, since, way - by_bias)
         return Cause(name, since, before, after, by_bias)
+
+    def _not_the_bias(self, unit: int, since: int, rest: float) -> str:
+        if self.layer == 1:
+            return WEIGHTS
+        return INPUTS if self._most_by_weights(unit, since) < rest / 2 else EITHER
+
+    def _most_by_weights(self, unit: int, since: int) -> float:
+        """Bounds how far the change of a unit's weights in an epoch can have moved any of its z.
+
+        On every image |Δw·h| is at most the sum of |Δw| times the largest |h| of each input.
+        """
+        if not {since - 1, since} <= set(self.run.kept_epochs):
+            return np.inf
+        before, after = (self._kernel(epoch)[:, unit] for epoch in (since - 1, since))
+        return float(np.abs(after - before) @ self._largest_inputs(since))
+
+    def _kernel(self, epoch: int) -> NDArray[np.float64]:
+        if epoch not in self._kernels:
+            self._kernels[epoch] = self.run.weights(epoch)[2 * self.layer - 2].astype(np.float64)
+        return self._kernels[epoch]
+
+    def _largest_inputs(self, epoch: int) -> NDArray[np.float64]:
+        """The largest |f(z)| of each unit of the layer below, over all z that it had."""
+        below = self.run.layer(self.layer - 1)
+        z = np.linspace(below.min_z[epoch], below.max_z[epoch], 65, dtype=np.float64)
+        try:
+            f = self.run.config.function.function
+        except LabError:  # A user's own function that is not registered here.
+            return np.full(z.shape[1], np.inf)
+        return np.asarray(np.abs(f(z, self.run.config.parameter or 0.0)).max(axis=0))
 
     @functools.cached_property
     def _biases(self) -> NDArray[np.float32]:
@@ -259,21 +298,28 @@ def _cause_words(run: Run, layer: int, cause: Cause) -> str:
 
 
 def _way_words(layer: int, cause: Cause) -> str:
-    given = "the images" if layer == 1 else f"what layer {layer - 1} gives it"
+    given = f"what layer {layer - 1} gives "
     if np.isnan(cause.by_bias):
+        grew = "its weights" if layer == 1 else f"its weights, or {given}them,"
         return (
-            f"It died in epoch {cause.since}: its weights on {given} grew, and spread its "
+            f"It died in epoch {cause.since}: {grew} grew, and spread its "
             f"pre-activations so far that none met an open gate."
         )
     way = cause.edge_after - cause.edge_before
     which, went, driven = ("largest", "fell", "down") if way < 0 else ("smallest", "rose", "up")
-    turned = f"its weights turned against {given}" if way < 0 else "its weights drove it up"
-    verdict = f"its bias was driven {driven}" if cause.name == BIAS else turned
+    turned = "its weights turned against the images" if way < 0 else "its weights drove it up"
+    verdict = {
+        BIAS: f"its bias was driven {driven}",
+        WEIGHTS: turned,
+        INPUTS: f"{given}it moved: the change of its own weights is too small for this",
+        EITHER: f"it was its weights, or {given}them, or both",
+    }[cause.name]
+    rest = "the weights on the images" if layer == 1 else f"the weights and {given}them"
     return (
         f"In epoch {cause.since} it died: its {which} pre-activation {went} from "
         f"{number(cause.edge_before)} to {number(cause.edge_after)}, by {number(abs(way))}: "
-        f"{number(cause.by_bias)} of it by the bias, {number(abs(way) - cause.by_bias)} by the "
-        f"weights on {given}. So {verdict}."
+        f"{number(cause.by_bias)} of it by the bias, {number(abs(way) - cause.by_bias)} by "
+        f"{rest}. So {verdict}."
     )
 
 

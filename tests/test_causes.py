@@ -122,7 +122,36 @@ def test_a_unit_that_died_before_the_layer_below_went_silent_did_not_die_of_that
             [*layer([-1, 1], [0, 0]), *second([[1], [-1]], [0])],
         ],
     )
-    assert causes.find(one_of_two, 2)[0].name == "weights"  # The other one still speaks.
+    assert causes.find(one_of_two, 2)[0].name == "weights or inputs"  # The other one still speaks.
+
+
+@pytest.fixture
+def moved(two_kinds, by_hand):
+    """In layer 2 both units get a quarter of what they got; one of them turns as well."""
+
+    def make(**settings):
+        steps = [(1, [[1, 1]]), (0.25, [[1.001, -3]])]
+        weights = [[*layer([w], [0]), *second(upper, [-0.5, -0.5])] for w, upper in steps]
+        return by_hand(two_kinds, weights, first_bias=-0.5, **settings)
+
+    return make
+
+
+def test_a_unit_whose_inputs_moved_is_told_from_one_whose_weights_turned(moved):
+    run = moved()
+    one, other = causes.find(run, 2).values()
+    assert (one.name, other.name) == ("inputs", "weights or inputs")
+    assert (one.edge_before, one.by_bias) == (0.5, 0)
+    assert one.edge_after == pytest.approx(0.25 * 1.001 - 0.5)
+    story = causes.story(run, 2, 0)
+    assert "0 of it by the bias, 0.75 by the weights and what layer 1 gives them." in story
+    assert "So what layer 1 gives it moved: the change of its own weights is too small" in story
+    assert "So it was its weights, or what layer 1 gives them, or both." in causes.story(run, 2, 1)
+
+
+def test_without_the_weights_of_both_epochs_weights_and_inputs_are_not_told_apart(moved):
+    found = causes.find(moved(keep_weights="last"), 2).values()
+    assert [cause.name for cause in found] == ["weights or inputs"] * 2
 
 
 def test_a_unit_that_outlived_the_layer_below_died_of_its_bias(two_kinds, by_hand):

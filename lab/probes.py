@@ -98,7 +98,7 @@ def by_size(
 
 def draw(run: Run, dataset: Dataset | None = None, ax: "Axes | None" = None) -> "Axes":
     """Draws for each hidden layer the share of units that look dead, by the number of images."""
-    return _lines({layer: by_size(run, layer, dataset) for layer in run.layers}, ax)
+    return lines({layer: by_size(run, layer, dataset) for layer in run.layers}, ax)
 
 
 def picture(run: Run, dataset: Dataset | None = None) -> Picture:
@@ -108,13 +108,14 @@ def picture(run: Run, dataset: Dataset | None = None) -> Picture:
     tables = {layer: by_size(run, layer, dataset) for layer in run.layers}
     with plots.style():
         figure = Figure(figsize=(8, 4.6))
-        _lines(tables, figure.subplots()).set_title(run.title)
+        lines(tables, figure.subplots()).set_title(run.title)
     layers = "; ".join(f"layer {layer}: {_numbers(table)}" for layer, table in tables.items())
     words = f"Share of neurons that look dead by the number of images, {run.title}. {layers}."
     return Picture("probe-size", figure, words)
 
 
-def _lines(tables: "dict[int, pd.DataFrame]", ax: "Axes | None") -> "Axes":
+def lines(tables: "dict[int, pd.DataFrame]", ax: "Axes | None" = None) -> "Axes":
+    """Draws what `by_size` gives for each layer, as `draw` does."""
     with plots.axes(ax) as ax:
         for (layer, table), colour in zip(tables.items(), OKABE_ITO.values(), strict=False):
             share = 100 * table.dead_fraction

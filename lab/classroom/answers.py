@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lab.errors import unknown
+from lab.errors import LabError, unknown
 
 if TYPE_CHECKING:
     import pandas as pd
 
+KIND = "This is not an answer of the kind that is asked for"
 EMPTY = "There is no answer yet: put yours in place of the three dots."
 NO_PREDICTION = "no prediction"
 
@@ -75,10 +76,10 @@ def check(exercise: str, *answer: Any) -> Verdict:
         CHECKS[exercise](*answer)
     except WrongAnswerError as wrong:
         return Verdict(exercise, False, str(wrong))
+    except LabError as error:
+        return Verdict(exercise, False, f"{KIND}. {error}")
     except Exception as error:  # A student never meets the check's own traceback.
-        what = f"{type(error).__name__}: {error}"
-        told = f"This is not an answer of the kind that is asked for ({what})."
-        return Verdict(exercise, False, told)
+        return Verdict(exercise, False, f"{KIND} ({type(error).__name__}: {error}).")
     return Verdict(exercise, True)
 
 
@@ -87,6 +88,7 @@ def matches(
     right: ArrayLike,
     mistakes: Mapping[str, ArrayLike],
     tolerance: float = 0.001,
+    rounding: float = 0.0,
 ) -> None:
     """Compares a number or an array with the right one and with typical mistakes.
 
@@ -94,13 +96,15 @@ def matches(
         found: The answer.
         right: The right one.
         mistakes: What typical mistakes give, by their hints.
-        tolerance: The largest relative difference that counts as the same.
+        tolerance: The largest relative difference that counts as the same. If the right one is a
+            whole number, the answer must be just it.
+        rounding: A difference that is always allowed, for one who computes with printed numbers.
 
     Raises:
         WrongAnswerError: If it is not the right one, with the hint of the mistake if it is known.
     """
     values = _numbers(found)
-    if _same(values, right, tolerance):
+    if _same(values, right, 0 if isinstance(right, int) else tolerance, rounding):
         return
     for hint, wrong in mistakes.items():
         if _same(values, wrong, tolerance):
@@ -125,9 +129,9 @@ def _numbers(found: ArrayLike) -> Any:
         ) from None
 
 
-def _same(values: Any, other: ArrayLike, tolerance: float) -> bool:
-    same = values.shape == np.shape(other) and np.allclose(values, other, rtol=tolerance, atol=0)
-    return bool(same)
+def _same(values: Any, other: ArrayLike, tolerance: float, rounding: float = 0.0) -> bool:
+    alike = values.shape == np.shape(other)
+    return alike and bool(np.allclose(values, other, rtol=tolerance, atol=rounding))
 
 
 def called(function: Any, *arguments: Any) -> Any:
@@ -151,7 +155,12 @@ def called(function: Any, *arguments: Any) -> Any:
 
 def _help(error: Exception) -> str:
     if "truth value of an array" in str(error):
-        return " It is given whole arrays, where `if` cannot decide: try `np.where`."
+        return (
+            " It is given whole arrays: `if`, `and` and Python's `max` cannot decide about them. "
+            "NumPy has `np.where`, and `.max(axis=…)`."
+        )
+    if "mismatch in its core dimension" in str(error):
+        return " Mind the order: images @ weights, for the rows of the first meet the second's."
     return ""
 
 
@@ -185,4 +194,9 @@ def _row(prediction: Any, outcome: Any) -> tuple[Any, Any, Any]:
         return NO_PREDICTION, outcome, ""
     if isinstance(prediction, int | float) and isinstance(outcome, int | float):
         return prediction, outcome, round(prediction - outcome, 2)
-    return prediction, outcome, "" if prediction == outcome else "not this"
+    return prediction, outcome, "" if _plain(prediction) == _plain(outcome) else "not this"
+
+
+def _plain(text: Any) -> str:
+    """Letters and digits alone, so that `B, A, C` is `BAC`."""
+    return "".join(filter(str.isalnum, str(text))).upper()

@@ -1,12 +1,13 @@
 """The exercises of the lessons: for each one a check that gives a hint, never the answer."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
-from lab import activations, causes, units
+from lab import activations, causes, probes, surgery, units
 from lab.classroom.answers import WrongAnswerError, called, matches
 from lab.config import RunConfig
 from lab.records import weight_shapes
@@ -56,6 +57,9 @@ def _gradient_after_twenty_sigmoids(left: Any) -> None:
         "You used sigmoid's value at 0. The gate is its slope there.": 0.5**20,
         "You used six gates. The exercise has twenty.": 0.25**6,
         "Each gate is a factor: multiply, do not divide by their number.": 0.25 / 20,
+        "This is left after one gate. The gradient passes twenty.": 0.25,
+        "Sigmoid's gate is not 1 anywhere. What is the largest it can be?": 1,
+        "You are one gate short, or one too far: count them again.": 0.25**19,
     }
     matches(left, 0.25**20, mistakes)
 
@@ -108,7 +112,7 @@ def _dead_neurons_by_hand(dead: Any) -> None:
     )
     right = np.array([True, False, True, False, True])
     mistakes = {
-        "You ask whether some image leaves the neuron shut. Ask whether all images do.": (
+        "You ask about some image, or the mean. Ask whether all images leave the neuron shut.": (
             (z <= 0).any(axis=0)
         ),
         "You have one answer for each image. Asked for is one for each neuron: see `axis`.": (
@@ -170,7 +174,7 @@ def _paired_difference(recorded: Any, points: Any) -> None:
             for seed, value in mean[0.005].items()
         },
     }
-    matches(points, right, mistakes, tolerance=0.01)
+    matches(points, right, mistakes, tolerance=0.01, rounding=0.0101)
 
 
 def _differences(recorded: Runs, rate: float) -> Any:
@@ -202,6 +206,11 @@ def _more_dead_and_yet_better(more: Any, fewer: Any) -> None:
 
 @_exercise("3.3")
 def _beats_elu(answer: Any) -> None:
+    _wrong_if(
+        answer is None or callable(answer),
+        "The answer must be the name of your function as text. First give the function to the lab: "
+        "`lab.register(name, function)`; then put the name in `mine`.",
+    )
     runs = _runs(answer)
     own = {run.config.seed: run for run in runs if run.record.own_activation}
     elu = {run.config.seed: run for run in runs if run.config.activation == "elu"}
@@ -221,12 +230,14 @@ def _beats_elu(answer: Any) -> None:
     _wrong_if(
         better < len(own),
         f"Your function is above ELU on {better} of {len(own)} seeds. Asked for is all of them. "
-        f"At this learning rate, what do functions do that are nearly straight on the right?",
+        f"Look at the playground: some functions there are straight on the right and bend down on "
+        f"the left. Try one of that kind.",
     )
 
 
 @_exercise("4.1")
 def _exactly_a_hundred_dead(model: Any) -> None:
+    """The answer is the Keras model."""
     _wrong_if(not hasattr(model, "layers"), "The answer must be the Keras model.")
     images = load_dataset("mnist-5k").x_train.reshape(-1, 784) / np.float32(255)
     dead = []
@@ -252,6 +263,10 @@ def _exactly_a_hundred_dead(model: Any) -> None:
 @_exercise("4.2")
 def _largest_harmless_rate(answer: Any) -> None:
     """The answer are the runs that were tried: two at least, with the rate between them known."""
+    _wrong_if(
+        answer is None,
+        "`rates` must be a list of numbers in square brackets, such as [0.001, 0.1].",
+    )
     runs = sorted(_runs(answer), key=lambda run: run.config.learning_rate)
     _wrong_if(
         len(Runs(runs).groups(("learning_rate",))) > 1,
@@ -276,7 +291,8 @@ def _largest_harmless_rate(answer: Any) -> None:
 
 @_exercise("4.3")
 def _always_negative_and_not_dead(run: Any, layer: int, unit: int) -> None:
-    _one_run(run).check_unit(layer, unit)
+    run = _one_run(run)
+    run.check_unit(layer, unit)
     last = run.last_summaries(layer)
     _wrong_if(
         not units.always_negative(last)[unit],
@@ -298,7 +314,11 @@ def _saved_by_one_change(answer: Any, lost: Any) -> None:
         "first_bias" in changed,
         "Leave the first bias at −1: save the network in spite of it.",
     )
-    _wrong_if(len(changed) > 1, f"You have changed {', '.join(changed)}. Change one thing only.")
+    _wrong_if(
+        len(changed) > 1,
+        f"You have changed {', '.join(changed)}. Change one thing only: what the three networks "
+        f"have in common stands in `common`.",
+    )
     shares = [n / width for n, width in zip(_dead(run), run.config.hidden, strict=True)]
     _wrong_if(
         max(shares) > 0.1,
@@ -348,7 +368,7 @@ def _fall_by_bias(run: Any, unit: int, fall: Any) -> None:
         - cause.by_bias,
         "You went on to the last epoch. Stop at the epoch of its death.": first - last,
     }
-    matches(fall, cause.by_bias, mistakes, tolerance=0.01)
+    matches(fall, cause.by_bias, mistakes, tolerance=0.01, rounding=0.0051)
 
 
 @_exercise("5.3")
@@ -391,8 +411,96 @@ def _an_image_that_wakes(run: Any, unit: int, image: Any) -> None:
     )
 
 
+@_exercise("6.1")
+def _dead_share_from_gates(share: Any) -> None:
+    gates = np.array([[0, 0.5, 0, 0.01, 0], [0, 0, 0, 0.01, 1], [0, 0, 0, 0.01, 0.0]])
+    mistakes = {
+        "You count the shut gates of all images. Count neurons that no image opens.": (
+            (gates == 0).mean()
+        ),
+        "You count neurons that some image leaves shut. Ask whether all images do.": (
+            (gates == 0).any(axis=0).mean()
+        ),
+        "You ask for each image. Ask for each neuron: see `axis`.": (
+            (gates == 0).all(axis=1).mean()
+        ),
+        "This is the share of the living.": 0.6,
+        "This is their number. Asked for is their share of all neurons.": 2.0,
+    }
+    matches(called(share, gates), 0.4, mistakes)
+
+
+@_exercise("6.2")
+def _images_until_the_truth(run: Any, images: Any) -> None:
+    """Asked for is layer 2, and the order in which probes grow."""
+    opened = probes.first_open(_one_run(run), 2)
+    all_images = _one_run(run).record.train_images
+    alive = opened[opened <= all_images]
+    mistakes = {
+        "You took the dead neurons, too: no image ever opens their gates.": int(opened.max()),
+        "After so many images the first neuron is known to live. Go on to the last.": (
+            int(alive.min())
+        ),
+        "Half of the living neurons are known by then. Go on to the last.": float(np.median(alive)),
+        "This is the mean. One neuron that waits longer still looks dead.": float(alive.mean()),
+        "These are all training images. Fewer are enough.": all_images,
+    }
+    matches(images, int(alive.max()), mistakes, tolerance=0.0001)
+
+
+@_exercise("6.3")
+def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
+    """The answer is the half width in points; `recorded` are the runs on full MNIST."""
+    differences = _differences(recorded, 0.005)
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
+    t = float(stats.t.ppf(0.975, len(differences) - 1))
+    mistakes = {
+        "1.96 is for very many seeds. With three of them the t distribution has 2 degrees of "
+        "freedom.": 1.96 * error,
+        "This is the standard error alone. Multiply it by t.": error,
+        "Divide the standard deviation by the square root of the number of seeds.": (
+            t * error * math.sqrt(len(differences))
+        ),
+        "Divide by n − 1 in the standard deviation: `std(ddof=1)`.": (
+            t * error * math.sqrt((len(differences) - 1) / len(differences))
+        ),
+        "You have 3 degrees of freedom. They are one less than the seeds.": (
+            float(stats.t.ppf(0.975, len(differences))) * error
+        ),
+        "95 % leave 2.5 % on each side: use 0.975.": float(stats.t.ppf(0.95, 2)) * error,
+        "This is the whole width. Asked for is the part on one side, the ± of the mean.": (
+            2 * t * error
+        ),
+        "One point is one percent: multiply by 100.": t * error / 100,
+    }
+    matches(half, t * error, mistakes, tolerance=0.01)
+
+
+@_exercise("6.4")
+def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
+    """The answer are units of layer 1: as many as are dead, and no image gets another class."""
+    run = _one_run(run)
+    _wrong_if(
+        isinstance(units_out, Mapping),
+        "The answer must be the neurons of layer 1 alone, a list of their numbers.",
+    )
+    dead = int(run.confirmed(1).sum())
+    cut = surgery.ablate(run, {1: units_out})
+    out = len(cut.removed[0])
+    _wrong_if(
+        cut.changed > 0,
+        f"Without these {out} neurons {cut.changed:,} of {cut.images:,} training images get "
+        f"another class. Which neurons send nothing at all?",
+    )
+    _wrong_if(
+        out < dead,
+        f"No image gets another class: good. But you took {out} out, and {dead} can go.",
+    )
+
+
 def _runs(answer: Any) -> Sequence[Run]:
-    runs = [answer] if isinstance(answer, Run) else list(answer)
+    listed = isinstance(answer, Iterable) and not isinstance(answer, str)
+    runs = [answer] if isinstance(answer, Run) else list(answer) if listed else []
     _wrong_if(
         not runs or not all(isinstance(run, Run) for run in runs),
         "The answer must be recorded runs, such as `lab.compare` gives.",
@@ -402,7 +510,10 @@ def _runs(answer: Any) -> Sequence[Run]:
 
 def _one_run(answer: Any) -> Run:
     runs = _runs(answer)
-    _wrong_if(len(runs) > 1, f"The answer must be one run, not {len(runs)}.")
+    _wrong_if(
+        len(runs) > 1,
+        f"The answer must be one run, not {len(runs)}: pick one by [0], or train with seeds=1.",
+    )
     return runs[0]
 
 

@@ -39,11 +39,23 @@ def test_no_answer_makes_a_traceback(exercise, answer):
 
 
 def test_a_number_counts_to_one_part_in_a_thousand():
-    matches(1000.9, 1000, {})
+    matches(1000.9, 1000.0, {})
     with pytest.raises(WrongAnswerError, match="step by step"):
-        matches(1001.1, 1000, {})
+        matches(1001.1, 1000.0, {})
     with pytest.raises(WrongAnswerError, match="step by step"):
         matches(1e-4, 0.0, {})
+
+
+def test_what_is_counted_must_be_right_to_the_last_one():
+    matches(84_060.0, 84_060, {})
+    with pytest.raises(WrongAnswerError, match="step by step"):
+        matches(84_061, 84_060, {})
+
+
+def test_one_who_computes_with_printed_numbers_is_not_wrong():
+    matches(-0.50, -0.507, {}, tolerance=0.01, rounding=0.01)
+    with pytest.raises(WrongAnswerError, match="step by step"):
+        matches(-0.52, -0.507, {}, tolerance=0.01, rounding=0.01)
 
 
 def test_a_typical_mistake_gets_its_own_hint_and_a_wrong_shape_both_shapes():
@@ -70,7 +82,7 @@ def test_a_students_function_gets_copies_and_its_failures_are_told_in_a_sentence
         called(lambda z: None, z)
     with pytest.raises(WrongAnswerError, match=r"failed with ZeroDivisionError: division by zero$"):
         called(lambda z: 1 / 0, z)
-    with pytest.raises(WrongAnswerError, match=r"try `np\.where`"):
+    with pytest.raises(WrongAnswerError, match=r"NumPy has `np\.where`"):
         called(lambda z: 1 if z > 0 else 0, z)
 
 
@@ -81,3 +93,4 @@ def test_predictions_stand_beside_what_came_out():
     assert table["off by"].tolist() == [-13.44, "not this", ""]
     assert table.loc["worst", "prediction"] == "no prediction"
     assert predictions(best=("elu", "elu")).loc["best", "off by"] == ""
+    assert predictions(order=("b, a, C", "BAC")).loc["order", "off by"] == ""

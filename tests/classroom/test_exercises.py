@@ -58,10 +58,17 @@ RIGHT = [
     ("5.2", SMALL, DEAD, bias(DIED - 1) - bias(DIED)),
     ("5.3", SMALL, 10, 2, 3),
     ("5.4", SMALL, DEAD, SMALL.weights()[0][:, DEAD] > 0),
+    ("3.1", RECORDED.where(dataset="mnist"), -0.50),  # From the printed means, 96.75 - 97.25.
+    ("6.1", lambda gates: sum(not column.any() for column in gates.T) / gates.shape[1]),
+    ("6.2", SMALL, 277),
+    ("6.3", RECORDED.where(dataset="mnist"), 1.05),
+    ("6.4", SMALL, np.flatnonzero(SMALL.confirmed(1))),
 ]
 """By hand: 784 · 100 + 100 + 100 · 50 + 50 + 50 · 10 + 10 = 84,060; 10 · 48,000 / 128 = 3,750.
 The test accuracies at 0.005, ELU − ReLU: 97.12 − 97.36, 96.18 − 97.17, 96.94 − 97.23 %, in the
-mean −0.5067 points. The life of neuron 10 is printed in lesson 5."""
+mean −0.5067 points; their standard deviation is 0.4193, and 0.4193 / √3 · 4.3027 = 1.042. The
+life of neuron 10 is printed in lesson 5. The last living neuron of layer 2 opens at image 277:
+counted below."""
 
 
 @pytest.mark.parametrize("answer", RIGHT, ids=[answer[0] for answer in RIGHT])
@@ -71,6 +78,7 @@ def test_a_right_answer_passes(answer):
     assert check(*answer), check(*answer)
 
 
+SEED_1 = object()  # Stands for the difference of seed 1, which the test computes.
 WRONG = [
     ("1.1", lambda z, a: np.where(z > 0, z, a * z), "This is f(z)"),
     ("1.1", lambda z, a: (z > 0) * 1.0, "this is ReLU's"),
@@ -96,7 +104,7 @@ WRONG = [
     ("2.1", 83_550, "The last layer"),
     ("2.1", 669_706, "network of the lesson"),
     ("2.1", 8_460, "28 × 28"),
-    ("2.2", lambda z: (z <= 0).any(axis=0), "Ask whether all images do"),
+    ("2.2", lambda z: (z <= 0).any(axis=0), "Ask whether all images leave"),
     ("2.2", lambda z: (z <= 0).all(axis=1), "one for each neuron"),
     ("2.2", lambda z: (z < 0).all(axis=0), "Is z = 0 above 0?"),
     ("2.2", lambda z: z.mean(axis=0) < 0, "mean of z"),
@@ -110,7 +118,7 @@ WRONG = [
     ("3.1", RECORDED.where(dataset="mnist"), 0.5067, "Asked for is ELU − ReLU"),
     ("3.1", RECORDED.where(dataset="mnist"), -0.005067, "multiply by 100"),
     ("3.1", RECORDED.where(dataset="mnist"), -0.1833, "at the learning rate 0.001"),
-    ("3.1", RECORDED.where(dataset="mnist"), None, "for seed 1 alone"),
+    ("3.1", RECORDED.where(dataset="mnist"), SEED_1, "for seed 1 alone"),
     ("3.2", elu_at(0), relu_at(0), "The first must have more"),
     ("3.2", relu_at(0), relu_at(0), "The first must have more"),
     ("3.2", relu_at(0), relu_at(0, USUAL), "That agrees with the claim"),
@@ -150,18 +158,64 @@ WRONG = [
     ("5.4", SMALL, DEAD, 255 * np.ones((28, 28)), "A pixel is from 0 to 1"),
     ("5.4", SMALL, DEAD, np.zeros((28, 27)), "has 28 × 28 pixels"),
     ("5.4", SMALL, LIVING, np.zeros(784), "is not dead: it needs no waking"),
+    ("1.2", 0.25, "after one gate"),
+    ("1.2", 1, "not 1 anywhere"),
+    ("1.2", 0.25**19, "one gate short"),
+    ("2.1", 84_061, "This is not right"),
+    ("2.3", 3751, "This is not right"),
+    ("2.2", lambda z: z.mean(axis=0) <= 0, "or the mean"),
+    ("2.4", "a model", "must be recorded runs"),
+    ("2.4", RAISED, "pick one by [0]"),
+    ("3.3", None, "give the function to the lab"),
+    ("3.3", lambda z: z, "give the function to the lab"),
+    ("4.2", None, "in square brackets"),
+    ("4.2", [], "must be recorded runs"),
+    ("5.1", lambda x, w, b: max(x @ w + b), "Python's `max` cannot decide"),
+    ("5.1", lambda x, w, b: w @ x + b, "Mind the order"),
+    ("6.1", lambda gates: (gates == 0).mean(), "shut gates of all images"),
+    ("6.1", lambda gates: (gates == 0).any(axis=0).mean(), "Ask whether all images do"),
+    ("6.1", lambda gates: (gates == 0).all(axis=1).mean(), "for each neuron: see `axis`"),
+    ("6.1", lambda gates: (gates != 0).any(axis=0).mean(), "share of the living"),
+    ("6.1", lambda gates: (gates == 0).all(axis=0).sum(), "Asked for is their share"),
+    ("6.2", SMALL, 3201, "the dead neurons, too"),
+    ("6.2", SMALL, 3200, "Fewer are enough"),
+    ("6.2", SMALL, 1, "Go on to the last"),
+    ("6.3", RECORDED.where(dataset="mnist"), 1.96 * 0.2421, "2 degrees of freedom"),
+    ("6.3", RECORDED.where(dataset="mnist"), 0.2421, "standard error alone"),
+    ("6.3", RECORDED.where(dataset="mnist"), 1.804, "square root of the number of seeds"),
+    ("6.3", RECORDED.where(dataset="mnist"), 0.8506, "ddof=1"),
+    ("6.3", RECORDED.where(dataset="mnist"), 0.7705, "one less than the seeds"),
+    ("6.3", RECORDED.where(dataset="mnist"), 2.92 * 0.2421, "use 0.975"),
+    ("6.3", RECORDED.where(dataset="mnist"), 2.083, "whole width"),
+    ("6.3", RECORDED.where(dataset="mnist"), 0.01042, "multiply by 100"),
+    ("6.4", SMALL, [LIVING], "get another class. Which neurons send nothing"),
+    ("6.4", SMALL, [DEAD], "and 17 can go"),
+    ("6.4", SMALL, {1: [DEAD]}, "a list of their numbers"),
+    ("6.4", SMALL, [64], "unit must be from 0 to 63"),
 ]
 
 
 @pytest.mark.parametrize("case", WRONG, ids=[f"{case[0]}-{case[-1]}" for case in WRONG])
 def test_a_typical_mistake_fails_with_its_hint(case):
     exercise, *answer, hint = case
-    if answer[-1] is None:
+    if answer[-1] is SEED_1:
         one, other = (runs(1).record.test_accuracy for runs in (elu_at, relu_at))
         answer[-1] = 100 * (one - other)
     verdict = check(exercise, *answer)
     assert not verdict
     assert hint in verdict.message
+
+
+def test_after_277_images_nobody_in_layer_2_looks_dead_who_is_not():
+    digits = lab.load_dataset("mnist-5k")
+    kernel, bias, kernel_2, bias_2 = SMALL.weights()[:4]
+    from lab.data import stratified_order
+
+    order = stratified_order(digits.y_train[:3200])
+    images = digits.x_train[:3200][order].reshape(3200, 784) / np.float32(255)
+    z = np.maximum(images @ kernel + bias, 0) @ kernel_2 + bias_2
+    silent = [int((z[:n] <= 0).all(axis=0).sum()) for n in (276, 277, 3200)]
+    assert silent == [4, 3, 3]
 
 
 def test_the_formulas_behind_the_checks_are_those_of_the_textbook():

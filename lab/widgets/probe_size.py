@@ -1,0 +1,88 @@
+"""`ProbeSize`: how many neurons look dead on ever more images, and how many of them are not."""
+
+import functools
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from ipywidgets import Dropdown, SelectionSlider
+
+from lab import plots, probes
+from lab.data import Dataset
+from lab.errors import InputError
+from lab.runs import Run
+from lab.tables import Runs
+from lab.widgets.front import Front, box, on_change, row, run_names
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class ProbeSize(Front):
+    """Slide the number of images that are looked at, and see who only looks dead."""
+
+    def __init__(self, runs: Run | Iterable[Run], dataset: Dataset | None = None) -> None:
+        """Lays the controls out and draws.
+
+        Args:
+            runs: A run, or some, that kept their weights.
+            dataset: The data set of the runs; by default it is loaded by its name.
+
+        Raises:
+            InputError: If there is no run.
+        """
+        self.runs = Runs([runs] if isinstance(runs, Run) else list(runs))
+        if not len(self.runs):
+            raise InputError("runs must hold at least one run, and it is empty.")
+        self._tables = functools.cache(
+            lambda run_id: _tables(next(r for r in self.runs if r.run_id == run_id), dataset)
+        )
+        names = run_names(self.runs)
+        self.run = box(Dropdown, names[0][1], "run", "420px", options=names)
+        self.images = box(SelectionSlider, 100, "images", "420px", options=probes.SIZES[:5])
+        super().__init__([row(self.run, self.images)])
+        on_change([self.run], self._choose_run)
+        on_change([self.images], self.draw)
+        self._choose_run()
+
+    def _choose_run(self) -> None:
+        with self.sentences():
+            sizes = self._tables(self.run.value.run_id)[1].images.tolist()
+            size = self.images.value if self.images.value in sizes else sizes[-1]
+            self.images.options = [(f"{size:,}", size) for size in sizes]
+            self.images.value = size
+            self.draw()
+
+    def draw(self) -> None:
+        """Draws the curves, and says what the chosen number of images shows."""
+        with self.sentences():
+            tables, images = self._tables(self.run.value.run_id), self.images.value
+            frame = _frame(self.run.value, tables, images)
+            self.show(_figure(tables, images), f"{images:,} images. {frame.to_string(index=False)}")
+            self.show_table(frame)
+            self.show_code("probes.by_size(run, layer)")
+            self.keep_still_soon()
+            self.say("")
+
+
+def _tables(run: Run, dataset: Dataset | None) -> dict[int, pd.DataFrame]:
+    return {layer: probes.by_size(run, layer, dataset) for layer in run.layers}
+
+
+def _frame(run: Run, tables: dict[int, pd.DataFrame], images: int) -> pd.DataFrame:
+    """For each layer who looks dead on so many images, who of them is not, and who is dead."""
+    rows = []
+    for layer, table in tables.items():
+        (at,) = table[table.images == images].to_dict("records")
+        looks = round(at["dead_fraction"] * run.config.hidden[layer - 1])
+        rows.append((layer, looks, at["wrong"], looks - at["wrong"]))
+    names = [f"look dead on {images:,} images", "of these not dead", "dead on all images"]
+    return pd.DataFrame(rows, columns=["layer", *names])
+
+
+def _figure(tables: dict[int, pd.DataFrame], images: int) -> "Figure":
+    figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.97, bottom=0.13, top=0.97)
+    with plots.style():
+        ax = probes.lines(tables, figure.subplots())
+        ax.axvline(images, color="#555555", lw=2, ls=":")
+    return figure

@@ -55,7 +55,7 @@ def test_what_is_counted_must_be_right_to_the_last_one():
 def test_one_who_computes_with_printed_numbers_is_not_wrong():
     matches(-0.50, -0.507, {}, tolerance=0.01, rounding=0.01)
     with pytest.raises(WrongAnswerError, match="step by step"):
-        matches(-0.52, -0.507, {}, tolerance=0.01, rounding=0.01)
+        matches(-0.53, -0.507, {}, tolerance=0.01, rounding=0.01)
 
 
 def test_a_typical_mistake_gets_its_own_hint_and_a_wrong_shape_both_shapes():

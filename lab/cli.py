@@ -573,7 +573,7 @@ def ablate(
         table.add_row(f"{count:,}", *(f"{100 * value:.2f}" for value in row))
     out.print(table)
     if out_folder:
-        removal_picture(chosen).save(out_folder)
+        removal_picture(chosen, curve).save(out_folder)
 
 
 @app.command()

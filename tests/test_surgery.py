@@ -190,11 +190,11 @@ def test_a_treatment_that_cannot_be_is_refused(small, two_kinds, settings, words
 
 def test_the_picture_shows_the_three_curves_and_says_them_in_words(small, two_kinds):
     run = small()
-    picture = surgery.removal_picture(run, two_kinds)
+    curve = removal_curve(run, two_kinds, steps=20)
+    picture = surgery.removal_picture(run, curve)
     (ax,) = picture.figure.axes
     assert [line.get_label() for line in ax.lines] == list(surgery.ORDERS)
     assert ax.get_title(loc="left") == "ReLU, two kinds, learning rate 0.001, seed 0"
-    curve = removal_curve(run, two_kinds, steps=20)
     for line, (_, part) in zip(ax.lines, curve.groupby("order", sort=False), strict=True):
         np.testing.assert_allclose(line.get_xdata(), 100 * part.share)
         np.testing.assert_allclose(line.get_ydata(), 100 * part.test_accuracy)

@@ -10,8 +10,10 @@ from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 
 from lab import plots
-from lab.errors import LabError
+from lab.errors import InputError, LabError
 from lab.runs import Run
+from lab.store import RunStore
+from lab.tables import Runs
 from lab.widgets.names import Names
 
 if TYPE_CHECKING:
@@ -158,6 +160,22 @@ def box(kind: Any, value: Any, description: str, width: str = "200px", **more: A
 def row(*controls: Widget) -> HBox:
     """Puts controls side by side; on a narrow screen they wrap."""
     return HBox(controls, layout=Layout(flex_flow="row wrap"))
+
+
+def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
+    """Returns the runs of a store in their order, and others as they are given.
+
+    Raises:
+        InputError: If they are no runs.
+    """
+    if isinstance(runs, Run):
+        return Runs([runs])
+    if runs is None or isinstance(runs, RunStore):
+        return (RunStore() if runs is None else runs).runs
+    listed = list(runs) if isinstance(runs, Iterable) else []
+    if not isinstance(runs, Iterable) or not all(isinstance(run, Run) for run in listed):
+        raise InputError(f"runs must be a run, some runs or a store, not {runs!r}.")
+    return Runs(listed)
 
 
 def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:

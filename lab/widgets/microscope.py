@@ -17,9 +17,8 @@ from lab.neurons import LayerView, Neuron
 from lab.runs import Run
 from lab.sources import load_dataset
 from lab.store import RunStore
-from lab.tables import Runs
 from lab.units import UnitSummaries
-from lab.widgets.front import Front, box, offer, on_change, row, run_names
+from lab.widgets.front import Front, box, given_runs, offer, on_change, row, run_names
 from lab.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ class Microscope(Front):
             epoch: The epoch shown first; by default the last.
             dataset: The data set of the runs; by default it is loaded by its name.
         """
-        self.runs = _given(runs)
+        self.runs = given_runs(runs)
         self._dataset = dataset
         self._view = functools.lru_cache(maxsize=4)(self._look)
         self._images = functools.cache(self._load)
@@ -281,18 +280,6 @@ def _swatch(colour: str, mark: str) -> str:
         f'<span style="background: {colour}; color: white; border: 1px solid #999; padding: 0 5px; '
         f'text-shadow: 0 0 2px black">{mark or "&nbsp;"}</span>'
     )
-
-
-def _given(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
-    """Returns the runs of a store in their order, and others as they are given."""
-    if isinstance(runs, Run):
-        return Runs([runs])
-    if runs is None or isinstance(runs, RunStore):
-        return (RunStore() if runs is None else runs).runs
-    given = list(runs) if isinstance(runs, Iterable) else []
-    if not isinstance(runs, Iterable) or not all(isinstance(run, Run) for run in given):
-        raise InputError(f"runs must be a run, some runs or a store, not {runs!r}.")
-    return Runs(given)
 
 
 def _story(neuron: Neuron) -> str:

@@ -11,8 +11,9 @@ from lab import plots, probes
 from lab.data import Dataset
 from lab.errors import InputError
 from lab.runs import Run
+from lab.store import RunStore
 from lab.tables import Runs
-from lab.widgets.front import Front, box, on_change, row, run_names
+from lab.widgets.front import Front, box, given_runs, on_change, row, run_names
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,24 +22,25 @@ if TYPE_CHECKING:
 class ProbeSize(Front):
     """Slide the number of images that are looked at, and see who only looks dead."""
 
-    def __init__(self, runs: Run | Iterable[Run], dataset: Dataset | None = None) -> None:
+    def __init__(
+        self,
+        runs: Run | RunStore | Iterable[Run] | None = None,
+        dataset: Dataset | None = None,
+    ) -> None:
         """Lays the controls out and draws.
 
         Args:
-            runs: A run, or some, that kept their weights.
+            runs: A run, some runs or a store; by default the store that `lab compare` fills. Those
+                that kept no weights are left out.
             dataset: The data set of the runs; by default it is loaded by its name.
-
-        Raises:
-            InputError: If there is no run.
         """
-        self.runs = Runs([runs] if isinstance(runs, Run) else list(runs))
-        if not len(self.runs):
-            raise InputError("runs must hold at least one run, and it is empty.")
+        self.runs = Runs([run for run in given_runs(runs) if run.kept_epochs])
         self._tables = functools.cache(
             lambda run_id: _tables(next(r for r in self.runs if r.run_id == run_id), dataset)
         )
         names = run_names(self.runs)
-        self.run = box(Dropdown, names[0][1], "run", "420px", options=names)
+        first = names[0][1] if names else None
+        self.run = box(Dropdown, first, "run", "420px", options=names)
         self.images = box(SelectionSlider, 100, "images", "420px", options=probes.SIZES[:5])
         super().__init__([row(self.run, self.images)])
         on_change([self.run], self._choose_run)
@@ -47,6 +49,8 @@ class ProbeSize(Front):
 
     def _choose_run(self) -> None:
         with self.sentences():
+            if self.run.value is None:
+                raise InputError("There is no run with weights. Record one with: lab compare")
             sizes = self._tables(self.run.value.run_id)[1].images.tolist()
             size = self.images.value if self.images.value in sizes else sizes[-1]
             self.images.options = [(f"{size:,}", size) for size in sizes]

@@ -33,10 +33,14 @@ def only_one_image(by_size):
     return lambda run, layer, dataset: by_size(run, layer, dataset, (1,))
 
 
-def test_a_run_without_weights_is_named_and_no_run_is_refused(run, two_kinds):
-    (run.folder / run.record.weights[0].name).unlink()
-    (run.folder / run.record.weights[1].name).unlink()
-    front = ProbeSize(run, two_kinds)
-    assert "cannot be read" in front.status.value
-    with pytest.raises(LabError, match="runs must hold at least one run"):
-        ProbeSize([])
+def test_a_run_whose_weights_are_gone_is_told_in_a_sentence(run, two_kinds):
+    for file in run.record.weights:
+        (run.folder / file.name).unlink()
+    assert "cannot be read" in ProbeSize(run, two_kinds).status.value
+
+
+def test_without_a_run_it_says_how_to_record_one():
+    for nothing in (None, []):
+        assert "Record one with: lab compare" in ProbeSize(nothing).status.value
+    with pytest.raises(LabError, match="runs must be a run, some runs or a store, not 3"):
+        ProbeSize(3)

@@ -144,9 +144,15 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
     """
     import pandas as pd
 
-    chosen = (configs,) if isinstance(configs, RunConfig) else tuple(configs)
+    listed = isinstance(configs, Iterable) and not isinstance(configs, RunConfig | str)
+    chosen: Any = tuple(configs) if listed else (configs,)
     if not chosen:
         raise InputError("configs must hold at least one network, and it is empty.")
+    for config in chosen:
+        if not isinstance(config, RunConfig):
+            raise InputError(
+                f"configs must be lab.RunConfig(…), or a list of them, not {config!r}."
+            )
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     for config in chosen:
         split(data, config)

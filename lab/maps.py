@@ -168,6 +168,11 @@ def plan_map(
     **settings: Any,
 ) -> tuple[Study, tuple[Any, Any]]:
     """Checks all settings of a kill map and returns its study and its two axes; see `kill_map`."""
+    if not isinstance(vary, Mapping):
+        raise InputError(
+            "vary must name two settings with their values, such as "
+            f"{{'learning_rate': [0.001, 0.01], 'first_bias': [-1, 0]}}, not {vary!r}."
+        )
     if len(vary) != 2:
         raise InputError(f"vary must name two settings, not {len(vary)}.")
     for name, values in vary.items():
@@ -181,8 +186,11 @@ def plan_map(
         for column in vary[columns]
         for seed in seed_list(seeds)
     ]
-    study = gather(configs, dataset, store)
     axes = tuple((n, tuple(dict.fromkeys(getattr(c, n) for c in configs))) for n in vary)
+    for name, values in axes:
+        if len(values) < 2:
+            raise InputError(f"{name} must have at least two different values for a map.")
+    study = gather(configs, dataset, store)
     return study, (axes[0], axes[1])
 
 

@@ -4,6 +4,7 @@ A neuron looks dead as long as none of the images looked at opens its gate. So e
 dead, the more images one looks at; all training images together tell the truth.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,7 @@ from lab.data import Dataset, split, stratified_order
 from lab.errors import InputError
 from lab.figures import Picture
 from lab.network import forward
-from lab.runs import Run
+from lab.runs import Run, one_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +45,7 @@ def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDAr
         RunError: If there is no such layer, if the run kept no weights, or if the data set is
             another one.
     """
-    run.check_unit(layer, 0)
+    one_run(run).check_unit(layer, 0)
     weights = run.weights()[: 2 * layer]
     images = run.trained_on(dataset)
     order = _order(images, run)
@@ -58,7 +59,7 @@ def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDAr
 
 
 def by_size(
-    run: Run, layer: int = 1, dataset: Dataset | None = None, sizes: tuple[int, ...] = SIZES
+    run: Run, layer: int = 1, dataset: Dataset | None = None, sizes: Sequence[int] = SIZES
 ) -> "pd.DataFrame":
     """Returns the share of units that look dead on ever more images.
 
@@ -79,6 +80,8 @@ def by_size(
     """
     import pandas as pd
 
+    if not isinstance(sizes, Sequence):
+        raise InputError(f"sizes must be a list of numbers of images, not {sizes!r}.")
     for size in sizes:
         if not isinstance(size, int | np.integer) or size < 1:
             raise InputError(f"sizes must be whole numbers of at least 1, not {size!r}.")

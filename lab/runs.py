@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -276,10 +277,13 @@ class Run:
             dataset: The data set; by default it is loaded by its name.
 
         Raises:
+            InputError: If it is no data set.
             RunError: If it is another one.
             DatasetMissingError: If it is not given and cannot be had.
         """
         found = load_dataset(self.record.dataset) if dataset is None else dataset
+        if not isinstance(found, Dataset):
+            raise InputError(f"dataset must be a loaded data set, not {reprlib.repr(found)}.")
         if found.digest != self.record.dataset_digest:
             raise RunError(f"Run {self.run_id} was trained on other images than {found.name}.")
         return found
@@ -331,6 +335,17 @@ class Run:
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder / file.name, file.sha256, most_bytes(self.config, file))
+
+
+def one_run(run: Any) -> Run:
+    """Checks that something is a run, and returns it.
+
+    Raises:
+        InputError: If it is something else, such as the runs that `lab.compare` gives.
+    """
+    if not isinstance(run, Run):
+        raise InputError(f"run must be one recorded run, such as runs[0], not {reprlib.repr(run)}.")
+    return run
 
 
 def _check(name: str, value: Any, allowed: range, where: str) -> None:

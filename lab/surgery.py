@@ -20,7 +20,7 @@ from lab.data import Dataset, IndexArray, split
 from lab.errors import InputError, RunError, unknown
 from lab.figures import Picture
 from lab.network import forward
-from lab.runs import Run
+from lab.runs import Run, one_run
 from lab.training import EpochEnd, State, first_state, train
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ def ablate(
         InputError: If `units` is not such a mapping.
         RunError: If there is no such layer or unit, or if the run kept no weights.
     """
+    one_run(run)
     removed = _dead(run) if units is None else _chosen(run, units)
     network = _Network(run, dataset)
     weights = network.without(removed)
@@ -160,14 +161,14 @@ def removal_curve(
         A row for each order and step: `order`, `removed`, `share`, `test_accuracy`.
 
     Raises:
-        InputError: If `steps` is not from 1 to 1,000.
+        InputError: If `steps` is not from 1 to 1,000, or `seed` is none.
         RunError: If the run kept no weights.
     """
     import pandas as pd
 
-    if not 1 <= steps <= 1000:
-        raise InputError(f"steps must be a whole number from 1 to 1,000, not {steps}.")
-    network = _Network(run, dataset)
+    _check_whole("steps", steps, 1, 1_000)
+    _check_whole("seed", seed, 0, 2**32 - 1)
+    network = _Network(one_run(run), dataset)
     total = sum(run.config.hidden)
     rows = []
     for order, ranking in zip(ORDERS, _rankings(network, seed), strict=True):
@@ -229,6 +230,7 @@ def revive(
 
     if how not in TREATMENTS:
         raise unknown("treatment", how, TREATMENTS)
+    one_run(run)
     twin = RunConfig(**run.config.model_dump() | {"epochs": epochs})
     leaky = {"activation": "leaky_relu", "parameter": 0.01, "source_sha256": None}
     treated = twin if how == "reset" else RunConfig(**twin.model_dump() | leaky)
@@ -298,6 +300,12 @@ def _blocks(images: IndexArray) -> list[IndexArray]:
 def _scores(config: RunConfig, weights: Sequence[FloatArray], images: Any) -> FloatArray:
     blocks = [images[block] for block in _blocks(np.arange(len(images)))]
     return np.concatenate([list(forward(config, weights, block))[-1] for block in blocks])
+
+
+def _check_whole(name: str, value: object, least: int, most: int) -> None:
+    if not isinstance(value, int | np.integer) or not least <= value <= most:
+        limits = f"from {least:,} to {most:,}"
+        raise InputError(f"{name} must be a whole number {limits}, not {value!r}.")
 
 
 def _dead(run: Run) -> Removed:

@@ -96,6 +96,9 @@ def test_the_pictures_show_means_over_seeds_and_their_words_name_them(tiny):
 def test_what_cannot_be_is_refused_in_a_sentence(tiny):
     with pytest.raises(LabError, match="configs must hold at least one network"):
         gradients.flow([], tiny)
+    for wrong in ("relu", ["relu"], None):
+        with pytest.raises(LabError, match=r"configs must be lab\.RunConfig\(…\), or a list"):
+            gradients.flow(wrong, tiny)
     with pytest.raises(LabError, match="batch_size must be at most 240"):
         gradients.flow(RunConfig(batch_size=1000), tiny)
     reached = gradients.flow(RunConfig(**SMALL | {"epochs": 1}), tiny)

@@ -58,6 +58,13 @@ def test_a_probe_of_no_images_is_refused(run, two_kinds, size):
         probes.by_size(run, 1, two_kinds, (size,))
 
 
+def test_what_is_no_list_of_sizes_or_no_run_is_refused(run, two_kinds):
+    with pytest.raises(LabError, match="sizes must be a list of numbers of images, not 100"):
+        probes.by_size(run, 1, two_kinds, 100)
+    with pytest.raises(LabError, match=r"run must be one recorded run, such as runs\[0\]"):
+        probes.by_size([run], 1, two_kinds)
+
+
 def test_a_layer_that_is_not_there_and_other_images_are_refused(run, two_kinds, tiny):
     with pytest.raises(LabError, match="layer must be from 1 to 1"):
         probes.first_open(run, 2, two_kinds)

@@ -111,6 +111,17 @@ def test_a_run_without_weights_is_refused(small, two_kinds, tmp_path):
             operate(run, dataset=two_kinds)
 
 
+def test_what_is_no_run_or_no_data_set_is_refused(small, two_kinds):
+    for operate in (lab.ablate, lab.revive, removal_curve):
+        for wrong in (None, lab.Runs([small()])):
+            with pytest.raises(LabError, match=r"run must be one recorded run, such as runs\[0\]"):
+                operate(wrong, dataset=two_kinds)
+        with pytest.raises(LabError, match="dataset must be a loaded data set, not 'mnist'"):
+            operate(small(), dataset="mnist")
+    with pytest.raises(LabError, match="seed must be a whole number from 0 to 4,294,967,295"):
+        removal_curve(small(), two_kinds, seed=-1)
+
+
 def test_another_data_set_is_refused(small, tiny):
     with pytest.raises(LabError, match="was trained on other images than tiny"):
         lab.ablate(small(), dataset=tiny)
@@ -140,7 +151,7 @@ def test_units_that_are_numbered_through_find_their_layers():
     assert [of.tolist() for of in found] == [[0], [0, 2]]
 
 
-@pytest.mark.parametrize("steps", [0, 1001])
+@pytest.mark.parametrize("steps", [0, 1001, 2.5, None])
 def test_a_number_of_steps_out_of_its_limits_is_refused(small, two_kinds, steps):
     with pytest.raises(LabError, match=f"steps must be .* from 1 to 1,000, not {steps}"):
         removal_curve(small(), two_kinds, steps)

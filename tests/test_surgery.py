@@ -112,14 +112,15 @@ def test_a_run_without_weights_is_refused(small, two_kinds, tmp_path):
 
 
 def test_what_is_no_run_or_no_data_set_is_refused(small, two_kinds):
+    run = small()
     for operate in (lab.ablate, lab.revive, removal_curve):
-        for wrong in (None, lab.Runs([small()])):
+        for wrong in (None, lab.Runs([run])):
             with pytest.raises(LabError, match=r"run must be one recorded run, such as runs\[0\]"):
                 operate(wrong, dataset=two_kinds)
         with pytest.raises(LabError, match="dataset must be a loaded data set, not 'mnist'"):
-            operate(small(), dataset="mnist")
+            operate(run, dataset="mnist")
     with pytest.raises(LabError, match="seed must be a whole number from 0 to 4,294,967,295"):
-        removal_curve(small(), two_kinds, seed=-1)
+        removal_curve(run, two_kinds, seed=-1)
 
 
 def test_another_data_set_is_refused(small, tiny):

@@ -97,11 +97,11 @@ def test_lives_as_text_leave_out_the_neurons_that_were_always_alive(store, lab_m
 def test_a_long_table_is_cut_with_a_word_on_how_to_see_all(store, lab_main):
     rows = len(store.runs.units())
     assert rows > 50
-    lab.cli.MOST_ROWS, kept = 50, lab.cli.MOST_ROWS
+    lab.cli.shared.MOST_ROWS, kept = 50, lab.cli.shared.MOST_ROWS
     try:
         _, text, errors = lab_main("table", "units", "--store", store.path)
     finally:
-        lab.cli.MOST_ROWS = kept
+        lab.cli.shared.MOST_ROWS = kept
     assert len(text.splitlines()) == 51
     assert errors == f"50 of {rows} rows. For all of them: --format csv\n"
 

@@ -1,0 +1,76 @@
+"""Commands that look into it: published numbers, a network without its dead neurons, data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out
+
+
+@app.command()
+def validate(
+    long: Annotated[
+        bool, typer.Option("--long", help="Also what takes some 20 minutes: trains on full MNIST.")
+    ] = False,
+) -> None:
+    """Check published and closed-form numbers against the lab's own; exit code 1 if one fails.
+
+    The long form trains the learning-rate ladder on full MNIST and keeps the runs.
+    """
+    from lab import validation
+
+    table = Table("quantity", "source", "expected", "the lab's", "errors", "")
+    failed = 0
+    for name, check_all in (validation.LONG if long else validation.SHORT).items():
+        with err.status(f"Checking: {name} …"):
+            for check in check_all():
+                failed += not check.passed
+                word = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
+                numbers = (f"{check.expected:.5g}", f"{check.found:.5g}", f"{check.errors:+.1f}")
+                table.add_row(check.quantity, check.source, *numbers, word)
+    out.print(table)
+    out.print("All are as they should be." if not failed else f"{failed} of the checks failed.")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def ablate(
+    run: RunArgument,
+    store: StoreOption = None,
+    out_folder: Annotated[
+        Path | None, typer.Option("--out", help="Folder for a picture of it.", metavar="DIR")
+    ] = None,
+) -> None:
+    """Take the dead neurons out of a trained network: would it miss them?
+
+    Then ever more neurons, in three orders, with the test accuracy of what is left.
+    """
+    from lab.surgery import ablate, removal_curve, removal_picture
+
+    chosen = open_store(store)[run]
+    with err.status("Taking neurons out …"):
+        cut, curve = ablate(chosen), removal_curve(chosen)
+    out.print(Text(cut.sentence), soft_wrap=True)
+    orders = list(curve.order.unique())
+    table = Table("neurons removed", *(f"{order}, test accuracy %" for order in orders))
+    wide = curve.pivot(index="removed", columns="order", values="test_accuracy")
+    for count, row in wide[orders].iterrows():
+        table.add_row(f"{count:,}", *(f"{100 * value:.2f}" for value in row))
+    out.print(table)
+    if out_folder:
+        removal_picture(chosen, curve).save(out_folder)
+
+
+@app.command()
+def data() -> None:
+    """List the datasets: which are on this machine, and where from."""
+    from lab.sources import available
+
+    table = Table("dataset", "here", "where from")
+    for name, source in available().items():
+        table.add_row(name, "yes" if source else "no", Text(source or "needs the internet once"))
+    out.print(table)

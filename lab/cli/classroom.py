@@ -1,0 +1,94 @@
+"""Commands for a class: students' copies, a machine's check-up, a shared folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from lab.cli.shared import app, err, out, read_seeds, setting, train_or_stop
+from lab.terminal import comparison
+
+
+@app.command()
+def student_copies(
+    out_folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="OUT")],
+    lessons: Annotated[
+        Path, typer.Option(help="Folder of the teacher's lessons.", metavar="DIR")
+    ] = Path("notebooks"),
+) -> None:
+    """Write the students' copies of the lessons: without solutions and outputs.
+
+    [bold]lab student-copies for-students[/bold]
+    """
+    from lab.classroom.copies import student_copies
+
+    for path in student_copies(out_folder, lessons):
+        out.print(Text(str(path)), soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Check whether this machine is ready for a lesson, and say what to do if not."""
+    from lab.classroom.doctor import CHECKS, examine
+
+    colours = {"ok": "green", "warning": "yellow", "failed": "bold red"}
+    findings = []
+    for name in CHECKS:
+        with err.status(f"Looking at: {name} …"):
+            finding = examine(name)
+        findings.append(finding)
+        line = Text(f"{name:<12}{finding.state:<9}", style=colours[finding.state])
+        out.print(line + Text(finding.found, style="default"), soft_wrap=True)
+        if finding.advice:
+            out.print(Text(f"{'':<21}{finding.advice}."), soft_wrap=True)
+    failed = sum(finding.state == "failed" for finding in findings)
+    ready = "This machine is ready." if not failed else f"Not ready: {failed} of the checks failed."
+    out.print(Text(ready, style="bold"))
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def prepare_class(
+    folder: Annotated[Path, typer.Argument(help="Folder for the class.", metavar="DIR")],
+    dataset: Annotated[
+        str, typer.Option(help="The data set of the runs.", metavar="NAME")
+    ] = "mnist",
+    seeds: Annotated[
+        str, typer.Option(help="How many seeds, from 0; or the first and last.", metavar="N|A-B")
+    ] = "3",
+    learning_rate: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Learning rate; repeat it for several. [dim]\\[default: 0.001, 0.005][/dim]",
+            metavar="VALUE",
+        ),
+    ] = None,
+    epochs: Annotated[str | None, setting("epochs")] = None,
+) -> None:
+    """Fill a shared folder with full MNIST and recorded runs, for a room without network.
+
+    Ctrl-C keeps every finished epoch; the same command goes on.
+
+    [bold]lab prepare-class /shared/activation-lab[/bold]
+    """
+    from lab.classroom import setup
+    from lab.sources import load_dataset
+    from lab.studies import TRIO, plan
+
+    setup.check(folder)
+    images = load_dataset(dataset)
+    more = {} if epochs is None else {"epochs": epochs}
+    runs = folder / setup.RUNS
+    studies = [
+        plan(TRIO, read_seeds(seeds), images, runs, learning_rate=rate, **more)
+        for rate in learning_rate or setup.RATES
+    ]
+    setup.write_data(images, folder)
+    for study in studies:
+        train_or_stop(study)
+    setup.make_readable(folder)
+    for study in studies:
+        out.print(comparison(study.runs()))
+    out.print(Text(setup.guide(folder)), soft_wrap=True)

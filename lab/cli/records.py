@@ -1,0 +1,161 @@
+"""Commands for what is recorded: tables, one run, labels, deletion, figures."""
+
+import json
+import math
+import sys
+from collections.abc import Hashable
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, print_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class TableName(StrEnum):
+    """The tables of a store."""
+
+    RUNS = "runs"
+    EPOCHS = "epochs"
+    LAYERS = "layers"
+    UNITS = "units"
+    LIVES = "lives"
+    FLOWS = "flows"
+
+
+class Format(StrEnum):
+    """How a table is written."""
+
+    TEXT = "text"
+    CSV = "csv"
+    JSON = "json"
+
+
+@app.command()
+def table(
+    name: Annotated[TableName, typer.Argument(help="Which table.")],
+    store: StoreOption = None,
+    form: Annotated[
+        Format,
+        typer.Option(
+            "--format", help="In csv, NaN is written NaN; in json, null (infinity: text)."
+        ),
+    ] = Format.TEXT,
+) -> None:
+    """Print a table of the recorded runs: runs, epochs, layers, units, lives or flows.
+
+    lives: when each neuron died and revived, and why it is dead; flows: how many did, by epoch.
+
+    [bold]lab table layers --format csv > layers.csv[/bold]
+    """
+    kept = open_store(store)
+    frame: pd.DataFrame = getattr(kept.runs, name.value)()
+    if form is Format.CSV:
+        frame.to_csv(sys.stdout, index=False, na_rep="NaN")
+    elif form is Format.JSON:
+        json.dump([_plain(row) for row in frame.to_dict("records")], sys.stdout, indent=1)
+        sys.stdout.write("\n")
+    else:
+        print_text(_eventful(frame) if name is TableName.LIVES else frame)
+
+
+def _eventful(lives: "pd.DataFrame") -> "pd.DataFrame":
+    """Leaves out the neurons to which nothing has happened, and says so."""
+    eventful = lives[(lives.epochs_dead > 0) | (lives.cause != "")]
+    left_out = len(lives) - len(eventful)
+    err.print(f"{left_out:,} neurons that were alive at every epoch are left out.", style="bold")
+    return eventful
+
+
+def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:
+    """Makes strict JSON of a row: NaN becomes null, infinity the text Infinity or -Infinity."""
+    words = {math.inf: "Infinity", -math.inf: "-Infinity"}
+    numbers = {
+        str(name): getattr(value, "item", lambda v=value: v)() for name, value in row.items()
+    }
+    return {name: None if v != v else words.get(v, v) for name, v in numbers.items()}
+
+
+@app.command()
+def show(run: RunArgument, store: StoreOption = None) -> None:
+    """Show one run: its settings, where and how it was trained, and its epochs."""
+    from lab.tables import IDENTITY, Runs
+
+    kept = open_store(store)[run]
+    record = kept.record
+    facts: dict[str, Any] = {
+        "run": kept.run_id,
+        "status": kept.status,
+        "label": record.label or "",
+        "dataset": f"{record.dataset} ({record.train_images:,} to train on, "
+        f"{record.validation_images:,} to validate, {record.test_images:,} to test, "
+        f"probe of {record.probe_images:,})",
+        **record.settings.model_dump(),
+        "test loss": record.test_loss,
+        "test accuracy": record.test_accuracy,
+        "recorded": record.created,
+        "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
+        "processor": record.processor,
+        "threads per operation": record.threads_per_operation or "TensorFlow's default",
+        "size on disk": f"{kept.size() / 2**20:.1f} MiB in {kept.folder}",
+    }
+    grid = Table.grid(padding=(0, 2))
+    for name, value in facts.items():
+        grid.add_row(Text(name, style="bold"), Text(str(value)))
+    out.print(grid)
+    runs = Runs([kept])
+    for frame in (runs.epochs(), runs.layers()):
+        sys.stdout.write("\n")
+        print_text(frame.drop(columns=list(IDENTITY)))
+
+
+@app.command()
+def label(
+    run: RunArgument,
+    text: Annotated[str, typer.Argument(help="The label; an empty text takes it away.")],
+    store: StoreOption = None,
+) -> None:
+    """Give a run a label, which the tables show."""
+    labelled = open_store(store).label(run, text)
+    out.print(Text(f"{labelled.run_id}: {labelled.record.label or 'no label'}"))
+
+
+@app.command()
+def delete(
+    runs: Annotated[list[str], typer.Argument(help="The ids of the runs, or their beginnings.")],
+    store: StoreOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete runs for ever; asks first."""
+    kept = open_store(store)
+    chosen = list(dict.fromkeys(kept.folder(run).name for run in runs))
+    if not yes:
+        typer.confirm(f"Delete {', '.join(chosen)} for ever?", abort=True)
+    for run_id in chosen:
+        kept.delete(run_id)
+        out.print(Text(f"Deleted {run_id}."))
+
+
+@app.command()
+def figures(
+    store: StoreOption = None,
+    out_folder: Annotated[
+        Path, typer.Option("--out", help="Folder for the pictures.", metavar="DIR")
+    ] = Path("figures"),
+) -> None:
+    """Draw the figures of the recorded runs, with their words beside them.
+
+    Pictures are SVG and PNG; the race of each comparison is an animated GIF.
+    """
+    from lab.figures import pictures
+
+    for picture in pictures(open_store(store).runs):
+        picture.save(out_folder)
+        endings = ", ".join(picture.endings)
+        out.print(Text(f"{out_folder / picture.name}{endings}"), soft_wrap=True)

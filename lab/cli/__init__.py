@@ -9,7 +9,10 @@ from contextlib import contextmanager
 import typer
 from rich.text import Text
 
-from lab.cli import checks, classroom, records, training
+# isort: off
+from lab.cli import training, records, checks, classroom  # In the order of `lab --help`.
+
+# isort: on
 from lab.cli.shared import INTERRUPTED, app, err
 from lab.errors import LabError
 

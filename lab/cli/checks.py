@@ -9,8 +9,10 @@ from rich.text import Text
 
 from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out
 
+PANEL = "Look into it"
 
-@app.command()
+
+@app.command(rich_help_panel=PANEL)
 def validate(
     long: Annotated[
         bool, typer.Option("--long", help="Also what takes some 20 minutes: trains on full MNIST.")
@@ -37,7 +39,7 @@ def validate(
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def ablate(
     run: RunArgument,
     store: StoreOption = None,
@@ -65,7 +67,7 @@ def ablate(
         removal_picture(chosen, curve).save(out_folder)
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def data() -> None:
     """List the datasets: which are on this machine, and where from."""
     from lab.sources import available

@@ -9,8 +9,10 @@ from rich.text import Text
 from lab.cli.shared import app, err, out, read_seeds, setting, train_or_stop
 from lab.terminal import comparison
 
+PANEL = "For a class"
 
-@app.command()
+
+@app.command(rich_help_panel=PANEL)
 def student_copies(
     out_folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="OUT")],
     lessons: Annotated[
@@ -27,7 +29,7 @@ def student_copies(
         out.print(Text(str(path)), soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def doctor() -> None:
     """Check whether this machine is ready for a lesson, and say what to do if not."""
     from lab.classroom.doctor import CHECKS, examine
@@ -49,7 +51,7 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def prepare_class(
     folder: Annotated[Path, typer.Argument(help="Folder for the class.", metavar="DIR")],
     dataset: Annotated[

@@ -17,6 +17,8 @@ from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, 
 if TYPE_CHECKING:
     import pandas as pd
 
+PANEL = "What is recorded"
+
 
 class TableName(StrEnum):
     """The tables of a store."""
@@ -37,7 +39,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def table(
     name: Annotated[TableName, typer.Argument(help="Which table.")],
     store: StoreOption = None,
@@ -82,7 +84,7 @@ def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:
     return {name: None if v != v else words.get(v, v) for name, v in numbers.items()}
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def show(run: RunArgument, store: StoreOption = None) -> None:
     """Show one run: its settings, where and how it was trained, and its epochs."""
     from lab.tables import IDENTITY, Runs
@@ -115,7 +117,7 @@ def show(run: RunArgument, store: StoreOption = None) -> None:
         print_text(frame.drop(columns=list(IDENTITY)))
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def label(
     run: RunArgument,
     text: Annotated[str, typer.Argument(help="The label; an empty text takes it away.")],
@@ -126,7 +128,7 @@ def label(
     out.print(Text(f"{labelled.run_id}: {labelled.record.label or 'no label'}"))
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def delete(
     runs: Annotated[list[str], typer.Argument(help="The ids of the runs, or their beginnings.")],
     store: StoreOption = None,
@@ -142,7 +144,7 @@ def delete(
         out.print(Text(f"Deleted {run_id}."))
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def figures(
     store: StoreOption = None,
     out_folder: Annotated[

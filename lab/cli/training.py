@@ -11,8 +11,10 @@ from lab.cli.shared import StoreOption, app, out, print_text, read_seeds, settin
 from lab.errors import InputError
 from lab.terminal import comparison
 
+PANEL = "Train and compare"
 
-@app.command()
+
+@app.command(rich_help_panel=PANEL)
 def compare(
     activation: Annotated[
         list[str] | None,
@@ -78,7 +80,7 @@ def compare(
     out.print(Text(f"Kept in {study.store.path}. See them again: lab table runs", style="dim"))
 
 
-@app.command()
+@app.command(rich_help_panel=PANEL)
 def kill_map(
     vary: Annotated[
         list[str],

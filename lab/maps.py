@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab import plots
-from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError, unknown
 from lab.figures import Picture
+from lab.grids import VARIABLE, check_values, grid, shown
 from lab.runs import Run
 from lab.store import RunStore
-from lab.studies import Study, finish, gather, seed_list
+from lab.studies import Study, finish, gather
 from lab.tables import Runs, counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MOST_VALUES = 32
-NO_AXIS = ("activation", "parameter", "seed", "source_sha256", "keep_weights", "epochs")
+NO_AXIS = ("activation", "parameter", "keep_weights", "epochs")
 MEASURES = {
     "dead": "dead hidden neurons, %",
     "accuracy": "validation accuracy, %",
@@ -177,15 +177,7 @@ def plan_map(
         raise InputError(f"vary must name two settings, not {len(vary)}.")
     for name, values in vary.items():
         _check_axis(name, values)
-        if name in settings:
-            raise InputError(f"{name} must be varied or fixed, not both.")
-    rows, columns = vary
-    configs = [
-        RunConfig(**{**settings, rows: row, columns: column, "seed": seed})
-        for row in vary[rows]
-        for column in vary[columns]
-        for seed in seed_list(seeds)
-    ]
+    configs = grid(vary, seeds, settings)
     axes = tuple((n, tuple(dict.fromkeys(getattr(c, n) for c in configs))) for n in vary)
     for name, values in axes:
         if len(values) < 2:
@@ -195,27 +187,14 @@ def plan_map(
 
 
 def _check_axis(name: str, values: Any) -> None:
-    choices = [field for field in RunConfig.model_fields if field not in NO_AXIS]
+    choices = [field for field in VARIABLE if field not in NO_AXIS]
     if name not in choices:
         raise unknown("setting of a map", name, choices)
-    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
-        raise InputError(f"{name} must be a list of values, not {values!r}.")
+    check_values(name, values)
     if not 2 <= len(values) <= MOST_VALUES:
         raise InputError(
             f"{name} must have from 2 to {MOST_VALUES} values for a map, not {len(values)}."
         )
-
-
-def read_values(name: str, text: str) -> list[Any]:
-    """Reads the values of a setting from text: `0.01, 0.1`, or for widths `128, 64x64`."""
-    items = [item.strip() for item in text.split(",") if item.strip()]
-    return [item.split("x") for item in items] if name == "hidden" else list(items)
-
-
-def write_values(values: Iterable[Any]) -> str:
-    """Writes values as `read_values` reads them."""
-    widths = ("x".join(map(str, v)) if isinstance(v, list | tuple) else shown(v) for v in values)
-    return ", ".join(widths)
 
 
 def measured(run: Run, measure: str) -> float:
@@ -233,11 +212,3 @@ def _spread(values: Sequence[float]) -> float:
 
 def _numbers(values: Iterable[float]) -> str:
     return ", ".join("diverged" if np.isnan(value) else f"{value:.1f}" for value in values)
-
-
-def shown(value: Any) -> str:
-    """Returns a value of a setting for people: widths as `2 × 512`, numbers short."""
-    if isinstance(value, tuple):
-        width, depth = value[0], len(value)
-        return f"{depth} × {width}" if set(value) == {width} else "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)

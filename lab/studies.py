@@ -2,17 +2,15 @@
 
 import contextlib
 import dataclasses
-import reprlib
 import sys
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError
+from lab.grids import grid
 from lab.machine import load_tensorflow
 from lab.sources import load_dataset
 from lab.store import RunStore
@@ -21,7 +19,6 @@ from lab.training import EpochEnd, Event, Phase, Progress, RunEnd, train
 from lab.writer import RunWriter
 
 TRIO = ("relu", "leaky_relu", "elu")
-MOST_SEEDS = 10_000
 WAVE = 60  # Runs side by side: each holds memory and an open file.
 
 
@@ -120,14 +117,12 @@ def plan(
     names = [activations] if isinstance(activations, str) else list(activations)
     if not names:
         raise InputError("activations must name at least one activation function.")
-    for one, many in (("activation", "activations"), ("seed", "seeds")):
-        if one in settings:
-            raise InputError(f"{one} must be given as {many}, such as {many}=[{settings[one]!r}].")
-    configs = [
-        RunConfig(activation=name, seed=seed, **settings)
-        for seed in seed_list(seeds)
-        for name in names
-    ]
+    if "activation" in settings:
+        raise InputError(
+            f"activation must be given as activations, such as "
+            f"activations=[{settings['activation']!r}]."
+        )
+    configs = grid({"activation": names}, seeds, settings)
     return gather(configs, dataset, store)
 
 
@@ -143,23 +138,6 @@ def gather(
     for config in unique:
         split(data, config)
     return Study(unique, data, store)
-
-
-def seed_list(seeds: int | Iterable[int]) -> list[int]:
-    """Returns the seeds 0 to n - 1 for a number n, and a list of seeds as it is.
-
-    Raises:
-        InputError: If it is neither.
-    """
-    counted = isinstance(seeds, int | np.integer) and 1 <= seeds <= MOST_SEEDS
-    listed = isinstance(seeds, Iterable) and not isinstance(seeds, str)
-    chosen = list(range(seeds)) if counted else list(seeds) if listed else []  # type: ignore
-    if not chosen:
-        raise InputError(
-            f"seeds must be a number from 1 to {MOST_SEEDS:,} or a list of seeds, "
-            f"not {reprlib.repr(seeds)}."
-        )
-    return chosen
 
 
 def compare(

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from lab.cli.shared import app, err, out, read_seeds, setting, train_or_stop
+from lab.cli.shared import app, err, out, setting, train_or_stop
+from lab.grids import read_seeds
 from lab.terminal import comparison
 
 PANEL = "For a class"

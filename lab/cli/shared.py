@@ -52,23 +52,6 @@ StoreOption = Annotated[
 RunArgument = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")]
 
 
-def read_seeds(text: str) -> list[int]:
-    """Reads `N` as the seeds 0 to N - 1 and `A-B` as the seeds A to B."""
-    from lab.studies import MOST_SEEDS
-
-    first, dash, last = text.partition("-")
-    try:
-        low, high = (int(first), int(last) + 1) if dash else (0, int(first))
-    except ValueError:
-        low, high = 0, 0
-    if not low < high <= low + MOST_SEEDS:
-        raise InputError(
-            f"seeds must be a number from 1 to 10,000, or the first and the last seed "
-            f"as in 5-9, not {text!r}."
-        )
-    return list(range(low, high))
-
-
 def train_or_stop(study: "Study") -> None:
     """Trains what is missing; Ctrl-C ends the command."""
     try:

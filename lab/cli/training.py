@@ -1,14 +1,14 @@
 """Commands that train: `lab compare`, `lab kill-map`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.text import Text
 
 from lab import activations
-from lab.cli.shared import StoreOption, app, out, print_text, read_seeds, setting, train_or_stop
-from lab.errors import InputError
+from lab.cli.shared import StoreOption, app, out, print_text, setting, train_or_stop
+from lab.grids import read_seeds, read_vary
 from lab.terminal import comparison
 
 PANEL = "Train and compare"
@@ -112,7 +112,7 @@ def kill_map(
     given = {"hidden": hidden.split(",") if hidden else None, "learning_rate": learning_rate}
     settings = {name: value for name, value in given.items() if value is not None}
     study, axes = plan_map(
-        _varied(vary),
+        read_vary(vary),
         read_seeds(seeds),
         dataset,
         store,
@@ -128,18 +128,3 @@ def kill_map(
     picture = found.picture()
     picture.save(out_folder)
     out.print(Text(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)
-
-
-def _varied(texts: list[str]) -> dict[str, list[Any]]:
-    """Reads `learning_rate=0.1,0.2`; of `hidden` every value may be several widths, as 64x64."""
-    from lab.maps import read_values
-
-    varied: dict[str, list[Any]] = {}
-    for text in texts:
-        name, equals, values = text.partition("=")
-        if not equals:
-            raise InputError(f"vary must be NAME=VALUE,VALUE,…, not {text!r}.")
-        if name in varied:
-            raise InputError(f"vary must name two different settings, not {name} twice.")
-        varied[name] = read_values(name, values)
-    return varied

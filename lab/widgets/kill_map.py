@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ipywidgets import HTML, BoundedIntText, Dropdown, Layout, Text, VBox
 
-from lab import activations, figures, heats, maps, plots
+from lab import activations, figures, grids, heats, maps, plots
 from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError
@@ -115,7 +115,7 @@ class KillMap(Live):
         controls = ((self.rows, self.row_values), (self.columns, self.column_values))
         if self.rows.value == self.columns.value:
             raise InputError("Rows and columns must be two different settings.")
-        vary = {name.value: maps.read_values(name.value, text.value) for name, text in controls}
+        vary = {name.value: grids.read_values(name.value, text.value) for name, text in controls}
         settings = self._chosen_settings()
         return maps.plan_map(vary, self.seeds.value, self._dataset, self._store, **settings)
 
@@ -162,8 +162,8 @@ class KillMap(Live):
         (row_name, rows), (column_name, columns) = self._axes
         with grid.hold_sync():
             grid.columns = len(columns)
-            grid.column_names = list(map(maps.shown, columns))
-            grid.row_names = list(map(maps.shown, rows))
+            grid.column_names = list(map(grids.shown, columns))
+            grid.row_names = list(map(grids.shown, rows))
             grid.corner = f"{plots.words_of(row_name)} ↓  {plots.words_of(column_name)} →"
             grid.colours = [plots.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells]
             grid.marks = [_mark(values) for values in cells]
@@ -173,14 +173,14 @@ class KillMap(Live):
 
     def _title(self, place: Place) -> str:
         pairs = zip(self._axes, place, strict=True)
-        return ", ".join(f"{plots.words_of(name)} {maps.shown(v)}" for (name, _), v in pairs)
+        return ", ".join(f"{plots.words_of(name)} {grids.shown(v)}" for (name, _), v in pairs)
 
     def _table(self, cells: Mapping[str, Sequence[Sequence[float]]]) -> "pd.DataFrame":
         """A row for each cell: its two settings, and both measures with the seeds' spread."""
         import pandas as pd
 
         names = [plots.words_of(name) for name, _ in self._axes]
-        frame = pd.DataFrame([map(maps.shown, place) for place in self.places], columns=names)
+        frame = pd.DataFrame([map(grids.shown, place) for place in self.places], columns=names)
         for measure, values in cells.items():
             frame[maps.MEASURES[measure]] = list(map(_told, values))
         return frame
@@ -212,11 +212,11 @@ def _axis(kind: str, name: str, values: Sequence[Any]) -> tuple[Any, Any]:
     """Returns the two controls of an axis: which setting, and its values."""
     names = [(plots.words_of(n), n) for n in dict.fromkeys((name, *EXAMPLES))]
     setting = box(Dropdown, name, kind, "230px", options=names)
-    text = box(Text, maps.write_values(values), f"values of the {kind}", "430px")
+    text = box(Text, grids.write_values(values), f"values of the {kind}", "430px")
 
     def give_example(change: Any) -> None:
         if change["new"] in EXAMPLES:
-            text.value = maps.write_values(EXAMPLES[change["new"]])
+            text.value = grids.write_values(EXAMPLES[change["new"]])
 
     setting.observe(give_example, names="value")
     return setting, text

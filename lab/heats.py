@@ -10,7 +10,7 @@ import numpy as np
 
 from lab import plots, units
 from lab.config import RunConfig
-from lab.runs import Run
+from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore
 from lab.studies import Study
 from lab.tables import Runs
@@ -125,21 +125,6 @@ def again(study: Study) -> Heat:
     lines = tuple(Line(config) for config in study.configs)
     stopped = "Stopped. The record is as it was; this second training is dropped."
     return Heat(lines, fresh.events, end, stopped)
-
-
-def have_the_same_bits(one: Run, other: Run) -> bool:
-    """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
-    return _bits(one) == _bits(other)
-
-
-def _bits(run: Run) -> list[bytes]:
-    """Returns what was measured in a run as bytes, so that NaN is equal to NaN."""
-    losses = [[getattr(epoch, name) for name in plots.CURVES] for epoch in run.record.epochs]
-    arrays = [getattr(run.layer(n), name) for n in run.layers for name in units.ARRAYS]
-    ends = [run.record.test_loss, run.record.test_accuracy]
-    return [np.array(values, np.float64).tobytes() for values in (losses, ends)] + [
-        array.tobytes() for array in arrays
-    ]
 
 
 def _kept(study: Study) -> str:

@@ -132,6 +132,12 @@ class Record(_Strict):
     confirmed: ArrayFile | None = None
     resume: ArrayFile | None = None
 
+    @property
+    def files(self) -> tuple[ArrayFile, ...]:
+        """All files of arrays that it names."""
+        named = (*self.units, *self.weights, self.confirmed, self.resume)
+        return tuple(file for file in named if file)
+
     @model_validator(mode="after")
     def _check_together(self) -> "Record":
         results = (self.test_loss, self.test_accuracy, self.confirmed)
@@ -213,19 +219,29 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def read_arrays(path: Path, sha256: str, most_bytes: int) -> Arrays:
-    """Reads a safetensors file after checking its size and its SHA-256.
+def read_content(folder: Path, config: RunConfig, file: ArrayFile) -> bytes:
+    """Reads a file that a record names after checking its size and its SHA-256.
+
+    Raises:
+        RunError: If the file is missing, too large or changed.
+    """
+    content = _read_bytes(folder / file.name, most_bytes(config, file))
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise RunError(f"{file.name} was changed or damaged: its SHA-256 is not the recorded one.")
+    return content
+
+
+def read_arrays(folder: Path, config: RunConfig, file: ArrayFile) -> Arrays:
+    """Reads the arrays of a file that a record names, as `read_content` does.
 
     Raises:
         RunError: If the file is missing, too large, changed or not in the format.
     """
-    content = _read_bytes(path, most_bytes)
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise RunError(f"{path.name} was changed or damaged: its SHA-256 is not the recorded one.")
+    content = read_content(folder, config, file)
     try:
         return load(content)
     except (SafetensorError, KeyError, ValueError) as error:
-        raise RunError(f"{path.name} is not a safetensors file: {error}.") from None
+        raise RunError(f"{file.name} is not a safetensors file: {error}.") from None
 
 
 def take(

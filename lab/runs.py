@@ -24,7 +24,6 @@ from lab.records import (
     Arrays,
     Record,
     Status,
-    most_bytes,
     read_arrays,
     read_record,
     slot_shapes,
@@ -36,6 +35,8 @@ from lab.units import UnitSummaries
 
 if TYPE_CHECKING:
     import keras
+
+MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True)
@@ -334,7 +335,22 @@ class Run:
         return sum(path.stat().st_size for path in self.folder.iterdir())
 
     def _read(self, file: ArrayFile) -> Arrays:
-        return read_arrays(self.folder / file.name, file.sha256, most_bytes(self.config, file))
+        return read_arrays(self.folder, self.config, file)
+
+
+def have_the_same_bits(one: Run, other: Run) -> bool:
+    """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
+    return _bits(one) == _bits(other)
+
+
+def _bits(run: Run) -> list[bytes]:
+    """Returns what was measured in a run as bytes, so that NaN is equal to NaN."""
+    epochs = [[getattr(epoch, name) for name in MEASURED] for epoch in run.record.epochs]
+    ends = [run.record.test_loss, run.record.test_accuracy]
+    arrays = [getattr(run.layer(n), name) for n in run.layers for name in units.ARRAYS]
+    confirmed = [run.confirmed(n) for n in run.layers if run.record.confirmed]
+    numbers = [np.array(values, np.float64) for values in (epochs, ends)]
+    return [array.tobytes() for array in (*numbers, *arrays, *confirmed)]
 
 
 def one_run(run: Any) -> Run:

@@ -7,18 +7,21 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
+from lab.receiver import RunReceiver
 from lab.records import ENDED, LOCK, RECORD, RUN_ID, read_record
 from lab.runs import Run, iterate
 from lab.tables import Runs
 from lab.writer import RunWriter, take_lock, write_record
 
+Opened = TypeVar("Opened", RunWriter, RunReceiver)
 PROJECT = 'name = "activation-lab"'
 
 
@@ -146,12 +149,13 @@ class RunStore:
             write_record(folder, record)
         return Run(folder, record)
 
-    def add_copy(self, run: Run, weights: bool = True) -> Run:
+    def add_copy(self, run: Run, weights: bool = True, beside: bool = False) -> Run:
         """Copies a run that has ended into this store, to hand it on.
 
         Args:
             run: The run, of another store.
             weights: Whether its weights go along; they are most of its size.
+            beside: Whether to keep it beside a run of this id that is here already.
 
         Raises:
             RunError: If the run has not ended or cannot be read.
@@ -160,21 +164,13 @@ class RunStore:
         if run.status not in ENDED or not run.is_whole():
             raise RunError(f"Run {run.run_id} has not ended or cannot be read: it is not copied.")
         self.check_writable()
-        folder, record = self.path / run.run_id, run.record
-        if folder.exists():
+        folder = self.path / run.run_id
+        if folder.exists() and not beside:
             raise StoreError(f"{self.path} holds the run {run.run_id} already.")
-        kept = record.weights if weights else ()
-        folder.mkdir()
-        try:
-            for file in filter(None, (*record.units, *kept, record.confirmed)):
-                shutil.copyfile(run.folder / file.name, folder / file.name)
-            write_record(folder, record.model_copy(update={"weights": kept}))
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise StoreError(
-                f"Run {run.run_id} could not be copied to {self.path}: {error.strerror}."
-            ) from None
-        return self[run.run_id]
+        if folder.exists():
+            folder = self._beside(run.run_id.partition(".")[0])
+        with contextlib.closing(RunReceiver(folder)) as receiver:
+            return receiver.keep(run, weights)
 
     def delete(self, name: str) -> None:
         """Deletes a run, even one that cannot be read.
@@ -217,32 +213,66 @@ class RunStore:
             RunBusyError: If another process is training the run.
             StoreError: If the store cannot be written to.
         """
+        return self._opened(
+            config,
+            dataset,
+            lambda folder: RunWriter(folder, config, dataset),
+            is_exactly_resumable,
+        )
+
+    def receiver(self, config: RunConfig, dataset: Dataset, anew: bool = False) -> RunReceiver:
+        """Opens a run that is trained elsewhere: what is kept of it, or else a new one.
+
+        Args:
+            config: The run's settings.
+            dataset: What it is trained on.
+            anew: Whether to keep it beside what is there.
+
+        Raises:
+            RunBusyError: If another process is training the run.
+            StoreError: If the store cannot be written to.
+        """
+        return self._opened(config, dataset, RunReceiver, lambda _: not anew)
+
+    def _opened(
+        self,
+        config: RunConfig,
+        dataset: Dataset,
+        opened: Callable[[Path], Opened],
+        goes_on: Callable[[Run], bool],
+    ) -> Opened:
         self.check_writable()
         if run := self.find(config, dataset):
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         name = run_id(config, dataset)
         variants = self._variants(config, dataset)
         for folder, run in variants:
-            if run and is_exactly_resumable(run):
+            if run and run.record.status not in ENDED and goes_on(run):
                 with contextlib.suppress(RunError):  # Damaged: a new one is kept beside it.
-                    return RunWriter(folder, config, dataset)
-        number = 1 + max((int(f.name.partition(".")[2] or 1) for f, _ in variants), default=0)
-        return RunWriter(self.path / (f"{name}.{number}" if variants else name), config, dataset)
+                    return opened(folder)
+        return opened(self._beside(name) if variants else self.path / name)
+
+    def _beside(self, name: str) -> Path:
+        """Returns the next free folder beside those of a run's id."""
+        numbers = [int(f.name.partition(".")[2] or 1) for f in self._folders_of(name)]
+        return self.path / f"{name}.{1 + max(numbers, default=0)}"
 
     def _variants(self, config: RunConfig, dataset: Dataset) -> list[tuple[Path, Run | None]]:
         """Returns the folders of a run's id, its own and those kept beside it.
 
         Each comes with its run; None if it cannot be read or is another run than this.
         """
-        name = run_id(config, dataset)
-        folders = [
-            folder
-            for folder in sorted(self.path.glob(f"{name}*"))
-            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name) and (folder / RECORD).exists()
-        ]
+        folders = self._folders_of(run_id(config, dataset))
         return [
             (folder, run if isinstance(run, Run) and _is_of(run, config, dataset) else None)
             for folder, run in iterate(folders)
+        ]
+
+    def _folders_of(self, name: str) -> list[Path]:
+        return [
+            folder
+            for folder in sorted(self.path.glob(f"{name}*"))
+            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name) and (folder / RECORD).exists()
         ]
 
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
@@ -282,13 +312,18 @@ def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> s
 
 
 def run_id(config: RunConfig, dataset: Dataset) -> str:
-    """Returns a run's readable, content-addressed id, such as `relu-seed0-3f2a1c9b`.
+    """Returns a run's readable, content-addressed id, such as `relu-seed0-3f2a1c9b`."""
+    return id_of(config, dataset.digest)
+
+
+def id_of(config: RunConfig, dataset_digest: str) -> str:
+    """Returns the id of a run by its settings and its data set's digest.
 
     Settings at their defaults are left out of the hash, so that a setting added later leaves the
     ids of recorded runs as they are.
     """
     settings = {
-        "dataset": dataset.digest,
+        "dataset": dataset_digest,
         "activation": config.activation,
         "parameter": config.parameter,
         **config.model_dump(mode="json", exclude_defaults=True),

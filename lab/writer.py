@@ -63,7 +63,7 @@ class RunWriter:
         Raises:
             RunBusyError: If another process has the lock, or has just finished the run.
         """
-        with _disk(folder):
+        with disk(folder):
             folder.mkdir(exist_ok=True)
         self.folder = folder
         self._lock = take_lock(folder)
@@ -120,12 +120,7 @@ class RunWriter:
             if self.record.status == "running" and self.state is not None:
                 self._commit({"status": "interrupted", **self._resume()})
         finally:
-            with contextlib.suppress(LabError):  # A commit may have failed on its last step.
-                self._remove_litter(read_record(self.folder))
-            with contextlib.suppress(OSError):
-                (self.folder / LOCK).unlink()
-                self.folder.rmdir()
-            self._lock.release()
+            let_go(self.folder, self._lock)
 
     @property
     def _last(self) -> State:
@@ -152,7 +147,7 @@ class RunWriter:
         write_record(self.folder, changed)
         self.record, self._pending = changed, []
         self._committed = time.monotonic()
-        self._remove_litter(changed)
+        remove_litter(self.folder, changed)
 
     def _state_file(self, kind: str, state: State) -> ArrayFile:
         config = self.record.settings
@@ -170,28 +165,25 @@ class RunWriter:
             last=last,
             sha256=hashlib.sha256(content).hexdigest(),
         )
-        _write(self.folder / file.name, content)
+        write_file(self.folder / file.name, content)
         return file
-
-    def _remove_litter(self, record: Record) -> None:
-        files = [*record.units, *record.weights, record.resume, record.confirmed]
-        named = {RECORD, LOCK, *(file.name for file in files if file)}
-        for path in self.folder.iterdir():
-            if path.name not in named:
-                with contextlib.suppress(OSError):
-                    path.unlink()
 
 
 def write_record(folder: Path, record: Record) -> None:
     """Replaces a run's `run.json` in one step, after all that it names is on disk."""
     _flush_folder(folder)
-    _write(folder / RECORD, record.model_dump_json(indent=1).encode())
+    write_file(folder / RECORD, record.model_dump_json(indent=1).encode())
     _flush_folder(folder)
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Writes a file and flushes it, under another name until it is whole.
+
+    Raises:
+        StoreError: If the disk refuses it.
+    """
     temporary = path.with_name(f"{path.name}.tmp")
-    with _disk(path.parent):
+    with disk(path.parent):
         try:
             with temporary.open("wb") as file:
                 file.write(content)
@@ -204,10 +196,29 @@ def _write(path: Path, content: bytes) -> None:
             raise
 
 
+def remove_litter(folder: Path, record: Record) -> None:
+    """Removes the files of a run's folder that its record does not name."""
+    named = {RECORD, LOCK, *(file.name for file in record.files)}
+    for path in folder.iterdir():
+        if path.name not in named:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def let_go(folder: Path, lock: filelock.BaseFileLock) -> None:
+    """Frees a run: removes litter and the lock, and the folder if nothing was kept in it."""
+    with contextlib.suppress(LabError):  # A commit may have failed on its last step.
+        remove_litter(folder, read_record(folder))
+    with contextlib.suppress(OSError):
+        (folder / LOCK).unlink()
+        folder.rmdir()
+    lock.release()
+
+
 def _flush_folder(folder: Path) -> None:
     if os.name == "nt":
         return  # Windows has no such call, and renames there are journaled.
-    with _disk(folder):
+    with disk(folder):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
@@ -216,7 +227,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _disk(folder: Path) -> Iterator[None]:
+def disk(folder: Path) -> Iterator[None]:
     """Makes one sentence of what the disk refuses."""
     try:
         yield
@@ -234,7 +245,7 @@ def take_lock(folder: Path) -> filelock.BaseFileLock:
         RunBusyError: If another holds it.
     """
     lock = filelock.FileLock(folder / LOCK, timeout=LOCK_SECONDS)
-    with _disk(folder):
+    with disk(folder):
         try:
             lock.acquire(poll_interval=0.01)
         except filelock.Timeout:

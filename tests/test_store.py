@@ -531,8 +531,9 @@ def test_a_copy_that_cannot_be_finished_leaves_nothing(three, tmp_path, monkeypa
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     other = RunStore(tmp_path / "other")
-    monkeypatch.setattr(shutil, "copyfile", full)
-    with pytest.raises(StoreError, match=r"could not be copied to .*: No space left on device"):
+    other.check_writable()
+    monkeypatch.setattr(lab.writer.os, "fsync", full)
+    with pytest.raises(StoreError, match=r"could not be kept in .*: No space left on device"):
         other.add_copy(three["relu-seed1"])
     assert list(other.path.iterdir()) == []
 

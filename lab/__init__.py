@@ -13,6 +13,7 @@ from lab.sources import load_dataset
 from lab.store import RunStore
 from lab.studies import compare
 from lab.surgery import ablate, revive
+from lab.sweeps import sweep
 from lab.tables import Runs
 
 __all__ = [
@@ -28,4 +29,5 @@ __all__ = [
     "load_dataset",
     "register",
     "revive",
+    "sweep",
 ]

@@ -62,6 +62,22 @@ def register(name: str, function: Callable[[Any], Any]) -> Activation:
     source = source_of(name, function)
     made = _made_from(name, source)
     _check(name, function, made)
+    return _made_known(name, source, made)
+
+
+def register_source(name: str, source: str) -> Activation:
+    """Makes a function known by its source, as `register` has taken it in another process.
+
+    The source is run: give it only what this user has registered, never what a file holds.
+
+    Raises:
+        InputError: If the source does not run here, such as for a library that is missing.
+    """
+    load_tensorflow()
+    return _made_known(name, source, _made_from(name, source))
+
+
+def _made_known(name: str, source: str, made: Function) -> Activation:
     known = activations.get(name) if name in activations.names() else None
     if known and known.source == source:
         return known  # A cell that is run again keeps the compiled programs.

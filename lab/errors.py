@@ -28,6 +28,10 @@ class RunBusyError(StoreError):
     """A run that another process is writing."""
 
 
+class WorkerError(LabError, RuntimeError):
+    """Worker processes that cannot be had, or that ended before their work."""
+
+
 def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
     """Returns the error for a name that is not one of the choices, with the nearest of them."""
     choices = list(choices)

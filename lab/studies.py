@@ -171,14 +171,19 @@ def compare(
     return study.runs()
 
 
-def finish(study: Study) -> None:
-    """Trains what is missing of a study, with a bar of progress on stderr."""
+def finish(study: Study, events: Generator[Event] | None = None) -> None:
+    """Trains what is missing of a study, with a bar of progress on stderr.
+
+    Args:
+        study: The study.
+        events: Its training; by default in this process.
+    """
     missing = study.missing()
     if recorded := len(study.configs) - len(missing):
         text = f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.\n"
         sys.stderr.write(text)
     if missing:
-        for _ in shown(study.events(), missing, study.dataset):
+        for _ in shown(events or study.events(), missing, study.dataset):
             pass
 
 
@@ -188,13 +193,22 @@ def shown(
     """Hands events of a training on, and shows on stderr how far it is."""
     from tqdm.auto import tqdm
 
-    total = sum(config.epochs for config in configs)
-    with contextlib.closing(events), tqdm(total=total, unit=" epochs") as bar:
+    done = [0] * len(configs)
+    with (
+        contextlib.closing(events),
+        tqdm(total=sum(c.epochs for c in configs), unit=" epochs") as bar,
+    ):
         for event in events:
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)
-            elif isinstance(event, Progress):
+            else:
                 bar.set_description(f"{dataset.name}, training", refresh=False)
-            elif isinstance(event, EpochEnd) and event.epoch:
-                bar.update()
+                done[event.run] = max(done[event.run], _epochs_done(event, configs[event.run]))
+                bar.update(sum(done) - bar.n)
             yield event
+
+
+def _epochs_done(event: Progress | EpochEnd | RunEnd, config: RunConfig) -> int:
+    if isinstance(event, RunEnd):
+        return config.epochs  # Also of one that diverged: nothing of it is left to do.
+    return event.epoch if isinstance(event, EpochEnd) or event.share == 1 else event.epoch - 1

@@ -1,0 +1,57 @@
+"""Sweeps: the same network over a grid of settings and seeds, here or by worker processes."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from lab.config import RunConfig
+from lab.data import Dataset
+from lab.errors import InputError
+from lab.grids import grid
+from lab.store import RunStore
+from lab.studies import finish, gather
+from lab.tables import Runs
+from lab.workers import events
+
+
+def sweep(
+    base: RunConfig | Mapping[str, Any] | None = None,
+    vary: Mapping[str, Sequence[Any]] | None = None,
+    seeds: int | Iterable[int] = 1,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    executor: Executor | None = None,
+) -> Runs:
+    """Trains a network at every combination of some settings, with every seed.
+
+    Runs that are recorded already are loaded. A sweep that was stopped or killed goes on where it
+    was, when it is asked for again.
+
+    Args:
+        base: The settings that are the same for all runs: a config, or some of its fields.
+        vary: Fields of `RunConfig`, each with its values.
+        seeds: How many seeds, from 0; or the seeds themselves.
+        dataset: A name for `load_dataset`, or a dataset.
+        store: The folder that keeps the runs; by default `store.default_path()`.
+        executor: Who trains: by default this process, on all cores. `lab.workers.Workers(2)` are
+            two processes of this machine; any other `concurrent.futures.Executor` will do whose
+            workers can import `lab`, such as that of a Dask client.
+
+    Returns:
+        The runs, seed by seed, in the order of the grid.
+
+    Raises:
+        InputError: If a setting is not valid, in one sentence, before any training.
+        DatasetMissingError: If the dataset cannot be had.
+        StoreError: If the store cannot be written to, or another process writes a run.
+        WorkerError: If a worker fails; what is finished is kept.
+    """
+    if executor is not None and not isinstance(executor, Executor):
+        raise InputError(
+            f"executor must be a concurrent.futures.Executor, such as lab.workers.Workers(2), "
+            f"not {executor!r}."
+        )
+    study = gather(grid(vary or {}, seeds, base), dataset, store)
+    finish(study, events(study, executor) if executor else study.events())
+    return study.runs()

@@ -278,8 +278,10 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
                 index, config = waiting.popleft()
                 hand = _Hand(index, config, study.store.receiver(config, study.dataset))
                 hands[_submitted(executor, study, hand)] = hand
-            yield Phase("waiting for workers")  # Whoever pulls can stop here.
-            for future in wait(hands, timeout=0.5, return_when=FIRST_COMPLETED).done:
+            done = wait(hands, timeout=0.5, return_when=FIRST_COMPLETED).done
+            if not done:
+                yield Phase("waiting for workers")  # Whoever pulls can stop here.
+            for future in done:
                 hand = hands[future]
                 event = _taken(study, hand, _result(future))
                 del hands[future]

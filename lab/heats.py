@@ -10,6 +10,7 @@ import numpy as np
 
 from lab import plots, units
 from lab.config import RunConfig
+from lab.measures import CURVES, recorded
 from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore
 from lab.studies import Study
@@ -149,12 +150,12 @@ def _finished_line(run: Run) -> Line:
 
 def _row(event: EpochEnd) -> Row:
     dead = enumerate(map(units.LAYER_MEASURES["dead_fraction"], event.layers), start=1)
-    return {(name, 0): getattr(event, name) for name in plots.CURVES} | {
+    return {(name, 0): getattr(event, name) for name in CURVES} | {
         ("dead_fraction", number): float(share) for number, share in dead
     }
 
 
 def _rows(run: Run) -> list[Row]:
-    keys = [(name, 0) for name in plots.CURVES] + [("dead_fraction", n) for n in run.layers]
-    columns = {key: plots.recorded(run, *key) for key in keys}
+    keys = [(name, 0) for name in CURVES] + [("dead_fraction", n) for n in run.layers]
+    columns = {key: recorded(run, *key) for key in keys}
     return [{k: float(c[epoch]) for k, c in columns.items()} for epoch in range(run.last_epoch + 1)]

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab import plots
+from lab import measures, plots
 from lab.data import Dataset
 from lab.errors import InputError, unknown
-from lab.figures import Picture
 from lab.grids import VARIABLE, check_values, grid, shown
+from lab.picture import Picture
 from lab.runs import Run
 from lab.store import RunStore
 from lab.studies import Study, finish, gather
@@ -199,11 +199,8 @@ def _check_axis(name: str, values: Any) -> None:
 
 def measured(run: Run, measure: str) -> float:
     """Returns one of `MEASURES` of a run that has ended, in %; NaN if it diverged."""
-    if run.status == "diverged":
-        return np.nan
-    if measure == "accuracy":
-        return 100 * run.record.epochs[-1].validation_accuracy
-    return 100 * float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
+    name = "validation_accuracy" if measure == "accuracy" else measure
+    return measures.measure(name).shown(run)
 
 
 def _spread(values: Sequence[float]) -> float:

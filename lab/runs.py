@@ -22,6 +22,7 @@ from lab.records import (
     LOCK,
     ArrayFile,
     Arrays,
+    EpochNumbers,
     Record,
     Status,
     read_arrays,
@@ -35,8 +36,6 @@ from lab.units import UnitSummaries
 
 if TYPE_CHECKING:
     import keras
-
-MEASURED = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 
 
 @dataclass(frozen=True)
@@ -188,16 +187,22 @@ class Run:
         arrays = self._read(self.record.confirmed)
         return take(arrays, f"layer{number}.confirmed", (self._width(number),), np.bool_)
 
-    def confirmed_fractions(self) -> list[float]:
-        """Returns for each hidden layer the share of units dead on all training images.
+    def confirmed_fraction(self, number: int) -> float:
+        """Returns the share of a layer's units that are dead on all training images.
 
         NaN before the run has ended, and where a unit of the layer is non-finite.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
         """
+        self._width(number)
         if self.record.confirmed is None:
-            return [np.nan] * len(self.layers)
-        return [
-            float(units.fraction(self.last_summaries(n), self.confirmed(n))) for n in self.layers
-        ]
+            return np.nan
+        return float(units.fraction(self.last_summaries(number), self.confirmed(number)))
+
+    def confirmed_fractions(self) -> list[float]:
+        """Returns `confirmed_fraction` of each hidden layer."""
+        return [self.confirmed_fraction(number) for number in self.layers]
 
     @property
     def kept_epochs(self) -> list[int]:
@@ -345,7 +350,8 @@ def have_the_same_bits(one: Run, other: Run) -> bool:
 
 def _bits(run: Run) -> list[bytes]:
     """Returns what was measured in a run as bytes, so that NaN is equal to NaN."""
-    epochs = [[getattr(epoch, name) for name in MEASURED] for epoch in run.record.epochs]
+    names = [name for name in EpochNumbers.model_fields if not name.endswith("_seconds")]
+    epochs = [[getattr(epoch, name) for name in names] for epoch in run.record.epochs]
     ends = [run.record.test_loss, run.record.test_accuracy]
     arrays = [getattr(run.layer(n), name) for n in run.layers for name in units.ARRAYS]
     confirmed = [run.confirmed(n) for n in run.layers if run.record.confirmed]

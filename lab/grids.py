@@ -184,7 +184,7 @@ class Plan:
 
     question: str | None = None
     dataset: str = "auto"
-    seeds: int | list[int] = 1
+    seeds: int | list[int] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     vary: dict[str, list[Any]] = field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError
 from lab.grids import grid
+from lab.stats import FEWEST_SEEDS
 from lab.store import RunStore
 from lab.studies import finish, gather
 from lab.tables import Runs
@@ -18,7 +19,7 @@ from lab.workers import events
 def sweep(
     base: RunConfig | Mapping[str, Any] | None = None,
     vary: Mapping[str, Sequence[Any]] | None = None,
-    seeds: int | Iterable[int] = 1,
+    seeds: int | Iterable[int] = FEWEST_SEEDS,
     dataset: str | Dataset = "auto",
     store: str | Path | RunStore | None = None,
     executor: Executor | None = None,
@@ -31,7 +32,8 @@ def sweep(
     Args:
         base: The settings that are the same for all runs: a config, or some of its fields.
         vary: Fields of `RunConfig`, each with its values.
-        seeds: How many seeds, from 0; or the seeds themselves.
+        seeds: How many seeds, from 0; or the seeds themselves. By default the fewest with which
+            there is a verdict.
         dataset: A name for `load_dataset`, or a dataset.
         store: The folder that keeps the runs; by default `store.default_path()`.
         executor: Who trains: by default this process, on all cores. `lab.workers.Workers(2)` are

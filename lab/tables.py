@@ -309,12 +309,17 @@ def differences(configs: Sequence[RunConfig]) -> list[list[str]]:
     def words(name: str) -> str:
         return "lr" if name == "learning_rate" else name.replace("_", " ")
 
-    fields = [
+    fields = differing(configs)
+    return [[f"{words(n)} {_setting(getattr(config, n))}" for n in fields] for config in configs]
+
+
+def differing(configs: Sequence[RunConfig]) -> list[str]:
+    """Returns the names of the settings, but those in `VARIED`, that are not the same for all."""
+    return [
         name
         for name in RunConfig.model_fields
         if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
     ]
-    return [[f"{words(n)} {_setting(getattr(config, n))}" for n in fields] for config in configs]
 
 
 def _setting(value: Any) -> str:

@@ -1,5 +1,6 @@
-"""What the command line draws: live progress, and the table of a comparison."""
+"""What the command line draws: live progress, the tables of a study, and verdicts."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -11,9 +12,15 @@ from rich.text import Text
 
 from lab import units
 from lab.config import RunConfig
-from lab.tables import Runs, counted
+from lab.grids import shown
+from lab.stats import Verdict
+from lab.tables import Runs, counted, differing
 from lab.training import EpochEnd, Event, Phase, RunEnd
 from lab.training import Progress as Step
+
+MOST_BARS = 12
+ALL = "all runs"
+MOST_GROUPS = 200
 
 
 def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
@@ -52,13 +59,15 @@ class _Bars(Progress):
             disable=not console.is_terminal,
         )
         self.configs = configs
+        self.ended = 0
         self.rows = [
             self._row(f"{config.title}, seed {config.seed}", config.epochs) for config in configs
         ]
-        self.all = self._row("all runs", sum(config.epochs for config in configs))
+        self.all = self._row(ALL, sum(config.epochs for config in configs))
 
     def _row(self, name: str, epochs: int) -> TaskID:
-        return self.add_task(name, total=epochs, where="", loss="", units="")
+        shown = len(self.configs) <= MOST_BARS or name == ALL  # A terminal has few lines.
+        return self.add_task(name, total=epochs, visible=shown, where="", loss="", units="")
 
     def draw(self, event: Event) -> None:
         """Shows an event."""
@@ -74,12 +83,17 @@ class _Bars(Progress):
             dead = " ".join(f"{100 * units.dead(layer).mean():.1f}" for layer in event.layers)
             facts = f"val {event.validation_accuracy:.1%} dead % {dead}"
             self.update(self.rows[event.run], completed=event.epoch, units=facts)
+        elif isinstance(event, RunEnd):
+            self.ended += 1
+            self.update(self.rows[event.run], completed=self.configs[event.run].epochs)
+            self._draw_total()
 
     def _draw_total(self) -> None:
         done = sum(self._tasks[row].completed for row in self.rows)
         left = self._tasks[self.all].time_remaining
         clock = "" if left is None else f"{timedelta(seconds=round(left))} left"
-        self.update(self.all, completed=done, where="training", loss=clock)
+        runs = f"{self.ended} of {len(self.rows)} runs done"
+        self.update(self.all, completed=done, where="training", loss=clock, units=runs)
 
 
 def comparison(runs: Runs) -> Table:
@@ -121,3 +135,68 @@ def comparison(runs: Runs) -> Table:
             " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
         )
     return table
+
+
+def study_table(runs: Runs) -> Table:
+    """Returns the table of a study: one row for each combination of settings."""
+    groups = runs.groups()
+    names = differing([group[0].config for group in groups])
+    images = runs[0].record.train_images
+    table = Table(
+        title=Text(f"{runs[0].record.dataset}, {runs.seed_words()}"),
+        caption=f"means over seeds; dead, by layer: no gradient on all {images:,} training images"
+        + (f"\n{MOST_GROUPS} of {len(groups):,} rows" if len(groups) > MOST_GROUPS else ""),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for name in ("activation", *(name.replace("_", " ") for name in names)):
+        table.add_column(name)
+    for name in ("runs", "validation %", "test %", "dead %"):
+        table.add_column(name, justify="right")
+    for group in groups[:MOST_GROUPS]:
+        settings = [shown(getattr(group[0].config, name)) for name in names]
+        table.add_row(group[0].config.title, *settings, *_study_numbers(group))
+    return table
+
+
+def _study_numbers(group: Runs) -> list[str]:
+    (row,) = group.summary().to_dict("records")
+    if row["diverged"]:
+        return [str(len(group)), f"{row['diverged']} diverged", "-", "-"]
+    validation = [100 * run.record.epochs[-1].validation_accuracy for run in group]
+    dead = " / ".join(f"{100 * share:.1f}" for share in row["dead_confirmed"])
+    numbers = [f"{sum(validation) / len(group):.2f}", f"{100 * row['test_accuracy']:.2f}"]
+    return [str(len(group)), *numbers, dead]
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """Returns the table of the verdicts of one comparison."""
+    measure = verdicts[0].measure
+    title = f"{measure.label}, difference from {verdicts[0].baseline}"
+    unit = f", {measure.unit}" if measure.unit else ""
+    table = Table(
+        title=Text(f"{verdicts[0].where}\n{title}{unit}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("\nactivation", no_wrap=True)
+    for head in ("\nmean", "95 %\ninterval", "p\n(Holm)", "p\n(signs)", "chance\nbetter", "\nn"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for one in verdicts:
+        table.add_row(*map(Text, _verdict_row(one)))
+    return table
+
+
+def _verdict_row(one: Verdict) -> list[str]:
+    found = one.paired
+    if one.problem:
+        return [one.name, *["-"] * 5, f"{found.n}"]
+    interval, share = f"{one.amount(found.low)} to {one.amount(found.high)}", "-"
+    if one.measure.better != "neither":
+        share = f"{100 * found.probability_of_improvement:.0f} %"
+    numbers = (one.p_holm, found.p_sign_flip)
+    p_values = ["-" if math.isnan(p) else f"{p:.2g}" for p in numbers]
+    shown_interval = interval if found.n > 1 else "-"
+    return [one.name, one.amount(found.mean), shown_interval, *p_values, share, f"{found.n}"]

@@ -1,6 +1,5 @@
 """Commands for what is recorded: tables, one run, labels, deletion, figures."""
 
-import itertools
 import json
 import math
 import sys
@@ -13,13 +12,21 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, print_text
+from lab.cli.shared import (
+    RunArgument,
+    StoreOption,
+    app,
+    best_rates_in_words,
+    err,
+    open_store,
+    out,
+    print_text,
+    print_verdicts,
+)
 from lab.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from lab.stats import Verdict
 
 PANEL = "What is recorded"
 
@@ -133,43 +140,9 @@ def verdict(
     if form is not Format.TEXT:
         _write(stats.table(found), form)
         return
+    print_verdicts(found)
     if best_rate:
-        print_text(
-            stats.best_rates(runs)
-            .round({"validation_accuracy": 2, "test_accuracy": 2})
-            .drop(columns="diverged")
-        )
-    for where, some in itertools.groupby(found, key=lambda one: one.where):
-        _print_verdicts(where, list(some))
-
-
-def _print_verdicts(where: str, verdicts: "list[Verdict]") -> None:
-    """Prints the verdicts of one comparison: a table, then the sentences."""
-    unit = verdicts[0].measure.unit
-    title = f"{verdicts[0].measure.label}, difference from {verdicts[0].baseline}"
-    table = Table(title=f"{where}\n{title}{', ' + unit if unit else ''}", title_justify="left")
-    heads = ("mean", "95 % interval", "p (Holm)", "p (signs)", "chance better", "n")
-    for head in ("activation", *heads):
-        table.add_column(head, justify="left" if head == "activation" else "right")
-    for one in verdicts:
-        table.add_row(*map(Text, _verdict_row(one)))
-    out.print(table)
-    for one in verdicts:
-        out.print(Text(one.sentence), soft_wrap=True)
-    out.print()
-
-
-def _verdict_row(one: "Verdict") -> list[str]:
-    found = one.paired
-    if one.problem:
-        return [one.name, *["-"] * 5, f"{found.n}"]
-    interval, share = f"{one.amount(found.low)} to {one.amount(found.high)}", "-"
-    if one.measure.better != "neither":
-        share = f"{100 * found.probability_of_improvement:.0f} %"
-    numbers = (one.p_holm, found.p_sign_flip)
-    p_values = ["-" if math.isnan(p) else f"{p:.2g}" for p in numbers]
-    shown = interval if found.n > 1 else "-"
-    return [one.name, one.amount(found.mean), shown, *p_values, share, f"{found.n}"]
+        print_text(best_rates_in_words(runs))
 
 
 @app.command(rich_help_panel=PANEL)

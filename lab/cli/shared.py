@@ -1,6 +1,10 @@
 """What the commands share: the app, its two consoles, options, and reading what the user typed."""
 
+import functools
+import inspect
+import itertools
 import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +15,16 @@ from rich.text import Text
 
 from lab.config import RunConfig
 from lab.errors import InputError
-from lab.terminal import show_progress
+from lab.terminal import show_progress, verdict_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lab.stats import Verdict
     from lab.store import RunStore
     from lab.studies import Study
+    from lab.tables import Runs
+    from lab.training import Event
 
 INTERRUPTED = 130
 MOST_ROWS = 200
@@ -44,18 +51,82 @@ def setting(field: str, *flags: str) -> Any:
     return typer.Option(*flags, help=title + note, metavar="VALUE")
 
 
+# The settings of a run that the command line takes, and other names for some of their options.
+SETTINGS: Mapping[str, tuple[str, ...]] = {
+    "epochs": (),
+    "learning_rate": (),
+    "hidden": (),
+    "optimizer": (),
+    "momentum": (),
+    "initializer": ("--init",),
+    "first_bias": ("--bias",),
+    "batch_size": (),
+    "validation_split": (),
+    "train_size": (),
+    "probe_size": ("--probe",),
+    "keep_weights": (),
+}
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command an option for each of `SETTINGS`; what is given arrives as `settings`."""
+    signature = inspect.signature(command)
+    own = [p for p in signature.parameters.values() if p.name != "settings"]
+    options = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[str | None, setting(name, *flags)],
+        )
+        for name, flags in SETTINGS.items()
+    ]
+
+    @functools.wraps(command)
+    def with_settings(**given: Any) -> None:
+        settings = {name: given.pop(name) for name in SETTINGS}
+        settings = {name: value for name, value in settings.items() if value is not None}
+        if "hidden" in settings:
+            settings["hidden"] = tuple(settings["hidden"].split(","))
+        command(**given, settings=settings)
+
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    with_settings.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    return with_settings
+
+
 StoreOption = Annotated[
     Path | None,
     typer.Option("--store", help="Folder that keeps the runs.", metavar="DIR"),
 ]
-
+SeedsOption = Annotated[
+    str, typer.Option(help="How many seeds, from 0; or the first and last.", metavar="N|A-B")
+]
+DatasetOption = Annotated[
+    str,
+    typer.Option(
+        help="mnist, mnist-5k or fashion-mnist; auto: mnist if it can be had, else mnist-5k.",
+        metavar="NAME",
+    ),
+]
 RunArgument = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")]
 
 
-def train_or_stop(study: "Study") -> None:
-    """Trains what is missing; Ctrl-C ends the command."""
+def train_or_stop(study: "Study", events: "Generator[Event] | None" = None) -> None:
+    """Trains what is missing, with live progress; Ctrl-C ends the command.
+
+    Args:
+        study: The study.
+        events: Its training; by default in this process.
+    """
+    missing = study.missing()
+    if recorded := len(study.configs) - len(missing):
+        out.print(f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.")
+    if not missing:
+        return
     try:
-        _train(study)
+        with closing(events or study.events()) as happening:
+            show_progress(happening, missing, out)
     except KeyboardInterrupt:
         err.print(
             "Interrupted: all finished epochs are kept. Run the same command again to go on.",
@@ -64,15 +135,32 @@ def train_or_stop(study: "Study") -> None:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def _train(study: "Study") -> None:
-    """Trains what is missing, with a line of live progress for every run."""
-    missing = study.missing()
-    recorded = len(study.configs) - len(missing)
-    if recorded:
-        out.print(f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.")
-    if missing:
-        with closing(study.events()) as events:
-            show_progress(events, missing, out)
+def print_findings(runs: "Runs") -> None:
+    """Prints what a study has found: verdicts, also at the best of several learning rates."""
+    from lab import stats
+
+    print_verdicts(stats.verdicts(runs))
+    if len({run.config.learning_rate for run in runs}) > 1:
+        print_text(best_rates_in_words(runs))
+        print_verdicts(stats.verdicts(runs, best_rate=True))
+
+
+def print_verdicts(verdicts: "Sequence[Verdict]") -> None:
+    """Prints verdicts: for each comparison a table, then the sentences."""
+    for _, some in itertools.groupby(verdicts, key=lambda one: one.where):
+        of_one = list(some)
+        out.print(verdict_table(of_one))
+        for one in of_one:
+            out.print(Text(one.sentence), soft_wrap=True)
+        out.print()
+
+
+def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
+    """Returns the best learning rate of each activation function, to be read."""
+    from lab import stats
+
+    rounded = {"validation_accuracy": 2, "test_accuracy": 2}
+    return stats.best_rates(runs).round(rounded).drop(columns="diverged")
 
 
 def print_text(frame: "pd.DataFrame") -> None:

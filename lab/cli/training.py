@@ -1,21 +1,34 @@
-"""Commands that train: `lab compare`, `lab kill-map`."""
+"""Commands that train: `lab compare`, `lab sweep`, `lab kill-map`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
 
 from lab import activations
-from lab.cli.shared import StoreOption, app, out, print_text, setting, train_or_stop
-from lab.grids import read_seeds, read_vary
-from lab.terminal import comparison
+from lab.cli.shared import (
+    DatasetOption,
+    SeedsOption,
+    StoreOption,
+    app,
+    out,
+    print_findings,
+    print_text,
+    takes_settings,
+    train_or_stop,
+)
+from lab.grids import Plan, grid, read_plan, read_seeds, read_vary
+from lab.terminal import comparison, study_table
 
 PANEL = "Train and compare"
+EPOCHS_OF_A_MAP = 3
 
 
 @app.command(rich_help_panel=PANEL)
+@takes_settings
 def compare(
+    settings: dict[str, Any],
     activation: Annotated[
         list[str] | None,
         typer.Option(
@@ -25,28 +38,8 @@ def compare(
             metavar="NAME[=PARAM]",
         ),
     ] = None,
-    seeds: Annotated[
-        str, typer.Option(help="How many seeds, from 0; or the first and last.", metavar="N|A-B")
-    ] = "3",
-    epochs: Annotated[str | None, setting("epochs")] = None,
-    dataset: Annotated[
-        str,
-        typer.Option(
-            help="mnist, mnist-5k or fashion-mnist; auto: mnist if it can be had, else mnist-5k.",
-            metavar="NAME",
-        ),
-    ] = "auto",
-    learning_rate: Annotated[str | None, setting("learning_rate")] = None,
-    hidden: Annotated[str | None, setting("hidden")] = None,
-    optimizer: Annotated[str | None, setting("optimizer")] = None,
-    momentum: Annotated[str | None, setting("momentum")] = None,
-    initializer: Annotated[str | None, setting("initializer", "--init")] = None,
-    first_bias: Annotated[str | None, setting("first_bias", "--bias")] = None,
-    batch_size: Annotated[str | None, setting("batch_size")] = None,
-    validation_split: Annotated[str | None, setting("validation_split")] = None,
-    train_size: Annotated[str | None, setting("train_size")] = None,
-    probe_size: Annotated[str | None, setting("probe_size", "--probe")] = None,
-    keep_weights: Annotated[str | None, setting("keep_weights")] = None,
+    seeds: SeedsOption = "3",
+    dataset: DatasetOption = "auto",
     store: StoreOption = None,
 ) -> None:
     """Train one network with several activation functions and compare accuracy and dead neurons.
@@ -59,21 +52,6 @@ def compare(
     """
     from lab.studies import TRIO, plan
 
-    given = {
-        "epochs": epochs,
-        "learning_rate": learning_rate,
-        "hidden": tuple(hidden.split(",")) if hidden is not None else None,
-        "optimizer": optimizer,
-        "momentum": momentum,
-        "initializer": initializer,
-        "first_bias": first_bias,
-        "batch_size": batch_size,
-        "validation_split": validation_split,
-        "train_size": train_size,
-        "probe_size": probe_size,
-        "keep_weights": keep_weights,
-    }
-    settings = {name: value for name, value in given.items() if value is not None}
     study = plan(activation or TRIO, read_seeds(seeds), dataset, store, **settings)
     train_or_stop(study)
     out.print(comparison(study.runs()))
@@ -81,7 +59,74 @@ def compare(
 
 
 @app.command(rich_help_panel=PANEL)
+@takes_settings
+def sweep(
+    settings: dict[str, Any],
+    study: Annotated[
+        Path | None,
+        typer.Argument(help="A study as a TOML file; options change it.", metavar="[STUDY.toml]"),
+    ] = None,
+    vary: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting and its values; repeat it for several settings. For hidden, widths are "
+            "joined by x.",
+            metavar="NAME=V1,V2,…",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            help="How many seeds, from 0; or the first and last. [dim]\\[default: 6, the fewest "
+            "with a verdict][/dim]",
+            metavar="N|A-B",
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="As for compare.", metavar="NAME")] = None,
+    activation: Annotated[
+        str | None, typer.Option(help="Activation function, if it is not varied.", metavar="NAME")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Train in so many processes, one core each; else in this one."),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="Train on a Dask cluster: its scheduler's address.", metavar="ADDRESS"),
+    ] = None,
+    store: StoreOption = None,
+) -> None:
+    """Train a network at every combination of some settings, with every seed.
+
+    Ctrl-C keeps what is finished; the same command goes on.
+
+    [bold]lab sweep --vary learning_rate=1e-4,1e-3,1e-2 --vary activation=relu,elu --seeds 10[/bold]
+    [bold]lab sweep study.toml --workers 2[/bold]
+    """
+    from lab import workers as pools
+    from lab.stats import FEWEST_SEEDS
+    from lab.studies import gather
+
+    plan = read_plan(study) if study else Plan()
+    if activation is not None:
+        settings["activation"] = activation
+    axes = {**plan.vary, **read_vary(vary or [])}
+    fixed = {name: value for name, value in plan.settings.items() if name not in settings}
+    chosen = read_seeds(seeds) if seeds is not None else plan.seeds or FEWEST_SEEDS
+    found = gather(grid(axes, chosen, {**fixed, **settings}), dataset or plan.dataset, store)
+    with pools.executor_of(workers, dask) as executor:
+        train_or_stop(found, pools.events(found, executor) if executor else None)
+    if plan.question:
+        out.print(Text(plan.question, style="bold"), soft_wrap=True)
+    out.print(study_table(found.runs()))
+    print_findings(found.runs())
+    out.print(Text(f"Kept in {found.store.path}. A hand-out of it: lab report", style="dim"))
+
+
+@app.command(rich_help_panel=PANEL)
+@takes_settings
 def kill_map(
+    settings: dict[str, Any],
     vary: Annotated[
         list[str],
         typer.Option(
@@ -89,35 +134,28 @@ def kill_map(
             metavar="NAME=V1,V2,…",
         ),
     ],
-    seeds: Annotated[
-        str, typer.Option(help="How many seeds, from 0; or the first and last.", metavar="N|A-B")
-    ] = "1",
+    seeds: SeedsOption = "1",
     activation: Annotated[str, typer.Option(help="Activation function.")] = "relu",
-    dataset: Annotated[str, typer.Option(help="As for compare.", metavar="NAME")] = "auto",
-    epochs: Annotated[str, setting("epochs")] = "3",
-    hidden: Annotated[str | None, setting("hidden")] = None,
-    learning_rate: Annotated[str | None, setting("learning_rate")] = None,
+    dataset: DatasetOption = "auto",
     store: StoreOption = None,
     out_folder: Annotated[
         Path, typer.Option("--out", help="Folder for the picture.", metavar="DIR")
     ] = Path("figures"),
 ) -> None:
-    """Map how many neurons die, and the accuracy, over two settings.
+    """Map how many neurons die, and the accuracy, over two settings; by default after 3 epochs.
 
     [bold]lab kill-map --vary learning_rate=1e-3,1e-2,0.1 --vary first_bias=-1,-0.5,0[/bold]
     [bold]lab kill-map --vary hidden=128,128x128x128 --vary first_bias=-0.5,0[/bold]
     """
     from lab.maps import MEASURES, KillMap, plan_map
 
-    given = {"hidden": hidden.split(",") if hidden else None, "learning_rate": learning_rate}
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings.setdefault("epochs", EPOCHS_OF_A_MAP)
     study, axes = plan_map(
         read_vary(vary),
         read_seeds(seeds),
         dataset,
         store,
         activation=activation,
-        epochs=epochs,
         **settings,
     )
     train_or_stop(study)

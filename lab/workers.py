@@ -110,11 +110,14 @@ def work(task: Task) -> Files:
 
 def _train(study: Study, last: int, until: float) -> None:
     """Trains until a time, and at least one epoch after the last that is recorded."""
-    finished = False
+    (config,) = study.configs
+    epoch = last
     with contextlib.closing(study.events()) as events:
         for event in events:
-            finished |= isinstance(event, EpochEnd) and event.epoch > last
-            if (finished and time.monotonic() > until) or (_hurry and _hurry.is_set()):
+            if isinstance(event, EpochEnd):
+                epoch = event.epoch
+            is_over = last < epoch < config.epochs and time.monotonic() > until
+            if is_over or (_hurry and _hurry.is_set()):
                 break
 
 

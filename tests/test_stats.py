@@ -471,6 +471,12 @@ def test_the_best_rate_is_chosen_on_validation_and_never_one_that_diverged(ladde
     assert table.note.tolist() == ["", ""]
 
 
+def test_a_rate_that_diverged_does_not_hide_the_better_ones_after_it(record):
+    low = record("relu", 0, 0.1, 0.001, status="diverged")
+    runs = [low, record("relu", 0, 0.9, 0.01, validation=0.8), record("relu", 0, 0.9, 0.1)]
+    assert stats.best_rates(runs).learning_rate.tolist() == [0.1]
+
+
 def test_each_function_can_be_compared_at_its_own_best_rate(ladder):
     runs = [run for run in ladder if run.config.learning_rate < 0.1]
     slow = [r for r in runs if (r.config.activation, r.config.learning_rate) != ("elu", 0.01)]

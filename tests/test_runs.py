@@ -19,6 +19,7 @@ from lab import RunConfig, Runs, RunStore, compare, units
 from lab.errors import InputError, RunError
 from lab.records import LARGEST_RECORD, read_record
 from lab.runs import Run
+from lab.tables import differences
 from lab.training import EpochEnd, RunEnd, train
 
 COMMON = {
@@ -213,6 +214,42 @@ def test_confirmed_dead_stands_at_the_last_epoch_only_and_counts_confirmed_units
         assert list(table[table.epoch == 2].dead_confirmed_fraction) == expected
         for number, flags in enumerate(events[config][1].confirmed, start=1):
             np.testing.assert_array_equal(by_config[config].confirmed(number), flags)
+
+
+def test_a_comparison_differs_in_activation_function_and_seed_alone(by_config):
+    every = by_config[LEAKY].record
+    leaky = dataclasses.replace(
+        by_config[LEAKY],
+        record=every.model_copy(
+            update={"settings": LEAKY.model_copy(update={"keep_weights": "last"})}
+        ),
+    )
+    slow = dataclasses.replace(
+        leaky,
+        record=every.model_copy(
+            update={"settings": RELU.model_copy(update={"learning_rate": 0.1})}
+        ),
+    )
+    runs = Runs([by_config[RELU], slow, leaky, by_config[RELU_1]])
+    assert [list(group) for group in runs.comparisons()] == [[runs[0], runs[2], runs[3]], [slow]]
+    assert [list(group) for group in runs.comparisons("learning_rate")] == [list(runs)]
+
+
+def test_runs_that_finished_or_diverged_have_ended(by_config):
+    record = by_config[RELU].record.model_copy(update={"status": "interrupted"})
+    stopped = dataclasses.replace(by_config[RELU], record=record)
+    kept = [by_config[RELU_1], by_config[WILD]]
+    assert [run.status for run in kept] == ["finished", "diverged"]
+    assert list(Runs([kept[0], stopped, kept[1]]).ended()) == kept
+
+
+def test_settings_that_differ_are_told_in_words():
+    wide = RELU.model_copy(update={"hidden": (8, 8), "learning_rate": 0.1, "seed": 5})
+    assert differences([RELU, wide, RELU_1]) == [
+        ["hidden 6-5", "lr 0.3"],
+        ["hidden 8-8", "lr 0.1"],
+        ["hidden 6-5", "lr 0.3"],
+    ]
 
 
 def test_confirmed_dead_is_nan_where_a_layer_is_not_finite(by_config):

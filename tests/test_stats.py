@@ -108,7 +108,7 @@ def test_no_pair_and_one_pair_have_no_interval():
 
 
 def test_differences_that_differ_by_rounding_alone_have_no_spread():
-    baseline = np.linspace(90, 99, 7) / 3
+    baseline = np.array([0.3, 0.7, 1.1, 9.3, 97.0, 97.1, 97.3])
     found = stats.paired(baseline + 0.1, baseline)
     assert np.ptp(found.differences) > 0
     assert found.sd == 0
@@ -469,6 +469,12 @@ def test_the_best_rate_is_chosen_on_validation_and_never_one_that_diverged(ladde
     assert table.diverged.tolist() == [0, 1]
     assert table.rates.tolist() == [3, 3]
     assert table.note.tolist() == ["", ""]
+
+
+def test_a_rate_that_diverged_does_not_hide_the_better_ones_after_it(record):
+    low = record("relu", 0, 0.1, 0.001, status="diverged")
+    runs = [low, record("relu", 0, 0.9, 0.01, validation=0.8), record("relu", 0, 0.9, 0.1)]
+    assert stats.best_rates(runs).learning_rate.tolist() == [0.1]
 
 
 def test_each_function_can_be_compared_at_its_own_best_rate(ladder):

@@ -127,13 +127,15 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         for draw in (summary, learning_curves, dead_neurons, life_maps, lives_and_deaths, race):
             yield draw(comparison, name)
-    ladders = [
-        ladder
-        for ladder in ended.groups((*plots.VARIED, "learning_rate"))
-        if len(ladder.groups(plots.VARIED)) > 1
-    ]
-    for name, ladder in zip(_names(ladders, rate=False), ladders, strict=True):
+    rungs = ladders(ended)
+    for name, ladder in zip(_names(rungs, rate=False), rungs, strict=True):
         yield accuracy_against_dead(ladder, name)
+
+
+def ladders(runs: Runs) -> list[Runs]:
+    """Returns the comparisons that differ in their learning rate alone, put together."""
+    groups = runs.groups((*plots.VARIED, "learning_rate"))
+    return [group for group in groups if len(group.groups(plots.VARIED)) > 1]
 
 
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:

@@ -1,0 +1,108 @@
+"""What the runs of a report show: their comparisons as tables and figures, the figures inline."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from lab import figures, plots
+from lab.figures import Picture
+from lab.records import ENDED
+from lab.tables import Runs, by_layer
+
+MOST_COMPARISONS, MOST_LADDERS = 8, 2
+MOST_NAMES = 5
+Tell = Callable[[str], object]
+
+
+def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
+    """Returns what the template shows of some readable runs: each comparison, and what is left out.
+
+    Args:
+        runs: The runs.
+        tell: Is called with what is done now, in words.
+    """
+    ended = Runs([run for run in runs if run.record.status in ENDED])
+    comparisons = ended.groups(plots.VARIED)
+    titled = list(zip(_titles(comparisons), comparisons, strict=True))
+    shown = sorted(titled, key=lambda pair: _weight(pair[1]), reverse=True)[:MOST_COMPARISONS]
+    ladders = sorted(figures.ladders(ended), key=len, reverse=True)[:MOST_LADDERS]
+    found = []
+    for title, comparison in (pair for pair in titled if pair in shown):
+        tell(f"Drawing {title}")
+        found.append(_finding(title, comparison))
+    tell("Drawing accuracy against dead neurons")
+    return {
+        "comparisons": found,
+        "left_out": [pair[0] for pair in titled if pair not in shown],
+        "ladders": [figures.accuracy_against_dead(ladder) for ladder in ladders],
+        "unended": [run for run in runs if run.record.status not in ENDED],
+        "diverged": [run for run in runs if run.record.status == "diverged"],
+    }
+
+
+def _finding(title: str, runs: Runs) -> dict[str, Any]:
+    results = runs.results().drop(columns=["dataset", "learning rate"])
+    return {
+        "title": title,
+        "columns": list(results.columns),
+        "rows": results.to_numpy().tolist(),
+        "seeds": runs.seed_words(),
+        "record": runs[0].record,
+        "layers": by_layer(runs[0].layers),
+        "pictures": {
+            "Learning curves": figures.learning_curves(runs),
+            "Dead neurons": figures.dead_neurons(runs),
+        },
+    }
+
+
+def _weight(runs: Runs) -> tuple[int, int]:
+    """How much a comparison can tell: its seeds, then its runs."""
+    return len({run.config.seed for run in runs}), len(runs)
+
+
+def _titles(groups: Sequence[Runs]) -> list[str]:
+    """Names each comparison by data set, learning rate and what else tells it from the others."""
+    firsts = [group[0] for group in groups]
+    differing = plots.differences([run.config for run in firsts])
+    return [
+        ", ".join(
+            [
+                run.record.dataset,
+                f"learning rate {run.config.learning_rate:g}",
+                *(setting for setting in settings if not setting.startswith("lr ")),
+            ]
+        )
+        for run, settings in zip(firsts, differing, strict=True)
+    ]
+
+
+def listed(words: Iterable[str], mark: str = ",") -> str:
+    """Joins words for a sentence; of very many the first, and how many more.
+
+    >>> listed("abc")
+    'a, b and c'
+    >>> listed("abcdefg")
+    'a, b, c, d and 3 more'
+    """
+    words = list(words)
+    if len(words) > MOST_NAMES:
+        words = [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
+    return " and ".join(filter(None, [f"{mark} ".join(words[:-1]), *words[-1:]]))
+
+
+def inline(picture: Picture, prefix: str) -> str:
+    """Returns a figure as SVG to stand in a page beside others: its ids begin with the prefix."""
+    svg = plots.svg(picture.figure, picture.alt)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+
+    def own_ids(tag: re.Match[str]) -> str:
+        kept = re.sub(
+            r' id="([^"]*)"',
+            lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "",
+            tag[0],
+        )
+        return re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", kept)
+
+    return re.sub(r"<[^>]*>", own_ids, svg)

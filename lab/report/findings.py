@@ -7,7 +7,7 @@ from typing import Any
 from lab import figures, plots
 from lab.figures import Picture
 from lab.records import ENDED
-from lab.tables import Runs, by_layer
+from lab.tables import Runs
 
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
 MOST_NAMES = 5
@@ -41,14 +41,17 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
 
 
 def _finding(title: str, runs: Runs) -> dict[str, Any]:
+    record, seeds = runs[0].record, {run.config.seed for run in runs}
     results = runs.results().drop(columns=["dataset", "learning rate"])
     return {
         "title": title,
         "columns": list(results.columns),
         "rows": results.to_numpy().tolist(),
-        "seeds": runs.seed_words(),
-        "record": runs[0].record,
-        "layers": by_layer(runs[0].layers),
+        "caption": (
+            f"{title}: {'means over ' if len(seeds) > 1 else ''}{runs.seed_words()}; dead on all "
+            f"{record.train_images:,} training images, nearly dead on a probe of "
+            f"{record.probe_images:,}"
+        ),
         "pictures": {
             "Learning curves": figures.learning_curves(runs),
             "Dead neurons": figures.dead_neurons(runs),

@@ -3,7 +3,7 @@
   const get = (id) => document.getElementById(id);
   if (!get("data")) return;
   const { runs, looks, most } = JSON.parse(get("data").textContent);
-  const [WIDTH, HEIGHT, LEFT, BOTTOM] = [640, 300, 62, 40];
+  const [WIDTH, HEIGHT, LEFT, BOTTOM] = [480, 280, 58, 36];
   const layer = (text, last) => text.split(" / ").at(last ? -1 : 0);
   const measures = {
     "training loss": (row) => row[1],
@@ -61,32 +61,35 @@
         .map((row) => [row[0], parseFloat(measures[name](row))])
         .filter((point) => Number.isFinite(point[1]));
     const all = shown.flatMap(points);
-    const last = Math.max(1, ...all.map((point) => point[0]));
-    const low = Math.min(...all.map((point) => point[1]));
-    const high = Math.max(...all.map((point) => point[1]), low + 1e-9);
+    const last = all.reduce((most, point) => Math.max(most, point[0]), 1);
+    const scale = name.endsWith("loss") ? (value) => Math.log(Math.max(value, 1e-12)) : Number;
+    const heights = all.map((point) => scale(point[1]));
+    const low = heights.reduce((a, b) => Math.min(a, b), Infinity);
+    const high = heights.reduce((a, b) => Math.max(a, b), low + 1e-6);
     const x = (at) => LEFT + ((WIDTH - LEFT - 12) * at) / last;
-    const y = (at) => 12 + ((HEIGHT - BOTTOM - 12) * (high - at)) / (high - low);
+    const y = (at) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - 12) * (at - low)) / (high - low);
     const line = (x1, y1, x2, y2, more) => element("line", { x1, y1, x2, y2, ...more });
     const text = (at, above, words, anchor) =>
       element("text", { x: at, y: above, "text-anchor": anchor }, words);
     const parts = [
-      line(LEFT, y(low), WIDTH - 12, y(low), { stroke: "#767676" }),
-      line(LEFT, y(low), LEFT, y(high), { stroke: "#767676" }),
-      text(WIDTH - 12, HEIGHT - 6, `epoch ${last}`, "end"),
-      text(LEFT, HEIGHT - 6, "epoch 0", "start"),
+      text(WIDTH - 12, HEIGHT - 12, `epoch ${last}`, "end"),
+      text(LEFT, HEIGHT - 12, "epoch 0", "start"),
     ];
-    if (all.length) {
-      parts.push(text(LEFT - 6, y(high) + 9, high.toPrecision(4), "end"));
-      parts.push(text(LEFT - 6, y(low), low.toPrecision(4), "end"));
+    for (const share of all.length ? [0, 0.25, 0.5, 0.75, 1] : []) {
+      const at = low + share * (high - low);
+      const value = name.endsWith("loss") ? Math.exp(at) : at;
+      parts.push(line(LEFT, y(at), WIDTH - 12, y(at), { stroke: "#dddddd" }));
+      parts.push(text(LEFT - 6, y(at) + 4, String(Number(value.toPrecision(3))), "end"));
     }
     for (const run of shown) {
       const look = looks[run.activation];
-      const path = points(run).map((point) => `${x(point[0])},${y(point[1])}`);
+      const path = points(run).map((point) => `${x(point[0])},${y(scale(point[1]))}`);
       const style = { fill: "none", "stroke-width": 2, "stroke-dasharray": look.dashes };
       parts.push(element("polyline", { points: path.join(" "), stroke: look.colour, ...style }));
     }
     const mark = { stroke: "#000000", "stroke-width": 1.5, "stroke-dasharray": "4 3" };
-    parts.push(line(x(Math.min(epoch, last)), 4, x(Math.min(epoch, last)), y(low), mark));
+    const here = x(Math.min(epoch, last));
+    parts.push(line(here, 4, here, HEIGHT - BOTTOM, mark));
     const picture = get("chart").querySelector("svg");
     picture.replaceChildren(...parts);
     const words = shown.map((run) => `${run.run} ${measures[name](until(run, epoch))}`);

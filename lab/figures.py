@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, causes, lives, neurons, plots, units
+from lab import activations, causes, lives, measures, neurons, plots, units
 from lab.config import RunConfig
 from lab.errors import StoreError
 from lab.neurons import Neuron
-from lab.records import ENDED
 from lab.runs import Run
-from lab.tables import Runs, by_layer, counted
+from lab.tables import Runs, by_layer, counted, differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,8 +121,8 @@ def pictures(runs: Runs) -> Iterator[Picture]:
         runs: Recorded runs; those that have not ended or cannot be read are left out.
     """
     yield functions()
-    ended = Runs([run for run in runs if run.record.status in ENDED]).readable().in_order()
-    comparisons = ended.groups(plots.VARIED)
+    ended = runs.ended().readable().in_order()
+    comparisons = ended.comparisons()
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         for draw in (summary, learning_curves, dead_neurons, life_maps, lives_and_deaths, race):
             yield draw(comparison, name)
@@ -134,14 +133,14 @@ def pictures(runs: Runs) -> Iterator[Picture]:
 
 def ladders(runs: Runs) -> list[Runs]:
     """Returns the comparisons that differ in their learning rate alone, put together."""
-    groups = runs.groups((*plots.VARIED, "learning_rate"))
-    return [group for group in groups if len(group.groups(plots.VARIED)) > 1]
+    groups = runs.comparisons("learning_rate")
+    return [group for group in groups if len(group.comparisons()) > 1]
 
 
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
     """Names each group by data set, learning rate and what else tells it from the others."""
     runs = [group[0] for group in groups]
-    differing = plots.differences([run.config for run in runs])
+    differing = differences([run.config for run in runs])
     names: list[str] = []
     for run, settings in zip(runs, differing, strict=True):
         rates = [f"lr {run.config.learning_rate:g}"] if rate else []
@@ -286,7 +285,7 @@ def learning_curves(runs: Runs, name: str = "comparison") -> Picture:
     """Draws training and validation loss and accuracy over the epochs."""
     with plots.style():
         figure, axes = _grid(4, 2, (6.5, 3.8))
-        for measure, ax in zip(plots.CURVES, axes, strict=True):
+        for measure, ax in zip(measures.CURVES, axes, strict=True):
             plots.learning_curves(runs, measure, ax)
         _captioned(figure, runs, SEEDS, EPOCH_0)
     ends = _ends(runs, lambda run: 100 * run.record.epochs[-1].validation_accuracy)
@@ -432,14 +431,14 @@ def _racers(runs: Runs, epoch: int) -> dict[RunConfig, list[Curve]]:
 
 
 def _until(run: Run, epoch: int, measure: str, layer: int) -> plots.Values:
-    return plots.recorded(run, measure, layer)[: epoch + 1]
+    return measures.recorded(run, measure, layer)[: epoch + 1]
 
 
 def _race_words(runs: Runs) -> str:
     """Means over the seeds at the last epoch, as the curves show them."""
 
     def mean(group: Runs, measure: str, layer: int = 1) -> float:
-        return float(np.mean([plots.recorded(run, measure, layer)[-1] for run in group]))
+        return float(np.mean([measures.recorded(run, measure, layer)[-1] for run in group]))
 
     return "; ".join(
         f"{group[0].config.title}: training loss {mean(group, 'train_loss'):.4f}, validation "
@@ -490,7 +489,7 @@ def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
         _captioned(figure, runs, LADDER)
     words = "; ".join(
         f"{group[0].config.title} at {group[0].config.learning_rate:g}: "
-        f"{100 * np.mean([plots.dead_share(run) for run in group]):.1f} % dead, "
+        f"{100 * np.mean([measures.dead_share(run) for run in group]):.1f} % dead, "
         f"{100 * np.mean([run.record.test_accuracy or np.nan for run in group]):.2f} %"
         for group in runs.groups()
     )

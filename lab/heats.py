@@ -10,6 +10,7 @@ import numpy as np
 
 from lab import plots, units
 from lab.config import RunConfig
+from lab.measures import CURVES, recorded
 from lab.runs import Run
 from lab.store import RunStore
 from lab.studies import Study
@@ -134,7 +135,7 @@ def have_the_same_bits(one: Run, other: Run) -> bool:
 
 def _bits(run: Run) -> list[bytes]:
     """Returns what was measured in a run as bytes, so that NaN is equal to NaN."""
-    losses = [[getattr(epoch, name) for name in plots.CURVES] for epoch in run.record.epochs]
+    losses = [[getattr(epoch, name) for name in CURVES] for epoch in run.record.epochs]
     arrays = [getattr(run.layer(n), name) for n in run.layers for name in units.ARRAYS]
     ends = [run.record.test_loss, run.record.test_accuracy]
     return [np.array(values, np.float64).tobytes() for values in (losses, ends)] + [
@@ -164,12 +165,12 @@ def _finished_line(run: Run) -> Line:
 
 def _row(event: EpochEnd) -> Row:
     dead = enumerate(map(units.LAYER_MEASURES["dead_fraction"], event.layers), start=1)
-    return {(name, 0): getattr(event, name) for name in plots.CURVES} | {
+    return {(name, 0): getattr(event, name) for name in CURVES} | {
         ("dead_fraction", number): float(share) for number, share in dead
     }
 
 
 def _rows(run: Run) -> list[Row]:
-    keys = [(name, 0) for name in plots.CURVES] + [("dead_fraction", n) for n in run.layers]
-    columns = {key: plots.recorded(run, *key) for key in keys}
+    keys = [(name, 0) for name in CURVES] + [("dead_fraction", n) for n in run.layers]
+    columns = {key: recorded(run, *key) for key in keys}
     return [{k: float(c[epoch]) for k, c in columns.items()} for epoch in range(run.last_epoch + 1)]

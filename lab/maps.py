@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab import plots
+from lab import measures, plots
 from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError, unknown
@@ -220,11 +220,8 @@ def write_values(values: Iterable[Any]) -> str:
 
 def measured(run: Run, measure: str) -> float:
     """Returns one of `MEASURES` of a run that has ended, in %; NaN if it diverged."""
-    if run.status == "diverged":
-        return np.nan
-    if measure == "accuracy":
-        return 100 * run.record.epochs[-1].validation_accuracy
-    return 100 * float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
+    name = "validation_accuracy" if measure == "accuracy" else measure
+    return measures.measure(name).shown(run)
 
 
 def _spread(values: Sequence[float]) -> float:

@@ -22,8 +22,9 @@ from lab import activations, lives, units
 from lab.activations import LINES, OKABE_ITO
 from lab.config import RunConfig
 from lab.errors import InputError, unknown
+from lab.measures import CURVES, dead_share, layer_words, recorded
 from lab.runs import Run
-from lab.tables import Runs
+from lab.tables import Runs, differences
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,13 +33,6 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 Limits = tuple[tuple[float, float], tuple[float, float]]
-CURVES = {
-    "train_loss": "training loss",
-    "train_accuracy": "training accuracy, %",
-    "validation_loss": "validation loss",
-    "validation_accuracy": "validation accuracy, %",
-}
-VARIED = ("activation", "parameter", "source_sha256", "seed")
 MARKERS = "osD^vPX*"
 STYLE: Mapping[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -278,13 +272,6 @@ def flows(run: Run, layer: int, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def recorded(run: Run, measure: str, layer: int = 1) -> Values:
-    """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`."""
-    if measure in CURVES:
-        return np.array([getattr(epoch, measure) for epoch in run.record.epochs])
-    return units.LAYER_MEASURES[measure](run.layer(layer))
-
-
 def _grouped(runs: Runs, values: Callable[[Run], Values]) -> dict[RunConfig, list[Values]]:
     _some(runs)
     return {group[0].config: [values(run) for run in group] for group in runs.groups()}
@@ -342,12 +329,8 @@ def axis_label(measure: str, layer: int = 1) -> str:
     """Returns the words for a measure on an axis."""
     if measure in CURVES:
         return CURVES[measure]
-    words = measure.removesuffix("_fraction").replace("_", " ")
-    return (
-        f"{words}, % of layer {layer}"
-        if words != measure.replace("_", " ")
-        else (f"{words}, layer {layer}")
-    )
+    share = measure.endswith("_fraction")
+    return f"{layer_words(measure)}, {'% of ' if share else ''}layer {layer}"
 
 
 def _set_scale(ax: "Axes", measure: str, ends: Sequence[float]) -> None:
@@ -636,11 +619,6 @@ def _point(run: Run) -> tuple[float, float]:
     return 100 * dead_share(run), np.nan if accuracy is None else 100 * accuracy
 
 
-def dead_share(run: Run) -> float:
-    """Returns the share of all hidden units that are dead on all training images."""
-    return float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
-
-
 def _some(runs: Runs) -> None:
     if not len(runs):
         raise InputError("runs must hold at least one run, and it is empty.")
@@ -679,20 +657,6 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     """Returns a label for each: its activation function, and the settings that differ."""
     differing = differences(configs)
     return [", ".join([c.title, *more]) for c, more in zip(configs, differing, strict=True)]
-
-
-def differences(configs: Sequence[RunConfig]) -> list[list[str]]:
-    """Returns for each the settings, but those in `VARIED`, that are not the same for all."""
-
-    def words(name: str) -> str:
-        return "lr" if name == "learning_rate" else name.replace("_", " ")
-
-    fields = [
-        name
-        for name in RunConfig.model_fields
-        if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
-    ]
-    return [[f"{words(name)} {getattr(config, name)}" for name in fields] for config in configs]
 
 
 def png(figure: "Figure", dpi: int = 100) -> bytes:

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 from lab import activations, causes, units
 from lab.config import RunConfig
 from lab.errors import RunError, unknown
+from lab.records import ENDED
 from lab.runs import Run
 
 if TYPE_CHECKING:
     import pandas as pd
 
+# What may differ between the runs of one comparison.
+VARIED = ("activation", "parameter", "source_sha256", "seed")
 IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
 
 MOST_LAYERS = 3
@@ -91,9 +94,21 @@ class Runs(Sequence[Run]):
             groups.setdefault(key, []).append(run)
         return [Runs(runs) for runs in groups.values()]
 
+    def comparisons(self, *apart: str) -> "list[Runs]":
+        """Returns the runs in groups that differ in activation function and seed alone.
+
+        Args:
+            *apart: Further settings in which runs of one group may differ.
+        """
+        return self.groups((*VARIED, *apart))
+
+    def ended(self) -> "Runs":
+        """Returns the runs that have ended: finished or diverged."""
+        return Runs([run for run in self if run.status in ENDED])
+
     def readable(self) -> "Runs":
         """Returns the runs whose arrays can be read; a warning names each of the others."""
-        return Runs(_each(self, _checked))
+        return Runs(each(self, _checked))
 
     def seed_words(self) -> str:
         """Returns the seeds in words, such as `seeds 0-2`."""
@@ -195,15 +210,20 @@ class Runs(Sequence[Run]):
     def _table(self, rows: "Callable[[Run], Mapping[str, Any]]") -> "pd.DataFrame":
         import pandas as pd
 
-        tables = _each(self, lambda run: pd.DataFrame(_identity(run) | dict(rows(run))))
+        tables = each(self, lambda run: pd.DataFrame(_identity(run) | dict(rows(run))))
         if not tables:
             return pd.DataFrame(columns=list(IDENTITY))
         table: pd.DataFrame = pd.concat(tables, ignore_index=True)
         return table
 
 
-def _each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
-    """Makes something of each run; one whose arrays cannot be read is left out, with a warning."""
+def each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
+    """Makes something of each run; one whose arrays cannot be read is left out, with a warning.
+
+    Args:
+        runs: The runs.
+        row: What to make of a run.
+    """
     made = []
     for run in runs:
         try:
@@ -281,6 +301,24 @@ def _diverged(row: dict[Hashable, Any]) -> str:
         return ""
     mean = f"{100 * row['test_accuracy']:.2f}, " if row["every_test_accuracy"] else ""
     return f"{mean}{row['diverged']} of {row['runs']} diverged"
+
+
+def differences(configs: Sequence[RunConfig]) -> list[list[str]]:
+    """Returns for each the settings, but those in `VARIED`, that are not the same for all."""
+
+    def words(name: str) -> str:
+        return "lr" if name == "learning_rate" else name.replace("_", " ")
+
+    fields = [
+        name
+        for name in RunConfig.model_fields
+        if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
+    ]
+    return [[f"{words(n)} {_setting(getattr(config, n))}" for n in fields] for config in configs]
+
+
+def _setting(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def counted(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import lab
-from lab import Runs, RunStore, figures, plots
+from lab import Runs, RunStore, figures, measures, plots
 from lab.errors import StoreError
 
 SETTINGS = {"hidden": (20, 10), "epochs": 2, "batch_size": 50}
@@ -90,7 +90,7 @@ def test_words_hold_the_numbers_that_the_picture_shows(pictures, runs):
     assert f"ReLU {dead:.2f} %" in pictures["tiny-lr-0.3-dead-neurons"].alt
     accuracy = 100 * np.mean([run.record.test_accuracy for run in relu])
     assert f"ReLU: test accuracy, %: {accuracy:.2f};" in pictures["tiny-lr-0.3-summary"].alt
-    mean = 100 * np.mean([plots.dead_share(run) for run in relu])
+    mean = 100 * np.mean([measures.dead_share(run) for run in relu])
     assert (
         f"ReLU at 0.3: {mean:.1f} % dead, {accuracy:.2f} %"
         in pictures["tiny-accuracy-against-dead"].alt
@@ -257,7 +257,7 @@ def test_the_race_is_a_film_with_a_frame_for_each_epoch_whose_last_stands_longer
 def test_a_frame_shows_the_means_up_to_its_epoch_and_the_last_the_end(pictures, runs):
     film = pictures["tiny-lr-0.3-race"]
     relu = runs.where(learning_rate=0.3, activation="relu")
-    mean = 100 * np.mean([plots.recorded(run, "dead_fraction", 1) for run in relu], axis=0)
+    mean = 100 * np.mean([measures.recorded(run, "dead_fraction", 1) for run in relu], axis=0)
     assert mean[-1] > 0
     for epoch in film.epochs:
         figure = film.after(epoch)

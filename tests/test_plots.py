@@ -9,7 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import lab
-from lab import Runs, RunStore, activations, plots
+from lab import Runs, RunStore, activations, measures, plots
 from lab.errors import InputError, RunError
 
 SETTINGS = {"hidden": (20, 10), "epochs": 3, "batch_size": 50, "learning_rate": 0.3}
@@ -182,7 +182,7 @@ def test_life_states_take_the_gravest_that_fits(runs):
 
 
 def test_a_life_map_has_a_row_for_each_neuron_that_is_not_always_alive(runs):
-    relu = max(runs, key=lambda run: plots.dead_share(run))
+    relu = max(runs, key=lambda run: measures.dead_share(run))
     states = lab.lives.states(relu.layer(1))
     eventful = states[:, states.any(axis=0)]
     ax = plots.life_map(relu, 1)
@@ -275,7 +275,7 @@ def test_functions_reach_as_far_as_nearly_all_pre_activations():
 
 
 def test_flows_show_the_born_dead_at_epoch_0_the_dying_upwards_and_the_revived_downwards(runs):
-    relu = max(runs, key=lambda run: plots.dead_share(run))
+    relu = max(runs, key=lambda run: measures.dead_share(run))
     lived = relu.lives(1)
     ax = plots.flows(relu, 1)
     died, revived = ax.containers

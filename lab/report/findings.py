@@ -1,16 +1,17 @@
 """What the runs of a report show: their comparisons as tables and figures, the figures inline."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from lab import figures, plots
+from lab import figures, plots, stats
 from lab.figures import Picture
 from lab.records import ENDED
 from lab.tables import Runs
 
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
 MOST_NAMES = 5
+MEASURES = ("test_accuracy", "dead")
 Tell = Callable[[str], object]
 
 
@@ -21,9 +22,9 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
         runs: The runs.
         tell: Is called with what is done now, in words.
     """
-    ended = Runs([run for run in runs if run.record.status in ENDED])
-    comparisons = ended.groups(plots.VARIED)
-    titled = list(zip(_titles(comparisons), comparisons, strict=True))
+    ended = runs.ended()
+    comparisons = ended.comparisons()
+    titled = list(zip(stats.places(comparisons, stats.at_rate), comparisons, strict=True))
     shown = sorted(titled, key=lambda pair: _weight(pair[1]), reverse=True)[:MOST_COMPARISONS]
     ladders = sorted(figures.ladders(ended), key=len, reverse=True)[:MOST_LADDERS]
     found = []
@@ -32,12 +33,26 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
         found.append(_finding(title, comparison))
     tell("Drawing accuracy against dead neurons")
     return {
+        "verdicts": _verdicts(ended, [title for title, _ in shown]),
         "comparisons": found,
         "left_out": [pair[0] for pair in titled if pair not in shown],
         "ladders": [figures.accuracy_against_dead(ladder) for ladder in ladders],
         "unended": [run for run in runs if run.record.status not in ENDED],
         "diverged": [run for run in runs if run.record.status == "diverged"],
     }
+
+
+def _verdicts(runs: Runs, titles: Collection[str]) -> dict[str, list[str]]:
+    """Returns the verdicts as sentences, by the comparison that they are of.
+
+    Of all comparisons, so that the correction for their number is the same whatever is shown.
+    """
+    sentences: dict[str, list[str]] = {}
+    for measure in MEASURES:
+        for verdict in stats.verdicts(runs, measure):
+            if verdict.where in titles:
+                sentences.setdefault(verdict.where, []).append(verdict.sentence)
+    return sentences
 
 
 def _finding(title: str, runs: Runs) -> dict[str, Any]:
@@ -62,22 +77,6 @@ def _finding(title: str, runs: Runs) -> dict[str, Any]:
 def _weight(runs: Runs) -> tuple[int, int]:
     """How much a comparison can tell: its seeds, then its runs."""
     return len({run.config.seed for run in runs}), len(runs)
-
-
-def _titles(groups: Sequence[Runs]) -> list[str]:
-    """Names each comparison by data set, learning rate and what else tells it from the others."""
-    firsts = [group[0] for group in groups]
-    differing = plots.differences([run.config for run in firsts])
-    return [
-        ", ".join(
-            [
-                run.record.dataset,
-                f"learning rate {run.config.learning_rate:g}",
-                *(setting for setting in settings if not setting.startswith("lr ")),
-            ]
-        )
-        for run, settings in zip(firsts, differing, strict=True)
-    ]
 
 
 def listed(words: Iterable[str], mark: str = ",") -> str:

@@ -5,15 +5,14 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lab import activations, plots, sources
+from lab import activations, sources
 from lab.config import RunConfig
 from lab.runs import Run
-from lab.tables import Runs
+from lab.tables import VARIED, Runs
 
 MOST_VALUES = 12
 MOST_COMMANDS = 20
 FLAGS = {"initializer": "--init", "first_bias": "--bias", "probe_size": "--probe"}
-IDENTITY = set(plots.VARIED)
 
 
 def method(runs: Runs) -> dict[str, Any]:
@@ -42,7 +41,7 @@ def _settings(runs: Runs) -> list[tuple[str, list[str]]]:
     fields = {
         name: field.title or name
         for name, field in RunConfig.model_fields.items()
-        if name not in IDENTITY
+        if name not in VARIED
     }
     functions = _unique(run.config.title for run in runs)
     seeds = [runs.seed_words().partition(" ")[2]] if len(runs) else []
@@ -101,7 +100,7 @@ def _commands(runs: Runs) -> list[str]:
     repeatable = Runs([run for run in runs if _is_repeatable(run)])
     return [
         _command(comparison[0], names, seeds)
-        for comparison in repeatable.groups(plots.VARIED)
+        for comparison in repeatable.comparisons()
         for seeds, names in _together(comparison).items()
     ]
 
@@ -141,7 +140,7 @@ def _command(run: Run, choices: Sequence[str], seeds: str) -> str:
     for choice in choices:
         words += ["--activation", choice]
     for name, value in run.config.model_dump(exclude_defaults=True).items():
-        if name not in IDENTITY:
+        if name not in VARIED:
             text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
             words += [FLAGS.get(name, f"--{name.replace('_', '-')}"), text]
     return shlex.join([*words, "--seeds", seeds])

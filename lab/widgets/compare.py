@@ -9,6 +9,7 @@ from ipywidgets import Button, Dropdown, IntSlider, Layout, SelectMultiple, Text
 
 from lab import plots, units
 from lab.errors import InputError
+from lab.measures import CURVES, layer_words, recorded
 from lab.runs import Run
 from lab.store import RunStore
 from lab.tables import Runs
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 ALL: Any = ...  # No label or name can be equal to it.
 WIDTHS = {"activation": "230px", "dataset": "180px", "learning rate": "180px", "label": "200px"}
 MEASURES = {
-    **{name: words.removesuffix(", %") for name, words in plots.CURVES.items()},
-    **{name: name.removesuffix("_fraction").replace("_", " ") for name in units.LAYER_MEASURES},
+    **{name: words.removesuffix(", %") for name, words in CURVES.items()},
+    **{name: layer_words(name) for name in units.LAYER_MEASURES},
 }
 
 
@@ -140,7 +141,7 @@ def _figure(runs: Runs, measure: str, layer: int, epoch: int) -> "Figure":
     figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
     with plots.style():
         ax = figure.subplots()
-        if measure in plots.CURVES:
+        if measure in CURVES:
             plots.learning_curves(runs, measure, ax)
         else:
             plots.dead_neurons(runs, layer, measure, ax)
@@ -159,7 +160,7 @@ def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":
 
 
 def _row(group: Runs, measure: str, layer: int, epoch: int) -> dict[str, str]:
-    curves = [plots.recorded(run, measure, layer) for run in group]
+    curves = [recorded(run, measure, layer) for run in group]
     values = [curve[epoch] for curve in curves if epoch < len(curve)]
     whole = len(values) == len(curves)
     mean = _number(np.mean(values), measure) if whole else "not all ran so far"
@@ -178,11 +179,11 @@ def _number(value: np.floating[Any], measure: str) -> str:
 
 def _words(table: "pd.DataFrame", measure: str, layer: int, epoch: int) -> str:
     rows = "; ".join(f"{row[0]}: {row[2]}" for row in table.itertuples(index=False, name=None))
-    where = "" if measure in plots.CURVES else f" of layer {layer}"
+    where = "" if measure in CURVES else f" of layer {layer}"
     return f"Curves of {MEASURES[measure]}{where} over the epochs. At epoch {epoch}: {rows}."
 
 
 def _code(measure: str, layer: int) -> str:
-    if measure in plots.CURVES:
+    if measure in CURVES:
         return f"plots.learning_curves(runs, {measure!r})"
     return f"plots.dead_neurons(runs, {layer}, {measure!r})"

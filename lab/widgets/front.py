@@ -13,7 +13,7 @@ from lab import plots
 from lab.errors import InputError, LabError
 from lab.runs import Run
 from lab.store import RunStore
-from lab.tables import Runs
+from lab.tables import Runs, differences
 from lab.widgets.names import Names
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
 
 def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
     """Names runs, to pick one from a list, by their settings and by what else tells them apart."""
-    differing = plots.differences([run.config for run in runs])
+    differing = differences([run.config for run in runs])
     told = [_words(run, more) for run, more in zip(runs, differing, strict=True)]
     return [
         (f"{name} ({run.run_id})" if told.count(name) > 1 else name, run)

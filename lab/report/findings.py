@@ -1,12 +1,13 @@
 """What the runs of a report show: their comparisons as tables and figures, the figures inline."""
 
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from lab import figures, plots, stats
 from lab.figures import Picture
 from lab.records import ENDED
+from lab.stats import Verdict
 from lab.tables import Runs
 
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
@@ -47,12 +48,24 @@ def _verdicts(runs: Runs, titles: Collection[str]) -> dict[str, list[str]]:
 
     Of all comparisons, so that the correction for their number is the same whatever is shown.
     """
-    sentences: dict[str, list[str]] = {}
+    found: dict[str, list[Verdict]] = {}
     for measure in MEASURES:
         for verdict in stats.verdicts(runs, measure):
             if verdict.where in titles:
-                sentences.setdefault(verdict.where, []).append(verdict.sentence)
-    return sentences
+                found.setdefault(verdict.where, []).append(verdict)
+    return {where: _sentences(verdicts) for where, verdicts in found.items()}
+
+
+def _sentences(verdicts: Sequence[Verdict]) -> list[str]:
+    """Says each verdict; where all have too few seeds, that is said once."""
+    fewest, most = min(v.paired.n for v in verdicts), max(v.paired.n for v in verdicts)
+    if most >= stats.FEWEST_SEEDS or any(verdict.problem for verdict in verdicts):
+        return [verdict.sentence for verdict in verdicts]
+    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
+    return [
+        f"Too few seeds for a verdict (n = {seeds}; at least {stats.FEWEST_SEEDS} are needed): "
+        f"the numbers below tell of these runs alone."
+    ]
 
 
 def _finding(title: str, runs: Runs) -> dict[str, Any]:

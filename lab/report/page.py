@@ -45,7 +45,7 @@ def write_report(
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise _unwritable(place, error) from None
 
 

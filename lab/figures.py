@@ -1,112 +1,35 @@
 """The figures of a store: composed of plots, captioned, told in words, and saved."""
 
 import functools
-import html
-import io
 import itertools
 import re
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab import activations, causes, lives, measures, neurons, plots, units
 from lab.config import RunConfig
-from lab.errors import StoreError
 from lab.neurons import Neuron
+from lab.picture import COLUMNS, Film, Picture, captioned, panel_grid, setting_words
 from lab.runs import Run
-from lab.tables import Runs, by_layer, counted, differences
+from lab.study_figures import (
+    accuracy_against_dead,
+    forest,
+    learning_rates,
+    rate_maps,
+    seeds_to_pair,
+)
+from lab.tables import Runs, by_layer, differences
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL.Image import Image
 
-PNG_DPI = 150
-FILM_DPI = 80
-FRAME_MS, LAST_FRAME_MS = 600, 5000
 MOST_FRAMES = 60
-COLUMNS = 5
 Curve = Callable[[str, int], plots.Values]  # (measure, hidden layer) -> its value at every epoch.
 RESULTS = ("activation", "test accuracy, %", "each seed, %", "dead, %", "nearly dead, %")
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure to save.
-
-    Attributes:
-        name: Its file's name, without the ending.
-        figure: What is drawn.
-        alt: What it shows, in words, for those who do not see it.
-    """
-
-    endings: ClassVar[tuple[str, ...]] = (".svg", ".png", ".txt")
-    name: str
-    figure: "Figure"
-    alt: str
-
-    def _ipython_display_(self) -> None:
-        """Shows it in a notebook, its words below it.
-
-        A PNG is shown everywhere, also where a notebook is not trusted yet; but JupyterLab drops
-        its alternative text, so the words stand in a line of their own that opens.
-        """
-        from IPython.display import display
-
-        words = f"<details><summary>In words</summary>{html.escape(self.alt)}</details>"
-        display({"image/png": plots.png(self.figure), "text/plain": self.name}, raw=True)
-        display({"text/html": words, "text/plain": self.alt}, raw=True)
-
-    def save(self, folder: Path) -> None:
-        """Saves it in the formats of `endings`, its words among them as text.
-
-        Raises:
-            StoreError: If the folder cannot be written to.
-        """
-        *drawn, text = (folder / f"{self.name}{end}" for end in self.endings)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with plots.style():
-                self._draw(*drawn)
-            text.write_text(f"{self.alt}\n", encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"Figures cannot be saved in {folder}: {error.strerror}.") from None
-
-    def _draw(self, *files: Path) -> None:
-        svg, png = files
-        about = {"Title": self.name, "Description": self.alt}
-        self.figure.savefig(svg, metadata={**about, "Date": None})
-        self.figure.savefig(png, metadata=about, dpi=PNG_DPI)
-
-
-@dataclass(frozen=True)
-class Film(Picture):
-    """A picture that moves, saved as an animated GIF whose last frame stands longer.
-
-    Attributes:
-        epochs: The epochs that its frames show; `figure` shows the last one.
-        after: Draws the figure as it is after an epoch.
-    """
-
-    endings: ClassVar[tuple[str, ...]] = (".gif", ".txt")
-    epochs: Sequence[int]
-    after: Callable[[int], "Figure"]
-
-    def _draw(self, *files: Path) -> None:
-        (gif,) = files
-        first, *others = [self._frame(epoch) for epoch in self.epochs]
-        durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
-        first.save(gif, save_all=True, append_images=others, duration=durations, loop=0)
-
-    def _frame(self, epoch: int) -> "Image":
-        from PIL import Image
-
-        return Image.open(io.BytesIO(plots.png(self.after(epoch), FILM_DPI))).convert("RGB")
 
 
 def pictures(runs: Runs) -> Iterator[Picture]:
@@ -114,8 +37,9 @@ def pictures(runs: Runs) -> Iterator[Picture]:
 
     The activation functions; for each comparison (runs that differ in activation function and
     seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
-    race as a film; and where comparisons differ in their learning rate alone, accuracy against
-    dead neurons.
+    race as a film, and with two seeds or more a forest plot; and where comparisons differ in their
+    learning rate alone, accuracy against dead neurons, and measures over the learning rates as
+    curves and as maps.
 
     Args:
         runs: Recorded runs; those that have not ended or cannot be read are left out.
@@ -126,9 +50,12 @@ def pictures(runs: Runs) -> Iterator[Picture]:
     for name, comparison in zip(_names(comparisons), comparisons, strict=True):
         for draw in (summary, learning_curves, dead_neurons, life_maps, lives_and_deaths, race):
             yield draw(comparison, name)
+        if seeds_to_pair(comparison):
+            yield forest(comparison, name)
     rungs = ladders(ended)
     for name, ladder in zip(_names(rungs, rate=False), rungs, strict=True):
-        yield accuracy_against_dead(ladder, name)
+        for draw_rates in (accuracy_against_dead, learning_rates, rate_maps):
+            yield draw_rates(ladder, name)
 
 
 def ladders(runs: Runs) -> list[Runs]:
@@ -156,7 +83,7 @@ def functions() -> Picture:
 
     names = activations.names()
     with plots.style():
-        figure, axes = _grid(len(names), min(COLUMNS, len(names)), (2.6, 2.9), share=True)
+        figure, axes = panel_grid(len(names), min(COLUMNS, len(names)), (2.6, 2.9), share=True)
         for name, ax in zip(names, axes, strict=True):
             plots.with_derivative(name, ax)
             ax.label_outer()
@@ -183,7 +110,7 @@ def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 
         columns: How many stand in a row.
     """
     with plots.style():
-        figure, axes = _grid(len(images), min(columns, len(images)), (0.9, 1.1))
+        figure, axes = panel_grid(len(images), min(columns, len(images)), (0.9, 1.1))
         for image, label, ax in zip(images, labels, axes, strict=True):
             ax.imshow(image, cmap="gray_r")
             ax.set(xticks=[], yticks=[])
@@ -224,20 +151,6 @@ def _function_in_words(name: str) -> str:
     return f"{title}: {function.formula}; derivative from {gates.min():.2f} to {gates.max():.2f}"
 
 
-def _grid(
-    panels: int, columns: int, size: tuple[float, float], share: bool = False
-) -> tuple["Figure", list["Axes"]]:
-    """Returns a figure and its axes, row by row; what is left over stays empty."""
-    from matplotlib.figure import Figure
-
-    rows = -(-panels // columns)
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.8))
-    axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).ravel()
-    for ax in axes[panels:]:
-        ax.set_axis_off()
-    return figure, list(axes[:panels])
-
-
 def summary(runs: Runs, name: str = "comparison") -> Picture:
     """Draws a comparison on one page: accuracy, loss, dead neurons, and the table of results."""
     from matplotlib.figure import Figure
@@ -253,13 +166,13 @@ def summary(runs: Runs, name: str = "comparison") -> Picture:
         for layer, ax in itertools.zip_longest(layers, axes[2:]):
             plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
         _table(figure.add_subplot(grid[2, :]), rows, len(runs[0].layers))
-        _captioned(figure, runs, SEEDS, _dead_words(runs), NEARLY)
+        captioned(figure, runs, SEEDS, _dead_words(runs), NEARLY)
     words = "; ".join(f"{r[0]}: test accuracy, %: {r[1]}; dead by layer, %: {r[3]}" for r in rows)
     return Picture(
         f"{name}-summary",
         figure,
         f"Validation accuracy, validation loss and dead neurons over the epochs, and a table. "
-        f"{words}. {_setting_words(runs)}",
+        f"{words}. {setting_words(runs)}",
     )
 
 
@@ -284,16 +197,16 @@ def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
 def learning_curves(runs: Runs, name: str = "comparison") -> Picture:
     """Draws training and validation loss and accuracy over the epochs."""
     with plots.style():
-        figure, axes = _grid(4, 2, (6.5, 3.8))
+        figure, axes = panel_grid(4, 2, (6.5, 3.8))
         for measure, ax in zip(measures.CURVES, axes, strict=True):
             plots.learning_curves(runs, measure, ax)
-        _captioned(figure, runs, SEEDS, EPOCH_0)
+        captioned(figure, runs, SEEDS, EPOCH_0)
     ends = _ends(runs, lambda run: 100 * run.record.epochs[-1].validation_accuracy)
     return Picture(
         f"{name}-learning-curves",
         figure,
         f"Curves of loss and accuracy, training and validation, over the epochs. Validation "
-        f"accuracy at the end: {ends}. {_setting_words(runs)}",
+        f"accuracy at the end: {ends}. {setting_words(runs)}",
     )
 
 
@@ -301,10 +214,10 @@ def dead_neurons(runs: Runs, name: str = "comparison") -> Picture:
     """Draws the dead neurons of every hidden layer over the epochs."""
     layers = runs[0].layers
     with plots.style():
-        figure, axes = _grid(len(layers), min(2, len(layers)), (6.5, 4.2))
+        figure, axes = panel_grid(len(layers), min(2, len(layers)), (6.5, 4.2))
         for layer, ax in zip(layers, axes, strict=True):
             plots.dead_neurons(runs, layer, ax=ax)
-        _captioned(figure, runs, SEEDS, _dead_words(runs))
+        captioned(figure, runs, SEEDS, _dead_words(runs))
     words = " ".join(
         f"Layer {n}, dead on all training images at the end: "
         f"{_ends(runs, lambda run, n=n: 100 * run.confirmed_fractions()[n - 1])}."  # type: ignore
@@ -314,7 +227,7 @@ def dead_neurons(runs: Runs, name: str = "comparison") -> Picture:
         f"{name}-dead-neurons",
         figure,
         f"Curves of the share of dead neurons over the epochs, a panel for each hidden layer. "
-        f"{words} {_setting_words(runs)}",
+        f"{words} {setting_words(runs)}",
     )
 
 
@@ -329,7 +242,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> Picture:
     columns = len(layers) if wide else len(firsts)
     states = [lives.states(run.layer(layer)) for layer, run in panels]
     with plots.style():
-        figure, axes = _grid(len(panels), columns, (4.9, 3.4))
+        figure, axes = panel_grid(len(panels), columns, (4.9, 3.4))
         for (layer, run), ax in zip(panels, axes, strict=True):
             plots.life_map(run, layer, ax, legend=False)
         tallest, longest = (
@@ -340,7 +253,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> Picture:
             ax.set(xlim=(-0.5, longest), ylim=(tallest, 0))
         handles = plots.life_legend(np.concatenate([s.ravel() for s in states]))
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
-        _captioned(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)
+        captioned(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)
     words = " ".join(
         _lives_in_words(run, layer, s) for (layer, run), s in zip(panels, states, strict=True)
     )
@@ -348,7 +261,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> Picture:
         f"{name}-life-maps",
         figure,
         f"Maps with a row for each neuron and a column for each epoch, its state as colour. "
-        f"{words} {_setting_words(firsts)}",
+        f"{words} {setting_words(firsts)}",
     )
 
 
@@ -369,18 +282,18 @@ def lives_and_deaths(runs: Runs, name: str = "comparison") -> Picture:
     run = max(firsts, key=_deaths)
     layers = sorted({1, len(run.layers)})
     with plots.style():
-        figure, axes = _grid(2 * len(layers), len(layers), (6.5, 3.8))
+        figure, axes = panel_grid(2 * len(layers), len(layers), (6.5, 3.8))
         for layer, above, below in zip(layers, axes, axes[len(layers) :], strict=False):
             plots.flows(run, layer, above)
             plots.survival(runs, layer, below)
-        _captioned(figure, runs, FLOWS.format(run.config.seed), SEEDS, _dead_words(runs, False))
+        captioned(figure, runs, FLOWS.format(run.config.seed), SEEDS, _dead_words(runs, False))
     words = " ".join(_flows_in_words(run, layer) for layer in layers)
     return Picture(
         f"{name}-lives",
         figure,
         f"Above, bars of the neurons that died and revived in each epoch, for {run.config.title}, "
         f"seed {run.config.seed}. {words} Below, the share of neurons that were never dead so far. "
-        f"{_setting_words(runs)}",
+        f"{setting_words(runs)}",
     )
 
 
@@ -417,7 +330,7 @@ def race(runs: Runs, name: str = "comparison") -> Film:
         f"{name}-race",
         after(last),
         f"The race, epoch by epoch: curves of training loss, validation accuracy and dead neurons "
-        f"by layer. At the end: {_race_words(runs)}. {_setting_words(runs)}",
+        f"by layer. At the end: {_race_words(runs)}. {setting_words(runs)}",
         np.unique(np.linspace(0, last, min(last + 1, MOST_FRAMES)).astype(int)).tolist(),
         after,
     )
@@ -481,26 +394,6 @@ def race_figure(
     return figure
 
 
-def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
-    """Draws test accuracy against dead neurons for runs of several learning rates."""
-    with plots.style():
-        figure, [ax] = _grid(1, 1, (10, 6))
-        plots.accuracy_against_dead(runs, ax)
-        _captioned(figure, runs, LADDER)
-    words = "; ".join(
-        f"{group[0].config.title} at {group[0].config.learning_rate:g}: "
-        f"{100 * np.mean([measures.dead_share(run) for run in group]):.1f} % dead, "
-        f"{100 * np.mean([run.record.test_accuracy or np.nan for run in group]):.2f} %"
-        for group in runs.groups()
-    )
-    return Picture(
-        f"{name}-accuracy-against-dead",
-        figure,
-        f"Test accuracy against the share of dead hidden neurons, by activation function and "
-        f"learning rate. Means over seeds: {words}. {_setting_words(runs)}",
-    )
-
-
 def _ends(runs: Runs, value: Callable[[Run], float]) -> str:
     return ", ".join(
         f"{group[0].config.title} {np.mean([value(run) for run in group]):.2f} %"
@@ -513,30 +406,6 @@ EPOCH_0 = "Epoch 0: the untrained network, its training values measured on the p
 LIVES = "One row is one neuron; neurons alive at every epoch are left out."
 NEARLY = f"Nearly dead: gate at most {units.NEARLY:g} of its largest."
 FLOWS = "Above: seed {}. Below: the share of neurons that were never dead so far."
-LADDER = (
-    "Small: each seed; large: their mean, with the learning rate; lines join the rates in order. "
-    "Dead: no gradient on any training image."
-)
-
-
-def _captioned(figure: "Figure", runs: Runs, *notes: str) -> None:
-    """Writes the caption under a figure: what was run, and how to read the picture."""
-    text = " ".join([_setting_words(runs), *notes])
-    wide = int(figure.get_figwidth() * 14)
-    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=10, color="#333333")
-
-
-def _setting_words(runs: Runs) -> str:
-    record, config = runs[0].record, runs[0].config
-    rates = sorted({run.config.learning_rate for run in runs})
-    return (
-        f"{record.dataset}: {record.train_images:,} images to train on, "
-        f"{record.validation_images:,} to validate, {record.test_images:,} to test. "
-        f"Network {'-'.join(map(str, config.layer_sizes))}, {config.initializer}, first bias "
-        f"{config.first_bias:g}, {config.optimizer}, learning rate "
-        f"{', '.join(f'{rate:g}' for rate in rates)}, batches of {config.batch_size}, "
-        f"{counted(config.epochs, 'epoch')}, {runs.seed_words()}."
-    )
 
 
 def _dead_words(runs: Runs, ring: bool = True) -> str:

@@ -15,8 +15,8 @@ from lab import network, plots, units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError, unknown
-from lab.figures import Picture
 from lab.machine import load_tensorflow
+from lab.picture import Picture
 from lab.programs import UPDATES
 from lab.sources import load_dataset
 from lab.studies import shown

@@ -16,7 +16,7 @@ from lab import measures, plots
 from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError, unknown
-from lab.figures import Picture
+from lab.picture import Picture
 from lab.runs import Run
 from lab.store import RunStore
 from lab.studies import Study, finish, gather, seed_list

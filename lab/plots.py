@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import activations, lives, units
+from lab import activations, lives, measures, stats, units
 from lab.activations import LINES, OKABE_ITO
 from lab.config import RunConfig
 from lab.errors import InputError, unknown
 from lab.measures import CURVES, dead_share, layer_words, recorded
 from lab.runs import Run
+from lab.stats import Verdict
 from lab.tables import Runs, differences
 
 if TYPE_CHECKING:
@@ -388,7 +389,13 @@ LIFE_MARKERS = "oDsXP"
 LIFE_COLOURS = ("#f0f0f0", OKABE_ITO["sky blue"], OKABE_ITO["orange"], "#000000", "#CC79A7")
 
 
-def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes") -> "Axes":
+def heat_map(
+    mean: "pd.DataFrame",
+    spread: "pd.DataFrame",
+    title: str,
+    ax: "Axes",
+    empty: NDArray[np.bool_] | None = None,
+) -> "Axes":
     """Draws a table of percentages as coloured cells, with each mean ± spread written in.
 
     Args:
@@ -396,6 +403,7 @@ def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes
         spread: Of the same shape; not written where NaN.
         title: What the numbers are.
         ax: Where to draw.
+        empty: Which cells have no run; by default none, so that NaN means a run that diverged.
     """
     scale = _map_scale()
     with axes(ax) as ax:
@@ -404,6 +412,8 @@ def heat_map(mean: "pd.DataFrame", spread: "pd.DataFrame", title: str, ax: "Axes
         ax.imshow(values, cmap=scale, vmin=0, vmax=100, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             words = "diverged" if np.isnan(value) else f"{value:.1f}"
+            if empty is not None and empty[row, column]:
+                words = "no run"
             if not np.isnan(around[row, column]):
                 words += f"\n± {around[row, column]:.1f}"
             colour = "black" if value > 55 or np.isnan(value) else "white"
@@ -582,10 +592,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
         InputError: If there are no runs.
     """
     _some(runs)
-    by_title: dict[str, Runs] = {}
-    for run in sorted(runs, key=lambda run: run.config.learning_rate):
-        title = run.config.title
-        by_title[title] = Runs([*by_title.get(title, ()), run])
+    by_title = _by_title(runs)
     means: dict[tuple[float, float], str] = {}
     with axes(ax) as ax:
         looks = looks_of([group[0].config for group in by_title.values()])
@@ -601,6 +608,167 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
         if len({run.config.learning_rate for run in runs}) > 1:
             _label_where_there_is_room(ax, means)
     return ax
+
+
+def _by_title(runs: Runs) -> dict[str, Runs]:
+    """Returns the runs of each activation function, by its title, in the order of their rates."""
+    by_title: dict[str, Runs] = {}
+    for run in sorted(runs, key=lambda run: run.config.learning_rate):
+        by_title[run.config.title] = Runs([*by_title.get(run.config.title, ()), run])
+    return by_title
+
+
+def over_rates(
+    runs: Runs,
+    measure: str = "validation_accuracy",
+    layer: int | None = None,
+    only: str | None = None,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws a measure at the end over the learning rates: every seed small, their mean large.
+
+    A ring is at the best learning rate, chosen on validation; see `stats.best_rates`. A cross at
+    the bottom is at a rate with a run that diverged.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        measure: One of `measures.NAMES`.
+        layer: The hidden layer of a layer's measure, from 1.
+        only: The title of an activation function, such as `ReLU`: all others are grey lines.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there is no such measure, layer or activation function, or no runs.
+    """
+    _some(runs)
+    wanted, by_title = measures.measure(measure, layer), _by_title(runs.in_order())
+    if only is not None and only not in by_title:
+        raise unknown("activation function", only, by_title)
+    order = sorted(by_title, key=lambda title: title == only)  # The one in colour is on top.
+    looks = dict(zip(by_title, looks_of([g[0].config for g in by_title.values()]), strict=True))
+    markers = dict(zip(by_title, itertools.cycle(MARKERS)))
+    best = {run.run_id for run in stats.at_best_rates(runs)}
+    with axes(ax) as ax:
+        ax.set_xscale("log")
+        for title in order:
+            rates = by_title[title].groups()
+            x = [rate[0].config.learning_rate for rate in rates]
+            means = np.array([np.mean([wanted.shown(run) for run in rate]) for rate in rates])
+            if only not in (None, title):
+                ax.plot(x, means, "-", color="#cccccc", lw=1.5)
+                continue
+            look = looks[title]
+            points = [(run.config.learning_rate, wanted.shown(run)) for run in by_title[title]]
+            ax.plot(*zip(*points, strict=True), ".", color=look.colour, ms=5, alpha=0.6)
+            line: dict[str, Any] = {
+                "color": look.colour,
+                "lw": 2.5,
+                "marker": markers[title],
+                "ms": 8,
+            }
+            ax.plot(x, means, look.line, label=look.label, **line)
+            ringed = [place for place, rate in enumerate(rates) if rate[0].run_id in best]
+            ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5}
+            ax.plot(np.take(x, ringed), means[ringed], "o", ms=16, **ring)
+            lost = np.array(x)[np.isnan(means)]
+            at = ax.get_xaxis_transform()
+            ax.plot(
+                lost, np.full(len(lost), 0.03), "x", color=look.colour, ms=9, mew=2, transform=at
+            )
+        _rate_axis(ax, {run.config.learning_rate for run in runs})
+        ax.set_ylabel(wanted.axis)
+        if only is None:
+            ax.legend(handlelength=4)
+        else:
+            ax.set_title(only)
+    return ax
+
+
+def _rate_axis(ax: "Axes", rates: Iterable[float]) -> None:
+    """Names the learning rates that were run, unless they stand too close."""
+    from matplotlib.ticker import NullLocator
+
+    named: list[float] = []
+    for rate in sorted(rates):
+        if not named or rate >= 2.5 * named[-1]:
+            named.append(rate)
+    ax.set_xticks(named, [f"{rate:g}" for rate in named], rotation=45)
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("learning rate")
+
+
+def forest(verdicts: Sequence[Verdict], ax: "Axes | None" = None) -> "Axes":
+    """Draws the paired differences of verdicts, a row each: seeds small, mean and 95 % interval.
+
+    The mean is filled where the two can be told apart, and white where they cannot. With fewer
+    than six seeds there is no interval.
+
+    Args:
+        verdicts: Verdicts on one measure.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there are no verdicts, or they are on several measures.
+    """
+    labels = {verdict.measure.label for verdict in verdicts}
+    if len(labels) != 1:
+        told = f"on {len(labels)}: {', '.join(sorted(labels))}" if labels else "none"
+        raise InputError(f"verdicts must be one or more on one measure, and they are {told}.")
+    baselines = {verdict.baseline: verdict.against for verdict in verdicts}
+    configs = baselines | {verdict.name: verdict.config for verdict in verdicts}
+    looks = dict(zip(configs, looks_of(list(configs.values())), strict=True))
+    markers = dict(zip(configs, itertools.cycle(MARKERS)))
+    with axes(ax, (9.0, 1.6 + 0.75 * len(verdicts))) as ax:
+        ax.axvline(0, color="black", lw=1)
+        for row, verdict in enumerate(verdicts):
+            _forest_row(ax, row, verdict, looks[verdict.name].colour, markers[verdict.name])
+        ax.set_yticks(range(len(verdicts)), _row_names(verdicts))
+        ax.set_ylim(len(verdicts) - 0.4, -0.6)
+        ax.grid(visible=False, axis="y")
+        ax.set_xlabel(_forest_axis(verdicts))
+        _say_which_side_is_better(ax, verdicts[0].measure.better)
+    return ax
+
+
+def _forest_row(ax: "Axes", row: int, verdict: Verdict, colour: str, marker: str) -> None:
+    found = verdict.paired
+    seeds = found.differences[np.isfinite(found.differences)]
+    ax.plot(seeds, np.full(len(seeds), row + 0.24), ".", color=colour, ms=7, alpha=0.6)
+    if verdict.decidable:
+        ax.plot([found.low, found.high], [row, row], "-", color=colour, lw=3)
+    fill = colour if verdict.distinguishable else "white"
+    ax.plot([found.mean], [row], marker, color=colour, mfc=fill, ms=10, mew=2)
+    words = _forest_numbers(verdict)
+    ax.text(1.02, row, words, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
+
+
+def _forest_numbers(verdict: Verdict) -> str:
+    found = verdict.paired
+    if verdict.problem:
+        return "no verdict: diverged" if "diverged" in verdict.problem else "no verdict"
+    if not verdict.decidable:
+        return f"too few seeds, n = {found.n}"
+    mean, low, high = map(verdict.amount, (found.mean, found.low, found.high))
+    return f"{mean} ({low} to {high}), n = {found.n}"
+
+
+def _row_names(verdicts: Sequence[Verdict]) -> list[str]:
+    """Names each row by its function; by where it was made, too, if that is not the same."""
+    several = len({verdict.where for verdict in verdicts}) > 1
+    return [f"{verdict.name}\n{verdict.where}" if several else verdict.name for verdict in verdicts]
+
+
+def _forest_axis(verdicts: Sequence[Verdict]) -> str:
+    measure, baselines = verdicts[0].measure, {verdict.baseline for verdict in verdicts}
+    baseline = baselines.pop() if len(baselines) == 1 else "the baseline"
+    return f"{measure.label}: difference from {baseline}{', points' if measure.unit else ''}"
+
+
+def _say_which_side_is_better(ax: "Axes", better: str) -> None:
+    sides = {"larger": ("worse", "better"), "smaller": ("better", "worse")}
+    left, right = sides.get(better, ("less", "more"))
+    ax.text(0, 1.02, f"← {left}", transform=ax.transAxes, fontsize=11)
+    ax.text(1, 1.02, f"{right} →", transform=ax.transAxes, ha="right", fontsize=11)
 
 
 def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], str]) -> None:

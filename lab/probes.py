@@ -14,8 +14,8 @@ from lab import plots
 from lab.activations import OKABE_ITO
 from lab.data import Dataset, split, stratified_order
 from lab.errors import InputError
-from lab.figures import Picture
 from lab.network import forward
+from lab.picture import Picture
 from lab.runs import Run, one_run
 
 if TYPE_CHECKING:

@@ -443,7 +443,8 @@ def _with_layer(runs: Runs, layer: int | None) -> Runs:
     kept = Runs([run for run in runs if layer in run.layers])
     if not len(kept):
         most = max(len(run.layers) for run in runs)
-        raise InputError(f"layer must be from 1 to {most} in these runs, not {layer}.")
+        limits = f"from 1 to {most}" if most > 1 else "1"
+        raise InputError(f"layer must be {limits} in these runs, not {layer}.")
     return kept
 
 
@@ -704,12 +705,12 @@ def _rate_row(choice: _Choice, where: str) -> dict[str, Any]:
 def _note(choice: _Choice) -> str:
     tried = choice.tried
     if choice.best is None:
-        return "A run diverged at every learning rate tried: try lower ones."
+        return "a run diverged at every learning rate tried: try lower ones"
     if len(tried) == 1:
-        return "Only one learning rate was tried."
+        return "only one learning rate was tried"
     best = choice.best[0].config.learning_rate
     if best == tried[0]:
-        return f"The best learning rate, {best:g}, is the lowest tried: try lower ones."
+        return "the lowest learning rate tried: try lower ones"
     if best == tried[-1]:
-        return f"The best learning rate, {best:g}, is the highest tried: try higher ones."
+        return "the highest learning rate tried: try higher ones"
     return ""

@@ -18,8 +18,8 @@ from lab import plots, units
 from lab.config import RunConfig
 from lab.data import Dataset, IndexArray, split
 from lab.errors import InputError, RunError, unknown
-from lab.figures import Picture
 from lab.network import forward
+from lab.picture import Picture
 from lab.runs import Run, one_run
 from lab.training import EpochEnd, State, first_state, train
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import lab.studies
-from lab import Run, Runs, RunStore, figures, stats
+from lab import Run, Runs, RunStore, figures, stats, study_figures
 from lab.errors import InputError, StoreError
 from lab.records import read_record
 from lab.report import explorer, findings, report, write_report
@@ -157,8 +157,11 @@ def test_three_seeds_get_no_verdict_and_six_get_those_of_the_statistics(shown, s
 
 def test_each_figure_has_its_words(shown, runs):
     comparisons = runs.comparisons()
-    drawn = [figures.accuracy_against_dead(runs)]
+    drawn = [study_figures.accuracy_against_dead(runs), study_figures.learning_rates(runs)]
     for comparison in comparisons:
+        place = f"mnist, learning rate {comparison[0].config.learning_rate:g}"
+        verdicts = [verdict for verdict in stats.verdicts(runs) if verdict.where == place]
+        drawn.append(study_figures.forest(comparison, verdicts=verdicts))
         drawn += [figures.learning_curves(comparison), figures.dead_neurons(comparison)]
     labels = [a["aria-label"] for tag, a in shown.tags if a.get("role") == "img" and tag == "svg"]
     assert labels[:-1] == [picture.alt for picture in drawn]

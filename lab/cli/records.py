@@ -1,5 +1,6 @@
 """Commands for what is recorded: tables, one run, labels, deletion, figures, the report."""
 
+import itertools
 import json
 import math
 import sys
@@ -13,9 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, print_text
+from lab.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from lab.stats import Verdict
 
 PANEL = "What is recorded"
 
@@ -39,16 +43,17 @@ class Format(StrEnum):
     JSON = "json"
 
 
+FormatOption = Annotated[
+    Format,
+    typer.Option("--format", help="In csv, NaN is written NaN; in json, null (infinity: text)."),
+]
+
+
 @app.command(rich_help_panel=PANEL)
 def table(
     name: Annotated[TableName, typer.Argument(help="Which table.")],
     store: StoreOption = None,
-    form: Annotated[
-        Format,
-        typer.Option(
-            "--format", help="In csv, NaN is written NaN; in json, null (infinity: text)."
-        ),
-    ] = Format.TEXT,
+    form: FormatOption = Format.TEXT,
 ) -> None:
     """Print a table of the recorded runs: runs, epochs, layers, units, lives or flows.
 
@@ -58,13 +63,19 @@ def table(
     """
     kept = open_store(store)
     frame: pd.DataFrame = getattr(kept.runs, name.value)()
-    if form is Format.CSV:
-        frame.to_csv(sys.stdout, index=False, na_rep="NaN")
-    elif form is Format.JSON:
-        json.dump([_plain(row) for row in frame.to_dict("records")], sys.stdout, indent=1)
-        sys.stdout.write("\n")
+    if form is not Format.TEXT:
+        _write(frame, form)
     else:
         print_text(_eventful(frame) if name is TableName.LIVES else frame)
+
+
+def _write(frame: "pd.DataFrame", form: Format) -> None:
+    """Writes a table for another program."""
+    if form is Format.CSV:
+        frame.to_csv(sys.stdout, index=False, na_rep="NaN")
+    else:
+        json.dump([_plain(row) for row in frame.to_dict("records")], sys.stdout, indent=1)
+        sys.stdout.write("\n")
 
 
 def _eventful(lives: "pd.DataFrame") -> "pd.DataFrame":
@@ -82,6 +93,83 @@ def _plain(row: dict[Hashable, Any]) -> dict[str, Any]:
         str(name): getattr(value, "item", lambda v=value: v)() for name, value in row.items()
     }
     return {name: None if v != v else words.get(v, v) for name, v in numbers.items()}
+
+
+@app.command(rich_help_panel=PANEL)
+def verdict(
+    measure: Annotated[
+        str, typer.Option(help="What to compare, such as test_accuracy or dead.", metavar="NAME")
+    ] = "test_accuracy",
+    layer: Annotated[
+        int | None, typer.Option(help="The hidden layer, from 1, of a layer's measure.")
+    ] = None,
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="What to compare with [dim]\\[default: relu][/dim].", metavar="NAME"),
+    ] = None,
+    best_rate: Annotated[
+        bool,
+        typer.Option("--best-rate", help="Each at its best learning rate, chosen on validation."),
+    ] = False,
+    store: StoreOption = None,
+    form: FormatOption = Format.TEXT,
+) -> None:
+    """Say whether activation functions can be told apart: paired differences, seed by seed.
+
+    Everywhere that runs differ in activation function and seed alone, each function is compared
+    with the baseline. The 95 % t interval decides, after Holm's correction for all comparisons.
+
+    [bold]lab verdict --measure dead_fraction --layer 1[/bold]
+    """
+    from lab import stats
+
+    runs = open_store(store).runs
+    found = stats.verdicts(runs, measure, layer, baseline, best_rate)
+    if not found:
+        raise InputError(
+            "There is nothing to compare: two activation functions with the same other settings "
+            "are needed. Record some with: lab compare"
+        )
+    if form is not Format.TEXT:
+        _write(stats.table(found), form)
+        return
+    if best_rate:
+        print_text(
+            stats.best_rates(runs)
+            .round({"validation_accuracy": 2, "test_accuracy": 2})
+            .drop(columns="diverged")
+        )
+    for where, some in itertools.groupby(found, key=lambda one: one.where):
+        _print_verdicts(where, list(some))
+
+
+def _print_verdicts(where: str, verdicts: "list[Verdict]") -> None:
+    """Prints the verdicts of one comparison: a table, then the sentences."""
+    unit = verdicts[0].measure.unit
+    title = f"{verdicts[0].measure.label}, difference from {verdicts[0].baseline}"
+    table = Table(title=f"{where}\n{title}{', ' + unit if unit else ''}", title_justify="left")
+    heads = ("mean", "95 % interval", "p (Holm)", "p (signs)", "chance better", "n")
+    for head in ("activation", *heads):
+        table.add_column(head, justify="left" if head == "activation" else "right")
+    for one in verdicts:
+        table.add_row(*map(Text, _verdict_row(one)))
+    out.print(table)
+    for one in verdicts:
+        out.print(Text(one.sentence), soft_wrap=True)
+    out.print()
+
+
+def _verdict_row(one: "Verdict") -> list[str]:
+    found = one.paired
+    if one.problem:
+        return [one.name, *["-"] * 5, f"{found.n}"]
+    interval, share = f"{one.amount(found.low)} to {one.amount(found.high)}", "-"
+    if one.measure.better != "neither":
+        share = f"{100 * found.probability_of_improvement:.0f} %"
+    numbers = (one.p_holm, found.p_sign_flip)
+    p_values = ["-" if math.isnan(p) else f"{p:.2g}" for p in numbers]
+    shown = interval if found.n > 1 else "-"
+    return [one.name, one.amount(found.mean), shown, *p_values, share, f"{found.n}"]
 
 
 @app.command(rich_help_panel=PANEL)

@@ -1,11 +1,11 @@
 """What the runs of a report show: their comparisons as tables and figures, the figures inline."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from lab import figures, plots, stats
-from lab.figures import Picture
+from lab import figures, plots, stats, study_figures
+from lab.picture import Picture
 from lab.records import ENDED
 from lab.stats import Verdict
 from lab.tables import Runs
@@ -13,6 +13,10 @@ from lab.tables import Runs
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
 MOST_NAMES = 5
 MEASURES = ("test_accuracy", "dead")
+LADDERS = {
+    "Accuracy against dead neurons": study_figures.accuracy_against_dead,
+    "What the learning rate does": study_figures.learning_rates,
+}
 Tell = Callable[[str], object]
 
 
@@ -27,37 +31,52 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
     comparisons = ended.comparisons()
     titled = list(zip(stats.places(comparisons, stats.at_rate), comparisons, strict=True))
     shown = sorted(titled, key=lambda pair: _weight(pair[1]), reverse=True)[:MOST_COMPARISONS]
-    ladders = sorted(figures.ladders(ended), key=len, reverse=True)[:MOST_LADDERS]
+    # Of all comparisons: the correction for their number must not depend on what is shown.
+    verdicts = [verdict for measure in MEASURES for verdict in stats.verdicts(ended, measure)]
     found = []
     for title, comparison in (pair for pair in titled if pair in shown):
         tell(f"Drawing {title}")
-        found.append(_finding(title, comparison))
-    tell("Drawing accuracy against dead neurons")
+        found.append(_finding(title, comparison, [v for v in verdicts if v.where == title]))
+    tell("Drawing what the learning rate does")
+    ladders = sorted(figures.ladders(ended), key=len, reverse=True)[:MOST_LADDERS]
     return {
-        "verdicts": _verdicts(ended, [title for title, _ in shown]),
         "comparisons": found,
         "left_out": [pair[0] for pair in titled if pair not in shown],
-        "ladders": [figures.accuracy_against_dead(ladder) for ladder in ladders],
-        "unended": [run for run in runs if run.record.status not in ENDED],
-        "diverged": [run for run in runs if run.record.status == "diverged"],
+        "ladders": [(title, draw(ladder)) for ladder in ladders for title, draw in LADDERS.items()],
+        "unended": [run for run in runs if run.status not in ENDED],
+        "diverged": [run for run in runs if run.status == "diverged"],
     }
 
 
-def _verdicts(runs: Runs, titles: Collection[str]) -> dict[str, list[str]]:
-    """Returns the verdicts as sentences, by the comparison that they are of.
-
-    Of all comparisons, so that the correction for their number is the same whatever is shown.
-    """
-    found: dict[str, list[Verdict]] = {}
-    for measure in MEASURES:
-        for verdict in stats.verdicts(runs, measure):
-            if verdict.where in titles:
-                found.setdefault(verdict.where, []).append(verdict)
-    return {where: _sentences(verdicts) for where, verdicts in found.items()}
+def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
+    record, seeds = runs[0].record, {run.config.seed for run in runs}
+    results = runs.results().drop(columns=["dataset", "learning rate"])
+    pictures = {
+        "Learning curves": figures.learning_curves(runs),
+        "Dead neurons": figures.dead_neurons(runs),
+    }
+    on_accuracy = [verdict for verdict in verdicts if verdict.measure.name == MEASURES[0]]
+    if any(verdict.paired.n > 1 for verdict in on_accuracy):
+        forest = study_figures.forest(runs, verdicts=on_accuracy)
+        pictures = {"Differences in test accuracy": forest, **pictures}
+    return {
+        "title": title,
+        "sentences": _sentences(verdicts),
+        "columns": list(results.columns),
+        "rows": results.to_numpy().tolist(),
+        "caption": (
+            f"{title}: {'means over ' if len(seeds) > 1 else ''}{runs.seed_words()}; dead on all "
+            f"{record.train_images:,} training images, nearly dead on a probe of "
+            f"{record.probe_images:,}"
+        ),
+        "pictures": pictures,
+    }
 
 
 def _sentences(verdicts: Sequence[Verdict]) -> list[str]:
     """Says each verdict; where all have too few seeds, that is said once."""
+    if not verdicts:
+        return []
     fewest, most = min(v.paired.n for v in verdicts), max(v.paired.n for v in verdicts)
     if most >= stats.FEWEST_SEEDS or any(verdict.problem for verdict in verdicts):
         return [verdict.sentence for verdict in verdicts]
@@ -66,25 +85,6 @@ def _sentences(verdicts: Sequence[Verdict]) -> list[str]:
         f"Too few seeds for a verdict (n = {seeds}; at least {stats.FEWEST_SEEDS} are needed): "
         f"the numbers below tell of these runs alone."
     ]
-
-
-def _finding(title: str, runs: Runs) -> dict[str, Any]:
-    record, seeds = runs[0].record, {run.config.seed for run in runs}
-    results = runs.results().drop(columns=["dataset", "learning rate"])
-    return {
-        "title": title,
-        "columns": list(results.columns),
-        "rows": results.to_numpy().tolist(),
-        "caption": (
-            f"{title}: {'means over ' if len(seeds) > 1 else ''}{runs.seed_words()}; dead on all "
-            f"{record.train_images:,} training images, nearly dead on a probe of "
-            f"{record.probe_images:,}"
-        ),
-        "pictures": {
-            "Learning curves": figures.learning_curves(runs),
-            "Dead neurons": figures.dead_neurons(runs),
-        },
-    }
 
 
 def _weight(runs: Runs) -> tuple[int, int]:

@@ -46,10 +46,10 @@
   const showRows = (shown, epoch) =>
     get("table").tBodies[0].replaceChildren(
       ...shown.map((run) => {
-        const { dataset, activation, rate, seed, status, label } = run;
-        const cells = [dataset, activation, rate, seed, status, ...until(run, epoch), label];
+        const { rate, seed, dataset, status, label } = run;
+        const cells = [rate, seed, ...until(run, epoch), dataset, status, run.run, label];
         const row = document.createElement("tr");
-        row.append(cell("th", run.run), ...cells.map((text) => cell("td", text)));
+        row.append(cell("th", run.activation), ...cells.map((text) => cell("td", text)));
         return row;
       }),
     );

@@ -101,7 +101,7 @@ def _of_network(name: str) -> Measure:
 def _of_layer(name: str, layer: int) -> Measure:
     if name == "dead_confirmed_fraction":
         label = f"share of dead neurons in layer {layer}"
-        return _share(name, label, "smaller", lambda run: run.confirmed_fractions()[layer - 1])
+        return _share(name, label, "smaller", lambda run: run.confirmed_fraction(layer))
     words, where = layer_words(name), f"in layer {layer} (on the probe)"
 
     def of(run: Run) -> float:

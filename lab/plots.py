@@ -595,14 +595,19 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
     by_title = _by_title(runs)
     means: dict[tuple[float, float], str] = {}
     with axes(ax) as ax:
+<<<<<<< HEAD
         looks = looks_of([group[0].config for group in by_title.values()])
         for group, look, marker in zip(by_title.values(), looks, itertools.cycle(MARKERS)):
+=======
+        looks = _looks([group[0].config for group in by_title.values()])
+        for (title, group), look, marker in zip(by_title.items(), looks, itertools.cycle(MARKERS)):
+>>>>>>> 63324aa20f34b195fc1539a3036b3244cf2dbd55
             points = np.array([_point(run) for run in group])
             ends = {tuple(np.mean([_point(r) for r in g], axis=0)): g for g in group.groups()}
             means |= {end: f"{g[0].config.learning_rate:g}" for end, g in ends.items()}
             ax.plot(*points.T, marker, mfc="none", mec=look.colour, ms=6)
             line = np.array(list(ends))
-            ax.plot(*line.T, look.line, marker=marker, color=look.colour, ms=10, label=look.label)
+            ax.plot(*line.T, look.line, marker=marker, color=look.colour, ms=10, label=title)
         ax.set(xlabel="hidden neurons dead on all training images, %", ylabel="test accuracy, %")
         ax.legend(handlelength=4)
         if len({run.config.learning_rate for run in runs}) > 1:
@@ -666,7 +671,7 @@ def over_rates(
                 "marker": markers[title],
                 "ms": 8,
             }
-            ax.plot(x, means, look.line, label=look.label, **line)
+            ax.plot(x, means, look.line, label=title, **line)
             ringed = [place for place, rate in enumerate(rates) if rate[0].run_id in best]
             ring: dict[str, Any] = {"mfc": "none", "mec": "black", "mew": 1.5}
             ax.plot(np.take(x, ringed), means[ringed], "o", ms=16, **ring)

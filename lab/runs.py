@@ -187,16 +187,22 @@ class Run:
         arrays = self._read(self.record.confirmed)
         return take(arrays, f"layer{number}.confirmed", (self._width(number),), np.bool_)
 
-    def confirmed_fractions(self) -> list[float]:
-        """Returns for each hidden layer the share of units dead on all training images.
+    def confirmed_fraction(self, number: int) -> float:
+        """Returns the share of a layer's units that are dead on all training images.
 
         NaN before the run has ended, and where a unit of the layer is non-finite.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
         """
+        self._width(number)
         if self.record.confirmed is None:
-            return [np.nan] * len(self.layers)
-        return [
-            float(units.fraction(self.last_summaries(n), self.confirmed(n))) for n in self.layers
-        ]
+            return np.nan
+        return float(units.fraction(self.last_summaries(number), self.confirmed(number)))
+
+    def confirmed_fractions(self) -> list[float]:
+        """Returns `confirmed_fraction` of each hidden layer."""
+        return [self.confirmed_fraction(number) for number in self.layers]
 
     @property
     def kept_epochs(self) -> list[int]:

@@ -9,13 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import lab.cli
-from lab import RunStore, activations, compare
+from lab import RunStore, activations, compare, stats
 
 TINY = ["--dataset", "mnist-5k", "--hidden", "6,5", "--batch-size", "500"]
 
@@ -73,6 +74,68 @@ def test_a_table_as_json_reads_back_as_the_data_frame(store, lab_main, name):
             np.testing.assert_allclose(values, frame[column].astype(float), rtol=1e-7, atol=0)
         else:
             assert got == list(frame[column].where(frame[column].notna(), None))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Path:
+    """The runs of the lessons: three seeds, too few for a verdict."""
+    return Path(__file__).parent.parent / "notebooks" / "recorded"
+
+
+def test_verdicts_are_a_table_and_sentences(recorded, lab_main):
+    code, text, errors = lab_main("verdict", "--store", recorded)
+    assert (code, errors) == (0, "")
+    found = stats.verdicts(RunStore(recorded).runs)
+    lines = text.splitlines()
+    assert [line for line in lines if line in {v.sentence for v in found}] == [
+        verdict.sentence for verdict in found
+    ]
+    (row,) = (line for line in lines if "ELU" in line and "−0.18" in line)
+    # From the README's accuracies of seeds 0-2: 97.71 - 97.89 = -0.18; the sign-flip p is 2 / 8.
+    assert "0.25" in row
+
+
+@pytest.mark.parametrize("options", [[], ["--best-rate"]])
+def test_verdicts_as_csv_and_json_read_back_as_the_table(recorded, lab_main, options):
+    chosen = {"measure": "dead_fraction", "layer": 2, "baseline": "elu"}
+    arguments = [text for name, value in chosen.items() for text in (f"--{name}", value)]
+    arguments = ["verdict", "--store", recorded, *arguments, *options]
+    found = stats.verdicts(RunStore(recorded).runs, **chosen, best_rate=bool(options))
+    frame = stats.table(found)
+    assert set(frame.activation) == {"ReLU", "Leaky ReLU α=0.01"}
+    _, text, _ = lab_main(*arguments, "--format", "csv")
+    pd.testing.assert_frame_equal(pd.read_csv(io.StringIO(text)), frame, check_dtype=False)
+    _, text, _ = lab_main(*arguments, "--format", "json")
+    assert [row["mean"] for row in json.loads(text)] == frame["mean"].tolist()
+
+
+def test_verdicts_at_the_best_rates_say_which_they_are(recorded, lab_main):
+    _, text, _ = lab_main("verdict", "--best-rate", "--store", recorded)
+    (row,) = (line for line in text.splitlines() if "Leaky" in line and "try lower ones" in line)
+    assert "0.001" in row
+    assert "97.68" in row  # The validation accuracy it was chosen by.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--measure", "accuracy"], "Unknown measure 'accuracy'"),
+        (["--measure", "dead_fraction"], "layer must be the number of a hidden layer"),
+        (["--layer", "1"], "layer must be left out for test_accuracy"),
+        (["--baseline", "gelu"], "Unknown baseline 'gelu'"),
+    ],
+)
+def test_a_verdict_that_cannot_be_is_refused_in_a_sentence(recorded, lab_main, arguments, words):
+    code, text, errors = lab_main("verdict", "--store", recorded, *arguments)
+    assert (code, text) == (2, "")
+    assert words in errors
+
+
+def test_one_activation_function_alone_has_no_verdict(tiny, tmp_path, lab_main):
+    compare("relu", 1, tiny, tmp_path / "runs", hidden=(6, 5), epochs=2, batch_size=30)
+    code, _, errors = lab_main("verdict", "--store", tmp_path / "runs")
+    assert code == 2
+    assert "There is nothing to compare: two activation functions" in errors
 
 
 def test_a_table_as_text_has_the_columns_and_the_runs(store, lab_main):

@@ -27,13 +27,13 @@ def pictures(runs):
     return {picture.name: picture for picture in figures.pictures(runs)}
 
 
-def test_each_comparison_gets_its_pictures_and_all_rates_together_one(pictures):
-    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps", "lives", "race"]
+def test_each_comparison_gets_its_pictures_and_all_rates_together_three(pictures):
+    kinds = ["summary", "learning-curves", "dead-neurons", "life-maps", "lives", "race", "forest"]
     assert list(pictures) == [
         "functions",
         *(f"tiny-lr-0.001-{kind}" for kind in kinds),
         *(f"tiny-lr-0.3-{kind}" for kind in kinds),
-        "tiny-accuracy-against-dead",
+        *(f"tiny-{kind}" for kind in ("accuracy-against-dead", "learning-rates", "rate-maps")),
     ]
 
 

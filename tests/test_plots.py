@@ -2,14 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 import lab
-from lab import Runs, RunStore, activations, measures, plots
+from lab import RunConfig, Runs, RunStore, activations, measures, plots, stats
 from lab.errors import InputError, RunError
 
 SETTINGS = {"hidden": (20, 10), "epochs": 3, "batch_size": 50, "learning_rate": 0.3}
@@ -224,6 +226,128 @@ def test_learning_rates_are_joined_in_order_and_named(runs, tiny):
     assert means.get_ydata()[0] == pytest.approx(slowest)
 
 
+def verdict(name, differences, measure="test_accuracy", where="", against="relu"):
+    return stats.Verdict(
+        config=RunConfig(activation=name),
+        against=RunConfig(activation=against),
+        where=where,
+        measure=measures.measure(measure),
+        seeds=tuple(range(len(differences))),
+        paired=stats.paired(differences, np.zeros(len(differences))),
+    )
+
+
+CLEAR, UNCLEAR = [1, 1.2, 1.4, 1, 1.2, 1.4], [0.4, -0.4, 0.2, -0.2, 0.1, 0.1]
+
+
+def drawn_at(ax, row):
+    """The lines of a forest plot's row: seeds, mean, and the interval if there is one."""
+    lines = [li for li in ax.get_lines() if li.get_marker() != "None" or li.get_linewidth() == 3]
+    at = {"seeds": [], "mean": [], "interval": []}
+    for line in lines:
+        kind = "interval" if line.get_marker() == "None" else "mean"
+        kind = "seeds" if line.get_marker() == "." else kind
+        if round(line.get_ydata()[0]) == row and row <= line.get_ydata()[0] < row + 0.5:
+            at[kind].append(line)
+    return at
+
+
+def test_a_forest_plot_shows_every_seed_the_mean_and_its_interval():
+    found = stats.corrected([verdict("elu", CLEAR), verdict("tanh", UNCLEAR)])
+    ax = plots.forest(found)
+    for row, one in enumerate(found):
+        (seeds,), (mean,), (interval,) = drawn_at(ax, row).values()
+        np.testing.assert_array_equal(seeds.get_xdata(), one.paired.differences)
+        assert list(mean.get_xdata()) == [one.paired.mean]
+        assert list(interval.get_xdata()) == [one.paired.low, one.paired.high]
+        assert {mean.get_color(), seeds.get_color()} == {look(one.config.activation)[0]}
+    means = [drawn_at(ax, row)["mean"][0] for row in (0, 1)]
+    assert means[0].get_markerfacecolor() == look("elu")[0]  # Told apart: filled.
+    assert means[1].get_markerfacecolor() == "white"
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["ELU α=1", "tanh"]
+    assert ax.get_xlabel() == "test accuracy: difference from ReLU, points"
+    assert "1.20 (1.01 to 1.39), n = 6" in [text.get_text() for text in ax.texts]
+
+
+def test_a_forest_plot_says_which_side_is_better():
+    def sides(measure):
+        ax = plots.forest([verdict("elu", CLEAR, measure)])
+        return [text.get_text() for text in ax.texts if "→" in text.get_text()]
+
+    assert sides("test_accuracy") == ["better →"]
+    assert sides("test_loss") == ["worse →"]
+
+
+def test_few_seeds_have_no_interval_and_diverged_ones_no_mean():
+    few, bad = verdict("elu", [1, 2, 3]), verdict("tanh", [1, np.nan, 3, 4, 5, 6])
+    ax = plots.forest([few, replace(bad, problem="tanh diverged with seed 1")])
+    assert drawn_at(ax, 0)["interval"] == drawn_at(ax, 1)["interval"] == []
+    assert drawn_at(ax, 1)["seeds"][0].get_xdata().tolist() == [1, 3, 4, 5, 6]
+    assert np.isnan(drawn_at(ax, 1)["mean"][0].get_xdata()[0])
+    texts = [text.get_text() for text in ax.texts]
+    assert {"too few seeds, n = 3", "no verdict: diverged"} <= set(texts)
+
+
+def test_rows_of_several_places_name_theirs():
+    ax = plots.forest([verdict("elu", CLEAR, where=where) for where in ("here", "there")])
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    assert names == ["ELU α=1\nhere", "ELU α=1\nthere"]
+
+
+@pytest.fixture(scope="module")
+def rates(runs, tiny):
+    slow = lab.compare(["relu", "elu"], 2, tiny, **(SETTINGS | {"learning_rate": 0.001}))
+    return Runs([*runs, *slow])
+
+
+@pytest.mark.parametrize("measure", ["validation_accuracy", "dead", "test_loss"])
+def test_a_measure_over_the_rates_is_the_mean_at_each(rates, measure):
+    ax = plots.over_rates(rates, measure)
+    wanted = measures.measure(measure)
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "ReLU")
+    relu = rates.where(activation="relu")
+    means = [
+        np.mean([wanted.shown(run) for run in relu.where(learning_rate=rate)])
+        for rate in (0.001, 0.3)
+    ]
+    np.testing.assert_allclose(line.get_xydata(), [(0.001, means[0]), (0.3, means[1])])
+    (seeds, *_) = (line for line in ax.get_lines() if line.get_marker() == ".")
+    assert sorted(seeds.get_ydata()) == sorted(map(wanted.shown, relu))
+    assert ax.get_ylabel() == wanted.axis
+
+
+def test_a_function_of_one_rate_changes_no_others_name(rates):
+    for draw in (plots.over_rates, plots.accuracy_against_dead):
+        texts = [text.get_text() for text in draw(rates).get_legend().get_texts()]
+        assert sorted(texts) == ["ELU α=1", "Leaky ReLU α=0.01", "ReLU"]
+
+
+def test_a_ring_is_at_the_best_rate_on_validation(rates):
+    ax = plots.over_rates(rates, "dead", only="ELU α=1")
+    (ring,) = (line for line in ax.get_lines() if line.get_markersize() == 16)
+    best = stats.best_rates(rates).set_index("activation").learning_rate["ELU α=1"]
+    assert ring.get_xdata().tolist() == [best]
+    grey = [line for line in ax.get_lines() if line.get_color() == "#cccccc"]
+    assert len(grey) == 2  # The other functions.
+
+
+def test_a_rate_with_a_diverged_run_has_a_cross_and_no_mean(rates):
+    first = rates.where(activation="elu", learning_rate=0.001)[0]
+    lost = replace(first, record=first.record.model_copy(update={"status": "diverged"}))
+    ax = plots.over_rates(Runs([lost if run is first else run for run in rates]))
+    (line,) = (line for line in ax.get_lines() if line.get_label() == "ELU α=1")
+    assert np.isnan(line.get_ydata()).tolist() == [True, False]
+    crosses = [line.get_xdata().tolist() for line in ax.get_lines() if line.get_marker() == "x"]
+    assert sorted(crosses) == [[], [], [0.001]]
+
+
+def test_a_heat_map_tells_no_run_from_a_diverged_one():
+    mean = pd.DataFrame([[97.0, np.nan], [np.nan, 0.0]])
+    empty = np.array([[False, True], [False, False]])
+    ax = plots.heat_map(mean, mean * np.nan, "", Figure().subplots(), empty)
+    assert [text.get_text() for text in ax.texts] == ["97.0", "no run", "diverged", "0.0"]
+
+
 def test_settings_that_differ_are_named_in_the_labels(runs):
     a, b = runs[0].config, runs[0].config.model_copy(update={"learning_rate": 0.5})
     assert plots.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
@@ -247,6 +371,14 @@ def test_a_plot_draws_on_the_axes_it_is_given_and_returns_them(runs):
         (lambda runs: plots.life_map(runs[0], 0), RunError, "layer must be from 1 to 2"),
         (lambda runs: plots.learning_curves(Runs([])), InputError, "at least one run"),
         (lambda runs: plots.accuracy_against_dead(Runs([])), InputError, "at least one run"),
+        (lambda runs: plots.over_rates(Runs([])), InputError, "at least one run"),
+        (lambda runs: plots.over_rates(runs, only="GELU"), InputError, "Unknown activation funct"),
+        (lambda runs: plots.over_rates(runs, "mean_gate", 3), RunError, "layer must be from 1"),
+        (lambda runs: plots.forest([]), InputError, "one or more on one measure, and they are non"),
+        (
+            lambda runs: plots.forest([verdict("elu", CLEAR), verdict("elu", CLEAR, "test_loss")]),
+            *(InputError, "on 2: test accuracy, test loss"),
+        ),
     ],
 )
 def test_bad_input_is_answered_with_a_sentence(runs, draw, error, words):

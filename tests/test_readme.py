@@ -83,7 +83,7 @@ def newest() -> str:
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for block in blocks:
         script = tmp_path / "readme.py"
         script.write_text(block, encoding="utf-8")

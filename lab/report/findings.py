@@ -38,11 +38,21 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
         tell(f"Drawing {title}")
         found.append(_finding(title, comparison, [v for v in verdicts if v.where == title]))
     tell("Drawing what the learning rate does")
-    ladders = sorted(figures.ladders(ended), key=len, reverse=True)[:MOST_LADDERS]
+    ladders = figures.ladders(ended)
+    rungs = sorted(
+        zip(stats.places(ladders), ladders, strict=True),
+        key=lambda pair: len(pair[1]),
+        reverse=True,
+    )
     return {
         "comparisons": found,
+        "fewest_seeds": stats.FEWEST_SEEDS,
         "left_out": [pair[0] for pair in titled if pair not in shown],
-        "ladders": [(title, draw(ladder)) for ladder in ladders for title, draw in LADDERS.items()],
+        "ladders": [
+            (f"{title}, {place}", draw(ladder))
+            for place, ladder in rungs[:MOST_LADDERS]
+            for title, draw in LADDERS.items()
+        ],
         "unended": [run for run in runs if run.status not in ENDED],
         "diverged": [run for run in runs if run.status == "diverged"],
     }
@@ -50,6 +60,7 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
 
 def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
     record, seeds = runs[0].record, {run.config.seed for run in runs}
+    too_few = _too_few(verdicts)
     results = runs.results().drop(columns=["dataset", "learning rate"])
     pictures = {
         "Learning curves": figures.learning_curves(runs),
@@ -61,7 +72,8 @@ def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
         pictures = {"Differences in test accuracy": forest, **pictures}
     return {
         "title": title,
-        "sentences": _sentences(verdicts),
+        "too_few": too_few,
+        "sentences": [] if too_few else [verdict.sentence for verdict in verdicts],
         "columns": list(results.columns),
         "rows": results.to_numpy().tolist(),
         "caption": (
@@ -73,18 +85,12 @@ def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
     }
 
 
-def _sentences(verdicts: Sequence[Verdict]) -> list[str]:
-    """Says each verdict; where all have too few seeds, that is said once."""
-    if not verdicts:
-        return []
-    fewest, most = min(v.paired.n for v in verdicts), max(v.paired.n for v in verdicts)
-    if most >= stats.FEWEST_SEEDS or any(verdict.problem for verdict in verdicts):
-        return [verdict.sentence for verdict in verdicts]
-    seeds = f"{most}" if fewest == most else f"{fewest} to {most}"
-    return [
-        f"Too few seeds for a verdict (n = {seeds}; at least {stats.FEWEST_SEEDS} are needed): "
-        f"the numbers below tell of these runs alone."
-    ]
+def _too_few(verdicts: Sequence[Verdict]) -> str:
+    """Returns how many seeds there are, if these are too few for any verdict; else nothing."""
+    pairs = [verdict.paired.n for verdict in verdicts]
+    if not pairs or max(pairs) >= stats.FEWEST_SEEDS or any(v.problem for v in verdicts):
+        return ""
+    return f"{max(pairs)}" if min(pairs) == max(pairs) else f"{min(pairs)} to {max(pairs)}"
 
 
 def _weight(runs: Runs) -> tuple[int, int]:

@@ -105,6 +105,7 @@ def report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.policies["json.dumps_kwargs"] = {}  # The functions keep their order.
     drawn = itertools.count(1)
     templates.filters["inline"] = lambda picture: inline(picture, f"f{next(drawn)}-")
     text = templates.get_template("page.html.j2").render(

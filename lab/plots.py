@@ -595,13 +595,8 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
     by_title = _by_title(runs)
     means: dict[tuple[float, float], str] = {}
     with axes(ax) as ax:
-<<<<<<< HEAD
         looks = looks_of([group[0].config for group in by_title.values()])
-        for group, look, marker in zip(by_title.values(), looks, itertools.cycle(MARKERS)):
-=======
-        looks = _looks([group[0].config for group in by_title.values()])
         for (title, group), look, marker in zip(by_title.items(), looks, itertools.cycle(MARKERS)):
->>>>>>> 63324aa20f34b195fc1539a3036b3244cf2dbd55
             points = np.array([_point(run) for run in group])
             ends = {tuple(np.mean([_point(r) for r in g], axis=0)): g for g in group.groups()}
             means |= {end: f"{g[0].config.learning_rate:g}" for end, g in ends.items()}

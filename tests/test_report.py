@@ -339,7 +339,7 @@ def test_no_run_at_all_is_one_sentence_and_unreadable_ones_alone_are_listed():
 
 
 def test_the_command_writes_the_report_with_what_it_cannot_read(small, tmp_path, lab_main):
-    run = small()
+    run = changed(small(), dataset="[/b] is no markup")
     shutil.copytree(run.folder, run.folder.parent / "elu-seed0-00000000")
     file = tmp_path / "r.html"
     code, out, _ = lab_main(

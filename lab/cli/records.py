@@ -273,5 +273,7 @@ def report(
 
     kept = open_store(store)
     with out.status("Reading the runs") as status:
-        write_report(kept.runs, file, question, kept.refused, status.update)
+        write_report(
+            kept.runs, file, question, kept.refused, lambda words: status.update(Text(words))
+        )
     out.print(Text(f"{file}, {file.stat().st_size / 2**20:.1f} MiB"), soft_wrap=True)

@@ -72,22 +72,22 @@ def test_the_scrubber_shows_the_recorded_numbers_of_each_epoch_by_keyboard(opene
 def test_runs_are_picked_by_function_rate_and_words(opened):
     count = opened.locator("#count")
     expect(count).to_have_text("25 of 25 runs shown.")
-    opened.get_by_label("Activation function", exact=True).select_option("ReLU")
+    opened.get_by_label("Activation", exact=True).select_option("ReLU")
     expect(count).to_have_text("10 of 25 runs shown.")
     opened.get_by_label("Learning rate", exact=True).select_option("0.005")
     expect(count).to_have_text("3 of 25 runs shown.")
     expect(rows(opened)).to_have_count(3)
     expect(opened.locator("#chart polyline")).to_have_count(3)
-    opened.get_by_label("Activation function", exact=True).select_option("all")
+    opened.get_by_label("Activation", exact=True).select_option("all")
     opened.get_by_label("Learning rate", exact=True).select_option("all")
-    opened.get_by_label("Words in the row", exact=True).fill("SIX layers sigmoid")
+    opened.get_by_label("Words", exact=True).fill("SIX layers sigmoid")
     expect(count).to_have_text("3 of 25 runs shown.")
     opened.keyboard.press("Enter")  # Sends no form.
-    opened.get_by_label("Words in the row", exact=True).fill("nothing of this kind")
+    opened.get_by_label("Words", exact=True).fill("nothing of this kind")
     expect(count).to_have_text("0 of 25 runs shown.")
     expect(rows(opened)).to_have_count(0)
     opened.get_by_label("Curves of", exact=True).select_option("dead, % of the last hidden layer")
-    opened.get_by_label("Words in the row", exact=True).fill("")
+    opened.get_by_label("Words", exact=True).fill("")
     expect(opened.locator("#chart polyline")).to_have_count(25)
 
 

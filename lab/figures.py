@@ -52,12 +52,16 @@ def pictures(runs: Runs) -> Iterator[Picture]:
             yield draw(comparison, name)
         if seeds_to_pair(comparison):
             yield forest(comparison, name)
-    ladders = [
-        ladder for ladder in ended.comparisons("learning_rate") if len(ladder.comparisons()) > 1
-    ]
-    for name, ladder in zip(_names(ladders, rate=False), ladders, strict=True):
+    rungs = ladders(ended)
+    for name, ladder in zip(_names(rungs, rate=False), rungs, strict=True):
         for draw_rates in (accuracy_against_dead, learning_rates, rate_maps):
             yield draw_rates(ladder, name)
+
+
+def ladders(runs: Runs) -> list[Runs]:
+    """Returns the comparisons that differ in their learning rate alone, put together."""
+    groups = runs.comparisons("learning_rate")
+    return [group for group in groups if len(group.comparisons()) > 1]
 
 
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:

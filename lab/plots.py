@@ -102,7 +102,7 @@ def functions(
     configs = [RunConfig(activation=choice) for choice in choices]
     z = np.linspace(-reach, reach, 801)
     with axes(ax) as ax:
-        for config, look in zip(configs, _looks(configs), strict=True):
+        for config, look in zip(configs, looks_of(configs), strict=True):
             f = config.function.derivative if derivative else config.function.function
             parameter = config.parameter or 0.0
             values = broken(f(z, parameter)) if derivative else f(z, parameter)
@@ -280,7 +280,7 @@ def _grouped(runs: Runs, values: Callable[[Run], Values]) -> dict[RunConfig, lis
 
 def _ring_confirmed(ax: "Axes", runs: Runs, layer: int) -> None:
     groups = runs.groups()
-    for group, look in zip(groups, _looks([g[0].config for g in groups]), strict=True):
+    for group, look in zip(groups, looks_of([g[0].config for g in groups]), strict=True):
         shares = [100 * run.confirmed_fractions()[layer - 1] for run in group]
         at = [group[0].last_epoch], [np.mean(shares)]
         ax.plot(*at, "o", mfc="white", mec=look.colour, ms=8, zorder=3)
@@ -307,7 +307,7 @@ def curves(
     scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
     with axes(ax) as ax:
         ends = []
-        for own, seeds in zip(_looks(list(groups)), groups.values(), strict=True):
+        for own, seeds in zip(looks_of(list(groups)), groups.values(), strict=True):
             look = own
             for curve in seeds:
                 ax.plot(scale * np.asarray(curve), color=look.colour, lw=0.9, alpha=0.5)
@@ -452,7 +452,7 @@ def by_depth(
         ax: Where to draw.
     """
     with axes(ax) as ax:
-        looks = zip(groups.values(), _looks(list(groups)), itertools.cycle(MARKERS))
+        looks = zip(groups.values(), looks_of(list(groups)), itertools.cycle(MARKERS))
         for (before, after), look, marker in looks:
             layers = np.arange(1, len(before) + 1)
             ax.plot(layers, before, "--", color=look.colour, marker=marker, mfc="white")
@@ -595,7 +595,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
     by_title = _by_title(runs)
     means: dict[tuple[float, float], str] = {}
     with axes(ax) as ax:
-        looks = _looks([group[0].config for group in by_title.values()])
+        looks = looks_of([group[0].config for group in by_title.values()])
         for (title, group), look, marker in zip(by_title.items(), looks, itertools.cycle(MARKERS)):
             points = np.array([_point(run) for run in group])
             ends = {tuple(np.mean([_point(r) for r in g], axis=0)): g for g in group.groups()}
@@ -645,7 +645,7 @@ def over_rates(
     if only is not None and only not in by_title:
         raise unknown("activation function", only, by_title)
     order = sorted(by_title, key=lambda title: title == only)  # The one in colour is on top.
-    looks = dict(zip(by_title, _looks([g[0].config for g in by_title.values()]), strict=True))
+    looks = dict(zip(by_title, looks_of([g[0].config for g in by_title.values()]), strict=True))
     markers = dict(zip(by_title, itertools.cycle(MARKERS)))
     best = {run.run_id for run in stats.at_best_rates(runs)}
     with axes(ax) as ax:
@@ -716,7 +716,7 @@ def forest(verdicts: Sequence[Verdict], ax: "Axes | None" = None) -> "Axes":
         raise InputError(f"verdicts must be one or more on one measure, and they are {told}.")
     baselines = {verdict.baseline: verdict.against for verdict in verdicts}
     configs = baselines | {verdict.name: verdict.config for verdict in verdicts}
-    looks = dict(zip(configs, _looks(list(configs.values())), strict=True))
+    looks = dict(zip(configs, looks_of(list(configs.values())), strict=True))
     markers = dict(zip(configs, itertools.cycle(MARKERS)))
     with axes(ax, (9.0, 1.6 + 0.75 * len(verdicts))) as ax:
         ax.axvline(0, color="black", lw=1)
@@ -792,7 +792,7 @@ def _some(runs: Runs) -> None:
         raise InputError("runs must hold at least one run, and it is empty.")
 
 
-def _looks(configs: Sequence[RunConfig]) -> list[_Look]:
+def looks_of(configs: Sequence[RunConfig]) -> list[_Look]:
     """Returns a look for each: the function's own, or the next free one of its colour.
 
     Where a function comes more than once, the one with its default parameter keeps its own look.

@@ -437,12 +437,12 @@ def verdicts(
         ended = at_best_rates(ended)
     groups = ended.comparisons(*(["learning_rate"] if best_rate else []))
     known = dict(each(ended, lambda run: (run.run_id, wanted.shown(run))))
-    places = _places(groups, _rates if best_rate else _rate)
+    where = places(groups, _rates if best_rate else at_rate)
     _check_baseline(ended, baseline)
     found = [
         verdict
-        for group, where in zip(groups, places, strict=True)
-        for verdict in _compare(group, where, wanted, known, baseline)
+        for group, place in zip(groups, where, strict=True)
+        for verdict in _compare(group, place, wanted, known, baseline)
     ]
     return corrected(found)
 
@@ -458,7 +458,8 @@ def _with_layer(runs: Runs, layer: int | None) -> Runs:
     return kept
 
 
-def _rate(runs: Runs) -> str:
+def at_rate(runs: Runs) -> str:
+    """Returns the learning rate of some runs in words."""
     return f"learning rate {runs[0].config.learning_rate:g}"
 
 
@@ -469,8 +470,13 @@ def _rates(runs: Runs) -> str:
     return f"each at its best learning rate ({each_one})"
 
 
-def _places(groups: Sequence[Runs], rate_words: Callable[[Runs], str] | None = None) -> list[str]:
-    """Says for each group where it was made: data set, learning rate, and what tells it apart."""
+def places(groups: Sequence[Runs], rate_words: Callable[[Runs], str] | None = None) -> list[str]:
+    """Says for each group where it was made: data set, learning rate, and what tells it apart.
+
+    Args:
+        groups: Comparisons, or several of them put together.
+        rate_words: Says the learning rate, such as `at_rate`; by default it is not said.
+    """
     firsts = [group[0] for group in groups]
     others = differences([run.config for run in firsts])
     rates = [[rate_words(group)] if rate_words else [] for group in groups]
@@ -638,10 +644,10 @@ def best_rates(runs: Iterable[Run]) -> "pd.DataFrame":
     import pandas as pd
 
     ladders = _ladders(runs)
-    places = _places(ladders)
+    where = places(ladders)
     rows = [
-        _rate_row(choice, where)
-        for ladder, where in zip(ladders, places, strict=True)
+        _rate_row(choice, place)
+        for ladder, place in zip(ladders, where, strict=True)
         for choice in _choices(ladder)
     ]
     return pd.DataFrame(rows, columns=list(RATE_COLUMNS))

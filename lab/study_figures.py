@@ -36,9 +36,17 @@ def seeds_to_pair(runs: Runs) -> bool:
     return any(verdict.paired.n >= 2 for verdict in stats.verdicts(runs))
 
 
-def forest(runs: Runs, name: str = "comparison") -> Picture:
-    """Draws the paired differences in test accuracy of a comparison, a row for each function."""
-    verdicts = stats.verdicts(runs)
+def forest(
+    runs: Runs, name: str = "comparison", verdicts: list[stats.Verdict] | None = None
+) -> Picture:
+    """Draws the paired differences in test accuracy of a comparison, a row for each function.
+
+    Args:
+        runs: The runs of the comparison.
+        name: The picture's name.
+        verdicts: The verdicts on them; by default corrected for those of these runs alone.
+    """
+    verdicts = verdicts or stats.verdicts(runs)
     with plots.style():
         figure, [ax] = panel_grid(1, 1, (11, 1.8 + 0.75 * len(verdicts)))
         plots.forest(verdicts, ax)

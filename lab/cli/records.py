@@ -1,4 +1,4 @@
-"""Commands for what is recorded: tables, one run, labels, deletion, figures."""
+"""Commands for what is recorded: tables, one run, labels, deletion, figures, the report."""
 
 import json
 import math
@@ -222,3 +222,31 @@ def figures(
         picture.save(out_folder)
         endings = ", ".join(picture.endings)
         out.print(Text(f"{out_folder / picture.name}{endings}"), soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def report(
+    store: StoreOption = None,
+    file: Annotated[
+        Path, typer.Option("-o", "--out", help="The file to write.", metavar="FILE")
+    ] = Path("report.html"),
+    question: Annotated[
+        str | None,
+        typer.Option(
+            help="What the runs should answer; by default it is made of what they compare.",
+            metavar="TEXT",
+        ),
+    ] = None,
+) -> None:
+    """Write what the recorded runs show as one HTML page, to hand out, to hang up, to print.
+
+    The page is one file: it needs no network, and its reader no Python.
+    """
+    from lab.report import write_report
+
+    kept = open_store(store)
+    with out.status("Reading the runs") as status:
+        write_report(
+            kept.runs, file, question, kept.refused, lambda words: status.update(Text(words))
+        )
+    out.print(Text(f"{file}, {file.stat().st_size / 2**20:.1f} MiB"), soft_wrap=True)

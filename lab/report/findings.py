@@ -1,0 +1,129 @@
+"""What the runs of a report show: their comparisons as tables and figures, the figures inline."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from lab import figures, plots, stats, study_figures
+from lab.picture import Picture
+from lab.records import ENDED
+from lab.stats import Verdict
+from lab.tables import Runs
+
+MOST_COMPARISONS, MOST_LADDERS = 8, 2
+MOST_NAMES = 5
+MEASURES = ("test_accuracy", "dead")
+LADDERS = {
+    "Accuracy against dead neurons": study_figures.accuracy_against_dead,
+    "What the learning rate does": study_figures.learning_rates,
+}
+Tell = Callable[[str], object]
+
+
+def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
+    """Returns what the template shows of some readable runs: each comparison, and what is left out.
+
+    Args:
+        runs: The runs.
+        tell: Is called with what is done now, in words.
+    """
+    ended = runs.ended()
+    comparisons = ended.comparisons()
+    titled = list(zip(stats.places(comparisons, stats.at_rate), comparisons, strict=True))
+    shown = sorted(titled, key=lambda pair: _weight(pair[1]), reverse=True)[:MOST_COMPARISONS]
+    # Of all comparisons: the correction for their number must not depend on what is shown.
+    verdicts = [verdict for measure in MEASURES for verdict in stats.verdicts(ended, measure)]
+    found = []
+    for title, comparison in (pair for pair in titled if pair in shown):
+        tell(f"Drawing {title}")
+        found.append(_finding(title, comparison, [v for v in verdicts if v.where == title]))
+    tell("Drawing what the learning rate does")
+    ladders = figures.ladders(ended)
+    rungs = sorted(
+        zip(stats.places(ladders), ladders, strict=True),
+        key=lambda pair: len(pair[1]),
+        reverse=True,
+    )
+    return {
+        "comparisons": found,
+        "fewest_seeds": stats.FEWEST_SEEDS,
+        "left_out": [pair[0] for pair in titled if pair not in shown],
+        "ladders": [
+            (f"{title}, {place}", draw(ladder))
+            for place, ladder in rungs[:MOST_LADDERS]
+            for title, draw in LADDERS.items()
+        ],
+        "unended": [run for run in runs if run.status not in ENDED],
+        "diverged": [run for run in runs if run.status == "diverged"],
+    }
+
+
+def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
+    record, seeds = runs[0].record, {run.config.seed for run in runs}
+    too_few = _too_few(verdicts)
+    results = runs.results().drop(columns=["dataset", "learning rate"])
+    pictures = {
+        "Learning curves": figures.learning_curves(runs),
+        "Dead neurons": figures.dead_neurons(runs),
+    }
+    on_accuracy = [verdict for verdict in verdicts if verdict.measure.name == MEASURES[0]]
+    if any(verdict.paired.n > 1 for verdict in on_accuracy):
+        forest = study_figures.forest(runs, verdicts=on_accuracy)
+        pictures = {"Differences in test accuracy": forest, **pictures}
+    return {
+        "title": title,
+        "too_few": too_few,
+        "sentences": [] if too_few else [verdict.sentence for verdict in verdicts],
+        "columns": list(results.columns),
+        "rows": results.to_numpy().tolist(),
+        "caption": (
+            f"{title}: {'means over ' if len(seeds) > 1 else ''}{runs.seed_words()}; dead on all "
+            f"{record.train_images:,} training images, nearly dead on a probe of "
+            f"{record.probe_images:,}"
+        ),
+        "pictures": pictures,
+    }
+
+
+def _too_few(verdicts: Sequence[Verdict]) -> str:
+    """Returns how many seeds there are, if these are too few for any verdict; else nothing."""
+    pairs = [verdict.paired.n for verdict in verdicts]
+    if not pairs or max(pairs) >= stats.FEWEST_SEEDS or any(v.problem for v in verdicts):
+        return ""
+    return f"{max(pairs)}" if min(pairs) == max(pairs) else f"{min(pairs)} to {max(pairs)}"
+
+
+def _weight(runs: Runs) -> tuple[int, int]:
+    """How much a comparison can tell: its seeds, then its runs."""
+    return len({run.config.seed for run in runs}), len(runs)
+
+
+def listed(words: Iterable[str], mark: str = ",") -> str:
+    """Joins words for a sentence; of very many the first, and how many more.
+
+    >>> listed("abc")
+    'a, b and c'
+    >>> listed("abcdefg")
+    'a, b, c, d and 3 more'
+    """
+    words = list(words)
+    if len(words) > MOST_NAMES:
+        words = [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
+    return " and ".join(filter(None, [f"{mark} ".join(words[:-1]), *words[-1:]]))
+
+
+def inline(picture: Picture, prefix: str) -> str:
+    """Returns a figure as SVG to stand in a page beside others: its ids begin with the prefix."""
+    svg = plots.svg(picture.figure, picture.alt)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
+
+    def own_ids(tag: re.Match[str]) -> str:
+        kept = re.sub(
+            r' id="([^"]*)"',
+            lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "",
+            tag[0],
+        )
+        return re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", kept)
+
+    return re.sub(r"<[^>]*>", own_ids, svg)

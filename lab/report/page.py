@@ -1,0 +1,146 @@
+"""The page: its question, its parts put into the template, and the file."""
+
+import base64
+import hashlib
+import itertools
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab import units
+from lab.errors import InputError, StoreError
+from lab.report.explorer import MOST_ROWS, explore, looks
+from lab.report.findings import Tell, findings, inline, listed
+from lab.report.method import method
+from lab.tables import Runs, counted
+
+MARK = '<meta name="generator" content="activation-lab report">'
+MARK_WITHIN = 2000
+LONGEST_QUESTION = 300
+HERE = Path(__file__).parent
+
+
+def write_report(
+    runs: Runs,
+    path: str | Path,
+    question: str | None = None,
+    refused: Mapping[str, str] | None = None,
+    tell: Tell = str,
+) -> None:
+    """Writes the report of some runs; a report that is there already is replaced.
+
+    Args:
+        runs: Recorded runs.
+        path: The file to write, such as `report.html`.
+        question: What the runs should answer; by default it is made of what they compare.
+        refused: Runs that cannot be read, with the reason: `RunStore.refused`.
+        tell: Is called with what is done now, in words.
+
+    Raises:
+        InputError: If there are no runs, or the question cannot be one.
+        StoreError: If the place is not free for a report, or cannot be written to.
+    """
+    place = Path(path)
+    _check_place(place)
+    text = report(runs, question, refused, tell)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8", newline="\n")
+    except (OSError, ValueError) as error:
+        raise _unwritable(place, error) from None
+
+
+def _check_place(path: Path) -> None:
+    """Refuses a place that holds anything but a report, before any work."""
+    try:
+        if path.is_dir():
+            raise StoreError(f"The report must be a file, and {path} is a folder. Name a file.")
+        if path.exists():
+            with path.open(encoding="utf-8", errors="replace") as file:
+                if MARK not in file.read(MARK_WITHIN):
+                    raise StoreError(
+                        f"{path} is not a report of the lab, so it is not overwritten. "
+                        f"Name another file."
+                    )
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
+
+
+def _unwritable(path: Path, error: Exception) -> StoreError:
+    reason = getattr(error, "strerror", None) or error
+    return StoreError(f"The report cannot be written to {str(path)!r}: {reason}.")
+
+
+def report(
+    runs: Runs,
+    question: str | None = None,
+    refused: Mapping[str, str] | None = None,
+    tell: Tell = str,
+) -> str:
+    """Returns the report of some runs as the text of an HTML page that loads nothing.
+
+    Where there are too many comparisons (runs that differ in activation function and seed alone)
+    for one page, those with the most seeds are shown, and the others are named.
+
+    Args:
+        runs: Recorded runs.
+        question: What the runs should answer; by default it is made of what they compare.
+        refused: Runs that cannot be read, with the reason: `RunStore.refused`.
+        tell: Is called with what is done now, in words.
+
+    Raises:
+        InputError: If there are no runs, or the question cannot be one.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    _check_question(question)
+    if not len(runs) and not refused:
+        raise InputError("A report needs at least one run. Record some with: lab compare")
+    rows, unread = explore(runs.in_order(), tell)
+    readable = Runs([run for run in runs.in_order() if run.run_id not in unread])
+    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    templates = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.policies["json.dumps_kwargs"] = {}  # The functions keep their order.
+    drawn = itertools.count(1)
+    templates.filters["inline"] = lambda picture: inline(picture, f"f{next(drawn)}-")
+    text = templates.get_template("page.html.j2").render(
+        mark=MARK,
+        style=style,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        question=question or default_question(readable),
+        runs=readable,
+        refused={**(refused or {}), **unread},
+        explorer={"runs": rows, "looks": looks(readable), "most": MOST_ROWS},
+        last_epoch=max((run.last_epoch for run in readable), default=0),
+        counted=counted,
+        listed=listed,
+        nearly=units.NEARLY,
+        **findings(readable, tell),
+        **method(readable),
+    )
+    return text.encode("utf-8", "backslashreplace").decode()  # A reason may hold half a character.
+
+
+def _check_question(question: str | None) -> None:
+    fits = question is None or (0 < len(question) <= LONGEST_QUESTION and question.isprintable())
+    if not fits:
+        raise InputError(
+            f"question must be 1 to {LONGEST_QUESTION} printable characters, "
+            f"not {str(question)[:50]!r}."
+        )
+
+
+def default_question(runs: Runs) -> str:
+    """Returns the question that some runs answer, made of what differs among them."""
+    names = list(dict.fromkeys(run.config.title for run in runs))
+    rates = sorted({run.config.learning_rate for run in runs})
+    ladder = f" at learning rates {listed(f'{r:g}' for r in rates)}" if len(rates) > 1 else ""
+    if len(names) < 2:
+        return f"How many neurons{''.join(f' of {name}' for name in names)} die{ladder}?"
+    return f"How do {listed(names)} compare in accuracy and dead neurons{ladder}?"

@@ -37,6 +37,7 @@ from lab.errors import RunError
 
 RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
+ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
 HEADER_ROOM = 2**20
 Status = Literal["running", "finished", "interrupted", "diverged"]
@@ -84,7 +85,7 @@ class EpochNumbers(_Strict):
 class ArrayFile(_Strict):
     """A file of arrays that a record names: its epochs, and its content's SHA-256."""
 
-    name: str = Field(pattern=r"^(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors$")
+    name: str = Field(pattern=f"^{ARRAY_FILE}$")
     first: Epoch
     last: Epoch
     sha256: Digest

@@ -328,12 +328,22 @@ class Run:
     def is_whole(self) -> bool:
         """Tells whether its arrays can be read: every layer's units, and the weights it names."""
         try:
-            self.confirmed_fractions()
-            if self.record.weights or self.record.resume:
-                self.weights()
-            return all(self.layer(number) for number in self.layers)
+            self.check_whole()
         except RunError:
             return False
+        return True
+
+    def check_whole(self) -> None:
+        """Checks that its arrays can be read: every layer's units, and the weights it names.
+
+        Raises:
+            RunError: If not, with the reason.
+        """
+        self.confirmed_fractions()
+        if self.record.weights or self.record.resume:
+            self.weights()
+        for number in self.layers:
+            self.layer(number)
 
     def size(self) -> int:
         """Returns the bytes that the run takes on disk."""

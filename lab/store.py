@@ -141,8 +141,7 @@ class RunStore:
             RunError: If there is no such run.
             InputError: If the text is too long or has control characters.
         """
-        if len(text) > 200 or not (text.isprintable()):
-            raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
+        check_label(text)
         folder = self.folder(name)
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
@@ -171,6 +170,11 @@ class RunStore:
             folder = self._beside(run.run_id.partition(".")[0])
         with contextlib.closing(RunReceiver(folder)) as receiver:
             return receiver.keep(run, weights)
+
+    def variants(self, run_id: str) -> list[Run]:
+        """Returns the runs of an id that can be read: its own, and those kept beside it."""
+        found = (run for _, run in iterate(self._folders_of(run_id.partition(".")[0])))
+        return [run for run in found if isinstance(run, Run)]
 
     def delete(self, name: str) -> None:
         """Deletes a run, even one that cannot be read.
@@ -203,7 +207,7 @@ class RunStore:
                 f"Name another folder with --store, store= or LAB_STORE."
             ) from None
 
-    def writer(self, config: RunConfig, dataset: Dataset) -> "RunWriter":
+    def writer(self, config: RunConfig, dataset: Dataset, label: str | None = None) -> RunWriter:
         """Opens a run for writing: the one that was interrupted, or else a new one.
 
         A run interrupted on another kind of processor, or under other versions, could not go on
@@ -216,7 +220,7 @@ class RunStore:
         return self._opened(
             config,
             dataset,
-            lambda folder: RunWriter(folder, config, dataset),
+            lambda folder: RunWriter(folder, config, dataset, label),
             is_exactly_resumable,
         )
 
@@ -287,6 +291,16 @@ class RunStore:
     def _is_run_folder(folder: Path) -> bool:
         named = re.fullmatch(RUN_ID, folder.name) is not None
         return folder.is_dir() and (named or os.path.exists(folder / RECORD))
+
+
+def check_label(text: str) -> None:
+    """Checks that a text can be a label.
+
+    Raises:
+        InputError: If it is too long or has control characters.
+    """
+    if len(text) > 200 or not text.isprintable():
+        raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
 
 
 def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:

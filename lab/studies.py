@@ -30,11 +30,13 @@ class Study:
         configs: The runs.
         dataset: What they are trained on.
         store: Where they are kept.
+        label: What is written on the runs that are trained.
     """
 
     configs: tuple[RunConfig, ...]
     dataset: Dataset
     store: RunStore
+    label: str | None = None
 
     def missing(self) -> list[RunConfig]:
         """Returns the settings of the runs that are not recorded, or not to their end."""
@@ -63,12 +65,14 @@ class Study:
             wave = configs[first : first + WAVE]
             with contextlib.ExitStack() as stack:
                 writers = [
-                    stack.enter_context(contextlib.closing(self.store.writer(c, self.dataset)))
-                    for c in wave
+                    stack.enter_context(contextlib.closing(self._writer(config))) for config in wave
                 ]
                 events = _keep(wave, self.dataset, writers)
                 for event in stack.enter_context(contextlib.closing(events)):
                     yield event if isinstance(event, Phase) else _moved(event, first)
+
+    def _writer(self, config: RunConfig) -> RunWriter:
+        return self.store.writer(config, self.dataset, self.label)
 
     def runs(self) -> Runs:
         """Returns the recorded runs of the study, in its order."""
@@ -99,6 +103,7 @@ def plan(
     seeds: int | Iterable[int] = 3,
     dataset: str | Dataset = "auto",
     store: str | Path | RunStore | None = None,
+    label: str | None = None,
     **settings: Any,
 ) -> Study:
     """Checks all settings and returns the study, before any work is done.
@@ -108,6 +113,7 @@ def plan(
         seeds: How many seeds, from 0; or the seeds themselves.
         dataset: A name for `load_dataset`, or a dataset.
         store: The folder that keeps the runs; by default `store.default_path()`.
+        label: What is written on the runs that are trained.
         **settings: Further fields of `RunConfig`, the same for all runs.
 
     Raises:
@@ -123,13 +129,14 @@ def plan(
             f"activations=[{settings['activation']!r}]."
         )
     configs = grid({"activation": names}, seeds, settings)
-    return gather(configs, dataset, store)
+    return gather(configs, dataset, store, label)
 
 
 def gather(
     configs: Iterable[RunConfig],
     dataset: str | Dataset = "auto",
     store: str | Path | RunStore | None = None,
+    label: str | None = None,
 ) -> Study:
     """Makes a study of runs, after checking that they fit the data set; else as `plan`."""
     store = store if isinstance(store, RunStore) else RunStore(store)
@@ -137,7 +144,7 @@ def gather(
     unique = tuple(dict.fromkeys(configs))
     for config in unique:
         split(data, config)
-    return Study(unique, data, store)
+    return Study(unique, data, store, label)
 
 
 def compare(

@@ -60,6 +60,7 @@ class Task:
         own: Name and source of the user's own activation function, if it is one.
         dataset: The name of a data set that every worker can load, or the data set itself.
         digest: The data set's digest.
+        label: What is written on the run.
         versions: What the worker must have installed.
         files: The run so far; empty for one that begins.
         seconds: How long the turn lasts; one epoch is finished at least.
@@ -69,6 +70,7 @@ class Task:
     own: tuple[str, str] | None
     dataset: str | Dataset
     digest: str
+    label: str | None
     versions: dict[str, str]
     files: Files
     seconds: float
@@ -102,7 +104,7 @@ def work(task: Task) -> Files:
                 place, last = begun.folder.parent, begun.last_epoch
             else:
                 seconds = float("inf")
-        study = gather([config], dataset, RunStore(place))
+        study = gather([config], dataset, RunStore(place), task.label)
         _train(study, last, time.monotonic() + seconds)
         (run,) = study.store
         return files_of(run)
@@ -318,6 +320,7 @@ def _submitted(executor: Executor, study: Study, hand: _Hand) -> Future[Files]:
         own=_own(hand.config),
         dataset=study.dataset.name if named else study.dataset,
         digest=study.dataset.digest,
+        label=study.label,
         versions=installed(),
         files=files_of(hand.receiver.run) if hand.receiver.run else {},
         seconds=TURN_SECONDS,

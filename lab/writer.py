@@ -57,8 +57,10 @@ class RunWriter:
             run that begins.
     """
 
-    def __init__(self, folder: Path, config: RunConfig, dataset: Dataset) -> None:
-        """Takes the run's lock and reads how far it has come.
+    def __init__(
+        self, folder: Path, config: RunConfig, dataset: Dataset, label: str | None = None
+    ) -> None:
+        """Takes the run's lock and reads how far it has come; a run that begins gets the label.
 
         Raises:
             RunBusyError: If another process has the lock, or has just finished the run.
@@ -70,7 +72,7 @@ class RunWriter:
         self._pending: list[EpochEnd] = []
         self._committed, self._resumable = -math.inf, time.monotonic()
         self.state: State | None = None
-        self.record = _new_record(folder.name, config, dataset)
+        self.record = _new_record(folder.name, config, dataset, label)
         if (folder / RECORD).exists():
             try:
                 self._go_on()
@@ -255,7 +257,7 @@ def take_lock(folder: Path) -> filelock.BaseFileLock:
     return lock
 
 
-def _new_record(name: str, config: RunConfig, dataset: Dataset) -> Record:
+def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | None = None) -> Record:
     parts = split(dataset, config)
     return Record(
         run_id=name,
@@ -271,6 +273,7 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset) -> Record:
         versions=versions(),
         processor=processor(),
         threads_per_operation=threads_per_operation(),
+        label=label,
     )
 
 

@@ -7,7 +7,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out
+from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, train_or_stop
 
 PANEL = "Look into it"
 
@@ -36,6 +36,20 @@ def validate(
     out.print(table)
     out.print("All are as they should be." if not failed else f"{failed} of the checks failed.")
     if failed:
+        raise typer.Exit(1)
+
+
+@app.command(rich_help_panel=PANEL)
+def verify(run: RunArgument, store: StoreOption = None) -> None:
+    """Train a recorded run again: does the same come out? Exit code 1 if it is different."""
+    from lab.repeats import judge, repetition
+
+    recorded = open_store(store)[run]
+    with repetition(recorded) as study:
+        train_or_stop(study)
+        found = judge(recorded, study.runs()[0])
+    out.print(Text(found.sentence), soft_wrap=True)
+    if found.outcome == "different":
         raise typer.Exit(1)
 
 

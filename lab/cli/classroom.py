@@ -1,16 +1,32 @@
 """Commands for a class: students' copies, a machine's check-up, a shared folder."""
 
+import itertools
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich import box
+from rich.table import Table
 from rich.text import Text
 
 from lab.cli.shared import app, err, out, setting, train_or_stop
 from lab.grids import read_seeds
+from lab.tables import counted
 from lab.terminal import comparison
 
+if TYPE_CHECKING:
+    from lab.classroom.collect import Finding
+
 PANEL = "For a class"
+COLOURS = {"refused": "bold red", "double": "yellow", "beside": "yellow"}
+OUTCOMES = {
+    "taken": "taken",
+    "double": "there already",
+    "beside": "kept beside",
+    "refused": "refused",
+}
 
 
 @app.command(rich_help_panel=PANEL)
@@ -95,3 +111,52 @@ def prepare_class(
     for study in studies:
         out.print(comparison(study.runs()))
     out.print(Text(setup.guide(folder)), soft_wrap=True)
+
+
+@app.command(rich_help_panel=PANEL)
+def collect(
+    submissions: Annotated[
+        list[Path],
+        typer.Argument(help="Folders and zip files with runs.", metavar="SUBMISSIONS…"),
+    ],
+    store: Annotated[
+        Path, typer.Option(help="Folder that keeps the class's runs.", metavar="DIR")
+    ] = Path("class"),
+) -> None:
+    """Collect the runs of a class into one store: from folders and zip files of the students.
+
+    What cannot be read is refused, with the reason; runs that are there already are not kept
+    twice.
+
+    [bold]lab collect submissions/ --store class[/bold]
+    """
+    from lab.classroom import collect as collecting
+    from lab.store import RunStore
+
+    place, findings = RunStore(store), []
+    with err.status("Reading …") as status:
+        for finding in collecting.collect(submissions, place):
+            findings.append(finding)
+            status.update(f"Reading … {len(findings):,} runs so far")
+    table = Table("submission", "labels", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for words in OUTCOMES.values():
+        table.add_column(words.replace(" ", "\n", 1), justify="right")
+    for source, group in itertools.groupby(findings, key=lambda finding: finding.source):
+        table.add_row(*map(Text, _collected(source, list(group))))
+    out.print(table)
+    for finding in findings:
+        if finding.outcome != "taken":
+            where = " ".join(filter(None, (finding.source, finding.name)))
+            words = f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}."
+            out.print(Text(words, style=COLOURS[finding.outcome]), soft_wrap=True)
+    kept = len(place.runs)
+    out.print(f"{store} holds {counted(kept, 'run')} now.", style="bold", soft_wrap=True)
+    if kept:
+        out.print(Text(f"A hand-out of them: lab report --store {store}", style="dim"))
+
+
+def _collected(source: str, findings: "Sequence[Finding]") -> list[str]:
+    """Returns a row of the table: what became of the runs of one submission."""
+    labels = dict.fromkeys(finding.label for finding in findings if finding.label)
+    counts = Counter(finding.outcome for finding in findings)
+    return [source, ", ".join(labels), *(str(counts[outcome] or "-") for outcome in OUTCOMES)]

@@ -40,6 +40,13 @@ def compare(
     ] = None,
     seeds: SeedsOption = "3",
     dataset: DatasetOption = "auto",
+    student: Annotated[
+        str | None,
+        typer.Option(
+            help="Your name: gives you seeds of your own, and labels your runs with it.",
+            metavar="NAME",
+        ),
+    ] = None,
     store: StoreOption = None,
 ) -> None:
     """Train one network with several activation functions and compare accuracy and dead neurons.
@@ -52,7 +59,12 @@ def compare(
     """
     from lab.studies import TRIO, plan
 
-    study = plan(activation or TRIO, read_seeds(seeds), dataset, store, **settings)
+    chosen = read_seeds(seeds)
+    if student is not None:
+        from lab.classroom.collect import seeds_of
+
+        chosen = seeds_of(student, len(chosen))
+    study = plan(activation or TRIO, chosen, dataset, store, student, **settings)
     train_or_stop(study)
     out.print(comparison(study.runs()))
     out.print(Text(f"Kept in {study.store.path}. See them again: lab table runs", style="dim"))

@@ -1,0 +1,218 @@
+"""Collecting a class's runs: folders and zip files of others, read as hostile input."""
+
+import itertools
+import os
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+
+from lab.errors import InputError, LabError, RunError
+from lab.records import ARRAY_FILE, ENDED, RECORD, RUN_ID, read_record
+from lab.runs import Run, have_the_same_bits
+from lab.store import RunStore, id_of
+
+MOST_ENTRIES = 50_000
+MOST_BYTES = 4 * 2**30
+DEPTH = 6
+OUTCOMES = ("taken", "double", "beside", "refused")
+BROKEN_ZIP = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What became of one run, or of a whole folder or zip file.
+
+    Attributes:
+        source: The folder or zip file that was read.
+        name: The run's folder in it; empty for the whole.
+        label: The run's label, such as the student's name; empty if it has none.
+        outcome: One of `OUTCOMES`.
+        words: The id under which it is kept, or the reason why it is not.
+    """
+
+    source: str
+    name: str
+    label: str
+    outcome: str
+    words: str
+
+
+def seeds_of(student: str, number: int) -> list[int]:
+    """Returns a student's own seeds: the same for the same name, others for another name.
+
+    Args:
+        student: The student's name; capitals and spaces around it do not matter.
+        number: How many, up to 1,000.
+
+    Raises:
+        InputError: If it is no name, or if there are too many.
+
+    >>> seeds_of("Ada", 3) == seeds_of(" ada ", 3)
+    True
+    """
+    import hashlib
+
+    name = " ".join(student.split()).casefold()
+    if not (0 < len(name) <= 100 and name.isprintable()):
+        raise InputError(
+            f"student must be a name of 1 to 100 printable characters, not {student[:50]!r}."
+        )
+    if not 1 <= number <= 1000:
+        raise InputError(f"seeds must be from 1 to 1,000 for a student, not {number}.")
+    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    first = 1000 * (1 + place % 4_000_000)  # Two of thirty students meet in 1 of 10,000 classes.
+    return list(range(first, first + number))
+
+
+def collect(submissions: Iterable[Path], store: RunStore) -> Iterator[Finding]:
+    """Takes the finished runs of a class into one store, one by one.
+
+    Args:
+        submissions: Folders and zip files that hold runs, at any of the upper levels; a folder may
+            hold zip files, too.
+        store: Where they are kept. A run with the same bits as one that is there is not kept
+            twice; one of the same settings with other bits is kept beside it.
+
+    Yields:
+        What became of each run, and of each submission that holds none or is refused.
+
+    Raises:
+        StoreError: If the store cannot be written to.
+    """
+    store.check_writable()
+    for submission in submissions:
+        found = False
+        for finding in _of_submission(submission, store):
+            found = True
+            yield finding
+        if not found:
+            yield _refused(submission, "it holds no runs")
+
+
+def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
+    if place.is_symlink() or not place.exists():
+        reason = "it is a symbolic link" if place.is_symlink() else "it is not there"
+        yield _refused(place, reason)
+    elif place.is_dir():
+        try:
+            found = sorted(_search(place, DEPTH))
+        except (LabError, OSError) as error:
+            yield _refused(place, _reason(error))
+            return
+        for path in found:
+            yield from _of_zip(path, store) if path.is_file() else [_taken(path, place, store)]
+    else:
+        yield from _of_zip(place, store)
+
+
+def _search(folder: Path, depth: int) -> Iterator[Path]:
+    """Yields run folders and zip files, without following a symbolic link."""
+    if re.fullmatch(RUN_ID, folder.name) and (folder / RECORD).exists():
+        yield folder
+        return
+    with os.scandir(folder) as entries:
+        few = list(itertools.islice(entries, MOST_ENTRIES + 1))
+    if len(few) > MOST_ENTRIES:
+        raise InputError(f"{folder} holds more than {MOST_ENTRIES:,} files")
+    for entry in few:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _search(Path(entry), depth - 1) if depth else ()
+        elif entry.is_file(follow_symlinks=False) and entry.name.lower().endswith(".zip"):
+            yield Path(entry)
+
+
+def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            runs = _runs_in(archive)
+            for folder, entries in sorted(runs.items()):
+                yield _of_entries(path, archive, folder, entries, store)
+            if not runs:
+                yield _refused(path, "it holds no runs")
+    except (LabError, *BROKEN_ZIP) as error:
+        yield _refused(path, _reason(error))
+
+
+def _runs_in(archive: zipfile.ZipFile) -> dict[PurePosixPath, list[zipfile.ZipInfo]]:
+    """Returns the files of each run in a zip file, by the run's folder.
+
+    Raises:
+        InputError: If the zip file is not one that somebody made of runs in good faith.
+    """
+    entries = archive.infolist()
+    if len(entries) > MOST_ENTRIES:
+        raise InputError(f"it holds more than {MOST_ENTRIES:,} files")
+    if len({entry.filename for entry in entries}) < len(entries):
+        raise InputError("it holds two files of one name")
+    if sum(entry.file_size for entry in entries) > MOST_BYTES:
+        raise InputError(f"it unpacks to more than {MOST_BYTES // 2**30} GiB")
+    runs: dict[PurePosixPath, list[zipfile.ZipInfo]] = {}
+    for entry in entries:
+        path = PurePosixPath(entry.filename)
+        if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
+            raise InputError(f"it names a file outside of itself: {entry.filename[:100]!r}")
+        if stat.S_ISLNK(entry.external_attr >> 16):
+            raise InputError(f"it holds a symbolic link: {entry.filename[:100]!r}")
+        is_of_run = path.name == RECORD or re.fullmatch(ARRAY_FILE, path.name)
+        if is_of_run and re.fullmatch(RUN_ID, path.parent.name):
+            runs.setdefault(path.parent, []).append(entry)
+    return runs
+
+
+def _of_entries(
+    path: Path,
+    archive: zipfile.ZipFile,
+    folder: PurePosixPath,
+    entries: list[zipfile.ZipInfo],
+    store: RunStore,
+) -> Finding:
+    with TemporaryDirectory(prefix="lab-") as place:
+        target = Path(place) / folder.name
+        target.mkdir()
+        try:
+            for entry in entries:
+                name = PurePosixPath(entry.filename).name
+                with archive.open(entry) as packed, (target / name).open("wb") as file:
+                    shutil.copyfileobj(packed, file)
+        except BROKEN_ZIP as error:
+            return _refused(path, _reason(error), folder.name)
+        return _taken(target, path, store)
+
+
+def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
+    """Takes one run into the store, after reading it as if a stranger had written it."""
+    try:
+        run = Run(folder, read_record(folder))
+        _check(run)
+        known = store.variants(run.run_id)
+        double = next((one for one in known if have_the_same_bits(one, run)), None)
+        about = (str(source), folder.name, run.record.label or "")
+        if double:
+            owner = f" of {double.record.label}" if double.record.label else ""
+            return Finding(*about, "double", f"the same as {double.run_id}{owner}")
+        kept = store.add_copy(run, beside=True)
+        return Finding(*about, "beside" if known else "taken", kept.run_id)
+    except RunError as error:
+        return _refused(source, _reason(error), folder.name)
+
+
+def _refused(source: Path, reason: str, name: str = "") -> Finding:
+    return Finding(str(source), name, "", "refused", reason)
+
+
+def _check(run: Run) -> None:
+    if run.record.status not in ENDED:
+        raise RunError(f"it has not ended: its last epoch is {run.last_epoch}")
+    if run.run_id.partition(".")[0] != id_of(run.config, run.record.dataset_digest):
+        raise RunError("its id is not the one of its settings")
+    run.check_whole()
+
+
+def _reason(error: Exception) -> str:
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return text.removesuffix(".") or type(error).__name__

@@ -1,0 +1,144 @@
+"""Repeating a recorded run: training it again, and telling whether the same comes out."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lab.data import Dataset
+from lab.errors import RunError
+from lab.records import ENDED
+from lab.runs import Run, have_the_same_bits, one_run
+from lab.store import RunStore
+from lab.studies import Study, finish, gather
+
+Outcome = Literal["identical", "alike", "different"]
+FIRST_TOLERANCE = 1e-4
+LEAST_TOLERANCE = 0.005
+SAMPLING_ERRORS = 4
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What came out when a run was trained again.
+
+    Attributes:
+        outcome: `identical` to the last bit; `alike` within the tolerance, on another kind of
+            processor or with other versions; or `different`.
+        sentence: The same in words.
+    """
+
+    outcome: Outcome
+    sentence: str
+
+
+def verify(run: Run, dataset: Dataset | None = None) -> Repeat:
+    """Trains a run again and compares it with the record, which stays as it is.
+
+    Args:
+        run: A run that has ended.
+        dataset: What it was trained on; by default it is loaded by its name.
+
+    Raises:
+        InputError: If it is no run, or if its activation function is not registered here.
+        RunError: If it has not ended, cannot be read, or was trained on other images.
+        DatasetMissingError: If the data set cannot be had.
+    """
+    with repetition(run, dataset) as study:
+        finish(study)
+        return judge(run, study.runs()[0])
+
+
+@contextmanager
+def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
+    """Gives the study that trains a run again, in a store of its own; see `verify`."""
+    if one_run(run).record.status not in ENDED:
+        raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
+    run.check_whole()
+    _ = run.config.function
+    images = run.trained_on(dataset)
+    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+        yield gather([run.config], images, RunStore(Path(folder) / "runs"))
+
+
+def judge(run: Run, again: Run) -> Repeat:
+    """Compares a recorded run with the same run, trained again.
+
+    Where processor or versions differ, rounding differs too, and training makes small differences
+    grow. They are alike if the untrained networks agree within 0.01 %, both or none diverged, and
+    the test accuracies differ by at most 4 sampling errors of their difference, or 0.5 points if
+    that is more.
+
+    Args:
+        run: The recorded run.
+        again: The run of the same settings and data.
+    """
+    if have_the_same_bits(run, again):
+        epochs = f"all {run.last_epoch + 1} epochs of {run.run_id}"
+        return Repeat("identical", f"Identical: {epochs} came out again to the last bit.")
+    found = _accuracies(run, again)
+    machines = _what_differs(run, again)
+    if not machines:
+        return Repeat(
+            "different",
+            f"Different: from epoch {_first_difference(run, again)} on {run.run_id} came out "
+            f"otherwise on the same kind of processor and the same versions; {found}. The record "
+            f"was changed, or it was not made by this lab.",
+        )
+    if _alike(run, again):
+        return Repeat(
+            "alike",
+            f"The same within the tolerance, with {machines}: {run.run_id} came out alike, but not "
+            f"to the last bit; {found}.",
+        )
+    return Repeat(
+        "different",
+        f"Different, by more than {machines} should make: {run.run_id} came out otherwise; "
+        f"{found}.",
+    )
+
+
+def _accuracies(run: Run, again: Run) -> str:
+    was, now = (100 * (one.record.test_accuracy or np.nan) for one in (run, again))
+    return f"test accuracy {was:.2f} % recorded, {now:.2f} % now"
+
+
+def _what_differs(run: Run, again: Run) -> str:
+    was, now = run.record, again.record
+    names = [n for n in now.versions if n != "python" and was.versions.get(n) != now.versions[n]]
+    parts = [f"another version of {', '.join(names)}"] if names else []
+    if was.processor != now.processor:
+        parts.insert(0, "another kind of processor")
+    if was.threads_per_operation != now.threads_per_operation:
+        parts.append("another number of threads")
+    return " and ".join(parts)
+
+
+def _alike(run: Run, again: Run) -> bool:
+    was, now = run.record, again.record
+    if was.status != now.status:
+        return False
+    untrained = [[one.epochs[0].validation_loss, one.epochs[0].train_loss] for one in (was, now)]
+    p = (was.test_accuracy or 0.0, now.test_accuracy or 0.0)
+    error = np.sqrt(2 * np.mean(p) * (1 - np.mean(p)) / was.test_images)
+    tolerance = max(LEAST_TOLERANCE, SAMPLING_ERRORS * error)
+    first, second = untrained
+    begins_alike = np.allclose(first, second, rtol=FIRST_TOLERANCE, atol=0, equal_nan=True)
+    return bool(begins_alike and abs(p[0] - p[1]) <= tolerance)
+
+
+def _first_difference(run: Run, again: Run) -> int:
+    """Returns the first epoch whose units or numbers differ."""
+    for epoch in range(min(run.last_epoch, again.last_epoch) + 1):
+        ours, theirs = (one.record.epochs[epoch].validation_loss for one in (run, again))
+        same = all(
+            np.array_equal(run.layer(n).max_z[epoch], again.layer(n).max_z[epoch], equal_nan=True)
+            for n in run.layers
+        )
+        if not same or not np.array_equal(ours, theirs, equal_nan=True):
+            return epoch
+    return run.last_epoch

@@ -58,8 +58,8 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
     """Gives the study that trains a run again, in a store of its own; see `verify`."""
     if one_run(run).record.status not in ENDED:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
-    run.check_whole()
     _ = run.config.function
+    run.check_whole()
     images = run.trained_on(dataset)
     with tempfile.TemporaryDirectory(prefix="lab-") as folder:
         yield gather([run.config], images, RunStore(Path(folder) / "runs"))

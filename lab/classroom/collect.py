@@ -190,7 +190,8 @@ def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
         run = Run(folder, read_record(folder))
         _check(run)
         known = store.variants(run.run_id)
-        double = next((one for one in known if have_the_same_bits(one, run)), None)
+        whole = (one for one in known if one.is_whole())
+        double = next((one for one in whole if have_the_same_bits(one, run)), None)
         about = (str(source), folder.name, run.record.label or "")
         if double:
             owner = f" of {double.record.label}" if double.record.label else ""

@@ -1,0 +1,252 @@
+"""Collecting a class's runs: what is taken, what is there already, what is refused and why."""
+
+import contextlib
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_store import made_up_end, made_up_epoch, write
+
+from lab import RunConfig, RunStore
+from lab.classroom import collect as collecting
+from lab.classroom.collect import OUTCOMES, Finding, collect, seeds_of
+from lab.errors import InputError
+from lab.runs import have_the_same_bits
+
+CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=2, batch_size=30)
+
+
+@pytest.fixture
+def ada(tmp_path, tiny) -> RunStore:
+    """Two finished runs of one student."""
+    store = RunStore(tmp_path / "ada" / "runs")
+    for seed in (1, 2):
+        write(store, CONFIG.model_copy(update={"seed": seed}), tiny)
+    for run in list(store):
+        store.label(run.run_id, "Ada")
+    return store
+
+
+@pytest.fixture
+def pool(tmp_path) -> RunStore:
+    return RunStore(tmp_path / "class")
+
+
+def outcomes(findings) -> list[tuple[str, str]]:
+    return [(finding.name.partition("-")[2][:5], finding.outcome) for finding in findings]
+
+
+def zipped(folder: Path, place: Path, inside: str = "") -> Path:
+    with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, f"{inside}{path.relative_to(folder)}")
+    return place
+
+
+def refusal(findings) -> str:
+    (finding,) = findings
+    assert finding.outcome == "refused"
+    return finding.words
+
+
+@pytest.mark.parametrize("level", ["store", "folder above", "one run", "zip", "zip in a folder"])
+def test_runs_are_found_at_whatever_level_they_are_handed_in(ada, pool, tmp_path, level):
+    place = {
+        "store": lambda: ada.path,
+        "folder above": lambda: ada.path.parent,
+        "one run": lambda: next(iter(ada)).folder,
+        "zip": lambda: zipped(ada.path, tmp_path / "a.zip", "homework/my runs/"),
+        "zip in a folder": lambda: zipped(ada.path, tmp_path / "ada" / "A.ZIP").parent,
+    }[level]()
+    if level == "zip in a folder":
+        shutil.rmtree(ada.path)
+    runs = 1 if level == "one run" else 2
+    assert outcomes(collect([place], pool)) == [("seed1", "taken"), ("seed2", "taken")][:runs]
+    assert [run.record.label for run in pool] == ["Ada"] * runs
+    assert pool.refused == {}
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("readme.txt", "no runs")
+    if level != "zip in a folder":
+        for kept, given in zip(pool, ada, strict=False):
+            assert have_the_same_bits(kept, given)
+            assert kept.weights()[0].tobytes() == given.weights()[0].tobytes()
+
+
+def test_a_run_that_is_there_already_is_not_kept_twice_whoever_hands_it_in(ada, pool, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(ada.path, copy)
+    RunStore(copy).label("relu-seed1", "Bob")
+    list(collect([ada.path], pool))
+    double, other = collect([copy], pool)
+    assert double == Finding(
+        str(copy), double.name, "Bob", "double", f"the same as {double.name} of Ada"
+    )
+    assert other.outcome == "double"
+    assert len(pool.runs) == 2
+
+
+def test_the_same_settings_with_other_bits_are_kept_beside_and_listed(ada, pool, tmp_path, tiny):
+    list(collect([ada.path], pool))
+    elsewhere = RunStore(tmp_path / "elsewhere")
+    config = CONFIG.model_copy(update={"seed": 1})
+    with contextlib.closing(elsewhere.writer(config, tiny)) as writer:
+        for epoch in (0, 5, 6):  # Numbers of other epochs stand for another processor's.
+            event = made_up_epoch(config, epoch)
+            writer.add(type(event)(**{**vars(event), "epoch": min(epoch, 1) + (epoch == 6)}))
+        writer.end(made_up_end(config))
+    (finding,) = collect([elsewhere.path], pool)
+    assert (finding.outcome, finding.words) == ("beside", f"{finding.name}.2")
+    assert outcomes(collect([elsewhere.path], pool)) == [("seed1", "double")]
+    assert sorted(run.run_id for run in pool) == sorted(
+        [finding.name, f"{finding.name}.2", next(r.run_id for r in ada if r.config.seed == 2)]
+    )
+    assert len(pool.variants(finding.name)) == 2
+
+
+def change(folder: Path, **values) -> None:
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps(record | values))
+
+
+def test_a_bad_run_is_refused_with_its_reason_and_hides_no_other(ada, pool):
+    first, second = (run.folder for run in ada)
+    next(first.glob("weights-*")).write_bytes(b"x")
+    refused, taken = collect([ada.path], pool)
+    assert (refused.outcome, taken.outcome) == ("refused", "taken")
+    assert "was changed or damaged: its SHA-256 is not the recorded one" in refused.words
+    assert [run.run_id for run in pool] == [second.name]
+
+
+def test_a_run_whose_settings_were_changed_is_refused(ada, pool):
+    folder = next(iter(ada)).folder
+    settings = json.loads((folder / "run.json").read_text())["settings"]
+    change(folder, settings=settings | {"learning_rate": 0.5})
+    assert refusal(collect([folder], pool)) == "its id is not the one of its settings"
+    assert list(pool.path.iterdir()) == []
+
+
+def test_an_unfinished_run_is_refused(tmp_path, tiny, pool):
+    store = RunStore(tmp_path / "runs")
+    with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
+        writer.add(made_up_epoch(CONFIG, 0))
+    assert refusal(collect([store.path], pool)) == "it has not ended: its last epoch is 0"
+
+
+def test_a_symbolic_link_is_not_followed(ada, pool, tmp_path):
+    (tmp_path / "links").mkdir()
+    run = next(iter(ada)).folder
+    (tmp_path / "links" / run.name).symlink_to(run)
+    assert refusal(collect([tmp_path / "links"], pool)) == "it holds no runs"
+    assert refusal(collect([tmp_path / "links" / run.name], pool)) == "it is a symbolic link"
+    os.mkfifo(tmp_path / "links" / "pipe.zip")
+    assert refusal(collect([tmp_path / "links"], pool)) == "it holds no runs"
+
+
+def with_entry(ada: RunStore, place: Path, name: str, content: bytes = b"{}", mode=0) -> Path:
+    zipped(ada.path, place)
+    with zipfile.ZipFile(place, "a", zipfile.ZIP_DEFLATED) as archive:
+        entry = zipfile.ZipInfo(name)
+        entry.external_attr = mode << 16
+        entry.compress_type = zipfile.ZIP_DEFLATED
+        archive.writestr(entry, content)
+    return place
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "words"),
+    [
+        ("../relu-seed1-00000000/run.json", 0, "it names a file outside of itself: '../relu-seed"),
+        ("/etc/relu-seed1-00000000/run.json", 0, "it names a file outside of itself: '/etc/relu"),
+        ("a\\..\\run.json", 0, "it names a file outside of itself"),
+        ("link", 0o120777, "it holds a symbolic link: 'link'"),
+    ],
+)
+def test_a_zip_that_reaches_outside_is_refused_whole(ada, pool, tmp_path, name, mode, words):
+    place = with_entry(ada, tmp_path / "a.zip", name, mode=mode)
+    assert words in refusal(collect([place], pool))
+    assert list(pool.path.iterdir()) == []
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(ada, pool, tmp_path, monkeypatch):
+    place = with_entry(ada, tmp_path / "a.zip", "bomb", bytes(10**6))
+    assert place.stat().st_size < 10**5
+    monkeypatch.setattr(collecting, "MOST_BYTES", 2**16)
+    monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_: pytest.fail("unpacked"))
+    assert refusal(collect([place], pool)) == "it unpacks to more than 0 GiB"
+    monkeypatch.setattr(collecting, "MOST_BYTES", 2**30)
+    monkeypatch.setattr(collecting, "MOST_ENTRIES", 3)
+    assert refusal(collect([place], pool)) == "it holds more than 3 files"
+
+
+def test_a_zip_that_lies_about_a_size_or_is_damaged_is_refused(ada, pool, tmp_path):
+    place = zipped(ada.path, tmp_path / "a.zip")
+    content = bytearray(place.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    place.write_bytes(content)
+    assert {f.outcome for f in collect([place], pool)} <= {"refused", "taken"}
+    assert any(f.outcome == "refused" for f in collect([place], pool))
+    place.write_bytes(content[:100])
+    assert "not a zip file" in refusal(collect([place], pool))
+
+
+def test_what_is_no_submission_is_said(pool, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "essay.txt").write_text("I have no runs.")
+    places = [tmp_path / "none", tmp_path / "empty", tmp_path / "essay.txt"]
+    assert [f.words for f in collect(places, pool)] == [
+        "it is not there",
+        "it holds no runs",
+        "File is not a zip file",
+    ]
+
+
+def test_a_students_seeds_are_theirs_alone_and_the_same_every_time():
+    # sha256sum of "ada lovelace" begins with 177f85df57ad121d.
+    assert seeds_of("Ada Lovelace", 2) == [1757214000, 1757214001]
+    assert 1000 * (1 + 0x177F85DF57AD121D % 4_000_000) == 1757214000
+    names = [f"student {number}" for number in range(200)]
+    first = [seeds_of(name, 3) for name in names]
+    assert first == [seeds_of(name, 3) for name in names]
+    assert len({seed for seeds in first for seed in seeds}) == 600
+    assert all(seeds == list(range(seeds[0], seeds[0] + 3)) for seeds in first)
+    assert all(1000 <= seed < 2**32 for seeds in first for seed in seeds)
+    assert seeds_of("Ada  Lovelace", 2) == seeds_of(" ada lovelace", 2)
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a" * 101, "a\x00b", "\u202e" + "a"])
+def test_what_is_no_name_is_refused(name):
+    with pytest.raises(InputError, match="student must be a name of 1 to 100 printable char"):
+        seeds_of(name, 1)
+
+
+def test_the_command_gives_a_student_seeds_and_a_label_and_the_teacher_a_pool(lab_main, tmp_path):
+    runs, pool = tmp_path / "runs", tmp_path / "class"
+    compare = ("compare", "--activation", "relu", "--dataset", "mnist-5k", "--epochs", 1)
+    compare += ("--hidden", 4, "--batch-size", 800, "--seeds", 2, "--store", runs)
+    code, _, err = lab_main(*compare, "--student", "Ada")
+    assert (code, err) == (0, "")
+    kept = RunStore(runs).runs
+    assert [run.config.seed for run in kept] == seeds_of("Ada", 2)
+    assert [run.record.label for run in kept] == ["Ada", "Ada"]
+    code, out, _ = lab_main("collect", runs, tmp_path / "none", "--store", pool)
+    assert code == 0
+    assert f"{tmp_path / 'none'}: refused: it is not there." in out
+    assert f"{pool} holds 2 runs now." in out
+    assert [run.run_id for run in RunStore(pool)] == [run.run_id for run in RunStore(runs)]
+
+
+def test_a_name_that_is_none_is_refused_before_any_work(lab_main, tmp_path):
+    code, _, err = lab_main("compare", "--student", " ", "--store", tmp_path / "runs")
+    assert code == 2
+    assert "student must be a name of 1 to 100 printable characters" in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_every_outcome_has_its_words_in_the_command():
+    from lab.cli import classroom
+
+    assert tuple(classroom.OUTCOMES) == OUTCOMES
+    assert set(classroom.COLOURS) == set(OUTCOMES) - {"taken"}

@@ -20,6 +20,8 @@ from lab.tables import Runs
 from lab.writer import RunWriter, take_lock, write_record
 
 PROJECT = 'name = "activation-lab"'
+# What a writer's first commit makes before the record, which names it, is there.
+BEFORE_RECORD = rf"{LOCK}|({RECORD}|[a-z]+-e0000\.safetensors)\.tmp|[a-z]+-e0000\.safetensors"
 
 
 def default_path() -> Path:
@@ -238,7 +240,8 @@ class RunStore:
         folders = [
             folder
             for folder in sorted(self.path.glob(f"{name}*"))
-            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name) and (folder / RECORD).exists()
+            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name)
+            and (folder.is_symlink() or not _has_just_begun(folder))
         ]
         return [
             (folder, run if isinstance(run, Run) and _is_of(run, config, dataset) else None)
@@ -264,9 +267,9 @@ def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
 
 
 def _has_just_begun(folder: Path) -> bool:
-    """Tells whether a folder holds nothing yet: a writer is at its start."""
+    """Tells whether a folder holds no epoch yet: its writer is, or was stopped, at its start."""
     try:
-        return {path.name for path in folder.iterdir()} <= {LOCK}
+        return all(re.fullmatch(BEFORE_RECORD, path.name) for path in folder.iterdir())
     except FileNotFoundError:
         return True  # Deleted meanwhile.
     except OSError:

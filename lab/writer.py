@@ -71,7 +71,7 @@ class RunWriter:
         self._committed, self._resumable = -math.inf, time.monotonic()
         self.state: State | None = None
         self.record = _new_record(folder.name, config, dataset)
-        if (folder / RECORD).exists():
+        if os.path.exists(folder / RECORD):  # Path.exists raises where one may not look.
             try:
                 self._go_on()
             except LabError:
@@ -120,8 +120,8 @@ class RunWriter:
             if self.record.status == "running" and self.state is not None:
                 self._commit({"status": "interrupted", **self._resume()})
         finally:
-            with contextlib.suppress(LabError):  # A commit may have failed on its last step.
-                self._remove_litter(read_record(self.folder))
+            with contextlib.suppress(LabError, OSError):
+                self._remove_what_failed()
             with contextlib.suppress(OSError):
                 (self.folder / LOCK).unlink()
                 self.folder.rmdir()
@@ -173,8 +173,14 @@ class RunWriter:
         _write(self.folder / file.name, content)
         return file
 
-    def _remove_litter(self, record: Record) -> None:
-        files = [*record.units, *record.weights, record.resume, record.confirmed]
+    def _remove_what_failed(self) -> None:
+        """Removes what a commit left that failed, be it on its last step or the very first."""
+        begun = os.path.lexists(self.folder / RECORD)
+        self._remove_litter(read_record(self.folder) if begun else None)
+
+    def _remove_litter(self, record: Record | None) -> None:
+        """Removes what the record does not name: everything if there is none."""
+        files = [*record.units, *record.weights, record.resume, record.confirmed] if record else []
         named = {RECORD, LOCK, *(file.name for file in files if file)}
         for path in self.folder.iterdir():
             if path.name not in named:

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,14 @@ def promise(record_property: Callable[[str, object], None]) -> Callable[[str], A
 def many(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """Chooses how often to try: in the long form, or else in the short one."""
     return lambda long, short: long if request.config.option.long else short
+
+
+@pytest.fixture
+def fast_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is such a place: what is flushed there costs no time."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

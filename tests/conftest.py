@@ -57,7 +57,8 @@ class Tally:
         try:
             yield
         except (Exception, pytest.fail.Exception) as error:
-            self.failures.append(f"{name}: {type(error).__name__}: {error}")
+            notes = "\n".join(getattr(error, "__notes__", ()))
+            self.failures.append(f"{name}: {type(error).__name__}: {error}\n{notes}".strip())
 
 
 @pytest.fixture

@@ -323,15 +323,15 @@ class Run:
         """Tells whether its arrays can be read: every layer's units, and the weights it names."""
         try:
             self.confirmed_fractions()
-            if self.record.weights or self.record.resume:
-                self.weights()
+            for epoch in self.kept_epochs:
+                self.weights(epoch)
             return all(self.layer(number) for number in self.layers)
         except RunError:
             return False
 
     def size(self) -> int:
         """Returns the bytes that the run takes on disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        return sum(path.lstat().st_size for path in self.folder.iterdir())
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder / file.name, file.sha256, most_bytes(self.config, file))

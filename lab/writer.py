@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from lab import units
 from lab.config import RunConfig
 from lab.data import Dataset, split
-from lab.errors import LabError, RunBusyError, StoreError
+from lab.errors import LabError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.records import (
     ENDED,
@@ -82,6 +82,8 @@ class RunWriter:
         run = Run(self.folder, read_record(self.folder))
         if run.record.status in ENDED:
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
+        if not run.is_whole():
+            raise RunError(f"Run {run.run_id} is damaged and cannot go on.")
         self.record = run.record.model_copy(update={"status": "running"})
         if run.record.resume:
             weights, slots = run.weights(run.record.resume.last), run.resume_slots()
@@ -199,7 +201,8 @@ def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     with _disk(path.parent):
         try:
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as file:  # Never through a link that someone put there.
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

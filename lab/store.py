@@ -142,7 +142,7 @@ class RunStore:
         """
         if len(text) > 200 or not (text.isprintable()):
             raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
-        folder = self.folder(name)
+        folder = self[name].folder  # Before its lock is made: what is no run is left alone.
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
             write_record(folder, record)

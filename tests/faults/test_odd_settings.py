@@ -25,7 +25,8 @@ INITIALIZERS = tuple(
 )
 JUNK = st.sampled_from(
     [None, "", "abc", "🙂", b"x", [], {}, (), object(), math.nan, math.inf, -math.inf, 1e400,
-     10**400, -1, "nan", "1; import os", [1, 2], {"a": 1}, 2.5, -0.5, 2**32, 2**64, "relu=", "=", "rellu"]
+     10**400, -1, "nan", "1; import os", [1, 2], {"a": 1}, 2.5, -0.5, 2**32, 2**64, "relu=", "=",
+     "rellu"]
 )  # fmt: skip
 WHOLE = st.integers(-3, 12) | st.sampled_from([127, 8192, 8193, 10_000, 10_001, 70_000, 70_001,
                                                2**32 - 1, 2**32])  # fmt: skip

@@ -16,13 +16,15 @@ from lab.data import Dataset
 from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.receiver import RunReceiver
-from lab.records import ENDED, LOCK, RECORD, RUN_ID, read_record
+from lab.records import ARRAY_FILE, ENDED, LOCK, RECORD, RUN_ID, read_record
 from lab.runs import Run, iterate
 from lab.tables import Runs
 from lab.writer import RunWriter, take_lock, write_record
 
 Opened = TypeVar("Opened", RunWriter, RunReceiver)
 PROJECT = 'name = "activation-lab"'
+# What a first commit makes before the record, which names it, is there.
+BEFORE_RECORD = rf"{LOCK}|({RECORD}|{ARRAY_FILE})\.tmp|{ARRAY_FILE}"
 
 
 def default_path() -> Path:
@@ -142,7 +144,7 @@ class RunStore:
             InputError: If the text is too long or has control characters.
         """
         check_label(text)
-        folder = self.folder(name)
+        folder = self[name].folder  # Before its lock is made: what is no run is left alone.
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
             write_record(folder, record)
@@ -164,9 +166,9 @@ class RunStore:
             raise RunError(f"Run {run.run_id} has not ended or cannot be read: it is not copied.")
         self.check_writable()
         folder = self.path / run.run_id
-        if folder.exists() and not beside:
-            raise StoreError(f"{self.path} holds the run {run.run_id} already.")
-        if folder.exists():
+        if folder in self._folders_of(run.run_id.partition(".")[0]):
+            if not beside:
+                raise StoreError(f"{self.path} holds the run {run.run_id} already.")
             folder = self._beside(run.run_id.partition(".")[0])
         with contextlib.closing(RunReceiver(folder)) as receiver:
             return receiver.keep(run, weights)
@@ -276,7 +278,8 @@ class RunStore:
         return [
             folder
             for folder in sorted(self.path.glob(f"{name}*"))
-            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name) and (folder / RECORD).exists()
+            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name)
+            and (folder.is_symlink() or not _has_just_begun(folder))
         ]
 
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
@@ -308,13 +311,15 @@ def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
 
 
 def _has_just_begun(folder: Path) -> bool:
-    """Tells whether a folder holds nothing yet: a writer is at its start."""
+    """Tells whether a folder holds no epoch yet: its writer is, or was stopped, at its start."""
     try:
-        return {path.name for path in folder.iterdir()} <= {LOCK}
+        names = {path.name for path in folder.iterdir()}
     except FileNotFoundError:
         return True  # Deleted meanwhile.
     except OSError:
         return False  # Reading it will say why.
+    begun = all(re.fullmatch(BEFORE_RECORD, name) for name in names)
+    return not names or (LOCK in names and begun)  # Without a lock, it is a copy in part.
 
 
 def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> str:

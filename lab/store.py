@@ -23,8 +23,10 @@ from lab.writer import RunWriter, take_lock, write_record
 
 Opened = TypeVar("Opened", RunWriter, RunReceiver)
 PROJECT = 'name = "activation-lab"'
-# What a first commit makes before the record, which names it, is there.
-BEFORE_RECORD = rf"{LOCK}|({RECORD}|{ARRAY_FILE})\.tmp|{ARRAY_FILE}"
+# What a first commit makes before the record, which names it, is there: of epoch 0, or of a run
+# that was trained elsewhere, whose lock is beside it.
+AT_FIRST = rf"{LOCK}|({RECORD}|[a-z]+-e0000\.safetensors)\.tmp|[a-z]+-e0000\.safetensors"
+UNDER_A_LOCK = rf"{LOCK}|({RECORD}|{ARRAY_FILE})\.tmp|{ARRAY_FILE}"
 
 
 def default_path() -> Path:
@@ -318,8 +320,8 @@ def _has_just_begun(folder: Path) -> bool:
         return True  # Deleted meanwhile.
     except OSError:
         return False  # Reading it will say why.
-    begun = all(re.fullmatch(BEFORE_RECORD, name) for name in names)
-    return not names or (LOCK in names and begun)  # Without a lock, it is a copy in part.
+    expected = UNDER_A_LOCK if LOCK in names else AT_FIRST
+    return all(re.fullmatch(expected, name) for name in names)
 
 
 def _not_found(name: str, known: list[str], matches: list[str], path: Path) -> str:

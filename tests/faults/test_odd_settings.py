@@ -62,7 +62,7 @@ def whole(value, low, high) -> bool:
 
 
 def number(value, low, high) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+    return isinstance(value, int | float) and low <= value <= high
 
 
 ALONE = {  # Whether a value of a field is valid, by itself.

@@ -197,6 +197,11 @@ class RunConfig(BaseModel):
         return found
 
 
+def words_of(setting: Any) -> str:
+    """Returns the name of a setting as words: `learning_rate` as `learning rate`."""
+    return str(setting).replace("_", " ")
+
+
 def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:
     """Makes one sentence of pydantic's report: the field, its limits, the value."""
     first = error.errors()[0]

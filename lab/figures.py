@@ -67,11 +67,10 @@ def ladders(runs: Runs) -> list[Runs]:
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
     """Names each group by data set, learning rate and what else tells it from the others."""
     runs = [group[0] for group in groups]
-    differing = differences([run.config for run in runs])
+    differing = differences([run.config for run in runs], "learning_rate")
     names: list[str] = []
-    for run, settings in zip(runs, differing, strict=True):
+    for run, others in zip(runs, differing, strict=True):
         rates = [f"lr {run.config.learning_rate:g}"] if rate else []
-        others = [setting for setting in settings if not setting.startswith("lr ")]
         name = re.sub(r"[^a-z0-9.]+", "-", "-".join([run.record.dataset, *rates, *others]).lower())
         names.append(f"{name[:100]}-{names.count(name) + 1}" if name in names else name[:100])
     return names

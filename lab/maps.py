@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab import measures, plots
+from lab.config import words_of
 from lab.data import Dataset
 from lab.errors import InputError, unknown
 from lab.grids import VARIABLE, check_values, grid, shown
@@ -111,9 +112,9 @@ class KillMap:
     def _words(self) -> str:
         """The two maps in words: what differs, and the numbers of each row."""
         parts = [
-            f"{title}, for {plots.words_of(table.columns.name)} {', '.join(table.columns)}: "
+            f"{title}, for {words_of(table.columns.name)} {', '.join(table.columns)}: "
             + "; ".join(
-                f"{plots.words_of(table.index.name)} {name}: {_numbers(values)}"
+                f"{words_of(table.index.name)} {name}: {_numbers(values)}"
                 for name, values in table.iterrows()
             )
             for measure, title in MEASURES.items()
@@ -126,7 +127,7 @@ class KillMap:
         config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
         seeds = len({run.config.seed for run in self.runs})
         said = [
-            f"{plots.words_of(name)} {shown(getattr(config, name))}"
+            f"{words_of(name)} {shown(getattr(config, name))}"
             for name in fixed
             if name not in (self.rows[0], self.columns[0])
         ]

@@ -1,6 +1,6 @@
 """Measures: one number of a recorded run at its end, with its words, its unit and its worth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -50,6 +50,10 @@ class Measure:
     def shown(self, run: Run) -> float:
         """Returns the number of a run that has ended, as it is shown; NaN if the run diverged."""
         return np.nan if run.status == "diverged" else self.scale * self.of(run)
+
+    def mean(self, runs: Iterable[Run]) -> float:
+        """Returns the mean over runs that have ended, as it is shown; NaN if one diverged."""
+        return float(np.mean([self.shown(run) for run in runs]))
 
     @property
     def axis(self) -> str:

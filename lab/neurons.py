@@ -200,12 +200,10 @@ def histogram(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         config = neuron.run.config
         z = np.linspace(low, high, 601)
         gate = plots.broken(config.function.derivative(z, config.parameter or 0.0))
-        beside = ax.twinx()
+        beside = plots.beside(ax)
         beside.plot(z, gate, color=plots.GATE, lw=2.5)
         beside.set_ylabel("gate f'(z)", color=plots.GATE, labelpad=6)
         beside.set_ylim(min(0.0, float(np.nanmin(gate))) - 0.03, 1.05 * float(np.nanmax(gate)))
-        beside.grid(visible=False)
-        beside.spines["right"].set_visible(True)
     return ax
 
 

@@ -122,7 +122,7 @@ def lines(tables: "dict[int, pd.DataFrame]", ax: "Axes | None" = None) -> "Axes"
     with plots.axes(ax) as ax:
         for (layer, table), colour in zip(tables.items(), OKABE_ITO.values(), strict=False):
             share = 100 * table.dead_fraction
-            marker = plots.MARKERS[(layer - 1) % len(plots.MARKERS)]
+            marker = plots.marker(layer - 1)
             ax.plot(
                 table.images, share, color=colour, marker=marker, lw=2.5, label=f"layer {layer}"
             )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import activations, causes, units
-from lab.config import RunConfig
+from lab.config import RunConfig, words_of
 from lab.errors import RunError, unknown
 from lab.records import ENDED
 from lab.runs import Run
@@ -303,14 +303,16 @@ def _diverged(row: dict[Hashable, Any]) -> str:
     return f"{mean}{row['diverged']} of {row['runs']} diverged"
 
 
-def differences(configs: Sequence[RunConfig]) -> list[list[str]]:
-    """Returns for each the settings, but those in `VARIED`, that are not the same for all."""
+def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
+    """Returns for each the settings, but those in `VARIED`, that are not the same for all.
 
-    def words(name: str) -> str:
-        return "lr" if name == "learning_rate" else name.replace("_", " ")
-
-    fields = differing(configs)
-    return [[f"{words(n)} {_setting(getattr(config, n))}" for n in fields] for config in configs]
+    Args:
+        configs: The settings.
+        *aside: Further names of settings to leave out.
+    """
+    fields = [name for name in differing(configs) if name not in aside]
+    words = {name: "lr" if name == "learning_rate" else words_of(name) for name in fields}
+    return [[f"{words[n]} {_setting(getattr(config, n))}" for n in fields] for config in configs]
 
 
 def differing(configs: Sequence[RunConfig]) -> list[str]:

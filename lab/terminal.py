@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab import units
-from lab.config import RunConfig
+from lab.config import RunConfig, words_of
 from lab.grids import shown
 from lab.stats import Verdict
 from lab.tables import Runs, counted, differing
@@ -150,7 +150,7 @@ def study_table(runs: Runs) -> Table:
         caption_justify="left",
         box=box.SIMPLE_HEAD,
     )
-    for name in ("activation", *(name.replace("_", " ") for name in names)):
+    for name in ("activation", *map(words_of, names)):
         table.add_column(name)
     for name in ("runs", "validation %", "test %", "dead %"):
         table.add_column(name, justify="right")

@@ -48,7 +48,7 @@ def test_an_activation_function_is_added_in_one_place(project: Path) -> None:
 @pytest.mark.slow
 def test_a_measure_is_added_in_one_place(project: Path) -> None:
     apply(MEASURE, project)
-    assert passes(project, "tests/test_units.py", "tests/test_plots.py")
+    assert passes(project, "tests/test_units.py", "tests/plots")
     code = "from lab import units; print('always_positive_fraction' in units.LAYER_MEASURES)"
     found = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True)
     assert found.stdout.strip() == b"True"

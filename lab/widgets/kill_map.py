@@ -8,7 +8,7 @@ import numpy as np
 from ipywidgets import HTML, BoundedIntText, Dropdown, Layout, Text, VBox
 
 from lab import activations, figures, grids, heats, maps, plots
-from lab.config import RunConfig
+from lab.config import RunConfig, words_of
 from lab.data import Dataset
 from lab.errors import InputError
 from lab.heats import Line
@@ -164,7 +164,7 @@ class KillMap(Live):
             grid.columns = len(columns)
             grid.column_names = list(map(grids.shown, columns))
             grid.row_names = list(map(grids.shown, rows))
-            grid.corner = f"{plots.words_of(row_name)} ↓  {plots.words_of(column_name)} →"
+            grid.corner = f"{words_of(row_name)} ↓  {words_of(column_name)} →"
             grid.colours = [plots.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells]
             grid.marks = [_mark(values) for values in cells]
             pairs = zip(self.places, cells, strict=True)
@@ -173,13 +173,13 @@ class KillMap(Live):
 
     def _title(self, place: Place) -> str:
         pairs = zip(self._axes, place, strict=True)
-        return ", ".join(f"{plots.words_of(name)} {grids.shown(v)}" for (name, _), v in pairs)
+        return ", ".join(f"{words_of(name)} {grids.shown(v)}" for (name, _), v in pairs)
 
     def _table(self, cells: Mapping[str, Sequence[Sequence[float]]]) -> "pd.DataFrame":
         """A row for each cell: its two settings, and both measures with the seeds' spread."""
         import pandas as pd
 
-        names = [plots.words_of(name) for name, _ in self._axes]
+        names = [words_of(name) for name, _ in self._axes]
         frame = pd.DataFrame([map(grids.shown, place) for place in self.places], columns=names)
         for measure, values in cells.items():
             frame[maps.MEASURES[measure]] = list(map(_told, values))
@@ -210,7 +210,7 @@ class KillMap(Live):
 
 def _axis(kind: str, name: str, values: Sequence[Any]) -> tuple[Any, Any]:
     """Returns the two controls of an axis: which setting, and its values."""
-    names = [(plots.words_of(n), n) for n in dict.fromkeys((name, *EXAMPLES))]
+    names = [(words_of(n), n) for n in dict.fromkeys((name, *EXAMPLES))]
     setting = box(Dropdown, name, kind, "230px", options=names)
     text = box(Text, grids.write_values(values), f"values of the {kind}", "430px")
 

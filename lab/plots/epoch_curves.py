@@ -1,0 +1,187 @@
+"""Measures over the epochs: every seed thin, their mean thick, named where it ends."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from lab import units
+from lab.config import RunConfig
+from lab.errors import unknown
+from lab.measures import CURVES, layer_words, recorded
+from lab.plots.canvas import Limits, Values, axes, log_scale, whole_epochs
+from lab.plots.looks import Look, check_some, looks_of
+from lab.runs import Run
+from lab.tables import Runs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def learning_curves(
+    runs: Runs, measure: str = "validation_accuracy", ax: "Axes | None" = None
+) -> "Axes":
+    """Draws a loss or accuracy over the epochs: every seed thin, their mean thick.
+
+    Args:
+        runs: The runs; those that differ in their seed alone share a colour and a line style.
+        measure: One of `CURVES`. Of epoch 0 training values are measured on the probe set.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there is no such measure, or if there are no runs.
+    """
+    if measure not in CURVES:
+        raise unknown("measure", measure, CURVES)
+    return curves(_grouped(runs, lambda run: recorded(run, measure)), measure, ax=ax)
+
+
+def dead_neurons(
+    runs: Runs, layer: int, measure: str = "dead_fraction", ax: "Axes | None" = None
+) -> "Axes":
+    """Draws the share of a layer's neurons that are dead over the epochs, on the probe set.
+
+    A ring at the end is the mean share that is dead on all training images.
+
+    Args:
+        runs: The runs.
+        layer: The hidden layer, from 1.
+        measure: Another measure of a layer, one of `units.LAYER_MEASURES`.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there is no such measure, or if there are no runs.
+        RunError: If a run has no such layer.
+    """
+    if measure not in units.LAYER_MEASURES:
+        raise unknown("measure", measure, units.LAYER_MEASURES)
+    groups = _grouped(runs, lambda run: recorded(run, measure, layer))
+    with axes(ax) as ax:
+        if measure == "dead_fraction":
+            _ring_confirmed(ax, runs, layer)
+        return curves(groups, measure, layer, ax)
+
+
+def survival(runs: Runs, layer: int, ax: "Axes | None" = None) -> "Axes":
+    """Draws the share of a layer's neurons that were never dead so far, on the probe set.
+
+    Args:
+        runs: The runs.
+        layer: The hidden layer, from 1.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there are no runs.
+        RunError: If a run has no such layer.
+    """
+    groups = _grouped(runs, lambda run: run.lives(layer).survival)
+    return curves(groups, "never_dead_fraction", layer, ax)
+
+
+def _grouped(runs: Runs, values: Callable[[Run], Values]) -> dict[RunConfig, list[Values]]:
+    check_some(runs)
+    return {group[0].config: [values(run) for run in group] for group in runs.groups()}
+
+
+def _ring_confirmed(ax: "Axes", runs: Runs, layer: int) -> None:
+    groups = runs.groups()
+    for group, look in zip(groups, looks_of([g[0].config for g in groups]), strict=True):
+        shares = [100 * run.confirmed_fractions()[layer - 1] for run in group]
+        at = [group[0].last_epoch], [np.mean(shares)]
+        ax.plot(*at, "o", mfc="white", mec=look.colour, ms=8, zorder=3)
+
+
+def curves(
+    groups: Mapping[RunConfig, Sequence[Values]],
+    measure: str,
+    layer: int = 1,
+    ax: "Axes | None" = None,
+    limits: Limits | None = None,
+) -> "Axes":
+    """Draws a measure over the epochs, of runs recorded or still in training.
+
+    Args:
+        groups: For each kind of run (its settings, whatever the seed) the curve of every seed,
+            arrays of shape (epochs,), from epoch 0.
+        measure: One of `CURVES` or of `units.LAYER_MEASURES`.
+        layer: The hidden layer that a layer's measure is of, from 1.
+        ax: Where to draw.
+        limits: What the axes show, from left to right and from bottom to top; by default what
+            fits the curves.
+    """
+    scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
+    with axes(ax) as ax:
+        looks = zip(looks_of(list(groups)), groups.values(), strict=True)
+        ends = [_draw_group(ax, look, seeds, scale) for look, seeds in looks]
+        whole_epochs(ax)
+        ax.set_ylabel(axis_label(measure, layer))
+        _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
+        if limits is not None:
+            ax.set(xlim=limits[0], ylim=limits[1])
+        label_ends(ax, ends)
+    return ax
+
+
+def _draw_group(
+    ax: "Axes", look: Look, seeds: Sequence[Values], scale: float
+) -> tuple[float, Look]:
+    """Draws curves of one look; returns where their mean ends, and the look to name it with."""
+    for curve in seeds:
+        ax.plot(scale * np.asarray(curve), color=look.colour, lw=0.9, alpha=0.5)
+    mean = scale * mean_curve(seeds)
+    ax.plot(mean, look.line, color=look.colour, lw=3)
+    if any(not np.isfinite(curve).all() for curve in seeds):
+        look = replace(look, label=f"{look.label} (diverged)")
+    finite = mean[np.isfinite(mean)]
+    return float(finite[-1]) if len(finite) else np.nan, look
+
+
+def axis_label(measure: str, layer: int = 1) -> str:
+    """Returns the words for a measure on an axis."""
+    if measure in CURVES:
+        return CURVES[measure]
+    share = measure.endswith("_fraction")
+    return f"{layer_words(measure)}, {'% of ' if share else ''}layer {layer}"
+
+
+def _set_scale(ax: "Axes", measure: str, ends: Sequence[float]) -> None:
+    """Losses are logarithmic, accuracies begin well below the lowest end, shares begin at 0."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    if measure.endswith("loss"):
+        log_scale(ax)
+        low, high = ax.get_ylim()
+        subs = (1.0, 2.0, 5.0) if high / low < 1e4 else (1.0,)
+        ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+        ax.yaxis.set_minor_locator(NullLocator())
+    elif measure.endswith("accuracy"):
+        ax.set_ylim(max(0.0, 100 - 4 * max(100 - min(ends, default=0.0), 1.0)), 100.0)
+    elif measure.endswith("fraction"):
+        top = max(ax.get_ylim()[1], 2.0)
+        ax.set_ylim(-0.02 * top, top)
+
+
+def mean_curve(seeds: Sequence[Values]) -> Values:
+    """Returns the mean over seeds; NaN wherever a seed has ended or has no finite value."""
+    longest = max(map(len, seeds))
+    padded = [np.pad(c, (0, longest - len(c)), constant_values=np.nan) for c in seeds]
+    return np.asarray(np.mean(padded, axis=0))
+
+
+def label_ends(ax: "Axes", ends: list[tuple[float, Look]]) -> None:
+    """Names each curve at its right end, with a piece of its line; names keep a distance."""
+    low, high = ax.get_ylim()
+    scale = np.log if ax.get_yscale() == "log" else np.asarray
+    bottom, top = scale(low), scale(high)
+    gap = min(0.09, 0.98 / max(len(ends), 1))
+    placed: list[tuple[float, Look]] = []
+    shown = [(end if np.isfinite(end) else low, look) for end, look in ends]
+    for end, look in sorted(shown, key=lambda pair: pair[0]):
+        wanted = float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1))
+        placed.append((max([wanted] + [at + gap for at, _ in placed[-1:]]), look))
+    for above, (at, look) in enumerate(reversed(placed)):
+        height = min(at, 1.0 - above * gap)  # Names that would stand above the axes move down.
+        x, y, at_edge = [1.02, 1.16], [height, height], ax.transAxes
+        ax.plot(x, y, look.line, color=look.colour, lw=3, transform=at_edge, clip_on=False)
+        ax.text(1.18, height, look.label, transform=at_edge, va="center")

@@ -1,0 +1,110 @@
+"""Activation functions and their derivatives as curves."""
+
+import math
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.activations import OKABE_ITO
+from lab.config import RunConfig
+from lab.plots.canvas import axes, beside, fixed_figure, style
+from lab.plots.looks import looks_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GATE = OKABE_ITO["vermillion"]
+
+
+def functions(
+    choices: Iterable[str] = ("relu", "leaky_relu", "elu"),
+    derivative: bool = False,
+    ax: "Axes | None" = None,
+    reach: float = 4.0,
+) -> "Axes":
+    """Draws several activation functions f(z), or their derivatives f'(z), around z = 0.
+
+    Args:
+        choices: Names, each with a parameter if wanted: `leaky_relu=0.1`.
+        derivative: Whether to draw f' in place of f.
+        ax: Where to draw.
+        reach: The largest |z|.
+
+    Raises:
+        InputError: If a name or a parameter is not valid.
+    """
+    configs = [RunConfig(activation=choice) for choice in choices]
+    z = np.linspace(-reach, reach, 801)
+    with axes(ax) as ax:
+        for config, look in zip(configs, looks_of(configs), strict=True):
+            f = config.function.derivative if derivative else config.function.function
+            parameter = config.parameter or 0.0
+            values = broken(f(z, parameter)) if derivative else f(z, parameter)
+            ax.plot(z, values, look.line, color=look.colour, lw=2.5, label=look.label)
+        ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
+        if configs:
+            ax.legend(handlelength=3)
+    return ax
+
+
+def function_pair(choices: Iterable[str], z: NDArray[Any] | None = None) -> "Figure":
+    """Draws activation functions on the left and their derivatives on the right.
+
+    Args:
+        choices: Names, each with a parameter if wanted.
+        z: Pre-activations of any shape, drawn as a histogram behind the curves. Both reach as far
+            as 99 % of them.
+    """
+    choices = list(choices)
+    reach = 4.0 if z is None else _reach(z)
+    figure = fixed_figure((11, 4), left=0.06, right=0.94, bottom=0.14, top=0.97, wspace=0.3)
+    with style():
+        for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
+            functions(choices, derivative, ax, reach)
+            if derivative and (legend := ax.get_legend()):
+                legend.remove()  # The one on the left speaks for both.
+            if z is not None:
+                _histogram_behind(ax, z, reach)
+    return figure
+
+
+def _reach(z: NDArray[Any]) -> float:
+    finite = np.abs(z[np.isfinite(z)])
+    return max(4.0, math.ceil(np.percentile(finite, 99))) if finite.size else 4.0
+
+
+def _histogram_behind(ax: "Axes", z: NDArray[Any], reach: float) -> None:
+    behind = beside(ax)
+    counts, edges = np.histogram(z, bins=100, range=(-reach, reach))
+    behind.stairs(100 * counts / z.size, edges, fill=True, color="#bbbbbb", alpha=0.6)
+    behind.set_ylabel("share of pre-activations, %")
+    ax.set_zorder(behind.get_zorder() + 1)
+    ax.patch.set_visible(False)
+
+
+def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
+    """Draws one activation function, thick, and its derivative, thin and black.
+
+    Args:
+        choice: Its name, with a parameter if wanted.
+        ax: Where to draw.
+    """
+    config = RunConfig(activation=choice)
+    f, parameter = config.function, config.parameter or 0.0
+    z = np.linspace(-4.0, 4.0, 801)
+    with axes(ax, (4.5, 4.0)) as ax:
+        ax.plot(z, f.function(z, parameter), color=f.colour, lw=4, label="f(z)")
+        ax.plot(z, broken(f.derivative(z, parameter)), color="black", lw=1.4, label="f'(z)")
+        ax.set(title=config.title, xlim=(-4, 4), ylim=(-1.9, 4), xlabel="z")
+    return ax
+
+
+def broken(values: NDArray[Any]) -> NDArray[Any]:
+    """Breaks a line where it jumps, so that a jump is not drawn as a slope."""
+    steps = np.abs(np.diff(values, prepend=values[0], append=values[-1]))
+    beside = np.maximum(steps[:-2], steps[2:])
+    jumps = (steps[1:-1] > 0.1) & (steps[1:-1] > 5 * beside)
+    return np.where(np.append(jumps, False), np.nan, values)

@@ -1,0 +1,102 @@
+"""How functions and groups of runs are told apart: colour, line style, marker and label."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from lab import activations
+from lab.activations import LINES, OKABE_ITO
+from lab.config import RunConfig
+from lab.errors import InputError
+from lab.runs import Run
+from lab.tables import Runs, differences
+
+MARKERS = "osD^vPX*"
+
+
+@dataclass(frozen=True)
+class Look:
+    """How a group of runs, or a function, is drawn."""
+
+    label: str
+    colour: str
+    line: str
+    marker: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How Matplotlib is told to draw a line with markers in this look."""
+        return {
+            "ls": self.line,
+            "marker": self.marker,
+            "color": self.colour,
+            "label": self.label,
+        }
+
+
+def looks_of(configs: Sequence[RunConfig]) -> list[Look]:
+    """Returns a look for each: the function's own, or the next free one of its colour.
+
+    Where a function comes more than once, the one with its default parameter keeps its own look.
+    """
+    looks: dict[int, Look] = {}
+    names = labels(configs)
+    free = list(itertools.product(OKABE_ITO.values(), LINES))
+    for place in sorted(range(len(configs)), key=lambda i: not _is_default(configs[i])):
+        own = _own_look(configs[place])
+        alike = [pair for pair in free if pair[0] == own[0]]
+        look = next(iter([own] * (own in free) + alike + free), own)
+        free = [pair for pair in free if pair != look]
+        looks[place] = Look(names[place], *look, marker(place))
+    return [looks[place] for place in range(len(configs))]
+
+
+def _is_default(config: RunConfig) -> bool:
+    known = config.source_sha256 is None
+    return known and config.parameter == activations.get(config.activation).default
+
+
+def _own_look(config: RunConfig) -> tuple[str, str]:
+    if config.source_sha256:
+        return activations.own_style(config.activation)
+    activation = activations.get(config.activation)
+    return activation.colour, activation.line
+
+
+def marker(place: int) -> str:
+    """Returns the marker of the line that is drawn at this place, from 0."""
+    return MARKERS[place % len(MARKERS)]
+
+
+def labels(configs: Sequence[RunConfig]) -> list[str]:
+    """Returns a label for each: its activation function, and the settings that differ."""
+    differing = differences(configs)
+    return [", ".join([c.title, *more]) for c, more in zip(configs, differing, strict=True)]
+
+
+def looks_by_title(runs: Runs) -> dict[str, tuple[Runs, Look]]:
+    """Returns the runs of each activation function in the order of their rates, and its look.
+
+    Raises:
+        InputError: If there are no runs.
+    """
+    check_some(runs)
+    by_title: dict[str, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.config.learning_rate):
+        by_title.setdefault(run.config.title, []).append(run)
+    looks = looks_of([group[0].config for group in by_title.values()])
+    return {
+        title: (Runs(group), replace(look, label=title))
+        for (title, group), look in zip(by_title.items(), looks, strict=True)
+    }
+
+
+def check_some(runs: Runs) -> None:
+    """Refuses to draw no runs.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if not len(runs):
+        raise InputError("runs must hold at least one run, and it is empty.")

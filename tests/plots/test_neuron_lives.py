@@ -1,0 +1,52 @@
+"""Life maps and flows show every neuron that was recorded."""
+
+import pytest
+
+import lab
+from lab import measures, plots
+from lab.errors import RunError
+
+
+def test_life_states_take_the_gravest_that_fits(runs):
+    relu, elu = runs[0], runs[1]
+    dead = lab.units.dead(relu.layer(1))
+    assert ((lab.lives.states(relu.layer(1)) == lab.lives.STATES.index("dead")) == dead).all()
+    states, summaries = lab.lives.states(elu.layer(2)), elu.layer(2)
+    alive = ~lab.units.always_negative(summaries) & ~lab.units.nearly_dead(summaries)
+    assert ((states == 0) == alive).all()
+
+
+def test_a_life_map_has_a_row_for_each_neuron_that_is_not_always_alive(runs):
+    relu = max(runs, key=lambda run: measures.dead_share(run))
+    states = lab.lives.states(relu.layer(1))
+    eventful = states[:, states.any(axis=0)]
+    ax = plots.life_map(relu, 1)
+    drawn = ax.get_images()[0].get_array()
+    assert drawn.shape == eventful.T.shape
+    assert sorted(map(tuple, drawn.tolist())) == sorted(map(tuple, eventful.T.tolist()))
+    assert list(drawn[:, -1]) == sorted(drawn[:, -1], reverse=True)
+    assert ax.get_title(loc="left") == f"ReLU, layer 1: {len(drawn)} of 20"
+    assert "dead" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_a_life_map_of_neurons_that_all_live_is_empty(tiny):
+    (run,) = lab.compare("elu", 1, tiny, hidden=(5,), epochs=1, first_bias=1)
+    ax = plots.life_map(run, 1)
+    assert ax.get_title(loc="left") == "ELU α=1, layer 1: 0 of 5"
+
+
+def test_flows_show_the_born_dead_at_epoch_0_the_dying_upwards_and_the_revived_downwards(runs):
+    relu = max(runs, key=lambda run: measures.dead_share(run))
+    lived = relu.lives(1)
+    ax = plots.flows(relu, 1)
+    died, revived = ax.containers
+    expected = lived.died.sum(axis=1)
+    expected[0] = lived.dead[0].sum()
+    assert [bar.get_height() for bar in died] == expected.tolist()
+    assert [bar.get_height() for bar in revived] == (-lived.revived.sum(axis=1)).tolist()
+    assert ax.lines[0].get_ydata().tolist() == lived.dead.sum(axis=1).tolist()
+
+
+def test_a_layer_that_is_not_there_is_refused(runs):
+    with pytest.raises(RunError, match="layer must be from 1 to 2"):
+        plots.life_map(runs[0], 0)

@@ -1,0 +1,160 @@
+"""Paired differences: worked out by hand, from tables in books, and by SciPy's tests."""
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from lab import stats
+from lab.errors import InputError
+
+ZEROS = np.zeros(1000)
+few_values = arrays.arrays(float, st.integers(2, 12), elements=st.integers(-20, 20))
+
+
+def test_a_paired_example_worked_out_by_hand():
+    found = stats.paired([3, 5, 4, 6], [2, 3, 1, 2])
+    assert found.differences.tolist() == [1, 2, 3, 4]
+    assert (found.n, found.mean) == (4, 2.5)
+    assert found.sd == pytest.approx(math.sqrt(5 / 3))
+    half = 3.182446305 * math.sqrt(5 / 3) / 2  # The quantile of t(3) is from a table.
+    assert (found.low, found.high) == pytest.approx((2.5 - half, 2.5 + half))
+    root = math.sqrt(5)  # t = 2.5 / (sd / 2) = sqrt(15); t(3) has a closed form in t / sqrt(3).
+    assert found.p == pytest.approx(1 - 2 / math.pi * (math.atan(root) + root / 6))
+    assert found.p_sign_flip == 2 / 2**4
+    assert found.probability_of_improvement == (3.5 + 4 + 4 + 4) / 16
+    assert found.correlation == pytest.approx(1 / math.sqrt(5 * 2))
+
+
+@given(few_values, st.data())
+def test_interval_and_p_are_those_of_the_paired_t_test(values, data):
+    baseline = data.draw(arrays.arrays(float, len(values), elements=st.integers(-20, 20)))
+    found = stats.paired(values, baseline)
+    if np.ptp(found.differences) == 0:
+        assert (found.low, found.high) == (found.mean, found.mean)
+        assert found.p == found.p_sign_flip
+        return
+    other = scipy.stats.ttest_rel(values, baseline)
+    interval = other.confidence_interval(0.95)
+    np.testing.assert_allclose([found.low, found.high], interval, atol=1e-9)
+    assert found.p == pytest.approx(other.pvalue)
+    assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+
+
+@pytest.mark.parametrize(
+    ("differences", "p"),
+    [
+        ([1, 2, 3, 4, 5], 0.0625),  # Two of 32: nothing is more extreme.
+        ([1, 1, 1, 1, 1, 1], 2 / 64),
+        ([3, 1, -2], 0.75),  # 6 of 8 signs give a sum of at least 2, or at most -2.
+        ([0, 0, 0, 0, 0, 0], 1),
+        ([1], 1),
+    ],
+)
+def test_sign_flips_are_counted_exactly_where_they_are_few(differences, p):
+    found = stats.paired(differences, ZEROS[: len(differences)])
+    assert found.p_sign_flip == pytest.approx(p)
+
+
+def test_many_sign_flips_are_drawn_alike_every_time_and_near_the_sign_test():
+    values = [1] * 15 + [-1] * 5
+    sign_test = 2 * sum(math.comb(20, k) for k in range(15, 21)) / 2**20
+    first, second = (stats.paired(values, ZEROS[:20]).p_sign_flip for _ in range(2))
+    assert first == second
+    assert abs(first - sign_test) < 4 * math.sqrt(sign_test / stats.SIGN_FLIPS)
+
+
+@given(few_values)
+def test_the_probability_of_improvement_counts_all_pairs(values):
+    baseline = values[::-1] // 2
+    wins = [(a > b) + 0.5 * (a == b) for a, b in itertools.product(values, baseline)]
+    found = {b: stats.paired(values, baseline, b) for b in ("larger", "smaller", "neither")}
+    shares = {name: one.probability_of_improvement for name, one in found.items()}
+    assert shares["larger"] == shares["neither"] == pytest.approx(np.mean(wins))
+    assert shares["smaller"] == pytest.approx(1 - np.mean(wins))
+
+
+def test_correlation_is_unknown_where_a_side_never_changes_or_two_points_make_a_line():
+    assert stats.paired([1, 2, 3], [1, 3, 2]).correlation == pytest.approx(0.5)
+    assert math.isnan(stats.paired([1, 2, 3], [4, 4, 4]).correlation)
+    assert math.isnan(stats.paired([1, 2], [1, 3]).correlation)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_value_that_is_not_finite_makes_every_number_unknown(bad):
+    found = stats.paired([1, 2, bad, 4, 5, 6], ZEROS[:6])
+    assert found.n == 6
+    names = ("mean", "low", "high", "p", "p_sign_flip", "probability_of_improvement", "sd")
+    assert all(math.isnan(getattr(found, name)) for name in names)
+    assert found.seeds_for(1) is None
+
+
+def test_no_pair_and_one_pair_have_no_interval():
+    for n in (0, 1):
+        found = stats.paired(ZEROS[:n], ZEROS[:n])
+        assert math.isnan(found.low)
+        assert math.isnan(found.p)
+        assert found.seeds_for(1) is None
+
+
+def test_differences_that_differ_by_rounding_alone_have_no_spread():
+    baseline = np.array([0.3, 0.7, 1.1, 9.3, 97.0, 97.1, 97.3])
+    found = stats.paired(baseline + 0.1, baseline)
+    assert np.ptp(found.differences) > 0
+    assert found.sd == 0
+    assert found.low == found.high == pytest.approx(0.1)
+    assert found.p == pytest.approx(2 / 2**7)
+
+
+@pytest.mark.parametrize(
+    ("effect", "seeds"),
+    [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10), (10, 6)],  # As G*Power 3 has them, but 6.
+)
+def test_the_number_of_seeds_is_that_of_published_programs(effect, seeds):
+    assert stats.paired([-1, 0, 1], ZEROS[:3]).seeds_for(-effect) == seeds
+
+
+def test_more_than_10000_seeds_are_no_number():
+    found = stats.paired([-1, 0, 1], ZEROS[:3])
+    assert found.seeds_for(0.02) is None
+    assert 3000 < found.seeds_for(0.05) < 3300  # (1.96 + 0.84)² / 0.05² = 3,140
+
+
+def test_no_spread_needs_the_fewest_seeds():
+    assert stats.paired([1, 1, 1], ZEROS[:3]).seeds_for(0.1) == 6
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: stats.paired([1, 2], [1]), r"two lists of the same length, .* \(2,\) and \(1,\)"),
+        (lambda: stats.paired([[1]], [[2]]), "two lists of the same length"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(0), "difference must be .* not 0"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(np.nan), "difference must be .* not nan"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 1), "power must be between 0.05 and 1"),
+    ],
+)
+def test_bad_numbers_are_answered_with_a_sentence(call, words):
+    with pytest.raises(InputError, match=words):
+        call()
+
+
+def test_holm_on_the_textbook_example():
+    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert stats.holm([0.9, 0.8]) == [1, 1]
+    assert stats.holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), max_size=8), st.floats(0.001, 0.5))
+def test_holm_rejects_what_stepping_down_rejects(p_values, level):
+    rejected = set()
+    for step, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[place] * (len(p_values) - step) > level:
+            break
+        rejected.add(place)
+    assert {i for i, p in enumerate(stats.holm(p_values)) if p <= level} == rejected

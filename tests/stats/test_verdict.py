@@ -1,0 +1,94 @@
+"""A verdict tells the difference, and what it cannot tell, in a sentence with its numbers."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lab import stats
+
+LOWER = [-0.1, -0.2, -0.3, -0.1, -0.2, -0.3]  # Mean -0.2, sd 0.08944, t(5) 2.5706: ± 0.0939.
+MIXED = [0.1, -0.2, 0.3, -0.1, 0.2, 0.0]
+
+
+def test_a_difference_is_told_in_points_with_its_interval(one, study):
+    verdict = one(study(relu=[0] * 6, elu=LOWER))
+    assert verdict.distinguishable
+    assert verdict.seeds == tuple(range(6))
+    assert verdict.paired.differences == pytest.approx(LOWER)
+    assert (verdict.name, verdict.baseline, verdict.where) == (
+        *("ELU α=1", "ReLU"),
+        "mnist, learning rate 0.001",
+    )
+    assert verdict.sentence == (
+        "With 6 paired seeds ELU α=1's test accuracy is 0.20 points below ReLU's "
+        "(95 % interval −0.29 to −0.11)."
+    )
+
+
+def test_what_cannot_be_told_apart_says_how_many_seeds_it_takes(one, study):
+    verdict = one(study(relu=[0] * 6, elu=MIXED))
+    assert not verdict.distinguishable
+    sd = np.std(MIXED, ddof=1)
+    needed = next(n for n in range(6, 999) if stats.t_test_power(0.1 / sd, n) >= 0.8)
+    assert verdict.sentence == (
+        "ELU α=1's test accuracy is not distinguishable from ReLU's with n = 6 (mean difference "
+        f"0.05 points, 95 % interval −0.15 to 0.25); about {needed} seeds would show 0.1 points."
+    )
+
+
+def test_fewer_than_six_seeds_get_no_verdict_however_clear_they_look(one, study):
+    verdict = one(study(relu=[0] * 5, elu=[-5.1, -5, -5, -5, -5]))
+    assert verdict.excludes_zero
+    assert not verdict.distinguishable
+    assert verdict.sentence == (
+        "ELU α=1 against ReLU, test accuracy: too few seeds for a verdict "
+        "(n = 5; at least 6 are needed)."
+    )
+
+
+def test_a_diverged_run_leaves_no_verdict_and_its_seed_is_named(one, record, study):
+    good = study(relu=[0] * 7, elu=[-5, -5.1, -5, -5.2, -5, -5, -5])
+    runs = [run for run in good if (run.config.activation, run.config.seed) != ("elu", 3)]
+    verdict = one([*runs, record("elu", 3, 0.1, status="diverged")])
+    assert not verdict.distinguishable
+    assert math.isnan(verdict.paired.mean)
+    assert math.isnan(verdict.p_holm)
+    assert verdict.sentence == (
+        "ELU α=1 against ReLU, test accuracy: no verdict, because ELU α=1 diverged with seed 3."
+    )
+    assert np.isnan(
+        stats.table([verdict]).iloc[0][["mean", "low", "high", "p"]].astype(float)
+    ).all()
+
+
+def test_a_value_that_is_not_finite_is_told_from_divergence(one, record, study):
+    runs = [record("elu", 0, math.inf), *study(relu=[0] * 6)]
+    assert "because ELU α=1 has no finite test accuracy with seed 0." in one(runs).sentence
+
+
+def test_the_same_values_and_a_constant_difference_are_told_as_they_are(study):
+    same, constant = stats.verdicts(study(relu=[0] * 6, leaky_relu=[0] * 6, elu=[-0.5] * 6))
+    assert not same.distinguishable
+    assert same.sentence == (
+        "With 6 paired seeds Leaky ReLU α=0.01's test accuracy is the same as ReLU's for every "
+        "seed."
+    )
+    assert constant.paired.p == 2 / 64  # No spread to go by: the sign-flip test decides.
+    assert constant.p_holm == 4 / 64
+    assert not constant.distinguishable
+
+
+def test_a_difference_below_the_worth_is_called_small(one, study):
+    verdict = one(study(relu=[0] * 6, elu=[0.05, 0.06, 0.05, 0.06, 0.06, 0.06]))
+    assert verdict.sentence == (
+        "With 6 paired seeds ELU α=1's test accuracy is 0.06 points above ReLU's (95 % interval "
+        "0.05 to 0.06), though less than 0.1 points is hardly worth seeing."
+    )
+
+
+def test_an_interval_that_excludes_0_never_reads_0(one, study):
+    # Mean 0.1495, sd sqrt(0.02): 0.1495 - 2.5706 * sqrt(0.02 / 6) = 0.0011.
+    elu = [0.1495 + above for above in (-0.2, -0.1, 0, 0, 0.1, 0.2)]
+    verdict = one(study(relu=[0] * 6, elu=elu))
+    assert verdict.amount(verdict.paired.low) == "0.001"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made import make_dataset
 
 import lab.cli
 from lab import Dataset, Run, RunConfig, RunStore, activations
@@ -133,16 +134,6 @@ def lab_main(
 def tiny() -> Dataset:
     """300 training and 100 test images: a bright 7 x 7 patch, its place set by the class."""
     return make_dataset(300, 100)
-
-
-def make_dataset(train: int, test: int) -> Dataset:
-    rng = np.random.default_rng(7)
-    labels = rng.permutation(np.arange(train + test) % 10).astype(np.uint8)
-    images = rng.integers(0, 60, (train + test, 28, 28), dtype=np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        row, column = divmod(int(label), 4)
-        image[7 * row : 7 * row + 7, 7 * column : 7 * column + 7] += 150
-    return Dataset("tiny", images[:train], labels[:train], images[train:], labels[train:])
 
 
 @pytest.fixture(scope="session")

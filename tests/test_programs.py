@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import make_dataset
+from made import make_dataset
 from test_training import digest, epoch_ends, scaled
 
 from lab import Dataset, RunConfig, activations, load_dataset

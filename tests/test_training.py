@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from conftest import make_dataset
+from made import make_dataset
 
 from lab import Dataset, RunConfig, units
 from lab.data import split
@@ -158,7 +158,7 @@ FRESH = """
 import os, sys
 os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
 sys.path.insert(0, sys.argv[1])
-from conftest import make_dataset
+from made import make_dataset
 from test_training import RunConfig, SMALL, TRIO, digest, epoch_ends, many_shapes, train
 configs = [RunConfig(activation=a, **SMALL | {"epochs": 4}) for a in TRIO]
 events = list(train([*configs, *many_shapes()], make_dataset(300, 100)))
@@ -358,7 +358,7 @@ import sys, warnings
 import tensorflow as tf
 tf.constant(1.0) + 1.0
 sys.path.insert(0, sys.argv[1])
-from conftest import make_dataset
+from made import make_dataset
 from test_training import RunConfig, SMALL, run_end, train
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

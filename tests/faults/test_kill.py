@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import make_dataset
+from made import make_dataset
 from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 
 import lab.store

@@ -8,9 +8,9 @@ import math
 
 import numpy as np
 import pytest
-from conftest import make_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from made import make_dataset
 
 from lab import RunConfig
 from lab.errors import InputError

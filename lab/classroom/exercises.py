@@ -584,7 +584,7 @@ def _a_study_of_ones_own(answer: Any, lesson: Any) -> None:
     _wrong_if(
         not found,
         "There is nothing to compare: train at least two activation functions with the same "
-        "settings, and one of them ReLU where there are several settings.",
+        "settings.",
     )
     _wrong_if(
         any(verdict.problem for verdict in found),

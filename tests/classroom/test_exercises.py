@@ -1,5 +1,6 @@
 """Every exercise: its model answer passes, and each typical mistake gets the right hint."""
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import RunConfig, RunStore, activations
+from lab import RunConfig, RunStore, activations, measures, stats
 from lab.classroom import check
 from lab.classroom.exercises import CHECKS
 
@@ -30,6 +31,22 @@ def elu_at(seed, runs=RAISED):
 DEAD = int(np.flatnonzero(SMALL.lives(1).dead[-1])[0])
 LIVING = int(np.flatnonzero(~SMALL.lives(1).dead[-1])[0])
 DIED = int(SMALL.lives(1).dead_since[-1, DEAD])
+
+
+def verdict_on(values, others):
+    """The verdict on six seeds of Leaky ReLU, in percent of the test images."""
+    return stats.Verdict(
+        config=RunConfig(activation="leaky_relu"),
+        against=RunConfig(),
+        where="mnist-5k",
+        measure=measures.measure("test_accuracy"),
+        seeds=tuple(range(6)),
+        paired=stats.paired(values, others),
+    )
+
+
+UNDECIDED = verdict_on([90, 91, 92, 93, 94, 95], [91, 90, 92, 93, 95, 94])
+DECIDED = verdict_on([90, 91, 92, 93, 94, 95], [80, 82, 81, 83, 84, 85])
 
 
 def bias(epoch):
@@ -63,12 +80,19 @@ RIGHT = [
     ("6.2", SMALL, 277),
     ("6.3", RECORDED.where(dataset="mnist"), 1.05),
     ("6.4", SMALL, np.flatnonzero(SMALL.confirmed(1))),
+    ("7.1", RAISED, 1.311),
+    ("7.2", lambda p: next(i for i, x in enumerate(sorted(p)) if x * (len(p) - i) > 0.05)),
+    ("7.2", lambda p: sum(q <= 0.05 for q in stats.holm(p))),
+    ("7.3", UNDECIDED, 0.93),
+    ("7.3", UNDECIDED, -0.93),
 ]
 """By hand: 784 · 100 + 100 + 100 · 50 + 50 + 50 · 10 + 10 = 84,060; 10 · 48,000 / 128 = 3,750.
 The test accuracies at 0.005, ELU − ReLU: 97.12 − 97.36, 96.18 − 97.17, 96.94 − 97.23 %, in the
-mean −0.5067 points; their standard deviation is 0.4193, and 0.4193 / √3 · 4.3027 = 1.042. The
-life of neuron 10 is printed in lesson 5. The last living neuron of layer 2 opens at image 277:
-counted below."""
+mean −0.5067 points; their standard deviation is 0.4193, and 0.4193 / √3 · 4.3027 = 1.042. Leaky
+ReLU's: 97.41, 97.27, 97.50 %; the variances are 0.013433 and, of ReLU, 0.009433, that of the
+differences 0.0133: √(0.022867 / 0.0133) = 1.311. The differences of 7.3 are −1, 1, 0, 0, −1, 1:
+their mean is 0, their standard deviation √0.8, and √(0.8 / 6) · 2.5706 = 0.9386. The life of neuron
+10 is printed in lesson 5. The last living neuron of layer 2 opens at image 277: counted below."""
 
 
 @pytest.mark.parametrize("answer", RIGHT, ids=[answer[0] for answer in RIGHT])
@@ -192,6 +216,35 @@ WRONG = [
     ("6.4", SMALL, [DEAD], "and 17 can go"),
     ("6.4", SMALL, {1: [DEAD]}, "a list of their numbers"),
     ("6.4", SMALL, [64], "unit must be from 0 to 63"),
+    ("7.1", RAISED, 0.7627, "the other way round"),
+    ("7.1", RAISED, 1.719, "goes with their square root"),
+    ("7.1", RAISED, 1.847, "standard deviations do not add"),
+    ("7.1", RAISED, 0.8422, "the spread of ReLU alone"),
+    ("7.1", RAISED, 1.0049, "the spread of Leaky ReLU alone"),
+    ("7.1", RAISED, 1.2122, "Asked for is Leaky ReLU's"),
+    ("7.1", RAISED, 0.1512, "Divide it by the spread in pairs"),
+    ("7.1", RAISED, 0.1153, "By it, divide"),
+    ("7.1", None, 1.311, "must be recorded runs"),
+    ("7.2", lambda p: sum(q <= 0.05 for q in p), "Multiply before you compare"),
+    ("7.2", lambda p: sum(q * len(p) <= 0.05 for q in p), "by the number of all"),
+    ("7.2", lambda p: sum(q * (len(p) - i) <= 0.05 for i, q in enumerate(p)), "First sort it"),
+    (
+        "7.2",
+        lambda p: sum(q * (len(p) - i) <= 0.05 for i, q in enumerate(sorted(p))),
+        "You go on after one",
+    ),
+    ("7.2", lambda p: sum(q > 0.05 for q in stats.holm(p)), "that do not hold"),
+    ("7.2", stats.holm, "a value for each comparison"),
+    ("7.2", lambda p: 0, "This is not right"),
+    ("7.3", UNDECIDED, 0, "what the claim says"),
+    ("7.3", UNDECIDED, 0.95, "The interval goes from −0.94 to 0.94"),
+    ("7.3", UNDECIDED, float("nan"), "does not agree"),
+    ("7.3", DECIDED, 9, "the verdict on Leaky ReLU"),
+    ("7.3", RAISED, 0.1, "the verdict on Leaky ReLU"),
+    ("7.4", RAISED, RAISED, "the runs of the lesson"),
+    ("7.4", RAISED, USUAL, "3 seeds in pairs are too few"),
+    ("7.4", SMALL, USUAL, "nothing to compare"),
+    ("7.4", None, USUAL, "must be recorded runs"),
 ]
 
 
@@ -295,6 +348,18 @@ def test_a_lost_network_is_saved_by_one_change_but_not_by_its_first_bias(trained
     assert "Leave the first bias" in check("4.4", trained(), lost).message
     two = trained("leaky_relu", first_bias=-1.0, epochs=2)
     assert "changed activation, epochs" in check("4.4", two, lost).message
+
+
+def test_a_study_of_ones_own_has_six_seeds_and_no_run_that_diverged(trained):
+    both = trained(("relu", "elu"), 6)
+    assert check("7.4", both, RAISED)
+    assert check("7.4", both, trained("relu", 6)), "half of it may be known"
+    assert "the runs of the lesson" in check("7.4", trained("relu", 6), both).message
+    five = [*trained("relu", 6), *trained("elu", 5)]
+    assert "5 seeds in pairs are too few" in check("7.4", five, RAISED).message
+    lost = both[0].record.model_copy(update={"status": "diverged"})
+    one_lost = [dataclasses.replace(both[0], record=lost), *both[1:]]
+    assert "ReLU diverged with seed 0: a lower" in check("7.4", one_lost, RAISED).message
 
 
 def test_every_exercise_stands_in_its_lesson_with_a_solution_and_a_check():

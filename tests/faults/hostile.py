@@ -520,7 +520,9 @@ def hostile_case(number: int, base: list[Path], folder: Path, watch: Watch) -> l
     shutil.copytree(chosen, store / chosen.name)
     ways = [spoil_size] if number % 250 == 7 else dice.choices(WAYS, k=dice.choice((1, 1, 2)))
     for way in ways:
-        with contextlib.suppress(OSError, LookupError, ValueError, TypeError, RecursionError):
+        with contextlib.suppress(
+            OSError, LookupError, ValueError, TypeError, RecursionError, struct.error
+        ):
             way(dice, store / chosen.name)  # The second may not find what the first has spoilt.
     drawn = number % 10 == 0
     found = watched(watch, folder, lambda: read_all(store, drawn))

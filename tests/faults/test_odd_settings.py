@@ -53,7 +53,14 @@ FIELDS = {
     "keep_weights": st.sampled_from(["last", "every", "best"]),
     "source_sha256": st.none() | st.sampled_from(["0" * 64, "g" * 64, "0" * 63]),
 }
-ODD = st.fixed_dictionaries({}, optional={n: field | JUNK for n, field in FIELDS.items()})
+ANY = {name: field | JUNK for name, field in FIELDS.items()}
+ONE_BY_ONE = [
+    st.fixed_dictionaries(
+        {name: value}, optional={} if name == "optimizer" else {"optimizer": st.just("sgd")}
+    )
+    for name, value in ANY.items()
+]
+ODD = st.fixed_dictionaries({}, optional=ANY) | st.one_of(ONE_BY_ONE)
 
 
 def whole(value, low, high) -> bool:

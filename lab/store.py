@@ -130,8 +130,7 @@ class RunStore:
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that has ended, if there is one."""
-        runs = [run for _, run in self._variants(config, dataset) if run]
-        return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
+        return _ended(self._variants(config, dataset))
 
     def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that was interrupted, if any."""
@@ -250,10 +249,10 @@ class RunStore:
         goes_on: Callable[[Run], bool],
     ) -> Opened:
         self.check_writable()
-        if run := self.find(config, dataset):
-            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         name = run_id(config, dataset)
-        variants = self._variants(config, dataset)
+        variants = self._variants(config, dataset)  # Once: another process may end it meanwhile.
+        if run := _ended(variants):
+            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         for folder, run in variants:
             if run and run.record.status not in ENDED and goes_on(run):
                 with contextlib.suppress(RunError):  # Damaged: a new one is kept beside it.
@@ -306,6 +305,11 @@ def check_label(text: str) -> None:
     """
     if len(text) > 200 or not text.isprintable():
         raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
+
+
+def _ended(variants: list[tuple[Path, Run | None]]) -> Run | None:
+    runs = [run for _, run in variants if run]
+    return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
 
 
 def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:

@@ -412,6 +412,28 @@ def store_delete(store, writer):
     return lambda: store.delete(writer.folder.name)
 
 
+def test_a_run_that_another_process_ends_while_a_writer_looks_for_it_is_not_trained_again(
+    store, tiny, at_once, monkeypatch
+):
+    other = store.writer(CONFIG, tiny)
+    other.add(made_up_epoch(CONFIG, 0))
+    look = RunStore._variants
+
+    def look_and_be_late(*arguments):
+        found = look(*arguments)
+        if not other.record.confirmed:
+            with contextlib.closing(other):
+                for epoch in (1, 2, 3):
+                    other.add(made_up_epoch(CONFIG, epoch))
+                other.end(made_up_end(CONFIG))
+        return found
+
+    monkeypatch.setattr(RunStore, "_variants", look_and_be_late)
+    with pytest.raises(RunBusyError, match="was finished by another process"):
+        store.writer(CONFIG, tiny)
+    assert [run.run_id for run in store] == [other.folder.name]
+
+
 HOLDER = """
 import sys
 from pathlib import Path

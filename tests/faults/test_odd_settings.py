@@ -53,7 +53,14 @@ FIELDS = {
     "keep_weights": st.sampled_from(["last", "every", "best"]),
     "source_sha256": st.none() | st.sampled_from(["0" * 64, "g" * 64, "0" * 63]),
 }
-ODD = st.fixed_dictionaries({}, optional={n: field | JUNK for n, field in FIELDS.items()})
+ANY = {name: field | JUNK for name, field in FIELDS.items()}
+ONE_BY_ONE = [
+    st.fixed_dictionaries(
+        {name: value}, optional={} if name == "optimizer" else {"optimizer": st.just("sgd")}
+    )
+    for name, value in ANY.items()
+]
+ODD = st.fixed_dictionaries({}, optional=ANY) | st.one_of(ONE_BY_ONE)
 
 
 def whole(value, low, high) -> bool:
@@ -189,7 +196,7 @@ PARAMETERS = st.sampled_from([-1000.0, -1.0, 0.0, 0.1, 1.0, 1000.0])
 def test_accepted_settings_are_trained_to_a_finite_or_honestly_diverged_end(promise, many):
     data, drawn = make_dataset(300, 100), []
 
-    @settings(max_examples=many(100, 5), derandomize=True, database=None, deadline=None)
+    @settings(max_examples=many(105, 5), derandomize=True, database=None, deadline=None)
     @given(few=FEW, optimizer=OPTIMIZERS, parameter=PARAMETERS)
     def draw(few, optimizer, parameter):
         own = {"parameter": parameter} if few["activation"] in WITH_PARAMETER else {}

@@ -24,6 +24,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    FailFast,
     Field,
     ValidationError,
     model_validator,
@@ -35,10 +36,13 @@ from lab import units
 from lab.config import RunConfig
 from lab.errors import RunError
 
+FORMAT = 1
 RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
+MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
+MOST_KEYS = 100
 HEADER_ROOM = 2**20
 Status = Literal["running", "finished", "interrupted", "diverged"]
 ENDED = ("finished", "diverged")
@@ -125,11 +129,11 @@ class Record(_Strict):
     threads_per_operation: int
     status: Status = "running"
     label: Text | None = None
-    epochs: tuple[EpochNumbers, ...] = ()
+    epochs: Annotated[tuple[EpochNumbers, ...], FailFast()] = ()
     test_loss: float | None = None
     test_accuracy: float | None = None
-    units: tuple[ArrayFile, ...] = ()
-    weights: tuple[ArrayFile, ...] = ()
+    units: Annotated[tuple[ArrayFile, ...], FailFast()] = ()
+    weights: Annotated[tuple[ArrayFile, ...], FailFast()] = ()
     confirmed: ArrayFile | None = None
     resume: ArrayFile | None = None
 
@@ -182,9 +186,11 @@ def read_record(folder: Path) -> Record:
         raise RunError(f"{folder.name} is a symbolic link, not a folder.")
     content = _read_bytes(folder / RECORD, LARGEST_RECORD)
     try:
-        record = Record.model_validate(_strict_json(content))
+        raw = _strict_json(content)
+        _check_version(raw)
+        record = Record.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         reason = textwrap.shorten(first["msg"], 300)
         raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {reason}") from None
@@ -199,9 +205,20 @@ def read_record(folder: Path) -> Record:
     return record
 
 
+def _check_version(raw: Any) -> None:
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > FORMAT:
+        raise RunError(
+            f"{RECORD} has the format {str(version)[:20]}, and this lab reads the formats up to "
+            f"{FORMAT}: a newer version of the lab wrote it. Update the lab to read it."
+        )
+
+
 def _strict_json(content: bytes) -> Any:
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise ValueError(f"it holds more than {MOST_VALUES:,} values")
     return json.loads(
-        content,
+        content.decode(),
         object_pairs_hook=_without_duplicates,
         parse_constant=_finite,
         parse_float=_finite,
@@ -215,6 +232,8 @@ def _finite(text: str) -> float:
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_KEYS:
+        raise ValueError(f"an object has more than {MOST_KEYS} keys")
     if len(dict(pairs)) < len(pairs):
         raise ValueError("a key stands twice")
     return dict(pairs)

@@ -19,6 +19,7 @@ from lab.data import Dataset, split
 from lab.errors import InputError, RunError
 from lab.network import build_mlp, forward
 from lab.records import (
+    ENDED,
     LOCK,
     ArrayFile,
     Arrays,
@@ -64,11 +65,11 @@ class Run:
     def status(self) -> Status:
         """`running`, `finished`, `interrupted` or `diverged`.
 
-        A run that claims to be running while no process holds its lock was interrupted.
+        A run that has not ended is running while a process holds its lock, and else interrupted.
         """
-        if self.record.status == "running" and not _is_locked(self.folder / LOCK):
-            return "interrupted"
-        return self.record.status
+        if self.record.status in ENDED:
+            return self.record.status
+        return "running" if _is_locked(self.folder / LOCK) else "interrupted"
 
     @property
     def last_epoch(self) -> int:
@@ -340,14 +341,14 @@ class Run:
             RunError: If not, with the reason.
         """
         self.confirmed_fractions()
-        if self.record.weights or self.record.resume:
-            self.weights()
+        for epoch in self.kept_epochs:
+            self.weights(epoch)
         for number in self.layers:
             self.layer(number)
 
     def size(self) -> int:
         """Returns the bytes that the run takes on disk."""
-        return sum(path.stat().st_size for path in self.folder.iterdir())
+        return sum(path.lstat().st_size for path in self.folder.iterdir())
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder, self.config, file)

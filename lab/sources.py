@@ -10,6 +10,7 @@ import gzip
 import http.client
 import os
 import threading
+import tokenize
 import urllib.request
 import warnings
 import zipfile
@@ -55,7 +56,19 @@ DEBIAN_FOLDER = Path("/usr/share/datasets")
 DOWNLOADS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 PATIENCE = 5.0
 # What NumPy's, zip's and gzip's readers raise on a file that is not what it should be.
-BROKEN = (OSError, EOFError, LookupError, TypeError, ValueError, zipfile.BadZipFile, zlib.error)
+BROKEN = (
+    OSError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+MOST_BYTES = 200 * 10**6  # The largest data set here has 55 million.
 Parts = tuple[ByteArray, ...]
 
 
@@ -134,6 +147,7 @@ def _load_npz(path: Path) -> Parts | None:
     if not os.path.exists(path):  # Path.exists raises where a folder may not be entered.
         return None
     try:
+        _check_size(path)
         with np.load(path, allow_pickle=False) as arrays:
             return tuple(arrays[part] for part in PARTS)
     except BROKEN as error:
@@ -141,6 +155,15 @@ def _load_npz(path: Path) -> Parts | None:
             f"{path} is broken: expected a NumPy archive with {', '.join(PARTS)} ({error}). "
             f"Replace or remove the file."
         ) from None
+
+
+def _check_size(path: Path) -> None:
+    """Refuses a pipe, which would be waited for, and an archive that would fill the memory."""
+    if not path.is_file():
+        raise ValueError("it is not a plain file")
+    with zipfile.ZipFile(path) as archive:
+        if sum(file.file_size for file in archive.infolist()) > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
 
 
 def _load_idx(folder: Path) -> Parts | None:
@@ -153,7 +176,8 @@ def _load_idx(folder: Path) -> Parts | None:
 def _read_idx(path: Path) -> ByteArray:
     """Reads one IDX file of bytes: magic number, number of dimensions, sizes, values."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        with gzip.open(path) as file:
+            content = file.read(MOST_BYTES)
         sizes = np.frombuffer(content, ">u4", count=content[3], offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * len(sizes)).reshape(sizes)
     except BROKEN as error:

@@ -23,6 +23,8 @@ from lab.writer import RunWriter, take_lock, write_record
 
 Opened = TypeVar("Opened", RunWriter, RunReceiver)
 PROJECT = 'name = "activation-lab"'
+# What a writer's first commit makes before the record, which names it, is there.
+BEFORE_RECORD = rf"{LOCK}|({RECORD}|[a-z]+-e0000\.safetensors)\.tmp|[a-z]+-e0000\.safetensors"
 
 
 def default_path() -> Path:
@@ -142,7 +144,7 @@ class RunStore:
             InputError: If the text is too long or has control characters.
         """
         check_label(text)
-        folder = self.folder(name)
+        folder = self[name].folder  # Before its lock is made: what is no run is left alone.
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
             write_record(folder, record)
@@ -276,7 +278,8 @@ class RunStore:
         return [
             folder
             for folder in sorted(self.path.glob(f"{name}*"))
-            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name) and (folder / RECORD).exists()
+            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name)
+            and (folder.is_symlink() or not _has_just_begun(folder))
         ]
 
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
@@ -308,9 +311,9 @@ def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
 
 
 def _has_just_begun(folder: Path) -> bool:
-    """Tells whether a folder holds nothing yet: a writer is at its start."""
+    """Tells whether a folder holds no epoch yet: its writer is, or was stopped, at its start."""
     try:
-        return {path.name for path in folder.iterdir()} <= {LOCK}
+        return all(re.fullmatch(BEFORE_RECORD, path.name) for path in folder.iterdir())
     except FileNotFoundError:
         return True  # Deleted meanwhile.
     except OSError:

@@ -174,7 +174,8 @@ def activation_mean(units: UnitSummaries) -> Values:
 def activation_sd(units: UnitSummaries) -> Values:
     """Standard deviation of a over units and images together."""
     between = units.mean - _layer_mean(units.mean)
-    return np.sqrt(_over_layer(units, units.sd**2 + between**2))
+    within = np.square(units.sd, dtype=np.float64)
+    return np.sqrt(_over_layer(units, within + between**2))
 
 
 def fraction(units: UnitSummaries, mask: BoolArray) -> Values:

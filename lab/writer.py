@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from lab import units
 from lab.config import RunConfig
 from lab.data import Dataset, split
-from lab.errors import LabError, RunBusyError, StoreError
+from lab.errors import LabError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.records import (
     ENDED,
@@ -73,7 +73,7 @@ class RunWriter:
         self._committed, self._resumable = -math.inf, time.monotonic()
         self.state: State | None = None
         self.record = _new_record(folder.name, config, dataset, label)
-        if (folder / RECORD).exists():
+        if os.path.exists(folder / RECORD):  # Path.exists raises where one may not look.
             try:
                 self._go_on()
             except LabError:
@@ -84,6 +84,8 @@ class RunWriter:
         run = Run(self.folder, read_record(self.folder))
         if run.record.status in ENDED:
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
+        if not run.is_whole():
+            raise RunError(f"Run {run.run_id} is damaged and cannot go on.")
         self.record = run.record.model_copy(update={"status": "running"})
         if run.record.resume:
             weights, slots = run.weights(run.record.resume.last), run.resume_slots()
@@ -187,7 +189,8 @@ def write_file(path: Path, content: bytes) -> None:
     temporary = path.with_name(f"{path.name}.tmp")
     with disk(path.parent):
         try:
-            with temporary.open("wb") as file:
+            temporary.unlink(missing_ok=True)
+            with temporary.open("xb") as file:  # Never through a link that someone put there.
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -198,9 +201,9 @@ def write_file(path: Path, content: bytes) -> None:
             raise
 
 
-def remove_litter(folder: Path, record: Record) -> None:
-    """Removes the files of a run's folder that its record does not name."""
-    named = {RECORD, LOCK, *(file.name for file in record.files)}
+def remove_litter(folder: Path, record: Record | None) -> None:
+    """Removes the files of a run's folder that its record does not name; all if there is none."""
+    named = {RECORD, LOCK, *(file.name for file in (record.files if record else ()))}
     for path in folder.iterdir():
         if path.name not in named:
             with contextlib.suppress(OSError):
@@ -209,8 +212,9 @@ def remove_litter(folder: Path, record: Record) -> None:
 
 def let_go(folder: Path, lock: filelock.BaseFileLock) -> None:
     """Frees a run: removes litter and the lock, and the folder if nothing was kept in it."""
-    with contextlib.suppress(LabError):  # A commit may have failed on its last step.
-        remove_litter(folder, read_record(folder))
+    with contextlib.suppress(LabError, OSError):  # A commit may have failed on its last step.
+        begun = os.path.lexists(folder / RECORD)
+        remove_litter(folder, read_record(folder) if begun else None)
     with contextlib.suppress(OSError):
         (folder / LOCK).unlink()
         folder.rmdir()

@@ -2,7 +2,8 @@
 
 import contextlib
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,82 @@ from lab import Dataset, Run, RunConfig, RunStore, activations
 from lab.data import split
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries, dead
+
+TALLY = "tally"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the fault tests in their long form")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.long and "not faults" in config.option.markexpr:
+        config.option.markexpr = "faults"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Sums up what the fault tests tried; with no failure in n tries the rate is below 3/n."""
+    sums: dict[str, list[int]] = {}
+    for report in (r for reports in terminalreporter.stats.values() for r in reports):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == TALLY and report.when == "call":
+                promise, tried, failed = value
+                known = sums.setdefault(promise, [0, 0])
+                known[:] = known[0] + tried, known[1] + failed
+    if sums:
+        terminalreporter.section("promises")
+        terminalreporter.write_line(f"{'promise':60} | {'tried':>6} | failed | bound (95 %)")
+    for promise, (tried, failed) in sorted(sums.items()):
+        bound = "-" if failed or not tried else f"{3 / tried:.2g}"
+        terminalreporter.write_line(f"{promise:60} | {tried:6} | {failed:6} | {bound}")
+
+
+class Tally:
+    """Counts tries and failures; every try is made, whatever became of those before."""
+
+    def __init__(self) -> None:
+        self.tried, self.failures = 0, []
+
+    @contextlib.contextmanager
+    def case(self, name: Any) -> Iterator[None]:
+        self.tried += 1
+        try:
+            yield
+        except (Exception, pytest.fail.Exception) as error:
+            notes = "\n".join(getattr(error, "__notes__", ()))
+            self.failures.append(f"{name}: {type(error).__name__}: {error}\n{notes}".strip())
+
+
+@pytest.fixture
+def promise(record_property: Callable[[str, object], None]) -> Callable[[str], Any]:
+    """Opens the tally of a promise, which at its end asserts that nothing failed."""
+
+    @contextlib.contextmanager
+    def keep(name: str) -> Iterator[Tally]:
+        tally = Tally()
+        try:
+            yield tally
+        finally:
+            record_property(TALLY, (name, tally.tried, len(tally.failures)))
+        assert not tally.failures, f"{len(tally.failures)} failed:\n" + "\n".join(
+            tally.failures[:10]
+        )
+
+    return keep
+
+
+@pytest.fixture
+def many(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """Chooses how often to try: in the long form, or else in the short one."""
+    return lambda long, short: long if request.config.option.long else short
+
+
+@pytest.fixture
+def fast_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is such a place: what is flushed there costs no time."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else tmp_path) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -301,8 +301,8 @@ def test_a_fault_at_any_step_of_a_commit_loses_no_epoch_and_the_run_goes_on(
         folder = store.path / run_id(config, tiny)
         assert_named_files_exist(folder)
         reopened = RunStore(store.path)
+        assert reopened.refused == {}, f"after a fault at step {at}"
         if acknowledged:
-            assert reopened.refused == {}, f"after a fault at step {at}"
             assert_epochs_are_kept(reopened[folder.name], acknowledged)
         if not faults.hit:
             assert at > 30
@@ -616,12 +616,43 @@ def test_a_copy_of_a_run_folder_under_another_name_stops_nothing(store, tiny, at
     same_as_uninterrupted(folder, CONFIG)
 
 
-def test_a_damaged_unfinished_run_does_not_stop_a_new_one(store, tiny, at_once):
+@pytest.mark.parametrize("kind", ["resume", "units"])
+def test_a_damaged_unfinished_run_does_not_stop_a_new_one(store, tiny, kind, at_once):
     folder = _interrupted(store, tiny)
-    (resume,) = folder.glob("resume-*")
-    resume.write_bytes(resume.read_bytes()[:-1])
+    path = next(folder.glob(f"{kind}-*"))
+    path.write_bytes(path.read_bytes()[:-1])
     write(store, CONFIG, tiny)
     assert store.find(CONFIG, tiny) is not None
+
+
+def test_a_run_that_goes_on_is_running_from_the_moment_its_writer_has_it(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    assert store[folder.name].status == "interrupted"
+    with contextlib.closing(store.writer(CONFIG, tiny)):
+        assert store[folder.name].status == "running"
+    assert store[folder.name].status == "interrupted"
+
+
+def test_what_was_stopped_before_its_first_epoch_was_kept_is_not_shown_and_not_in_the_way(
+    store, tiny, at_once
+):
+    folder = store.path / run_id(CONFIG, tiny)
+    folder.mkdir(parents=True)
+    for name in ("units-e0000.safetensors", "resume-e0000.safetensors.tmp", "run.json.tmp", "lock"):
+        (folder / name).write_bytes(b"torn")
+    assert (list(store), RunStore(store.path).refused) == ([], {})
+    write(store, CONFIG, tiny)
+    same_as_uninterrupted(folder, CONFIG)
+
+
+def test_a_copy_without_its_record_is_refused_and_left_alone(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    (folder / "run.json").unlink()
+    before = sorted(os.listdir(folder))
+    assert store.refused == {folder.name: "run.json cannot be read: No such file or directory."}
+    write(store, CONFIG, tiny)
+    assert sorted(os.listdir(folder)) == before
+    same_as_uninterrupted(folder.with_name(f"{folder.name}.2"), CONFIG)
 
 
 def test_an_unreadable_record_is_left_alone_and_a_new_run_kept_beside_it(store, tiny, at_once):

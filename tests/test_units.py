@@ -101,6 +101,12 @@ def test_a_pre_activation_of_exactly_zero_is_not_above_zero():
     assert units.always_negative(layer).tolist() == [True, False, True]
 
 
+def test_the_standard_deviation_of_a_layer_does_not_overflow():
+    layer = build(2, mean=[0.0, 0.0], sd=[3e38, 3e38])
+    with np.errstate(all="raise"):
+        assert units.activation_sd(layer) == pytest.approx(3e38)
+
+
 def test_a_unit_is_saturated_if_shut_on_99_of_100_images():
     assert units.saturated(build(3, shut=[100, 99, 98])).tolist() == [True, True, False]
     assert units.saturated(build(2, images=1000, shut=[990, 989])).tolist() == [True, False]

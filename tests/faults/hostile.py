@@ -1,0 +1,587 @@
+"""A worker that reads run folders which someone made to do harm, and tells what went wrong.
+
+`hostile.py KIND FOLDER FIRST COUNT` makes and reads the cases FIRST to FIRST + COUNT - 1 of a kind
+and prints what failed as JSON. Case n is the same every time.
+"""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import struct
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+# ruff: noqa: E402
+from safetensors.numpy import load, save
+from test_store import made_up_end, made_up_epoch
+
+import lab.store
+import lab.writer
+from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots, sources
+from lab.runs import Run
+
+MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 30
+TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
+NAMES = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "&lt;b&gt; &amp; \"quoted\" 'single'",
+    "</div></table><h1>",
+    "$$",
+    r"$\frac{1}{0}$",
+    r"\input{/etc/passwd}",
+    "_hidden",
+    "__init__",
+    "%s%n%d",
+    "{0.__class__} {config!r}",
+    "[link](javascript:alert(1)) **bold** | cell |",
+    "=cmd|'/c calc'!A1",
+    "[bold red]rich[/]",
+    "[/]",
+    "a" * 200,
+    "x" * 10_000,
+    "\u202eevil\u202c",
+    "\u200f\u200e",
+    "\x00",
+    "\x1b[2J",
+    "line\nline",
+    "é́́́" * 40,
+    "\ud800",
+    "../../etc/passwd",
+    "",
+    " ",
+    "😀" * 50,
+    "نص عربي",
+)
+ODD = (
+    None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),
+    0.5, "NaN", "Infinity", "-Infinity", "1e999", [], {}, [[]], [None], {"self": 1}, "relu", "elu",
+    "os.system", "__import__('os')", "lab.store", "running", "finished", "diverged", [10**9],
+    [8192] * 64, [1] * 65, "all", {"__class__": "Record"}, "0" * 64, "g" * 64, 10_000, 70_000,
+)  # fmt: skip
+RAW = (
+    "NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" + "0" * 5000, "1" + "0" * 5000 + ".5",
+    "[" * 100_000, '{"a":' * 50_000, "[" * 500 + "]" * 500, '"\\ud800"', '"\\u0000"', "1.5.5",
+    "0x1", "'single'", "undefined", "// comment", "1e-99999", "-0.0", "-0",
+    "[" + "1," * 99_999 + "1]",
+    '"' + "y" * 10_000 + '"', '{"a":1,"a":2}', "[" + "[]," * 20_000 + "[]]",
+)  # fmt: skip
+
+
+def prepare(folder: Path) -> list[Path]:
+    """Records the runs that the cases change: finished, unfinished, and of a user's function."""
+    lab.store.threads_per_operation = lab.writer.threads_per_operation = lambda: 1
+    lab.writer.COMMIT_SECONDS = lab.writer.RESUME_SECONDS = 0.0
+    source = "def bump(z):\n    return z * 0.5\n"
+    digest = hashlib.sha256(source.encode()).hexdigest()
+    common = {"hidden": (3, 2), "epochs": 2, "batch_size": 30}
+    configs = [
+        RunConfig(activation="leaky_relu=0.1", keep_weights="every", **common),
+        RunConfig(activation="relu", **common),
+        RunConfig(activation="elu", **common),
+        RunConfig(activation="bump", source_sha256=digest, **common),
+    ]
+    made = custom_source(source)
+    lab.writer._own_activation = lambda config: made if config.source_sha256 else None
+    data, store, folders = blank(), RunStore(folder), []
+    for number, config in enumerate(configs):
+        with contextlib.closing(store.writer(config, data)) as writer:
+            for epoch in range(config.epochs + 1 if number != 2 else 2):
+                writer.add(made_up_epoch(config, epoch))
+            if number != 2:
+                writer.end(made_up_end(config))
+        folders.append(writer.folder)
+    return folders
+
+
+def blank() -> Dataset:
+    images, labels = np.zeros((100, 28, 28), np.uint8), np.arange(100, dtype=np.uint8) % 10
+    return Dataset("blank", images, labels, images, labels)
+
+
+def custom_source(source: str):
+    from lab.records import OwnActivation
+
+    return OwnActivation(source=source, sup_gate=0.5)
+
+
+# How a folder is spoilt
+
+
+def spoil_tree(dice: random.Random, raw: dict) -> None:
+    """Changes, adds or removes something at a random place of a record."""
+    tree, key = raw, dice.choice(sorted(raw))
+    while isinstance(tree[key], dict | list) and tree[key] and dice.random() < 0.8:
+        tree = tree[key]
+        key = dice.choice(sorted(tree)) if isinstance(tree, dict) else dice.randrange(len(tree))
+    value = copy.deepcopy(dice.choice(dice.choice((ODD, NAMES))))
+    action = dice.random()
+    if action < 0.15:
+        del tree[key]
+    elif action < 0.25 and isinstance(tree, dict):
+        tree[dice.choice(NAMES)] = value
+    elif action < 0.35 and isinstance(tree, list):
+        tree.extend([copy.deepcopy(tree[key])] * dice.choice((1, 3, 2000)))
+    else:
+        tree[key] = value
+
+
+def spoil_record(dice: random.Random, folder: Path) -> None:
+    path = folder / "run.json"
+    raw = json.loads(path.read_bytes())
+    for _ in range(dice.randint(1, 3)):
+        if raw:
+            spoil_tree(dice, raw)
+    path.write_text(json.dumps(raw, ensure_ascii=dice.random() < 0.9), errors="surrogatepass")
+
+
+def spoil_names(dice: random.Random, folder: Path) -> None:
+    path = folder / "run.json"
+    raw = json.loads(path.read_bytes())
+    for place in dice.sample(("label", "dataset", "created", "processor", "versions"), 2):
+        name = dice.choice(NAMES)
+        raw[place] = {name: dice.choice(NAMES)} if place == "versions" else name
+    if raw["own_activation"]:
+        source = raw["own_activation"]["source"] + dice.choice(NAMES)
+        raw["own_activation"]["source"] = source
+        hashed = hashlib.sha256(source.encode(errors="replace")).hexdigest()
+        raw["settings"]["source_sha256"] = dice.choice((hashed, "0" * 64, None))
+        raw["settings"]["activation"] = dice.choice(("bump", "relu", "system", "os.system", "eval"))
+    path.write_text(json.dumps(raw))
+
+
+def spoil_text(dice: random.Random, folder: Path) -> None:
+    """Puts odd text where a value stands, doubles a line, or changes the encoding."""
+    path = folder / "run.json"
+    text = path.read_text()
+    lines = text.split("\n")
+    action = dice.randrange(5)
+    if action == 0:
+        lines.insert(0, lines[dice.randrange(len(lines))])
+    elif action == 1:
+        at = dice.randrange(1, len(lines) - 1)
+        lines.insert(at, lines[at])
+    elif action in (2, 3):
+        at = dice.randrange(1, len(lines) - 1)
+        key, colon, _ = lines[at].partition(": ")
+        lines[at] = f"{key}{colon}{dice.choice(RAW)},"
+    content = "\n".join(lines).encode(dice.choice(("utf-8",) * 9 + ("utf-16",)))
+    if action == 4:
+        content = dice.choice((b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b" " * 1000)) + content
+    path.write_bytes(content)
+
+
+def spoil_size(dice: random.Random, folder: Path) -> None:
+    """Makes a record of megabytes, within what the size allows."""
+    much = dice.choice((b"[],", b"1,", b'"",', b"1.5,", b"{},", b"null,"))
+    times = 15 * 2**20 // len(much)
+    keys = b",".join(b'"%d":0' % n for n in range(300_000))
+    form = dice.choice((b'{"epochs":[%s1]}', b'{"versions":[%s1]}', b"[%s1]", b"{%%s%s}" % keys))
+    (folder / "run.json").write_bytes(form % (b"" if keys in form else much * times))
+
+
+def flip_bits(dice: random.Random, folder: Path) -> None:
+    path = dice.choice(sorted(folder.glob("*.*")))
+    content = bytearray(path.read_bytes())
+    for _ in range(dice.choice((1, 1, 1, 2, 8))):
+        content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+    path.write_bytes(content)
+
+
+def cut(dice: random.Random, folder: Path) -> None:
+    path = dice.choice(sorted(folder.glob("*.*")))
+    content = path.read_bytes()
+    at = dice.randrange(len(content) + 1)
+    extra = dice.choice((b"", b"", dice.randbytes(50), content, b"\0" * 10_000))
+    path.write_bytes(content[:at] + extra)
+
+
+def header_of(dice: random.Random, content: bytes) -> bytes:
+    """Writes a safetensors header that says what is not so."""
+    size = struct.unpack("<Q", content[:8])[0]
+    header, body = json.loads(content[8 : 8 + size]), content[8 + size :]
+    name = dice.choice([n for n in header if n != "__metadata__"])
+    one = header[name]
+    big = dice.choice((0, -1, 2**31, 2**62, 2**63, 2**64, 1.5, "3", None, 10**30))
+    action = dice.randrange(9)
+    if action == 0:
+        one["shape"] = dice.choice(([big], [big, big], [1] * 10_000, [0], [2**32, 2**32], [], big))
+    elif action == 1:
+        one["dtype"] = dice.choice(
+            ("F64", "F16", "BF16", "F8_E4M3", "I64", "U8", "BOOL", "O", "C64", "F4", 7, None)
+        )
+    elif action == 2:
+        one["data_offsets"] = dice.choice(([big, big], [0, big], [8, 0], [], None, [0, 0, 0]))
+    elif action == 3:
+        header[dice.choice(NAMES[:22])] = copy.deepcopy(one)
+    elif action == 4:
+        header["__metadata__"] = dice.choice(({"a": "b" * 100_000}, {"a": {"b": 1}}, [], 1))
+    elif action == 5:
+        del header[name]
+    elif action == 6:
+        header = dice.choice(([], {}, None, "x", {name: one}))
+    text = json.dumps(header).encode()
+    if action == 7:
+        text = dice.choice((b"[" * 100_000, text[:-1] + b"," + text[1:], text[:20], b"\xff" * 30))
+    length = (
+        len(text) if action != 8 else dice.choice((0, 1, 2**20, 2**31, 2**40, 2**63, 2**64 - 1))
+    )
+    return struct.pack("<Q", length) + text + body
+
+
+def spoil_arrays(dice: random.Random, folder: Path) -> None:
+    """Changes a file of arrays and writes its new SHA-256 into the record."""
+    path = dice.choice(sorted(folder.glob("*.safetensors")))
+    content = path.read_bytes()
+    if dice.random() < 0.6:
+        content = header_of(dice, content)
+    else:
+        arrays = load(content)
+        name = dice.choice(sorted(arrays))
+        array = arrays[name]
+        odd = dice.choice((np.nan, np.inf, -np.inf, 3e38, -3e38, 1e-45, -1, 2**31 - 1))
+        action = dice.randrange(4)
+        if action == 0:
+            with np.errstate(all="ignore"):
+                arrays[name] = np.full(array.shape, odd, np.float64).astype(array.dtype)
+        elif action == 1:
+            arrays[name] = array.astype(dice.choice((np.float64, np.int8, np.float16, np.bool_)))
+        elif action == 2:
+            arrays[name] = np.ascontiguousarray(array[..., :1])
+        else:
+            with np.errstate(all="ignore"):
+                arrays = {
+                    n: np.full_like(a, odd if a.dtype.kind == "f" else 0) for n, a in arrays.items()
+                }
+        content = save(arrays)
+    path.write_bytes(content)
+    text = (folder / "run.json").read_text()
+    raw = json.loads(text)
+    for file in [*raw["units"], *raw["weights"], raw["confirmed"], raw["resume"]]:
+        if file and file["name"] == path.name:
+            file["sha256"] = hashlib.sha256(content).hexdigest()
+    (folder / "run.json").write_text(json.dumps(raw))
+
+
+def spoil_files(dice: random.Random, folder: Path) -> None:
+    """Puts links, pipes, devices, folders, holes and odd names where files should be."""
+    secret = folder.parents[1] / "secret"
+    path = dice.choice(sorted(folder.glob("*.*")))
+    twin = folder / dice.choice((path.name, path.name, "lock", "run.json.tmp", "other.safetensors"))
+    if twin.exists():
+        twin.unlink()
+    action = dice.randrange(9)
+    if action == 0:
+        twin.symlink_to(dice.choice((secret, "/etc/passwd", "/dev/zero", "/nowhere", twin, folder)))
+    elif action == 1:
+        os.mkfifo(twin)
+    elif action == 2 and os.geteuid() == 0:
+        os.mknod(twin, 0o20666, os.makedev(1, 5))  # /dev/zero
+    elif action == 3:
+        twin.mkdir()
+    elif action == 4:
+        with twin.open("wb") as file:
+            file.truncate(dice.choice((2**20, 2**24, 2**24 + 1, 2**33)))
+    elif action == 5:
+        with socket.socket(socket.AF_UNIX) as one, contextlib.suppress(OSError):
+            one.bind(str(twin))
+    elif action == 6:
+        with contextlib.suppress(OSError):
+            os.link(secret, twin)
+    elif action == 7:
+        (folder / os.fsdecode(b"\xff\xfe\x1b[2J")).write_bytes(b"x")
+        (folder / "__init__.py").write_text("raise SystemExit")
+        (folder / "weights.pkl").write_bytes(b"cos\nsystem\n(S'true'\ntR.")
+    else:
+        moved = folder.parents[1] / "moved"
+        shutil.rmtree(moved, ignore_errors=True)
+        shutil.move(folder, moved)
+        folder.symlink_to(moved)
+
+
+def rename(dice: random.Random, folder: Path) -> None:
+    name = dice.choice(
+        ("relu-seed0-00000000", "...", "a b", "<b>x", "relu-seed0-ffffffff.2", "-rf", "x" * 200,
+         os.fsdecode(b"relu\xff"), "\x1b[2J", "%s", "$x$", "\u202erun")
+    )  # fmt: skip
+    shutil.move(folder, folder.parent / name)
+
+
+WAYS = (
+    [spoil_record] * 6 + [spoil_names] * 4 + [spoil_text] * 4 + [flip_bits] * 2 + [cut] * 2
+    + [spoil_arrays] * 6 + [spoil_files] * 4 + [rename]
+)  # fmt: skip
+
+
+# What watches the reader
+
+
+class Watch:
+    """An audit hook: while it is on, it notes what reading must never do."""
+
+    NEVER = ("exec", "compile", "subprocess", "os.system", "os.exec", "os.posix_spawn", "os.fork",
+             "socket", "pty", "ctypes", "code.__new__", "marshal", "pickle", "webbrowser",
+             "os.remove", "os.rename", "os.truncate", "os.chmod", "os.symlink",
+             "shutil")  # fmt: skip
+
+    def __init__(self) -> None:
+        self.on, self.inside, self.seen = False, "", []
+        sys.addaudithook(self.hear)
+
+    def hear(self, event: str, arguments: tuple) -> None:
+        if not self.on:
+            return
+        if event == "open":
+            path = arguments[0]
+            if not isinstance(path, str | bytes | os.PathLike):
+                return
+            path = os.path.abspath(os.fsdecode(path))
+            if not path.startswith((self.inside, *LIBRARIES)) and path != "/proc/self/status":
+                self.seen.append(f"open {path}")
+        elif event == "compile" and arguments[1] == "<unknown>":
+            return  # NumPy reads a header with ast.literal_eval, which parses and runs nothing.
+        elif event.startswith(self.NEVER) or event == "import":
+            self.seen.append(f"{event} {str(arguments)[:200]}")
+
+    def take(self) -> list[str]:
+        seen, self.seen = self.seen, []
+        return seen
+
+
+LIBRARIES = tuple(
+    str(path)
+    for path in (
+        Path(sys.prefix).resolve(),
+        Path(np.__file__).parents[1],
+        Path(os.__file__).parent,
+        "/usr/share/fonts",
+    )
+)  # Fonts and templates of the libraries that draw and print.
+
+
+def peak() -> float:
+    """The most memory that this process had since the last `forget_peak`, in MB."""
+    with contextlib.suppress(OSError), open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def forget_peak() -> None:
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def read_all(store_path: Path, drawn: bool) -> None:
+    """Reads a store as tables, front ends and the command line do."""
+    store = RunStore(store_path)
+    assert all(isinstance(reason, str) and reason for reason in store.refused.values())
+    runs = store.runs
+    runs._repr_html_()
+    for run in runs:
+        read_run(run, drawn)
+    for name in TABLES:
+        getattr(runs, name)()
+
+
+def read_run(run: Run, drawn: bool) -> None:
+    whole = run.is_whole()
+    run.size(), run.title, run.seconds, run.status, run.kept_epochs
+    for epoch in run.kept_epochs:
+        with contextlib.suppress(LabError):
+            run.weights(epoch)
+    with contextlib.suppress(LabError):
+        run.resume_slots()
+    if whole and drawn:
+        for ax in (plots.learning_curves(Runs([run])), plots.dead_neurons(Runs([run]), 1)):
+            plots.png(ax.figure)
+            plots.svg(ax.figure, run.title)
+        plots.life_map(run, 1)
+
+
+# Data sets
+
+
+def prepare_dataset(folder: Path) -> Path:
+    images, labels = np.zeros((20, 28, 28), np.uint8), np.arange(20, dtype=np.uint8) % 10
+    folder.mkdir(parents=True)
+    path = folder / "mnist.npz"
+    sources.write_npz(path, (images, labels, images, labels))
+    return path
+
+
+def spoil_dataset(dice: random.Random, path: Path) -> None:
+    """Changes an archive of arrays: bits, length, object arrays, huge shapes, links."""
+    action = dice.randrange(8)
+    content = bytearray(path.read_bytes())
+    if action == 7:
+        path.unlink()
+        dice.choice((os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)))(path)
+    elif action <= 2:
+        for _ in range(dice.choice((1, 2, 8))):
+            content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+        path.write_bytes(content)
+    elif action == 3:
+        path.write_bytes(content[: dice.randrange(len(content))])
+    else:
+        arrays = dict(np.load(path))
+        part = dice.choice(sorted(arrays))
+        odd = (
+            np.array([{"a": 1}, os.system], dtype=object),
+            arrays[part].astype(dice.choice((np.float64, np.int64, np.bool_, "S3", "U2"))),
+            arrays[part][:0],
+            np.array(7, np.uint8),
+            np.zeros(5, [("a", "u1"), ("b", "f8")]),
+            np.zeros((1,) * 30, np.uint8),
+        )
+        arrays[part] = dice.choice(odd)
+        if action == 4:
+            del arrays[part]
+        np.savez_compressed(path, **arrays)
+        if action == 5:
+            spoil_npy_header(dice, path)
+
+
+def spoil_npy_header(dice: random.Random, path: Path) -> None:
+    import zipfile
+
+    shape = dice.choice(("(10**9,)", "(9000000000, 28, 28)", "(-1,)", "__import__('os')", "(1,"))
+    descr = dice.choice(("|u1", "|O", "<f8", "|V9999999999", "m8"))
+    header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * dice.choice((0, 10, 50_000)) + b"\n"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for part in ("x_train", "y_train", "x_test", "y_test"):
+            magic = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header) % 65536)
+            zeros = dice.choice((100, 100, 100, 300 * 10**6)) if part == "y_test" else 100
+            archive.writestr(f"{part}.npy", magic + header + bytes(zeros))
+
+
+def read_dataset(path: Path) -> None:
+    os.environ["LAB_DATA_DIR"] = str(path.parent)
+    sources._load_npz(path)
+    sources.load_dataset("mnist")
+
+
+# The cases
+
+
+def too_late(*_) -> None:
+    raise TimeoutError(f"it waits for ever: {PATIENCE} s")
+
+
+def watched(watch: Watch, inside: Path, do) -> list[str]:
+    """Does something that may raise LabError alone, and returns what was wrong with it."""
+    wrong = []
+    forget_peak()
+    before, began = peak(), time.process_time()
+    signal.alarm(PATIENCE)
+    watch.inside, watch.on = str(inside), True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            do()
+    except LabError as error:
+        if len(str(error)) > 3000:
+            wrong.append(f"{len(str(error))} characters long: {str(error)[:200]}")
+    except BaseException as error:
+        trace = error.__traceback__
+        while trace and trace.tb_next:
+            trace = trace.tb_next
+        where = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else ""
+        wrong.append(f"{type(error).__name__}: {str(error)[:300]} at {where}")
+    finally:
+        watch.on = False
+        signal.alarm(0)
+    wrong += watch.take()
+    if (seconds := time.process_time() - began) > SECONDS:
+        wrong.append(f"{seconds:.1f} s")
+    if (more := peak() - before) > MEGABYTES:
+        wrong.append(f"{more:.0f} MB")
+    return wrong
+
+
+def hostile_case(number: int, base: list[Path], folder: Path, watch: Watch) -> list[str]:
+    dice = random.Random(number)
+    store = folder / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    chosen = dice.choice(base)
+    shutil.copytree(chosen, store / chosen.name)
+    ways = [spoil_size] if number % 250 == 7 else dice.choices(WAYS, k=dice.choice((1, 1, 2)))
+    for way in ways:
+        with contextlib.suppress(OSError, LookupError, ValueError, TypeError, RecursionError):
+            way(dice, store / chosen.name)  # The second may not find what the first has spoilt.
+    drawn = number % 10 == 0
+    found = watched(watch, folder, lambda: read_all(store, drawn))
+    return [f"case {number} ({', '.join(w.__name__ for w in ways)}): {one}" for one in found]
+
+
+def flip_case(number: int, base: list[Path], folder: Path, watch: Watch) -> list[str]:
+    """Flips one bit of a run: it is noticed, or all that is read is as it was."""
+    dice = random.Random(number)
+    store = folder / "store"
+    shutil.rmtree(store, ignore_errors=True)
+    chosen = dice.choice(base)
+    shutil.copytree(chosen, store / chosen.name)
+    path = dice.choice(sorted((store / chosen.name).glob("*.*")))
+    content = bytearray(path.read_bytes())
+    at, bit = dice.randrange(len(content)), dice.randrange(8)
+    content[at] ^= 1 << bit
+    path.write_bytes(content)
+    found = watched(watch, folder, lambda: read_all(store, False))
+    if path.suffix == ".safetensors":
+        runs = list(RunStore(store))
+        if not runs or not unreadable(runs[0], path.name):
+            found.append("a flipped bit in an array was not noticed")
+    return [f"flip {number}, bit {bit} of byte {at} of {path.name}: {one}" for one in found]
+
+
+def unreadable(run: Run, name: str) -> bool:
+    """Tells whether reading what is in a file says that it was changed."""
+    record = run.record
+    for file in filter(None, (*record.units, *record.weights, record.resume, record.confirmed)):
+        if file.name == name:
+            try:
+                run._read(file)
+            except LabError as error:
+                return name in str(error)
+    return False
+
+
+def dataset_case(number: int, base: Path, folder: Path, watch: Watch) -> list[str]:
+    dice = random.Random(number)
+    path = folder / "data" / "mnist.npz"
+    shutil.rmtree(path.parent, ignore_errors=True)
+    shutil.copytree(base.parent, path.parent)
+    spoil_dataset(dice, path)
+    found = watched(watch, folder, lambda: read_dataset(path))
+    return [f"data set {number}: {one}" for one in found]
+
+
+def main(kind: str, folder: Path, first: int, count: int) -> None:
+    (folder / "secret").write_text("secret")
+    base = prepare_dataset(folder / "base") if kind == "dataset" else prepare(folder / "base")
+    case = {"hostile": hostile_case, "flip": flip_case, "dataset": dataset_case}[kind]
+    watch = Watch()
+    signal.signal(signal.SIGALRM, too_late)
+    if kind != "dataset":
+        read_all(folder / "base", True)  # So that all that is ever imported is.
+    for number in range(10**9, 10**9 + 40):
+        case(number, base, folder, watch)
+    failures = [one for n in range(first, first + count) for one in case(n, base, folder, watch)]
+    print(json.dumps({"tried": count, "failures": failures}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]))

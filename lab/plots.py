@@ -22,7 +22,7 @@ from lab import activations, lives, measures, stats, units
 from lab.activations import LINES, OKABE_ITO
 from lab.config import RunConfig
 from lab.errors import InputError, unknown
-from lab.measures import CURVES, dead_share, layer_words, recorded
+from lab.measures import CURVES, layer_words, recorded
 from lab.runs import Run
 from lab.stats import Verdict
 from lab.tables import Runs, differences
@@ -783,8 +783,7 @@ def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], 
 
 
 def _point(run: Run) -> tuple[float, float]:
-    accuracy = run.record.test_accuracy
-    return 100 * dead_share(run), np.nan if accuracy is None else 100 * accuracy
+    return measures.measure("dead").shown(run), measures.measure("test_accuracy").shown(run)
 
 
 def _some(runs: Runs) -> None:

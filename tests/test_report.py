@@ -273,7 +273,7 @@ def test_the_commands_name_the_same_runs(runs, lab_main, monkeypatch):
     some = [run for run in RunStore(RECORDED).runs if run.config.seed != 1 or run in list(runs)]
     planned = []
 
-    def plan(choices, seeds, dataset, store, **settings):
+    def plan(choices, seeds, dataset, store, label=None, **settings):
         for choice in choices:
             planned.extend(
                 (dataset, lab.RunConfig(activation=choice, seed=seed, **settings)) for seed in seeds

@@ -83,7 +83,7 @@ class Microscope(Front):
                 row(self.grid, words),
             ]
         )
-        jslink((self.play, "value"), (self.epoch, "value"))
+        self.link = jslink((self.play, "value"), (self.epoch, "value"))
         on_change([self.run], self._choose_run)
         on_change([self.layer], self._choose_layer)
         on_change([self.measure, self.epoch], self.draw)

@@ -24,9 +24,13 @@ class Notebook:
     def __init__(self) -> None:
         self.manager, self.client = start_new_kernel(kernel_name="python3")
 
-    def begin(self, code: str) -> str:
+    def begin(self, code: str, cell_id: str | None = None) -> str:
         """Starts a cell and returns its id, once the kernel is at work on it."""
-        cell = self.client.execute(code, store_history=False)
+        content = {"code": code, "silent": False, "store_history": False, "allow_stdin": False}
+        metadata = {"cellId": cell_id} if cell_id else {}  # As JupyterLab names its cells.
+        message = self.client.session.msg("execute_request", content, metadata=metadata)
+        self.client.shell_channel.send(message)
+        cell = message["header"]["msg_id"]
         self._read_until(cell, "busy", Reply())
         return cell
 

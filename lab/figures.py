@@ -352,13 +352,17 @@ def _race_words(runs: Runs) -> str:
     def mean(group: Runs, measure: str, layer: int = 1) -> float:
         return float(np.mean([measures.recorded(run, measure, layer)[-1] for run in group]))
 
-    return "; ".join(
-        f"{group[0].config.title}: training loss {mean(group, 'train_loss'):.4f}, validation "
-        f"accuracy {100 * mean(group, 'validation_accuracy'):.2f} %, dead on the probe "
-        + " / ".join(f"{100 * mean(group, 'dead_fraction', n):.1f}" for n in group[0].layers)
-        + " %"
-        for group in runs.groups()
-    )
+    def words(group: Runs) -> str:
+        if lost := len(group.where(status="diverged")):
+            return f"{group[0].config.title}: {lost} of {len(group)} diverged"
+        return (
+            f"{group[0].config.title}: training loss {mean(group, 'train_loss'):.4f}, validation "
+            f"accuracy {100 * mean(group, 'validation_accuracy'):.2f} %, dead on the probe "
+            + " / ".join(f"{100 * mean(group, 'dead_fraction', n):.1f}" for n in group[0].layers)
+            + " %"
+        )
+
+    return "; ".join(map(words, runs.groups()))
 
 
 def _race_caption(runs: Runs) -> str:

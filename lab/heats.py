@@ -19,6 +19,7 @@ from lab.training import EpochEnd, Event, Progress, RunEnd
 
 Key = tuple[str, int]
 Row = dict[Key, float]
+DIVERGED = "diverged"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,9 @@ class Line:
             self.rows[event.epoch :] = [row]
             self.done = float(event.epoch)
         elif isinstance(event, RunEnd):
-            self.result = "diverged" if event.diverged else f"test {event.test_accuracy:.2%}"
+            self.result = DIVERGED if event.diverged else _tested(event.test_accuracy)
+            if event.diverged and self.rows:  # As `measures.recorded` gives it.
+                self.rows[-1] |= {(n, 0): np.nan for n in CURVES if n.endswith("accuracy")}
 
     def curve(self, measure: str, layer: int) -> plots.Values:
         """Returns a measure at every epoch so far."""
@@ -129,7 +132,8 @@ def again(study: Study) -> Heat:
 
 
 def _kept(study: Study) -> str:
-    return f"Finished: all {len(study.configs)} runs are kept in {study.store.path}."
+    kept = f"Finished: all {len(study.configs)} runs are kept in {study.store.path}."
+    return " ".join([kept, *study.runs().divergences()])
 
 
 def _begun_line(study: Study, config: RunConfig) -> Line:
@@ -144,8 +148,13 @@ def _begun_line(study: Study, config: RunConfig) -> Line:
 def _finished_line(run: Run) -> Line:
     line = Line(run.config)
     line.rows, line.done = _rows(run), float(run.last_epoch)
-    line.result = f"test {run.record.test_accuracy:.2%}, recorded"
+    diverged = run.status == "diverged"
+    line.result = f"{DIVERGED if diverged else _tested(run.record.test_accuracy)}, recorded"
     return line
+
+
+def _tested(accuracy: float | None) -> str:
+    return f"test {accuracy:.2%}"
 
 
 def _row(event: EpochEnd) -> Row:

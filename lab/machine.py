@@ -11,6 +11,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from lab.interrupts import held_back
+
 PACKAGES = ("activation-lab", "tensorflow", "keras", "numpy")
 
 
@@ -53,7 +55,7 @@ def load_tensorflow() -> Any:
         The `tensorflow` module.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _quiet():
+    with held_back(), _quiet():
         import tensorflow as tf
 
         # It fails if the user's own code ran an operation first: `threads_per_operation` tells.

@@ -128,9 +128,15 @@ def layer_words(name: str) -> str:
 
 
 def recorded(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
-    """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`."""
+    """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`.
+
+    The epoch in which it diverged has no accuracy: no mean may take what is left for one.
+    """
     if name in CURVES:
-        return np.array([getattr(epoch, name) for epoch in run.record.epochs])
+        values = np.array([getattr(epoch, name) for epoch in run.record.epochs], np.float64)
+        if run.status == "diverged" and name.endswith("accuracy"):
+            values[-1] = np.nan
+        return values
     return units.LAYER_MEASURES[name](run.layer(layer))
 
 

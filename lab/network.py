@@ -1,5 +1,6 @@
 """The textbook's network in plain Keras and in NumPy, and its seeded first weights."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,6 +102,22 @@ def gradients(
             gate = activation.derivative(layers[layer - 1], parameter)
             error = gate * (error @ weights[2 * layer].T)
     return found
+
+
+def first_weights(config: RunConfig) -> tuple[NDArray[np.float32], ...]:
+    """Returns the untrained weights of `build_mlp`, to the bit, without building the network.
+
+    Keras keeps a little memory of every network that was ever built.
+
+    Returns:
+        Kernel and bias of every layer in turn, float32.
+    """
+    sizes, arrays = config.layer_sizes, []
+    for layer, shape in enumerate(itertools.pairwise(sizes)):
+        kernel = initializer(config, layer)(shape, dtype="float32")
+        bias = config.first_bias if layer < len(config.hidden) else 0.0
+        arrays += [np.array(kernel), np.full(shape[1], bias, np.float32)]
+    return tuple(arrays)
 
 
 def build_optimizer(config: RunConfig) -> "keras.optimizers.Optimizer":

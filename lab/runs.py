@@ -72,6 +72,26 @@ class Run:
         return "running" if _is_locked(self.folder / LOCK) else "interrupted"
 
     @property
+    def divergence(self) -> str:
+        """When it diverged, and the layer where that began, as a sentence; empty if it did not."""
+        if self.record.status != "diverged":
+            return ""
+        try:
+            return f"Diverged in epoch {self.last_epoch}: {self._first_broken()}."
+        except RunError:
+            return f"Diverged in epoch {self.last_epoch}; where it began cannot be read."
+
+    def _first_broken(self) -> str:
+        """Says which layer was the first with a non-finite unit; of one epoch, the lowest."""
+        broken = np.array([units.nonfinite(self.layer(n)).any(axis=1) for n in self.layers])
+        if not broken.any():
+            return "the output layer alone went non-finite"
+        epoch = int(broken.any(axis=0).argmax())
+        layer = 1 + int(broken[:, epoch].argmax())
+        when = "" if epoch == self.last_epoch else f", in epoch {epoch}"
+        return f"layer {layer} was the first whose neurons went non-finite{when}"
+
+    @property
     def last_epoch(self) -> int:
         """The last finished epoch; 0 is the untrained network."""
         return self.record.epochs[-1].epoch

@@ -11,6 +11,7 @@ from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError
 from lab.grids import grid
+from lab.interrupts import in_whole_steps
 from lab.machine import load_tensorflow
 from lab.sources import load_dataset
 from lab.store import RunStore
@@ -190,8 +191,10 @@ def finish(study: Study, events: Generator[Event] | None = None) -> None:
         text = f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.\n"
         sys.stderr.write(text)
     if missing:
-        for _ in shown(events or study.events(), missing, study.dataset):
-            pass
+        happening = shown(events or study.events(), missing, study.dataset)
+        with in_whole_steps(happening) as steps:
+            for _ in steps:
+                pass
 
 
 def shown(

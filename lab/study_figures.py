@@ -72,9 +72,7 @@ def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
         plots.accuracy_against_dead(runs, ax)
         captioned(figure, runs, LADDER)
     words = "; ".join(
-        f"{group[0].config.title} at {group[0].config.learning_rate:g}: "
-        f"{100 * np.mean([measures.dead_share(run) for run in group]):.1f} % dead, "
-        f"{100 * np.mean([run.record.test_accuracy or np.nan for run in group]):.2f} %"
+        f"{group[0].config.title} at {group[0].config.learning_rate:g}: {_point_words(group)}"
         for group in runs.groups()
     )
     return Picture(
@@ -82,6 +80,17 @@ def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
         figure,
         f"Test accuracy against the share of dead hidden neurons, by activation function and "
         f"learning rate. Means over seeds: {words}. {setting_words(runs)}",
+    )
+
+
+def _point_words(group: Runs) -> str:
+    """Says how many neurons are dead and how accurate the runs are, in the mean."""
+    if lost := len(group.where(status="diverged")):
+        return f"{lost} of {len(group)} diverged"
+    dead, accuracy = map(measures.measure, ("dead", "test_accuracy"))
+    return (
+        f"{np.mean([dead.shown(run) for run in group]):.1f} % dead, "
+        f"{np.mean([accuracy.shown(run) for run in group]):.2f} %"
     )
 
 

@@ -110,6 +110,15 @@ class Runs(Sequence[Run]):
         """Returns the runs whose arrays can be read; a warning names each of the others."""
         return Runs(each(self, _checked))
 
+    def divergences(self) -> list[str]:
+        """Returns a sentence for each run that diverged: which, when, and where it began."""
+        return [
+            f"{run.config.title}, learning rate {run.config.learning_rate:g}, "
+            f"seed {run.config.seed}: {run.divergence}"
+            for run in self
+            if run.status == "diverged"
+        ]
+
     def seed_words(self) -> str:
         """Returns the seeds in words, such as `seeds 0-2`."""
         seeds = sorted({run.config.seed for run in self})

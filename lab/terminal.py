@@ -21,6 +21,7 @@ from lab.training import Progress as Step
 MOST_BARS = 12
 ALL = "all runs"
 MOST_GROUPS = 200
+MOST_DIVERGENCES = 3
 
 
 def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
@@ -38,9 +39,9 @@ def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console
             bars.draw(event)
             if isinstance(event, RunEnd) and not console.is_terminal:
                 config = configs[event.run]
-                console.print(
-                    f"{config.title}, seed {config.seed}: test accuracy {event.test_accuracy:.2%}"
-                )
+                tested = f"test accuracy {event.test_accuracy:.2%}"
+                result = "diverged" if event.diverged else tested
+                console.print(f"{config.title}, seed {config.seed}: {result}")
 
 
 class _Bars(Progress):
@@ -108,7 +109,7 @@ def comparison(runs: Runs) -> Table:
         ),
         caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
-        f"means over seeds; seconds of one core for one run",
+        f"means over seeds; seconds of one core for one run{_divergences(runs)}",
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
@@ -135,6 +136,13 @@ def comparison(runs: Runs) -> Table:
             " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
         )
     return table
+
+
+def _divergences(runs: Runs) -> str:
+    """Says of the first runs that diverged when and where, each on a line of its own."""
+    found = runs.divergences()
+    more = [f"{len(found) - MOST_DIVERGENCES} more diverged"] * (len(found) > MOST_DIVERGENCES)
+    return "".join(f"\n{sentence}" for sentence in [*found[:MOST_DIVERGENCES], *more])
 
 
 def study_table(runs: Runs) -> Table:

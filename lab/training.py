@@ -25,7 +25,7 @@ from lab import units
 from lab.config import PIXELS, RunConfig
 from lab.data import Dataset, IndexArray, Split, split
 from lab.machine import cores, load_tensorflow, threads_per_operation
-from lab.network import build_mlp
+from lab.network import first_weights
 from lab.programs import program
 from lab.units import BoolArray, UnitSummaries
 
@@ -177,8 +177,8 @@ def first_state(config: RunConfig) -> State:
 
 @functools.lru_cache(maxsize=4)
 def _first_weights(config: RunConfig) -> tuple[FloatArray, ...]:
-    """Builds the network for its weights; runs of one seed, one after the other, share them."""
-    return tuple(array.astype(np.float32) for array in build_mlp(config).get_weights())
+    """Makes the first weights; runs of one seed, one after the other, share them."""
+    return first_weights(config)
 
 
 def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:

@@ -2,13 +2,15 @@
 
 import itertools
 import math
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from lab import RunConfig
+from lab.config import Initializer
 from lab.machine import load_tensorflow
-from lab.network import build_mlp
+from lab.network import build_mlp, first_weights
 
 load_tensorflow()
 
@@ -155,6 +157,16 @@ def test_first_weights_depend_on_neither_optimiser_nor_learning_rate_nor_the_bui
     first, *others = (build_mlp(RunConfig(**SMALL, **more)).get_weights() for more in settings)
     for weights in others:
         assert all(np.array_equal(*pair) for pair in zip(first, weights, strict=True))
+
+
+@pytest.mark.parametrize("kind", get_args(Initializer))
+@pytest.mark.parametrize("hidden", [(5,), (7, 4, 3)])
+def test_first_weights_are_those_of_the_network_to_the_bit(kind, hidden):
+    config = RunConfig(hidden=hidden, initializer=kind, first_bias=-0.3, seed=11)
+    expected = build_mlp(config).get_weights()
+    got = first_weights(config)
+    assert [array.dtype for array in got] == [np.float32] * len(expected)
+    assert [array.tobytes() for array in got] == [array.tobytes() for array in expected]
 
 
 def test_first_weights_differ_between_seeds():

@@ -15,6 +15,7 @@ from lab.cli import training, records, checks, classroom  # In the order of `lab
 # isort: on
 from lab.cli.shared import INTERRUPTED, app, err
 from lab.errors import LabError
+from lab.interrupts import ignore_more
 
 __all__ = ["app", "checks", "classroom", "main", "records", "training"]
 
@@ -28,6 +29,7 @@ def main() -> None:
         err.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
         code = 2
     except KeyboardInterrupt:
+        ignore_more()
         err.print("Stopped.")
         code = INTERRUPTED
     except typer.Abort:

@@ -154,7 +154,7 @@ def show(run: RunArgument, store: StoreOption = None) -> None:
     record = kept.record
     facts: dict[str, Any] = {
         "run": kept.run_id,
-        "status": kept.status,
+        "status": kept.divergence or kept.status,
         "label": record.label or "",
         "dataset": f"{record.dataset} ({record.train_images:,} to train on, "
         f"{record.validation_images:,} to validate, {record.test_images:,} to test, "

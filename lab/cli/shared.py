@@ -5,7 +5,6 @@ import inspect
 import itertools
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from lab.config import RunConfig
 from lab.errors import InputError
+from lab.interrupts import ignore_more, in_whole_steps
 from lab.terminal import show_progress, verdict_table
 
 if TYPE_CHECKING:
@@ -125,9 +125,10 @@ def train_or_stop(study: "Study", events: "Generator[Event] | None" = None) -> N
     if not missing:
         return
     try:
-        with closing(events or study.events()) as happening:
+        with in_whole_steps(events or study.events()) as happening:
             show_progress(happening, missing, out)
     except KeyboardInterrupt:
+        ignore_more()
         err.print(
             "Interrupted: all finished epochs are kept. Run the same command again to go on.",
             style="bold yellow",

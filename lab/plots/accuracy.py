@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.activations import OKABE_ITO
-from lab.measures import dead_share
+from lab.measures import measure
 from lab.plots.canvas import axes
 from lab.plots.looks import looks_by_title
 from lab.runs import Run
@@ -48,8 +48,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
 
 
 def _point(run: Run) -> tuple[float, float]:
-    accuracy = run.record.test_accuracy
-    return 100 * dead_share(run), np.nan if accuracy is None else 100 * accuracy
+    return measure("dead").shown(run), measure("test_accuracy").shown(run)
 
 
 def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], str]) -> None:

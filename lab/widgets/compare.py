@@ -108,7 +108,7 @@ class Compare(Front):
             self.show_table(table)
             self.keep_still_soon()
             self.show_code(_code(measure, layer))
-            self.say("")
+            self.say(" ".join(runs.divergences()))
 
     def _save(self) -> None:
         with self.sentences():
@@ -163,7 +163,11 @@ def _row(group: Runs, measure: str, layer: int, epoch: int) -> dict[str, str]:
     curves = [recorded(run, measure, layer) for run in group]
     values = [curve[epoch] for curve in curves if epoch < len(curve)]
     whole = len(values) == len(curves)
-    mean = _number(np.mean(values), measure) if whole else "not all ran so far"
+    lost = sum(run.status == "diverged" and epoch >= run.last_epoch for run in group)
+    if lost:
+        mean = f"{lost} of {len(group)} diverged"
+    else:
+        mean = _number(np.mean(values), measure) if whole else "not all ran so far"
     return {
         "dataset": group[0].record.dataset,
         f"{MEASURES[measure]} at epoch {epoch}, mean": mean,

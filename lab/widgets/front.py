@@ -14,6 +14,7 @@ from lab.errors import InputError, LabError
 from lab.runs import Run
 from lab.store import RunStore
 from lab.tables import Runs, differences
+from lab.widgets import cells
 from lab.widgets.names import Names
 
 if TYPE_CHECKING:
@@ -121,7 +122,14 @@ class Front(VBox):
         for handle, output in zip(self._handles, self.still(), strict=False):
             handle.update(output, raw=True)
 
+    def close(self) -> None:
+        """Takes it out of the page and frees all that it is made of."""
+        if self._soon is not None:
+            self._soon.cancel()
+        cells.close_all(self)
+
     def _ipython_display_(self) -> None:
+        cells.now_shown(self)
         display(self._repr_mimebundle_() | {"text/plain": type(self).__name__}, raw=True)
         self._handles = self._handles or (DisplayHandle(), DisplayHandle())
         for handle, output in zip(self._handles, self.still(), strict=True):

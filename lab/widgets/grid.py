@@ -23,8 +23,9 @@ class Grid(anywidget.AnyWidget):
         picked: The cell that is picked, from 0.
     """
 
-    _esm = HERE / "grid.js"
-    _css = HERE / "grid.css"
+    # As text: of a path anywidget would watch the file, and hold every grid there ever was.
+    _esm = (HERE / "grid.js").read_text(encoding="utf-8")
+    _css = (HERE / "grid.css").read_text(encoding="utf-8")
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)
     marks = traitlets.List(traitlets.Unicode()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)

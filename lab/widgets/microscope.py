@@ -83,7 +83,7 @@ class Microscope(Front):
                 row(self.grid, words),
             ]
         )
-        jslink((self.play, "value"), (self.epoch, "value"))
+        self.link = jslink((self.play, "value"), (self.epoch, "value"))
         on_change([self.run], self._choose_run)
         on_change([self.layer], self._choose_layer)
         on_change([self.measure, self.epoch], self.draw)
@@ -196,7 +196,7 @@ class Microscope(Front):
             self.show_table(_table(neuron))
             self.keep_still_soon()
             self.show_code(f"neurons.look(run, {layer}, {epoch}, dataset).neuron({unit})")
-            self.say(" ".join(neuron.missing))
+            self.say(" ".join(filter(None, [self.run.value.divergence, *neuron.missing])))
 
     def _colours(self) -> tuple[list[str], NDArray[Any] | None]:
         epoch = self.epoch.value

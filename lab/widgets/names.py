@@ -8,4 +8,4 @@ import anywidget
 class Names(anywidget.AnyWidget):
     """Gives every slider of its front end the name beside it, and every button its purpose."""
 
-    _esm = Path(__file__).parent / "names.js"
+    _esm = (Path(__file__).parent / "names.js").read_text(encoding="utf-8")  # See `Grid`.

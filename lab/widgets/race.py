@@ -1,5 +1,6 @@
 """`Race`: networks that differ in their activation function train side by side, live."""
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -134,16 +135,20 @@ def _table(lines: Sequence[heats.Line]) -> "pd.DataFrame":
 
 def _facts(line: heats.Line) -> dict[str, str]:
     config, last = line.config, line.rows[-1] if line.rows else {}
-    dead = [f"{100 * value:.1f}" for (name, _), value in last.items() if name == "dead_fraction"]
+    dead = [_number(100 * v, ".1f") for (name, _), v in last.items() if name == "dead_fraction"]
     return {
         "activation": config.title,
         "seed": str(config.seed),
         "epoch": f"{line.done:.1f} of {config.epochs}",
-        "training loss": f"{last['train_loss', 0]:.4f}" if last else "",
-        "validation accuracy": f"{last['validation_accuracy', 0]:.2%}" if last else "",
+        "training loss": _number(last["train_loss", 0], ".4f") if last else "",
+        "validation accuracy": _number(last["validation_accuracy", 0], ".2%") if last else "",
         "dead by layer, %": " / ".join(dead),
         "result": line.result,
     }
+
+
+def _number(value: float, form: str) -> str:
+    return format(value, form) if math.isfinite(value) else "not finite"
 
 
 def _words(table: "pd.DataFrame") -> str:

@@ -1,16 +1,24 @@
 """What front ends share: sentences in the status line, words for screen readers, a still copy."""
 
 import asyncio
+import gc
+import weakref
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from ipywidgets import HTML, Widget
 from matplotlib.figure import Figure
 
+from lab import RunStore
 from lab.errors import InputError
+from lab.widgets import Compare, KillMap, Microscope, Playground, ProbeSize, Race, cells
 from lab.widgets import front as module
 from lab.widgets.front import Front
+
+RECORDED = Path(__file__).parents[2] / "notebooks" / "recorded"
 
 
 @pytest.fixture
@@ -81,3 +89,67 @@ def test_the_still_copy_is_renewed_once_after_the_last_change(monkeypatch):
     asyncio.run(script())
     assert len(shown) == 1
     assert shown[0]["image/png"].startswith(b"\x89PNG")
+
+
+FRONTS = {
+    "Compare": lambda runs: Compare(runs),
+    "Microscope": lambda runs: Microscope(runs),
+    "Race": lambda _: Race(),
+    "KillMap": lambda _: KillMap(),
+    "Playground": lambda runs: Playground(store=runs),
+    "ProbeSize": lambda runs: ProbeSize(runs),
+}
+
+
+@pytest.mark.parametrize("name", FRONTS)
+def test_a_closed_front_end_leaves_nothing_behind(name):
+    runs = RunStore(RECORDED)
+    before = set(Widget.widgets)
+    front = FRONTS[name](runs)
+    assert len(set(Widget.widgets) - before) > 10
+    front.close()
+    assert set(Widget.widgets) <= before
+    gone = weakref.ref(front)
+    del front
+    gc.collect()
+    assert gone() is None
+
+
+@pytest.fixture
+def cell(monkeypatch):
+    """Says which cell runs, and which run of it this is."""
+    shell = SimpleNamespace(now={})
+    shell.get_parent = lambda: shell.now
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
+    monkeypatch.setattr(cells, "_shown", {})
+
+    def run(cell, execution):
+        metadata = {"cellId": cell} if cell else {}
+        shell.now = {"metadata": metadata, "header": {"msg_id": execution}}
+
+    return run
+
+
+def test_a_cell_that_runs_again_closes_what_it_showed_before(cell):
+    one, two, other, new = (HTML("text") for _ in range(4))
+    cell("a", "first")
+    cells.now_shown(one)
+    cells.now_shown(two)
+    cell("b", "second")
+    cells.now_shown(other)
+    cells.now_shown(two)
+    cell("a", "third")
+    cells.now_shown(new)
+    assert one.comm is None
+    assert None not in (two.comm, other.comm, new.comm)  # `two` is shown by the other cell, too.
+    cell("a", "fourth")
+    cells.now_shown(new)
+    assert new.comm is not None
+
+
+def test_where_cells_have_no_names_nothing_is_closed(cell):
+    one, new = HTML("text"), HTML("text")
+    for execution, widget in (("first", one), ("second", new)):
+        cell(None, execution)
+        cells.now_shown(widget)
+    assert one.comm is not None

@@ -14,7 +14,7 @@ import psutil
 sys.path[:0] = [str(Path(__file__).parents[1])]
 
 # ruff: noqa: E402
-from conftest import make_dataset
+from made import make_dataset
 
 import lab
 

@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import make_dataset
 from kernels import Notebook
+from made import make_dataset
 from test_kill import assert_the_same_bits
 
 import lab
@@ -27,7 +27,7 @@ BEGIN = f"""
 import asyncio, os, signal, sys, time
 sys.path[:0] = [{str(Path(__file__).parents[1])!r}]
 import lab, lab.writer
-from conftest import make_dataset
+from made import make_dataset
 data = make_dataset(300, 100)
 told, add = {{}}, lab.writer.RunWriter.add
 def note(self, event):

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import make_dataset
+from made import make_dataset
 from test_kill import assert_the_same_bits
 
 import lab

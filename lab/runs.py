@@ -228,7 +228,7 @@ class Run:
     @property
     def kept_epochs(self) -> list[int]:
         """The epochs whose weights it keeps, in order."""
-        return sorted(file.last for file in self._weight_files)
+        return sorted({file.last for file in self._weight_files})  # Twice, where it can go on.
 
     @property
     def _weight_files(self) -> list[ArrayFile]:

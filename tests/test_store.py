@@ -694,3 +694,15 @@ def test_a_linked_run_folder_is_not_followed(store, tiny, tmp_path, at_once):
     other = CONFIG.model_copy(update={"seed": 9})
     write(store, other, tiny)
     assert [run.run_id for run in store] == [run_id(other, tiny)]
+
+
+def test_an_interrupted_run_that_keeps_every_epoch_names_each_once(tmp_path):
+    config = RunConfig(activation="relu", hidden=(3, 2), batch_size=30, keep_weights="every")
+    images, labels = np.zeros((100, 28, 28), np.uint8), np.zeros(100, np.uint8)
+    data = Dataset("blank", images, labels, images, labels)
+    with contextlib.closing(RunStore(tmp_path).writer(config, data)) as writer:
+        for epoch in range(3):
+            writer.add(made_up_epoch(config, epoch))
+    (run,) = RunStore(tmp_path)
+    assert run.status == "interrupted"
+    assert run.kept_epochs == [0, 1, 2]

@@ -204,7 +204,7 @@ def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
     dice = random.Random(20 + part)
     notebook.run(BEGIN)
     with promise("interrupts: a notebook's cell") as tally:
-        for number in range(many(24, 1)):
+        for number in range(many(12, 1)):
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             # The first pays for TensorFlow's import; every third compiles afresh.
             if number and dice.random() < 0.33:

@@ -20,7 +20,9 @@ WILD = {
     "plain SGD": RunConfig(
         activation="leaky_relu=0.5", optimizer="sgd", learning_rate=1000.0, **SETTINGS
     ),
-    "a steep slope": RunConfig(activation="leaky_relu=-1000", learning_rate=1000.0, **SETTINGS),
+    "a steep slope": RunConfig(
+        activation="leaky_relu=1", optimizer="sgd", learning_rate=50.0, momentum=0.9, **SETTINGS
+    ),
     "in the middle": RunConfig(
         activation="leaky_relu=1", optimizer="sgd", learning_rate=3.0, **SETTINGS
     ),

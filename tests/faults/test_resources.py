@@ -63,8 +63,9 @@ front = {front}
 front
 """
 COUNT = """
-import gc, psutil
+import gc, psutil, warnings
 from ipywidgets import Widget
+warnings.simplefilter("ignore")
 gc.collect()
 print(psutil.Process().memory_info().rss / 2**20, len(Widget.widgets),
       len(__import__("comm").get_comm_manager().comms))

@@ -64,7 +64,9 @@ class RunWriter:
 
         Raises:
             RunBusyError: If another process has the lock, or has just finished the run.
+            InputError: If its activation function is not registered here.
         """
+        self.record = _new_record(folder.name, config, dataset, label)
         with disk(folder):
             folder.mkdir(exist_ok=True)
         self.folder = folder
@@ -72,7 +74,6 @@ class RunWriter:
         self._pending: list[EpochEnd] = []
         self._committed, self._resumable = -math.inf, time.monotonic()
         self.state: State | None = None
-        self.record = _new_record(folder.name, config, dataset, label)
         if os.path.exists(folder / RECORD):  # Path.exists raises where one may not look.
             try:
                 self._go_on()

@@ -412,6 +412,13 @@ def store_delete(store, writer):
     return lambda: store.delete(writer.folder.name)
 
 
+def test_a_run_whose_function_is_not_registered_is_refused_and_leaves_nothing(store, tiny):
+    unknown = RunConfig(activation="of_another_notebook", source_sha256="0" * 64)
+    with pytest.raises(InputError, match="'of_another_notebook' is not registered here"):
+        store.writer(unknown, tiny)
+    assert list(store.path.iterdir()) == []
+
+
 def test_a_run_that_another_process_ends_while_a_writer_looks_for_it_is_not_trained_again(
     store, tiny, at_once, monkeypatch
 ):

@@ -519,6 +519,7 @@ def hostile_case(number: int, base: list[Path], folder: Path, watch: Watch) -> l
     chosen = dice.choice(base)
     shutil.copytree(chosen, store / chosen.name)
     ways = [spoil_size] if number % 250 == 7 else dice.choices(WAYS, k=dice.choice((1, 1, 2)))
+    ways.sort(key=lambda way: way in (spoil_files, rename))  # A pipe cannot be spoilt any more.
     for nth, way in enumerate(ways):
         with contextlib.suppress(*[Exception] * nth):  # The second may find nothing to spoil.
             way(dice, store / chosen.name)
@@ -569,6 +570,14 @@ def dataset_case(number: int, base: Path, folder: Path, watch: Watch) -> list[st
     return [f"data set {number}: {one}" for one in found]
 
 
+def limit_memory() -> None:
+    """Makes a MemoryError of what would fill the machine."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if os.path.exists("/proc") else 0
+    most = pages * resource.getpagesize() + 2 * 2**30
+    if pages:
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
 def main(kind: str, folder: Path, first: int, count: int) -> None:
     (folder / "secret").write_text("secret")
     base = prepare_dataset(folder / "base") if kind == "dataset" else prepare(folder / "base")
@@ -579,6 +588,7 @@ def main(kind: str, folder: Path, first: int, count: int) -> None:
         read_all(folder / "base", True)  # So that all that is ever imported is.
     for number in range(10**9, 10**9 + 40):
         case(number, base, folder, watch)
+    limit_memory()
     failures = [one for n in range(first, first + count) for one in case(n, base, folder, watch)]
     print(json.dumps({"tried": count, "failures": failures}))
 

@@ -5,6 +5,7 @@ What is valid is written down here again, field by field, from the documentation
 
 import itertools
 import math
+import re
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "train_size": lambda v: v is None or whole(v, 10, math.inf),
     "probe_size": lambda v: v == "all" or whole(v, 1, math.inf),
     "keep_weights": lambda v: v in ("last", "every"),
-    "source_sha256": lambda v: v is None,  # No function is registered here that has a source.
+    "source_sha256": lambda v: v is None or v == "0" * 64,
 }
 
 
@@ -113,11 +114,20 @@ def function_is_valid(activation, parameter) -> bool:
     return number(value, -1000, 1000) and given in (None, value)
 
 
+def is_own_name(name) -> bool:
+    plain = isinstance(name, str) and re.fullmatch("[a-z][a-z0-9_]{0,39}", name) is not None
+    return plain and name not in NAMES
+
+
 def wrong_fields(odd: dict) -> set[str]:
     """Names the fields that are not valid, by the rules written here."""
     wrong = {name for name, is_valid in ALONE.items() if name in odd and not is_valid(odd[name])}
-    activation = odd.get("activation", "relu")
-    if not function_is_valid(activation, odd.get("parameter")):
+    activation, parameter = odd.get("activation", "relu"), odd.get("parameter")
+    if odd.get("source_sha256") is not None:
+        # Of a user's own function, registered or not: a plain name, and no parameter.
+        if parameter is not None or not is_own_name(activation):
+            wrong |= {"activation", "parameter", "source_sha256"}
+    elif not function_is_valid(activation, parameter):
         wrong |= {"activation", "parameter"} & (set(odd) | {"parameter"})
     if not wrong & {"momentum", "optimizer"} and odd.get("momentum"):
         wrong |= {"momentum"} if odd.get("optimizer", "adam") != "sgd" else set()

@@ -1,5 +1,6 @@
 """environment.yml and pyproject.toml: one list of dependencies, which can be had everywhere."""
 
+import itertools
 import os
 import re
 import shutil
@@ -13,17 +14,20 @@ import yaml
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = PROJECT["optional-dependencies"]
 CONDA = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
 needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
 
 
 def test_conda_gets_python_and_pip_and_the_rest_comes_from_this_project() -> None:
     assert CONDA["dependencies"] == ["python=3.12", "pip", {"pip": ["-e .[test]"]}]
-    assert list(PROJECT["optional-dependencies"]) == ["test"]
+    assert list(EXTRAS) == ["cluster", "test"]
+    assert "activation-lab[cluster]" in EXTRAS["test"]
 
 
 def test_every_dependency_has_a_lower_bound_and_an_upper_cap() -> None:
-    everything = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    everything = [*PROJECT["dependencies"], *itertools.chain(*EXTRAS.values())]
+    everything.remove("activation-lab[cluster]")
     for dependency in everything:
         assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+,<[0-9.]+", dependency)
 

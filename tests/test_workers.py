@@ -149,7 +149,8 @@ def test_a_run_that_begins_anew_on_another_processor_is_kept_beside_the_first(
     assert (second.run_id, second.status) == (f"{begun.run_id}.2", "finished")
 
 
-def test_of_another_run_that_is_sent_back_nothing_is_kept(study, whole):
+def test_of_another_run_that_is_sent_back_nothing_is_kept(tiny, tmp_path, whole):
+    study = gather(CONFIGS[:1], tiny, tmp_path / "runs")
     other = next(run for run in whole if run.config != CONFIGS[0])
     with pytest.raises(RunError, match="sent back another run than relu-seed0-"):
         list(events(study, Once(lambda *_: workers.files_of(other))))

@@ -71,8 +71,12 @@ def _settings_of(
         kept = base.model_dump(exclude={*FIXED, *vary})
         # The parameter of one activation function means nothing to another.
         return {k: v for k, v in kept.items() if k != "parameter" or "activation" not in vary}
+    if base is not None and not isinstance(base, Mapping):
+        raise InputError(f"base must be a RunConfig or a dict of settings, not {base!r}.")
     settings = dict(base or {})
     for name in settings:
+        if name not in VARIABLE and name != "seed":
+            raise unknown("setting", str(name), VARIABLE)
         if name == "seed":
             raise InputError(f"seed must be given as seeds, such as seeds=[{settings[name]!r}].")
         if name in vary:
@@ -89,7 +93,7 @@ def check_values(name: str, values: Any) -> None:
     if name == "seed":
         raise InputError("seed cannot be varied: say how many seeds, such as seeds=10.")
     if name not in VARIABLE:
-        raise unknown("setting", name, VARIABLE)
+        raise unknown("setting", str(name), VARIABLE)
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
         raise InputError(f"{name} must be a list of values, not {reprlib.repr(values)}.")
 
@@ -100,10 +104,11 @@ def seed_list(seeds: int | Iterable[int]) -> list[int]:
     Raises:
         InputError: If it is neither.
     """
-    counted = isinstance(seeds, int | np.integer) and 1 <= seeds <= MOST_SEEDS
-    listed = isinstance(seeds, Iterable) and not isinstance(seeds, str)
-    chosen = list(range(seeds)) if counted else list(seeds) if listed else []  # type: ignore
-    if not chosen:
+    counted = isinstance(seeds, int | np.integer) and seeds is not True and 1 <= seeds <= MOST_SEEDS
+    listed = isinstance(seeds, Iterable) and not isinstance(seeds, str | Mapping)
+    asked = range(seeds) if counted else seeds if listed else ()  # type: ignore
+    chosen = list(itertools.islice(asked, MOST_SEEDS + 1))  # type: ignore
+    if not 1 <= len(chosen) <= MOST_SEEDS:
         raise InputError(
             f"seeds must be a number from 1 to {MOST_SEEDS:,} or a list of seeds, "
             f"not {reprlib.repr(seeds)}."
@@ -145,7 +150,7 @@ def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
         if not equals:
             raise InputError(f"vary must be NAME=VALUE,VALUE,…, not {text!r}.")
         if name in varied:
-            raise InputError(f"vary must name two different settings, not {name} twice.")
+            raise InputError(f"vary must name each setting once, and {name} comes twice.")
         varied[name] = read_values(name, values)
     return varied
 
@@ -218,6 +223,8 @@ def read_plan(path: Path) -> Plan:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path} must have at most {LARGEST_FILE:,} bytes to be a study.")
         content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError) as error:

@@ -60,6 +60,12 @@ def _printable_lines(text: str) -> str:
     return text
 
 
+def _share(value: float | None) -> float | None:
+    if value is not None and not (math.isnan(value) or 0 <= value <= 1):
+        raise ValueError(f"a share must be from 0 to 1, not {value}")
+    return value
+
+
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Source = Annotated[str, Field(max_length=20_000), AfterValidator(_printable_lines)]
 Epoch = Annotated[int, Field(ge=0, le=10_000)]
@@ -131,7 +137,7 @@ class Record(_Strict):
     label: Text | None = None
     epochs: Annotated[tuple[EpochNumbers, ...], FailFast()] = ()
     test_loss: float | None = None
-    test_accuracy: float | None = None
+    test_accuracy: Annotated[float | None, AfterValidator(_share)] = None
     units: Annotated[tuple[ArrayFile, ...], FailFast()] = ()
     weights: Annotated[tuple[ArrayFile, ...], FailFast()] = ()
     confirmed: ArrayFile | None = None

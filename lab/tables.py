@@ -1,5 +1,6 @@
 """`Runs`: several recorded runs and their tidy tables, as pandas DataFrames."""
 
+import functools
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -84,15 +85,40 @@ class Runs(Sequence[Run]):
     def groups(self, apart: Sequence[str] = ("seed",)) -> "list[Runs]":
         """Returns the runs in groups that differ in some settings alone.
 
+        Runs that are `disputed` are left out, with a warning.
+
         Args:
             apart: The settings in which runs of one group may differ; by default the seed.
         """
         defaults = {name: RunConfig.model_fields[name].default for name in apart}
         groups: dict[Any, list[Run]] = {}
+        disputed = self.disputed()
+        for words in disputed.values():
+            _warn_once(words)
         for run in self:
+            if run.run_id in disputed:
+                continue
             key = (run.record.dataset_digest, run.config.model_copy(update=defaults))
             groups.setdefault(key, []).append(run)
         return [Runs(runs) for runs in groups.values()]
+
+    def disputed(self) -> dict[str, str]:
+        """The ended runs of which there is another one of the same settings and seed; with words.
+
+        One of them must be wrong, or of another kind of processor: none of them counts.
+        """
+        alike: dict[Any, set[str]] = {}
+        for run in self.ended():
+            key = (run.record.dataset_digest, run.config)
+            alike.setdefault(key, set()).add(run.run_id)
+        return {
+            name: f"{' and '.join(sorted(names))} are of the same settings and seed, with other "
+            f"bits: none of them counts. Which one comes out again: lab verify; to be rid of one: "
+            f"lab delete."
+            for names in alike.values()
+            if len(names) > 1
+            for name in sorted(names)
+        }
 
     def comparisons(self, *apart: str) -> "list[Runs]":
         """Returns the runs in groups that differ in activation function and seed alone.
@@ -224,6 +250,11 @@ class Runs(Sequence[Run]):
             return pd.DataFrame(columns=list(IDENTITY))
         table: pd.DataFrame = pd.concat(tables, ignore_index=True)
         return table
+
+
+@functools.cache
+def _warn_once(words: str) -> None:
+    warnings.warn(words, stacklevel=4)
 
 
 def each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:

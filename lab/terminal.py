@@ -14,7 +14,7 @@ from lab import units
 from lab.config import RunConfig, words_of
 from lab.grids import shown
 from lab.stats import Verdict
-from lab.tables import Runs, counted, differing
+from lab.tables import Runs, counted, differences, differing
 from lab.training import EpochEnd, Event, Phase, RunEnd
 from lab.training import Progress as Step
 
@@ -38,10 +38,9 @@ def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console
         for event in events:
             bars.draw(event)
             if isinstance(event, RunEnd) and not console.is_terminal:
-                config = configs[event.run]
                 tested = f"test accuracy {event.test_accuracy:.2%}"
                 result = "diverged" if event.diverged else tested
-                console.print(f"{config.title}, seed {config.seed}: {result}")
+                console.print(f"{bars.names[event.run]}: {result}")
 
 
 class _Bars(Progress):
@@ -61,8 +60,12 @@ class _Bars(Progress):
         )
         self.configs = configs
         self.ended = 0
+        self.names = [
+            ", ".join([config.title, *differing, f"seed {config.seed}"])
+            for config, differing in zip(configs, differences(configs), strict=True)
+        ]
         self.rows = [
-            self._row(f"{config.title}, seed {config.seed}", config.epochs) for config in configs
+            self._row(name, config.epochs) for name, config in zip(self.names, configs, strict=True)
         ]
         self.all = self._row(ALL, sum(config.epochs for config in configs))
 

@@ -327,8 +327,10 @@ def _submitted(executor: Executor, study: Study, hand: _Hand) -> Future[Files]:
     )
     try:
         return executor.submit(work, task)
-    except (BrokenExecutor, RuntimeError) as error:
+    except BrokenExecutor as error:
         raise _failed(error) from error
+    except RuntimeError as error:
+        raise WorkerError(f"The executor takes no work: {error}. Make a new one.") from error
 
 
 def _result(future: Future[Files]) -> Files:
@@ -342,7 +344,10 @@ def _result(future: Future[Files]) -> Files:
 
 def _failed(error: BaseException) -> WorkerError:
     if isinstance(error, BrokenExecutor):
-        reason = "A worker process ended by itself: it was killed, or memory ran out"
+        reason = (
+            "A worker process ended by itself: it was killed, or memory ran out, or a script "
+            "starts workers outside of `if __name__ == '__main__':`"
+        )
     elif isinstance(error, CancelledError):
         reason = "The scheduler is gone, or it dropped the work"
     else:

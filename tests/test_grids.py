@@ -1,5 +1,7 @@
 """Grids of runs: every combination, every seed, and one sentence for what cannot be."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +54,11 @@ def test_a_config_as_base_gives_its_settings_but_not_what_is_varied():
         ({}, 1, {"seed": 4}, "seed must be given as seeds, such as seeds=[4]."),
         ({}, 0, {}, "seeds must be a number from 1 to 10,000 or a list of seeds, not 0."),
         ({}, 1, {"epoch": 4}, "Unknown setting 'epoch'. Did you mean 'epochs'?"),
+        ({}, True, {}, "seeds must be a number from 1 to 10,000 or a list of seeds, not True."),
+        ({}, itertools.count(), {}, "seeds must be a number from 1 to 10,000 or a list of seeds"),
+        ({}, 1, 3, "base must be a RunConfig or a dict of settings, not 3."),
+        ({}, 1, {3: 4}, "Unknown setting '3'."),
+        ({3: [1]}, 1, {}, "Unknown setting '3'."),
         (["learning_rate"], 1, {}, "vary must name settings with their values, such as"),
         (
             {"learning_rate": [0.1] * 300, "first_bias": [0] * 300},
@@ -83,7 +90,7 @@ def test_varied_settings_are_read_as_they_are_typed():
         "learning_rate": ["1e-3", "0.1"],
         "hidden": [["64", "32"], ["8"]],
     }
-    for text, words in (("epochs", "NAME=VALUE"), ("epochs=2", "not epochs twice")):
+    for text, words in (("epochs", "NAME=VALUE"), ("epochs=2", "epochs comes twice")):
         with pytest.raises(InputError, match=words):
             read_vary(["epochs=1", text])
 

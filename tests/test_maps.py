@@ -138,7 +138,7 @@ def test_the_command_prints_both_maps_and_saves_the_picture(lab_main, tmp_path):
     ("vary", "words"),
     [
         (["hidden", "first_bias=0,1"], "vary must be NAME=VALUE,VALUE,…, not 'hidden'."),
-        (["hidden=4,8", "hidden=4,8"], "vary must name two different settings, not hidden twice."),
+        (["hidden=4,8", "hidden=4,8"], "vary must name each setting once, and hidden comes twice."),
         (["hidden=4,8"], "vary must name two settings, not 1."),
         (["hidden=4,8", "first_bias=,"], "first_bias must have from 2 to 32 values for a map"),
     ],

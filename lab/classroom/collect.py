@@ -1,11 +1,14 @@
 """Collecting a class's runs: folders and zip files of others, read as hostile input."""
 
+import hashlib
 import itertools
+import lzma
 import os
 import re
 import shutil
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,7 +23,10 @@ MOST_ENTRIES = 50_000
 MOST_BYTES = 4 * 2**30
 DEPTH = 6
 OUTCOMES = ("taken", "double", "beside", "refused")
-BROKEN_ZIP = (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile)
+BROKEN_ZIP = (
+    *(OSError, EOFError, ValueError, NotImplementedError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 
 
 @dataclass(frozen=True)
@@ -55,18 +61,26 @@ def seeds_of(student: str, number: int) -> list[int]:
     >>> seeds_of("Ada", 3) == seeds_of(" ada ", 3)
     True
     """
-    import hashlib
-
-    name = " ".join(student.split()).casefold()
-    if not (0 < len(name) <= 100 and name.isprintable()):
-        raise InputError(
-            f"student must be a name of 1 to 100 printable characters, not {student[:50]!r}."
-        )
+    name = name_of(student).casefold()
     if not 1 <= number <= 1000:
         raise InputError(f"seeds must be from 1 to 1,000 for a student, not {number}.")
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
     first = 1000 * (1 + place % 4_000_000)  # Two of thirty students meet in 1 of 10,000 classes.
     return list(range(first, first + number))
+
+
+def name_of(student: str) -> str:
+    """Returns a student's name as the label of their runs, without needless spaces.
+
+    Raises:
+        InputError: If it is no name.
+    """
+    name = " ".join(student.split())
+    if not (0 < len(name) <= 100 and name.isprintable()):
+        raise InputError(
+            f"student must be a name of 1 to 100 printable characters, not {student[:50]!r}."
+        )
+    return name
 
 
 def collect(submissions: Iterable[Path], store: RunStore) -> Iterator[Finding]:
@@ -133,7 +147,9 @@ def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
             for folder, entries in sorted(runs.items()):
                 yield _of_entries(path, archive, folder, entries, store)
             if not runs:
-                yield _refused(path, "it holds no runs")
+                packed = any(name.lower().endswith(".zip") for name in archive.namelist())
+                more = ": zip files within are not opened, so unpack it first" if packed else ""
+                yield _refused(path, f"it holds no runs{more}")
     except (LabError, *BROKEN_ZIP) as error:
         yield _refused(path, _reason(error))
 
@@ -156,6 +172,8 @@ def _runs_in(archive: zipfile.ZipFile) -> dict[PurePosixPath, list[zipfile.ZipIn
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts or "\\" in entry.filename:
             raise InputError(f"it names a file outside of itself: {entry.filename[:100]!r}")
+        if entry.flag_bits & 1:
+            raise InputError("it is encrypted: a password is asked for")
         if stat.S_ISLNK(entry.external_attr >> 16):
             raise InputError(f"it holds a symbolic link: {entry.filename[:100]!r}")
         is_of_run = path.name == RECORD or re.fullmatch(ARRAY_FILE, path.name)
@@ -215,5 +233,7 @@ def _check(run: Run) -> None:
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, zipfile.BadZipFile | zlib.error | lzma.LZMAError | EOFError):
+        return "it is not a zip file, or a damaged one"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.removesuffix(".") or type(error).__name__

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from lab.cli.shared import app, err, out, setting, train_or_stop
+from lab.cli.shared import app, err, out, printable, setting, train_or_stop
 from lab.grids import read_seeds
 from lab.tables import counted
 from lab.terminal import comparison
@@ -147,7 +147,7 @@ def collect(
     for finding in findings:
         if finding.outcome != "taken":
             where = " ".join(filter(None, (finding.source, finding.name)))
-            words = f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}."
+            words = printable(f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}.")
             out.print(Text(words, style=COLOURS[finding.outcome]), soft_wrap=True)
     kept = len(place.runs)
     out.print(f"{store} holds {counted(kept, 'run')} now.", style="bold", soft_wrap=True)
@@ -159,4 +159,8 @@ def _collected(source: str, findings: "Sequence[Finding]") -> list[str]:
     """Returns a row of the table: what became of the runs of one submission."""
     labels = dict.fromkeys(finding.label for finding in findings if finding.label)
     counts = Counter(finding.outcome for finding in findings)
-    return [source, ", ".join(labels), *(str(counts[outcome] or "-") for outcome in OUTCOMES)]
+    return [
+        printable(source),
+        ", ".join(labels),
+        *(str(counts[outcome] or "-") for outcome in OUTCOMES),
+    ]

@@ -164,6 +164,11 @@ def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
     return stats.best_rates(runs).round(rounded).drop(columns="diverged")
 
 
+def printable(text: str) -> str:
+    """Returns a text with its control characters written out, so that they do nothing."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def print_text(frame: "pd.DataFrame") -> None:
     """Prints the first rows of a table."""
     sys.stdout.write(frame.head(MOST_ROWS).to_string(index=False) + "\n")

@@ -18,6 +18,7 @@ from lab.cli.shared import (
     takes_settings,
     train_or_stop,
 )
+from lab.errors import InputError
 from lab.grids import Plan, grid, read_plan, read_seeds, read_vary
 from lab.terminal import comparison, study_table
 
@@ -61,9 +62,14 @@ def compare(
 
     chosen = read_seeds(seeds)
     if student is not None:
-        from lab.classroom.collect import seeds_of
+        from lab.classroom.collect import name_of, seeds_of
 
-        chosen = seeds_of(student, len(chosen))
+        if "-" in seeds:
+            raise InputError(
+                f"seeds must be how many where student is given, not {seeds!r}: the seeds "
+                f"themselves are the student's own."
+            )
+        chosen, student = seeds_of(student, len(chosen)), name_of(student)
     study = plan(activation or TRIO, chosen, dataset, store, student, **settings)
     train_or_stop(study)
     out.print(comparison(study.runs()))
@@ -124,7 +130,8 @@ def sweep(
         settings["activation"] = activation
     axes = {**plan.vary, **read_vary(vary or [])}
     fixed = {name: value for name, value in plan.settings.items() if name not in settings}
-    chosen = read_seeds(seeds) if seeds is not None else plan.seeds or FEWEST_SEEDS
+    chosen = read_seeds(seeds) if seeds is not None else plan.seeds
+    chosen = FEWEST_SEEDS if chosen is None else chosen
     found = gather(grid(axes, chosen, {**fixed, **settings}), dataset or plan.dataset, store)
     with pools.executor_of(workers, dask) as executor:
         train_or_stop(found, pools.events(found, executor) if executor else None)

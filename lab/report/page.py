@@ -116,6 +116,7 @@ def report(
         question=question or default_question(readable),
         runs=readable,
         refused={**(refused or {}), **unread},
+        disputed=readable.disputed(),
         explorer={"runs": rows, "looks": looks(readable), "most": MOST_ROWS},
         last_epoch=max((run.last_epoch for run in readable), default=0),
         counted=counted,

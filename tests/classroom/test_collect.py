@@ -199,7 +199,7 @@ def test_what_is_no_submission_is_said(pool, tmp_path):
     assert [f.words for f in collect(places, pool)] == [
         "it is not there",
         "it holds no runs",
-        "File is not a zip file",
+        "it is not a zip file, or a damaged one",
     ]
 
 
@@ -250,3 +250,67 @@ def test_every_outcome_has_its_words_in_the_command():
 
     assert tuple(classroom.OUTCOMES) == OUTCOMES
     assert set(classroom.COLOURS) == set(OUTCOMES) - {"taken"}
+
+
+def test_a_zip_with_one_flipped_byte_stops_nothing(ada, pool, tmp_path):
+    place = zipped(ada.path, tmp_path / "a.zip")
+    content = place.read_bytes()
+    for at in range(200, len(content) - 200, len(content) // 25):
+        flipped = bytearray(content)
+        flipped[at] ^= 0xFF
+        place.write_bytes(flipped)
+        assert all(finding.outcome in OUTCOMES for finding in collect([place], pool))
+
+
+def test_an_encrypted_zip_and_a_zip_of_zips_are_refused_in_words(ada, pool, tmp_path):
+    place = zipped(ada.path, tmp_path / "a.zip")
+    content = bytearray(place.read_bytes())
+    central = content.index(b"PK\x01\x02")
+    content[central + 8] |= 1  # The flag of the first entry that says: encrypted.
+    (tmp_path / "secret.zip").write_bytes(content)
+    assert "it is encrypted" in refusal(collect([tmp_path / "secret.zip"], pool))
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as archive:
+        archive.write(place, "a.zip")
+    assert "zip files within are not opened" in refusal(collect([tmp_path / "outer.zip"], pool))
+
+
+def test_an_impossible_accuracy_is_refused(ada, pool):
+    folder = next(iter(ada)).folder
+    change(folder, test_accuracy=17.0)
+    assert "a share must be from 0 to 1, not 17.0" in refusal(collect([folder], pool))
+
+
+def test_runs_of_one_seed_with_other_bits_count_in_no_mean_and_no_verdict(ada, pool):
+    list(collect([ada.path], pool))
+    folder = next(iter(ada)).folder
+    change(folder, test_accuracy=0.999)
+    (finding,) = collect([folder], pool)
+    assert finding.outcome == "beside"
+    with pytest.warns(UserWarning, match="with other bits: none of them counts"):
+        (row,) = RunStore(pool.path).runs.summary().to_dict("records")
+    assert row["runs"] == 1
+    assert row["every_test_accuracy"] == (0.75,)
+    assert set(RunStore(pool.path).runs.disputed()) == {folder.name, f"{folder.name}.2"}
+
+
+def test_control_characters_of_file_names_do_nothing_on_the_screen(lab_main, tmp_path):
+    place = tmp_path / "a\x1b[31m\nb\u202e"
+    place.mkdir()
+    _, out, _ = lab_main("collect", place, "--store", tmp_path / "class")
+    assert "\x1b" not in out
+    assert "a\\x1b[31m\\nb\\u202e" in out.replace("\n", "")
+
+
+@pytest.mark.parametrize("name", ["a\nb", " Ada  L "])
+def test_the_label_of_a_student_is_their_name_without_needless_spaces(lab_main, tmp_path, name):
+    compare = ("compare", "--activation", "relu", "--dataset", "mnist-5k", "--epochs", 1)
+    compare += ("--hidden", 4, "--batch-size", 800, "--seeds", 1, "--store", tmp_path / "runs")
+    code, _, err = lab_main(*compare, "--student", name)
+    assert (code, err) == (0, "")
+    assert RunStore(tmp_path / "runs").runs[0].record.label == " ".join(name.split())
+
+
+def test_a_student_says_how_many_seeds_and_not_which(lab_main, tmp_path):
+    code, _, err = lab_main("compare", "--student", "A", "--seeds", "5-9", "--store", tmp_path)
+    assert code == 2
+    assert "seeds must be how many where student is given, not '5-9'" in err

@@ -158,3 +158,28 @@ def test_holm_rejects_what_stepping_down_rejects(p_values, level):
             break
         rejected.add(place)
     assert {i for i, p in enumerate(stats.holm(p_values)) if p <= level} == rejected
+
+
+@pytest.mark.parametrize(
+    ("tenths", "p"),
+    [
+        ([-4, -8, 7, 17, -7, 8, -4], 0.78125),
+        ([-12, 18, -8, -15, 3, -1, -3, 9], 0.8125),
+        ([-14, 8, 7, 1, 5, 6, -14, -15], 0.6015625),
+    ],
+)
+def test_ties_of_signs_count_although_percentages_are_rounded(tenths, p):
+    # p by counting in whole numbers.
+    signs = itertools.product((-1, 1), repeat=len(tenths))
+    sums = [abs(sum(s * t for s, t in zip(row, tenths, strict=True))) for row in signs]
+    assert sum(value >= abs(sum(tenths)) for value in sums) / len(sums) == p
+    baseline = [100 * (900 / 1000) for _ in tenths]
+    values = [100 * ((900 + t) / 1000) for t in tenths]
+    assert stats.paired(values, baseline).p_sign_flip == p
+
+
+def test_a_side_that_is_none_and_values_that_are_no_numbers_are_refused():
+    with pytest.raises(InputError, match="better must be larger, smaller or neither, not 'high"):
+        stats.paired([1.0], [2.0], "higher")
+    with pytest.raises(InputError, match="values and baseline must be lists of numbers"):
+        stats.paired(["a"], ["b"])

@@ -50,7 +50,7 @@ def test_every_other_command_runs_as_written(
         command = (
             command.replace("RUN", "relu-seed0")
             .replace("TEXT", "'a label'")
-            .replace("DIR", "class")
+            .replace("DIR", "shared")
             .replace("NAME", "Ada")
             .replace("SUBMISSIONS", os.environ["LAB_STORE"])
         )

@@ -47,7 +47,7 @@ FRONTS = ("Race", "Compare", "Microscope", "KillMap", "ProbeSize", "Playground")
 def test_redrawing_a_front_end_many_times_adds_nothing(front, promise, many, record_property):
     count = many(504, 60) // len(FRONTS)
     told = told_by("redraws.py", front, RECORDED, count)
-    warm = told[len(told) // 3 :]
+    warm = told[len(told) // 2 :]
     grown = warm[-1][0] - warm[0][0]
     record_property("figures", f"{front}, {count} redraws: {grown:+.1f} MB")
     with promise("redraws of a front end: flat") as tally:

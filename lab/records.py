@@ -69,6 +69,7 @@ def _share(value: float | None) -> float | None:
 Text = Annotated[str, Field(max_length=200), AfterValidator(_printable)]
 Source = Annotated[str, Field(max_length=20_000), AfterValidator(_printable_lines)]
 Epoch = Annotated[int, Field(ge=0, le=10_000)]
+Images = Annotated[int, Field(ge=1, le=10**9)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Arrays = dict[str, NDArray[Any]]
 
@@ -125,14 +126,14 @@ class Record(_Strict):
     own_activation: OwnActivation | None = None
     dataset: Text
     dataset_digest: Digest
-    train_images: Annotated[int, Field(ge=1)]
-    validation_images: Annotated[int, Field(ge=1)]
-    test_images: Annotated[int, Field(ge=1)]
-    probe_images: Annotated[int, Field(ge=1)]
+    train_images: Images
+    validation_images: Images
+    test_images: Images
+    probe_images: Images
     created: Text
     versions: dict[Text, Text]
     processor: Text
-    threads_per_operation: int
+    threads_per_operation: Annotated[int, Field(ge=0, le=100_000)]
     status: Status = "running"
     label: Text | None = None
     epochs: Annotated[tuple[EpochNumbers, ...], FailFast()] = ()

@@ -58,3 +58,13 @@ def test_a_format_that_never_was_is_refused(tmp_path, version):
     (folder / "run.json").write_text(json.dumps(raw))
     with pytest.raises(RunError, match=r"run\.json has a wrong format"):
         read_record(folder)
+
+
+@pytest.mark.parametrize("name", ["probe_images", "train_images", "threads_per_operation"])
+def test_a_number_too_large_to_count_with_is_refused(tmp_path, name):
+    folder = tmp_path / OLDEST.name
+    shutil.copytree(OLDEST, folder)
+    raw = json.loads((folder / "run.json").read_text()) | {name: 10**400}
+    (folder / "run.json").write_text(json.dumps(raw))
+    with pytest.raises(RunError, match=f"wrong {name}"):
+        read_record(folder)

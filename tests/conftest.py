@@ -42,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.section("promises")
         terminalreporter.write_line(f"{'promise':60} | {'tried':>6} | failed | bound (95 %)")
     for promise, (tried, failed) in sorted(sums.items()):
-        bound = "-" if failed or not tried else f"{3 / tried:.2g}"
+        bound = "-" if failed or not tried else f"{min(1.0, 3 / tried):.2g}"
         terminalreporter.write_line(f"{promise:60} | {tried:6} | {failed:6} | {bound}")
 
 

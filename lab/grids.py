@@ -75,7 +75,7 @@ def _settings_of(
         raise InputError(f"base must be a RunConfig or a dict of settings, not {base!r}.")
     settings = dict(base or {})
     for name in settings:
-        if name not in VARIABLE and name != "seed":
+        if name not in RunConfig.model_fields:
             raise unknown("setting", str(name), VARIABLE)
         if name == "seed":
             raise InputError(f"seed must be given as seeds, such as seeds=[{settings[name]!r}].")

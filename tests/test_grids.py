@@ -40,6 +40,11 @@ def test_a_config_as_base_gives_its_settings_but_not_what_is_varied():
     assert (relu.parameter, leaky.parameter, leaky.hidden) == (None, 0.01, (8,))
 
 
+def test_all_the_settings_of_a_recorded_run_may_be_a_base():
+    settings = RunConfig(learning_rate=0.5).model_dump(exclude={"seed"})
+    assert grid({}, 1, settings) == [RunConfig(learning_rate=0.5)]
+
+
 @pytest.mark.parametrize(
     ("vary", "seeds", "base", "words"),
     [

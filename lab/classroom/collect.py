@@ -15,7 +15,15 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
 from lab.errors import InputError, LabError, RunError
-from lab.records import ARRAY_FILE, ENDED, RECORD, RUN_ID, read_record
+from lab.records import (
+    ARRAY_FILE,
+    ENDED,
+    LARGEST_RECORD,
+    RECORD,
+    RUN_ID,
+    most_bytes,
+    read_record,
+)
 from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore, id_of
 
@@ -193,13 +201,28 @@ def _of_entries(
         target = Path(place) / folder.name
         target.mkdir()
         try:
-            for entry in entries:
-                name = PurePosixPath(entry.filename).name
-                with archive.open(entry) as packed, (target / name).open("wb") as file:
-                    shutil.copyfileobj(packed, file)
-        except BROKEN_ZIP as error:
+            _unpack(archive, {PurePosixPath(e.filename).name: e for e in entries}, target)
+        except (RunError, *BROKEN_ZIP) as error:
             return _refused(path, _reason(error), folder.name)
         return _taken(target, path, store)
+
+
+def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target: Path) -> None:
+    """Unpacks a run's record, and the files that it names; none larger than it can be."""
+
+    def unpack(name: str, most: int) -> None:
+        if name not in entries:
+            return
+        if entries[name].file_size > most:
+            size = entries[name].file_size
+            raise RunError(f"{name} has {size:,} bytes, more than {most:,}.")
+        with archive.open(entries[name]) as packed, (target / name).open("wb") as file:
+            shutil.copyfileobj(packed, file)
+
+    unpack(RECORD, LARGEST_RECORD)
+    record = read_record(target)
+    for file in record.files:
+        unpack(file.name, most_bytes(record.settings, file))
 
 
 def _taken(folder: Path, source: Path, store: RunStore) -> Finding:

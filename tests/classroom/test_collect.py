@@ -181,6 +181,43 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(ada, pool, tmp_path, monkey
     assert refusal(collect([place], pool)) == "it holds more than 3 files"
 
 
+def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_large(
+    ada, pool, tmp_path, monkeypatch
+):
+    run, much = next(iter(ada)), bytes(20 * 2**20)
+    shutil.copytree(ada.path, tmp_path / "kept")
+    unpacked, unpack = [], zipfile.ZipFile.open
+
+    def note(archive, entry, *rest, **named):
+        unpacked.append(getattr(entry, "filename", entry))
+        return unpack(archive, entry, *rest, **named)
+
+    name = f"{run.run_id}/units-e9999.safetensors"
+    place = with_entry(ada, tmp_path / "more.zip", name, much)
+    monkeypatch.setattr(zipfile.ZipFile, "open", note)
+    assert {f.outcome for f in collect([place], pool)} == {"taken"}
+    assert unpacked
+    assert name not in unpacked
+    shutil.rmtree(pool.path)
+    units = run.record.units[0].name
+    for file, most in (("run.json", "16,777,216"), (units, "1,077,292")):
+        (run.folder / file).write_bytes(much)
+        place = zipped(ada.path, tmp_path / "large.zip")
+        unpacked.clear()
+        findings = list(collect([place], pool))
+        (refused,) = (f for f in findings if f.outcome == "refused")
+        assert refused.words == f"{file} has 20,971,520 bytes, more than {most}"
+        assert f"{run.run_id}/{file}" not in unpacked
+        shutil.copytree(tmp_path / "kept" / run.run_id, run.folder, dirs_exist_ok=True)
+
+
+def test_a_run_without_its_record_is_refused(ada, pool, tmp_path):
+    (next(iter(ada)).folder / "run.json").unlink()
+    findings = list(collect([zipped(ada.path, tmp_path / "a.zip")], pool))
+    (refused,) = (f for f in findings if f.outcome == "refused")
+    assert refused.words == "run.json cannot be read: No such file or directory"
+
+
 def test_a_zip_that_lies_about_a_size_or_is_damaged_is_refused(ada, pool, tmp_path):
     place = zipped(ada.path, tmp_path / "a.zip")
     content = bytearray(place.read_bytes())

@@ -1,6 +1,7 @@
 """What the tests share: a small data set made by hand, and folders of their own."""
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -99,6 +100,16 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
     """Keeps a test's runs and caches out of the user's folders."""
     monkeypatch.setenv("LAB_STORE", str(tmp_path_factory.mktemp("store") / "runs"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(_cache(tmp_path_factory)))
+
+
+@pytest.fixture
+def without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Refuses the network to all Python that the test starts; tells whom it asked for."""
+    tried = tmp_path / "tried"
+    paths = [str(Path(__file__).parent / "no_network"), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setenv("LAB_TRIED", str(tried))
+    return lambda: tried.read_text() if tried.exists() else ""
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 # ruff: noqa: E402
+from made import ODD_NAMES
 from safetensors.numpy import load, save
 from test_store import made_up_end, made_up_epoch
 
@@ -35,37 +36,6 @@ from lab.runs import Run
 
 MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 30
 TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
-NAMES = (
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "&lt;b&gt; &amp; \"quoted\" 'single'",
-    "</div></table><h1>",
-    "$$",
-    r"$\frac{1}{0}$",
-    r"\input{/etc/passwd}",
-    "_hidden",
-    "__init__",
-    "%s%n%d",
-    "{0.__class__} {config!r}",
-    "[link](javascript:alert(1)) **bold** | cell |",
-    "=cmd|'/c calc'!A1",
-    "[bold red]rich[/]",
-    "[/]",
-    "a" * 200,
-    "x" * 10_000,
-    "\u202eevil\u202c",
-    "\u200f\u200e",
-    "\x00",
-    "\x1b[2J",
-    "line\nline",
-    "é́́́" * 40,
-    "\ud800",
-    "../../etc/passwd",
-    "",
-    " ",
-    "😀" * 50,
-    "نص عربي",
-)
 ODD = (
     None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),
     0.5, "NaN", "Infinity", "-Infinity", "1e999", [], {}, [[]], [None], {"self": 1}, "relu", "elu",
@@ -127,12 +97,12 @@ def spoil_tree(dice: random.Random, raw: dict) -> None:
     while isinstance(tree[key], dict | list) and tree[key] and dice.random() < 0.8:
         tree = tree[key]
         key = dice.choice(sorted(tree)) if isinstance(tree, dict) else dice.randrange(len(tree))
-    value = copy.deepcopy(dice.choice(dice.choice((ODD, NAMES))))
+    value = copy.deepcopy(dice.choice(dice.choice((ODD, ODD_NAMES))))
     action = dice.random()
     if action < 0.15:
         del tree[key]
     elif action < 0.25 and isinstance(tree, dict):
-        tree[dice.choice(NAMES)] = value
+        tree[dice.choice(ODD_NAMES)] = value
     elif action < 0.35 and isinstance(tree, list):
         tree.extend([copy.deepcopy(tree[key])] * dice.choice((1, 3, 2000)))
     else:
@@ -152,10 +122,10 @@ def spoil_names(dice: random.Random, folder: Path) -> None:
     path = folder / "run.json"
     raw = json.loads(path.read_bytes())
     for place in dice.sample(("label", "dataset", "created", "processor", "versions"), 2):
-        name = dice.choice(NAMES)
-        raw[place] = {name: dice.choice(NAMES)} if place == "versions" else name
+        name = dice.choice(ODD_NAMES)
+        raw[place] = {name: dice.choice(ODD_NAMES)} if place == "versions" else name
     if raw["own_activation"]:
-        source = raw["own_activation"]["source"] + dice.choice(NAMES)
+        source = raw["own_activation"]["source"] + dice.choice(ODD_NAMES)
         raw["own_activation"]["source"] = source
         hashed = hashlib.sha256(source.encode(errors="replace")).hexdigest()
         raw["settings"]["source_sha256"] = dice.choice((hashed, "0" * 64, None))
@@ -226,7 +196,7 @@ def header_of(dice: random.Random, content: bytes) -> bytes:
     elif action == 2:
         one["data_offsets"] = dice.choice(([big, big], [0, big], [8, 0], [], None, [0, 0, 0]))
     elif action == 3:
-        header[dice.choice(NAMES[:22])] = copy.deepcopy(one)
+        header[dice.choice(ODD_NAMES[:22])] = copy.deepcopy(one)
     elif action == 4:
         header["__metadata__"] = dice.choice(({"a": "b" * 100_000}, {"a": {"b": 1}}, [], 1))
     elif action == 5:

@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 
 import hostile
+from made import ODD_NAMES
 
 from lab import RunStore
 from lab.classroom.collect import OUTCOMES, collect
@@ -85,7 +86,7 @@ def add_entry(dice: random.Random, path: Path) -> None:
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         known = dice.choice(archive.namelist())
         folder = known.rpartition("/")[0]
-        odd = dice.choice(hostile.NAMES).encode(errors="replace").decode()[:9000]
+        odd = dice.choice(ODD_NAMES).encode(errors="replace").decode()[:9000]
         name = dice.choice((dice.choice(OUTSIDE), known, f"{folder}/{odd}", f"{odd}/run.json"))
         entry = zipfile.ZipInfo(name.replace("\0", "0") or "x")
         if dice.random() < 0.4:

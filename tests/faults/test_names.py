@@ -7,6 +7,7 @@ import shutil
 
 import hostile
 import pytest
+from made import ODD_NAMES
 
 from lab import Runs, RunStore, figures, plots
 from lab.errors import LabError
@@ -66,9 +67,9 @@ def named(base, folder, name: str) -> RunStore:
     return RunStore(folder)
 
 
-@pytest.mark.parametrize("number", range(len(hostile.NAMES)))
+@pytest.mark.parametrize("number", range(len(ODD_NAMES)))
 def test_an_odd_name_is_shown_as_it_is_or_refused(fast_path, base, number, promise, lab_main):
-    name = hostile.NAMES[number]
+    name = ODD_NAMES[number]
     store = named(base, fast_path / "runs", name)
     with promise(PROMISE) as tally:
         with tally.case("read"):
@@ -117,9 +118,9 @@ def draw(runs: Runs) -> None:
         assert_harmless(plots.svg(picture.figure, picture.alt))
 
 
-@pytest.mark.parametrize("number", range(len(hostile.NAMES)))
+@pytest.mark.parametrize("number", range(len(ODD_NAMES)))
 def test_an_odd_label_is_kept_and_shown_or_refused(fast_path, base, number, promise):
-    name = hostile.NAMES[number]
+    name = ODD_NAMES[number]
     shutil.copytree(base, fast_path / "runs" / base.name)
     store = RunStore(fast_path / "runs")
     with promise(PROMISE) as tally, tally.case("label"):

@@ -78,7 +78,9 @@ def test_a_lesson_is_light_and_has_short_cells(lesson):
 
 
 @every_lesson
-def test_a_lesson_gives_its_stored_outputs_again_and_a_changed_one_is_found(lesson, folder):
+def test_a_lesson_gives_its_stored_outputs_again_without_network_and_a_changed_one_is_found(
+    lesson, folder, without_network
+):
     notebook = read(folder / lesson)
     cells = code_cells(notebook)
     compared = [cell for cell in cells if is_compared(cell)]
@@ -91,6 +93,7 @@ def test_a_lesson_gives_its_stored_outputs_again_and_a_changed_one_is_found(less
         (str(len(cells)), "passed"),
     ], ended.stdout
     assert f"{lesson}::Cell {len(cells)}" in ended.stdout  # The last one, and no other.
+    assert without_network() == ""
     assert not Path(os.environ["LAB_STORE"]).exists()
     assert sorted(p.name for p in folder.iterdir() if p.name[0] not in "._") == sorted(
         p.name for p in FOLDER.iterdir() if p.name[0] not in "._"

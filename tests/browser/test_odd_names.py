@@ -1,0 +1,75 @@
+"""Names that are HTML, Markdown or LaTeX, in the browser: they are text there, and do nothing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+from made import ODD_NAMES
+from playwright.sync_api import expect
+
+from lab import RunStore
+from lab.report import write_report
+
+pytestmark = pytest.mark.browser
+RECORDED = Path(__file__).parent.parent.parent / "notebooks" / "recorded"
+NAMES = [name for name in ODD_NAMES if name.strip() and name.isprintable() and len(name) <= 200]
+LIVE = (
+    "script, img, iframe, object, embed, form, meta, link, base, h1, [onerror], [onclick], [href]"
+)
+CELLS = (
+    "from lab import RunStore, widgets\nruns = RunStore('odd').runs\nruns",
+    "widgets.Compare(runs)",
+    "widgets.Microscope(runs)",
+)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> Path:
+    """A store in which every run has another odd name, as a student could hand it in."""
+    run = RunStore(RECORDED).runs.where(activation="relu", label="")[0]
+    store = tmp_path_factory.mktemp("odd") / "odd"
+    for number, name in enumerate(NAMES, start=1):
+        folder = shutil.copytree(run.folder, store / f"{run.run_id}.{number}")
+        raw = json.loads((folder / "run.json").read_bytes())
+        raw |= {"label": name, "dataset": name, "processor": name, "versions": {name: name}}
+        (folder / "run.json").write_text(json.dumps(raw), encoding="utf-8")
+    assert len(RunStore(store).runs) == len(NAMES) >= 20
+    return store
+
+
+def test_odd_names_are_text_in_the_front_ends(odd, opened, classroom_folder):
+    shutil.copytree(odd, classroom_folder / "odd")
+    cells = [nbformat.v4.new_code_cell(code) for code in CELLS]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=kernel)
+    nbformat.write(notebook, classroom_folder / "odd.ipynb")
+    notebook = opened("odd.ipynb")
+    notebook.page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    notebook.run_all()
+    outputs = notebook.page.locator(".jp-OutputArea-output")
+    expect(notebook.page.locator(".lab-front svg[role=img]").nth(1)).to_be_visible()
+    assert outputs.locator(f"{LIVE}, script, form, h1").count() == 0
+    text = " ".join(" ".join(outputs.all_text_contents()).split())
+    assert [name for name in NAMES if " ".join(name.split()) not in text] == []
+    assert notebook.errors().count() == 0
+    assert notebook.complaints == []
+
+
+def test_odd_names_are_text_in_the_report(odd, page, tmp_path):
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    complaints, asked = [], []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    file = tmp_path / "report.html"
+    write_report(RunStore(odd).runs, file, refused={name: name for name in NAMES})
+    page.goto(file.as_uri())
+    page.locator("#table tbody tr").first.wait_for()
+    body = page.locator("body")
+    assert body.locator(LIVE).count() == 0
+    assert [body.locator(tag).count() for tag in ("script", "form", "h1")] == [2, 1, 1]
+    text = " ".join(body.text_content().split())
+    assert [name for name in NAMES if " ".join(name.split()) not in text] == []
+    assert (complaints, asked) == ([], [file.as_uri()])

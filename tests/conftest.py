@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,8 @@ class Tally:
         try:
             yield
         except (Exception, pytest.fail.Exception) as error:
-            notes = "\n".join(getattr(error, "__notes__", ()))
-            self.failures.append(f"{name}: {type(error).__name__}: {error}\n{notes}".strip())
+            told = "".join(traceback.format_exception(error, limit=-3))
+            self.failures.append(f"{name}: {told}".strip())
 
 
 @pytest.fixture

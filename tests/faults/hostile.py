@@ -21,6 +21,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
@@ -53,8 +54,6 @@ RAW = (
 
 def prepare(folder: Path) -> list[Path]:
     """Records the runs that the cases change: finished, unfinished, and of a user's function."""
-    lab.store.threads_per_operation = lab.writer.threads_per_operation = lambda: 1
-    lab.writer.COMMIT_SECONDS = lab.writer.RESUME_SECONDS = 0.0
     source = "def bump(z):\n    return z * 0.5\n"
     digest = hashlib.sha256(source.encode()).hexdigest()
     common = {"hidden": (3, 2), "epochs": 2, "batch_size": 30}
@@ -64,17 +63,26 @@ def prepare(folder: Path) -> list[Path]:
         RunConfig(activation="elu", **common),
         RunConfig(activation="bump", source_sha256=digest, **common),
     ]
-    made = custom_source(source)
-    lab.writer._own_activation = lambda config: made if config.source_sha256 else None
-    data, store, folders = blank(), RunStore(folder), []
-    for number, config in enumerate(configs):
-        with contextlib.closing(store.writer(config, data)) as writer:
-            for epoch in range(config.epochs + 1 if number != 2 else 2):
-                writer.add(made_up_epoch(config, epoch))
-            if number != 2:
-                writer.end(made_up_end(config))
-        folders.append(writer.folder)
+    made, folders = custom_source(source), []
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (lab.store, lab.writer):
+            patch.setattr(module, "threads_per_operation", lambda: 1)
+        for name in ("COMMIT_SECONDS", "RESUME_SECONDS"):
+            patch.setattr(lab.writer, name, 0.0)
+        own = lambda config: made if config.source_sha256 else None  # noqa: E731
+        patch.setattr(lab.writer, "_own_activation", own)
+        for number, config in enumerate(configs):
+            folders.append(record(config, RunStore(folder), ended=number != 2))
     return folders
+
+
+def record(config: RunConfig, store: RunStore, ended: bool) -> Path:
+    with contextlib.closing(store.writer(config, blank())) as writer:
+        for epoch in range(config.epochs + 1 if ended else 2):
+            writer.add(made_up_epoch(config, epoch))
+        if ended:
+            writer.end(made_up_end(config))
+    return writer.folder
 
 
 def blank() -> Dataset:
@@ -329,6 +337,8 @@ class Watch:
             return  # NumPy reads a header with ast.literal_eval, which parses and runs nothing.
         elif event.startswith(self.CHANGES) and self.is_free(arguments):
             return
+        elif event == "os.mkdir" and os.path.isdir(arguments[0]):
+            return  # It is there, so nothing is made.
         elif event.startswith((*self.NEVER, *self.CHANGES)) or event == "import":
             self.seen.append(f"{event} {str(arguments)[:200]}")
 

@@ -102,7 +102,7 @@ def add_bomb(dice: random.Random, path: Path) -> None:
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
         folder = dice.choice(archive.namelist()).rpartition("/")[0]
         for number in range(dice.choice((1, 3))):
-            archive.writestr(f"{folder}/units-e{9000 + number}.safetensors", bytes(300 * 2**20))
+            archive.writestr(f"{folder}/units-e{9000 + number}.safetensors", bytes(100 * 2**20))
 
 
 def replace_with_bomb(dice: random.Random, path: Path) -> None:
@@ -112,7 +112,7 @@ def replace_with_bomb(dice: random.Random, path: Path) -> None:
     with zipfile.ZipFile(packed) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
         chosen = dice.choice(old.namelist())
         for name in old.namelist():
-            new.writestr(name, bytes(300 * 2**20) if name == chosen else old.read(name))
+            new.writestr(name, bytes(100 * 2**20) if name == chosen else old.read(name))
         for number in range(dice.choice((0, 60_000))):
             new.writestr(f"{number}", b"")
     packed.unlink()
@@ -182,7 +182,7 @@ def _make(dice: random.Random, number: int, base: list[Path], folder: Path) -> l
         ways.append(spoil.__name__)
     path = folder / "handed-in" / "Ada.ZIP"
     pack(dice, folder / "made", path)
-    chosen = RARE if number % 100 == 7 else WAYS
+    chosen = RARE if number % 250 == 7 else WAYS
     spoilt = sorted(dice.choices(chosen, k=dice.choice((1, 1, 2))), key=lambda w: w is no_file)
     for nth, way in enumerate(spoilt):
         with contextlib.suppress(*[Exception] * nth):  # The second may find nothing to spoil.

@@ -49,12 +49,7 @@ def assert_harmless(page: str, name: str | None = None) -> None:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """A finished run, whose data set and versions get the names."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in (hostile.lab.store, hostile.lab.writer):
-            patch.setattr(module, "threads_per_operation", lambda: 1)
-        for name in ("COMMIT_SECONDS", "RESUME_SECONDS", "_own_activation"):
-            patch.setattr(hostile.lab.writer, name, getattr(hostile.lab.writer, name))
-        return hostile.prepare(tmp_path_factory.mktemp("base") / "runs")[0]
+    return hostile.prepare(tmp_path_factory.mktemp("base") / "runs")[0]
 
 
 def named(base, folder, name: str) -> RunStore:

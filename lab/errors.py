@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class LabError(Exception):
@@ -32,9 +33,9 @@ class WorkerError(LabError, RuntimeError):
     """Worker processes that cannot be had, or that ended before their work."""
 
 
-def unknown(kind: str, name: str, choices: Iterable[str]) -> InputError:
+def unknown(kind: str, name: Any, choices: Iterable[str]) -> InputError:
     """Returns the error for a name that is not one of the choices, with the nearest of them."""
-    choices = list(choices)
+    choices, name = list(choices), str(name)
     near = difflib.get_close_matches(name[:100].lower(), choices, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     shown = repr(name if len(name) <= 100 else f"{name[:97]}...")

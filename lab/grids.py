@@ -76,7 +76,7 @@ def _settings_of(
     settings = dict(base or {})
     for name in settings:
         if name not in RunConfig.model_fields:
-            raise unknown("setting", str(name), VARIABLE)
+            raise unknown("setting", name, VARIABLE)
         if name == "seed":
             raise InputError(f"seed must be given as seeds, such as seeds=[{settings[name]!r}].")
         if name in vary:
@@ -93,7 +93,7 @@ def check_values(name: str, values: Any) -> None:
     if name == "seed":
         raise InputError("seed cannot be varied: say how many seeds, such as seeds=10.")
     if name not in VARIABLE:
-        raise unknown("setting", str(name), VARIABLE)
+        raise unknown("setting", name, VARIABLE)
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
         raise InputError(f"{name} must be a list of values, not {reprlib.repr(values)}.")
 

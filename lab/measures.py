@@ -75,7 +75,7 @@ def measure(name: str, layer: int | None = None) -> Measure:
             and needs none.
     """
     if name not in NAMES:
-        raise unknown("measure", str(name), NAMES)
+        raise unknown("measure", name, NAMES)
     if name in OF_THE_NETWORK:
         if layer is not None:
             raise InputError(

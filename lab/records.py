@@ -199,7 +199,7 @@ def read_record(folder: Path) -> Record:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        reason = textwrap.shorten(first["msg"], 300)
+        reason = textwrap.shorten(first["msg"].removeprefix("Value error, "), 300)
         raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {reason}") from None
     except (ValueError, RecursionError) as error:
         raise RunError(f"{RECORD} is not strict JSON: {error}.") from None

@@ -67,8 +67,10 @@ class RunStore:
             path: The folder; by default `default_path()`.
 
         Raises:
-            InputError: If it is there but is not a store.
+            InputError: If it is no folder, or there but not a store.
         """
+        if not isinstance(path, str | Path | None) or "\0" in str(path):
+            raise InputError(f"The store must be a folder, such as 'runs', not {path!r}.")
         self.path = Path(path) if path is not None else default_path()
         try:
             entries = [p for p in self.path.iterdir() if not p.name.startswith(".")]

@@ -1,6 +1,7 @@
 """`Runs`: several recorded runs and their tidy tables, as pandas DataFrames."""
 
 import functools
+import reprlib
 import warnings
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from lab import activations, causes, units
 from lab.config import RunConfig, words_of
-from lab.errors import RunError, unknown
+from lab.errors import InputError, RunError, unknown
 from lab.records import ENDED
 from lab.runs import Run
 
@@ -30,6 +31,12 @@ ASIDE: dict[str, Callable[[Run], Any]] = {
 }
 
 
+def _no_runs(found: Any) -> InputError:
+    return InputError(
+        f"runs must be recorded runs or a store, such as RunStore(), not {reprlib.repr(found)}."
+    )
+
+
 class Runs(Sequence[Run]):
     """Recorded runs, in order, and their tidy tables as pandas DataFrames.
 
@@ -37,9 +44,19 @@ class Runs(Sequence[Run]):
     `seed`, `dataset` and `learning_rate`.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
-        """Holds the runs given."""
-        self._runs = tuple(runs)
+    def __init__(self, runs: Iterable[Run]) -> None:
+        """Holds the runs given.
+
+        Raises:
+            InputError: If they are something else.
+        """
+        try:
+            self._runs = tuple(runs)
+        except TypeError:
+            raise _no_runs(runs) from None
+        for run in self._runs:
+            if not isinstance(run, Run):
+                raise _no_runs(run)
 
     def __len__(self) -> int:
         """Returns the number of runs."""

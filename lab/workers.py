@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import platform
+import re
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -207,9 +208,14 @@ def dask(address: str) -> Iterator[Executor]:
         address: Of its scheduler, such as `tcp://192.168.0.7:8786`.
 
     Raises:
-        InputError: If dask.distributed is not installed.
+        InputError: If it is no address, or dask.distributed is not installed.
         WorkerError: If no scheduler answers, or if it has no worker, or one of other versions.
     """
+    if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):
+        raise InputError(
+            f"dask must be the address of a scheduler, such as tcp://192.168.0.7:8786, "
+            f"not {address!r}."
+        )
     try:
         from distributed import Client
     except ImportError:

@@ -19,6 +19,7 @@ from lab import RunConfig, Runs, RunStore, compare, units
 from lab.errors import InputError, RunError
 from lab.records import LARGEST_RECORD, read_record
 from lab.runs import Run
+from lab.stats import verdicts
 from lab.tables import differences
 from lab.training import EpochEnd, RunEnd, train
 
@@ -639,6 +640,14 @@ def test_a_linked_record_and_an_oversize_record_are_refused(pair, tmp_path):
     path.write_text(" " * (LARGEST_RECORD + 1))
     reason = RunStore(good.folder.parent).refused[bad.run_id]
     assert "16,777,217 bytes, more than 16,777,216" in reason
+
+
+@pytest.mark.parametrize("wrong", [3, None, "relu", [3], [RELU]])
+def test_what_is_no_run_is_one_sentence(wrong):
+    with pytest.raises(InputError, match=r"runs must be recorded runs or a store, such as RunSt"):
+        Runs(wrong)
+    with pytest.raises(InputError, match=r"runs must be recorded runs or a store, such as RunSt"):
+        verdicts(wrong)
 
 
 def test_a_renamed_run_folder_is_refused(pair):

@@ -264,6 +264,8 @@ def test_an_unknown_dataset_is_refused_with_the_choices():
     with pytest.raises(InputError) as refused:
         load_dataset("mnist-60k")
     assert str(refused.value).startswith("Unknown dataset 'mnist-60k'.")
+    with pytest.raises(InputError, match=r"Unknown dataset '3'\. Choose from: auto"):
+        load_dataset(3)
     assert "Choose from: auto, mnist, mnist-5k, fashion-mnist." in str(refused.value)
 
 

@@ -164,6 +164,9 @@ def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
         RunStore(tmp_path)
     with pytest.raises(InputError, match=r"must be a folder, and .*thesis\.txt is a file\."):
         RunStore(tmp_path / "thesis.txt")
+    for wrong in (3, ["runs"], "a\0b", b"runs"):
+        with pytest.raises(InputError, match="The store must be a folder, such as 'runs', not"):
+            RunStore(wrong)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "thesis.txt"]
 
 

@@ -237,6 +237,12 @@ def test_workers_and_dask_exclude_each_other():
         executor_of(2, "tcp://127.0.0.1:1")
 
 
+@pytest.mark.parametrize("wrong", ["", "here", "tcp://", "tcp://host", "a b:1", "tcp://x:1/y"])
+def test_what_is_no_address_of_a_scheduler_is_said_at_once(wrong):
+    with pytest.raises(InputError, match="dask must be the address of a scheduler, such as tcp:"):
+        executor_of(None, wrong).__enter__()
+
+
 def test_a_scheduler_that_does_not_answer_is_said(monkeypatch):
     monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.2)
     with (

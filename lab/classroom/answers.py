@@ -69,7 +69,7 @@ def check(exercise: str, *answer: Any) -> Verdict:
     from lab.classroom.exercises import CHECKS
 
     if exercise not in CHECKS:
-        raise unknown("exercise", str(exercise), CHECKS)
+        raise unknown("exercise", exercise, CHECKS)
     if not answer or any(isinstance(part, EllipsisType) for part in answer):
         return Verdict(exercise, False, EMPTY)
     try:

@@ -38,10 +38,10 @@ def verdicts(
             chosen by `best_rates`, in place of all at the same.
 
     Raises:
-        InputError: If there is no such measure, layer or baseline.
+        InputError: If there is no such measure, layer or baseline, or if they are no runs.
     """
     wanted = measures.measure(measure, layer)
-    ended = _with_layer(Runs(list(runs)).ended().in_order(), layer)
+    ended = _with_layer(Runs(runs).ended().in_order(), layer)
     if best_rate:
         ended = at_best_rates(ended)
     groups = ended.comparisons(*(["learning_rate"] if best_rate else []))

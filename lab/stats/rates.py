@@ -66,7 +66,7 @@ class _Choice:
 
 
 def _ladders(runs: Iterable[Run]) -> list[Runs]:
-    return Runs(list(runs)).ended().in_order().comparisons("learning_rate")
+    return Runs(runs).ended().in_order().comparisons("learning_rate")
 
 
 def _choices(ladder: Runs) -> list[_Choice]:

@@ -13,7 +13,7 @@ from lab.measures import CURVES, layer_words, recorded
 from lab.runs import Run
 from lab.store import RunStore
 from lab.tables import Runs
-from lab.widgets.front import Front, box, offer, on_change, row
+from lab.widgets.front import Front, box, given_runs, offer, on_change, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,8 +36,7 @@ class Compare(Front):
         Args:
             runs: A store or some runs; by default the store that `lab compare` fills.
         """
-        source = RunStore() if runs is None else runs
-        self.runs = Runs(list(source)).in_order()
+        self.runs = given_runs(runs).in_order()
         self.filters = {name: self._filter(name) for name in FILTERS}
         self.groups = box(SelectMultiple, (), "runs", "520px", rows=5)
         measures = [(words, name) for name, words in MEASURES.items()]

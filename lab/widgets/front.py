@@ -10,7 +10,7 @@ from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 
 from lab import plots
-from lab.errors import InputError, LabError
+from lab.errors import LabError
 from lab.runs import Run
 from lab.store import RunStore
 from lab.tables import Runs, differences
@@ -180,10 +180,7 @@ def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
         return Runs([runs])
     if runs is None or isinstance(runs, RunStore):
         return (RunStore() if runs is None else runs).runs
-    listed = list(runs) if isinstance(runs, Iterable) else []
-    if not isinstance(runs, Iterable) or not all(isinstance(run, Run) for run in listed):
-        raise InputError(f"runs must be a run, some runs or a store, not {runs!r}.")
-    return Runs(listed)
+    return Runs(runs)
 
 
 def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:

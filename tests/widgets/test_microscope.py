@@ -153,7 +153,7 @@ def test_a_neuron_stays_chosen_when_only_the_epoch_changes(relu, tiny):
 
 @pytest.mark.parametrize("wrong", ["foo", 5, ["relu"]])
 def test_what_is_no_run_is_one_sentence(wrong):
-    with pytest.raises(InputError, match="runs must be a run, some runs or a store, not"):
+    with pytest.raises(InputError, match="runs must be recorded runs or a store, such as"):
         Microscope(wrong)
 
 

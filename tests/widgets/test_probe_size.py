@@ -42,5 +42,5 @@ def test_a_run_whose_weights_are_gone_is_told_in_a_sentence(run, two_kinds):
 def test_without_a_run_it_says_how_to_record_one():
     for nothing in (None, []):
         assert "Record one with: lab compare" in ProbeSize(nothing).status.value
-    with pytest.raises(LabError, match="runs must be a run, some runs or a store, not 3"):
+    with pytest.raises(LabError, match="runs must be recorded runs or a store"):
         ProbeSize(3)

@@ -113,7 +113,8 @@ class RunEnd:
 
     Attributes:
         run: Position of the run in `configs`.
-        diverged: Whether a weight became NaN or infinite; training then ends with that epoch.
+        diverged: Whether a weight became NaN or infinite, which ends the training with that epoch,
+            or whether the loss on the validation or test images is at the end.
         test_loss: Loss on the test images.
         test_accuracy: Accuracy on them.
         confirmed: For each hidden layer the units, shape (units,), that are dead on every
@@ -261,6 +262,7 @@ class Trainee:
         self.steps = -(-len(parts.train) // config.batch_size)
         self._steps_per_piece = 1
         self._layers: tuple[UnitSummaries, ...] | None = None
+        self._validation: tuple[float, float] | None = None
         with tf.device("CPU:0"):
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
@@ -334,7 +336,7 @@ class Trainee:
     def _record(self, training: tuple[float, float] | None, seconds: float) -> EpochEnd:
         """Validates and takes the census; without training, the probe's loss stands for it."""
         began = time.perf_counter()
-        validation = self._evaluate(self.parts.validation)
+        validation = self._validation = self._evaluate(self.parts.validation)
         validated = time.perf_counter()
         on_probe, self._layers = self._census(self.parts.probe)
         self.fresh = False
@@ -353,6 +355,8 @@ class Trainee:
     def _end(self) -> RunEnd:
         """Tests the network and checks the units found dead on all training images."""
         test = self._evaluate(self.images.test)
+        validation = self._validation or self._evaluate(self.parts.validation)
+        diverged = not (self._is_finite() and np.isfinite([validation[0], test[0]]).all())
         layers = self._layers or self._census(self.parts.probe)[1]
         confirmed = tuple(units.dead(layer) for layer in layers)
         rest = np.setdiff1d(self.parts.train, self.parts.probe)
@@ -360,7 +364,7 @@ class Trainee:
             layers = self._census(rest)[1]
             pairs = zip(confirmed, layers, strict=True)
             confirmed = tuple(flags & units.dead(layer) for flags, layer in pairs)
-        return RunEnd(self.index, not self._is_finite(), *test, confirmed)
+        return RunEnd(self.index, diverged, *test, confirmed)
 
     def _state(self) -> State:
         arrays = [tuple(v.numpy() for v in group) for group in (self.weights, self.slots)]

@@ -191,6 +191,25 @@ def test_a_longer_run_repeats_the_shorter_one(tiny: Dataset) -> None:
     assert digest(short) == digest(long[:3])
 
 
+def test_finite_weights_with_losses_that_are_not_have_diverged(tiny: Dataset) -> None:
+    blown_up = RunConfig(
+        activation="leaky_relu=1",
+        hidden=(8,) * 14,
+        optimizer="sgd",
+        learning_rate=100,
+        initializer="he_normal",
+        epochs=1,
+        batch_size=240,
+    )
+    events = list(train([blown_up], tiny))
+    last = epoch_ends(events)[-1]
+    assert all(np.isfinite(array).all() for array in last.state.weights)
+    assert np.isnan([last.validation_loss, run_end(events).test_loss]).all()
+    assert run_end(events).diverged
+    resumed = list(train([blown_up], tiny, {0: last.state}))  # Stopped between epoch and end.
+    assert run_end(resumed).diverged
+
+
 def test_a_diverging_run_does_not_touch_its_neighbour(tiny: Dataset) -> None:
     healthy = RunConfig(**SMALL | {"epochs": 3})
     wild = RunConfig(

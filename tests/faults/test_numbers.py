@@ -49,7 +49,8 @@ def test_runs_that_diverge_change_no_bit_of_those_beside_them(tmp_path, data, pr
             assert_the_same_bits(beside, alone)
         for name, run in zip(WILD, lost, strict=True):
             with tally.case(name):
-                finite = all(np.isfinite(array).all() for array in run.weights())
+                losses = [run.record.epochs[-1].validation_loss, run.record.test_loss]
+                finite = all(np.isfinite(array).all() for array in [*run.weights(), losses])
                 assert (run.status == "diverged") == (not finite)
                 assert finite == (run.divergence == "")
                 if not finite:

@@ -10,8 +10,9 @@ import hashlib
 import itertools
 import math
 import re
+import reprlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,6 +168,22 @@ def parse(text: str) -> tuple[str, float | None]:
     name, separator, value = text.partition("=")
     activation = get(name.strip())
     return activation.name, activation.resolve(value) if separator else None
+
+
+def listed(choices: Any) -> list[str]:
+    """Returns chosen activation functions as a list; a single name is a list of one.
+
+    Raises:
+        InputError: If they are no names.
+    """
+    names = [choices] if isinstance(choices, str) else choices
+    names = list(names) if isinstance(names, Iterable) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(
+            f"activations must be one or more names, such as ['relu', 'elu'], "
+            f"not {reprlib.repr(choices)}."
+        )
+    return names
 
 
 def activate(choice: str, z: Any) -> FloatArray:

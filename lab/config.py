@@ -210,5 +210,8 @@ def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:
     name = str(first["loc"][0]) if first["loc"] else str(first["input"])
     if name not in RunConfig.model_fields:
         return str(unknown("setting", name, RunConfig.model_fields))
-    value = reprlib.repr(settings[name])
+    try:
+        value = reprlib.repr(settings[name])
+    except ValueError:  # Python does not write an int of more than 4,300 digits.
+        value = "a number of thousands of digits"
     return f"{name} must be {RunConfig.model_fields[name].description}, not {value}."

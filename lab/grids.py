@@ -15,7 +15,7 @@ from lab.errors import InputError, unknown
 
 MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
-LARGEST_FILE = 2**20
+LARGEST_FILE = 2**14  # The time to read a TOML file can grow with the square of its size.
 FIXED = ("seed", "source_sha256")  # A seed is given as seeds; a source comes with its function.
 VARIABLE = tuple(name for name in RunConfig.model_fields if name not in FIXED)
 
@@ -94,7 +94,7 @@ def check_values(name: str, values: Any) -> None:
         raise InputError("seed cannot be varied: say how many seeds, such as seeds=10.")
     if name not in VARIABLE:
         raise unknown("setting", name, VARIABLE)
-    if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+    if isinstance(values, str) or not (isinstance(values, Sequence) or np.ndim(values)):
         raise InputError(f"{name} must be a list of values, not {reprlib.repr(values)}.")
 
 
@@ -106,6 +106,7 @@ def seed_list(seeds: int | Iterable[int]) -> list[int]:
     """
     counted = isinstance(seeds, int | np.integer) and seeds is not True and 1 <= seeds <= MOST_SEEDS
     listed = isinstance(seeds, Iterable) and not isinstance(seeds, str | Mapping)
+    listed = listed and not (isinstance(seeds, np.ndarray) and seeds.ndim == 0)
     asked = range(seeds) if counted else seeds if listed else ()  # type: ignore
     chosen = list(itertools.islice(asked, MOST_SEEDS + 1))  # type: ignore
     if not 1 <= len(chosen) <= MOST_SEEDS:
@@ -222,7 +223,7 @@ def read_plan(path: Path) -> Plan:
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path} must have at most {LARGEST_FILE:,} bytes to be a study.")
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except InputError:
         raise
     except OSError as error:
@@ -234,5 +235,7 @@ def read_plan(path: Path) -> Plan:
             raise unknown(f"field of the study {path}", name, _TYPES)
         if not isinstance(value, _TYPES[name]) or isinstance(value, bool):
             words = " or ".join(_WORDS[kind] for kind in _TYPES[name])
-            raise InputError(f"{name} of the study {path} must be {words}, not {value!r}.")
+            raise InputError(
+                f"{name} of the study {path} must be {words}, not {reprlib.repr(value)}."
+            )
     return Plan(**content)

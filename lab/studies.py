@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from lab.activations import listed
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError
@@ -14,7 +15,7 @@ from lab.grids import grid
 from lab.interrupts import in_whole_steps
 from lab.machine import load_tensorflow
 from lab.sources import load_dataset
-from lab.store import RunStore
+from lab.store import RunStore, check_label
 from lab.tables import Runs
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd, train
 from lab.writer import RunWriter
@@ -121,9 +122,7 @@ def plan(
         InputError: If a setting is not valid, in one sentence.
         DatasetMissingError: If the dataset cannot be had.
     """
-    names = [activations] if isinstance(activations, str) else list(activations)
-    if not names:
-        raise InputError("activations must name at least one activation function.")
+    names = listed(activations)
     if "activation" in settings:
         raise InputError(
             f"activation must be given as activations, such as "
@@ -140,6 +139,7 @@ def gather(
     label: str | None = None,
 ) -> Study:
     """Makes a study of runs, after checking that they fit the data set; else as `plan`."""
+    check_label(label or "")
     store = store if isinstance(store, RunStore) else RunStore(store)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     unique = tuple(dict.fromkeys(configs))

@@ -91,6 +91,7 @@ class Runs(Sequence[Run]):
         for name in wanted:
             if name not in fields:
                 raise unknown("field", name, fields)
+        wanted = {n: tuple(v) if isinstance(v, list | np.ndarray) else v for n, v in wanted.items()}
         return Runs(
             [run for run in self if all(_field(run, n) == value for n, value in wanted.items())]
         )
@@ -106,7 +107,13 @@ class Runs(Sequence[Run]):
 
         Args:
             apart: The settings in which runs of one group may differ; by default the seed.
+
+        Raises:
+            InputError: If there is no such setting.
         """
+        for name in apart:
+            if name not in RunConfig.model_fields:
+                raise unknown("setting", name, RunConfig.model_fields)
         defaults = {name: RunConfig.model_fields[name].default for name in apart}
         groups: dict[Any, list[Run]] = {}
         disputed = self.disputed()

@@ -503,3 +503,49 @@ def test_every_activation_function_trains_and_says_nothing_but_its_results(tmp_p
         assert run.config.title in done.stdout
         assert run.status == "finished"
     assert len(RunStore(tmp_path / "runs").runs) == len(chosen)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_an_output_that_cannot_take_every_letter_gets_the_others(store, encoding):
+    options = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "encoding": encoding}
+    done = in_a_process("verdict", "--store", store.path, **options)
+    assert done.returncode == 0, done.stderr
+    done = in_a_process("table", "runs", "--format", "csv", "--store", store.path, **options)
+    assert done.returncode == 0, done.stderr
+    label = store.label(next(iter(store)).run_id, "Zoë α")
+    done = in_a_process("show", label.run_id, "--store", store.path, **options)
+    assert done.returncode == 0, done.stderr
+    assert "\\u03b1" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+@pytest.mark.parametrize("command", [["table", "runs"], ["data"], ["verdict"]])
+def test_an_output_that_is_full_is_one_sentence(store, command):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lab", *command],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"LAB_STORE": str(store.path)},
+            timeout=120,
+        )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("Error: The output cannot be written or read: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_whoever_reads_no_further_is_no_error(store):
+    command = f"{sys.executable} -m lab table units --format csv --store {store.path} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
+    assert done.stderr == ""
+    assert done.stdout.startswith("run_id,")
+
+
+def test_a_folder_whose_name_is_a_control_code_does_nothing_to_the_terminal(lab_main, tmp_path):
+    store = tmp_path / "\x1b[2J[/x]" / "runs"
+    (store / "relu-seed0-00000000").mkdir(parents=True)
+    (store / "relu-seed0-00000000" / "run.json").write_text("{}")
+    for command in (["table", "runs"], ["show", "relu"], ["delete", "relu-seed0", "--yes"]):
+        _, out, err = lab_main(*command, "--store", store)
+        assert "\x1b" not in out + err

@@ -2,6 +2,7 @@
 
 import itertools
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +60,7 @@ def test_all_the_settings_of_a_recorded_run_may_be_a_base():
         ({}, 1, {"seed": 4}, "seed must be given as seeds, such as seeds=[4]."),
         ({}, 0, {}, "seeds must be a number from 1 to 10,000 or a list of seeds, not 0."),
         ({}, 1, {"epoch": 4}, "Unknown setting 'epoch'. Did you mean 'epochs'?"),
+        ({"epochs": np.array(3)}, 1, {}, "epochs must be a list of values, not array(3)."),
         ({}, True, {}, "seeds must be a number from 1 to 10,000 or a list of seeds, not True."),
         ({}, itertools.count(), {}, "seeds must be a number from 1 to 10,000 or a list of seeds"),
         ({}, 1, 3, "base must be a RunConfig or a dict of settings, not 3."),
@@ -143,7 +145,11 @@ def test_a_study_is_read_from_a_toml_file(tmp_path):
         ("vary = 3", "vary of the study {file} must be a table, not 3."),
         ("vary =", "{file} is not a TOML file: Invalid value"),
         ("a = " + "[" * 5000, "{file} is not a TOML file:"),
-        ("#" * 2**21, "{file} must have at most 1,048,576 bytes to be a study."),
+        ("#" * 2**15, "{file} must have at most 16,384 bytes to be a study."),
+        (
+            "dataset = " + str(["x"] * 1000),
+            "must be a text, not ['x', 'x', 'x', 'x', 'x', 'x', ...]",
+        ),
     ],
 )
 def test_another_file_is_refused_in_one_sentence(tmp_path, text, words):
@@ -152,6 +158,11 @@ def test_another_file_is_refused_in_one_sentence(tmp_path, text, words):
     with pytest.raises(InputError) as caught:
         read_plan(file)
     assert words.format(file=file) in str(caught.value)
+
+
+def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path):
+    (tmp_path / "study.toml").write_text("seeds = 4", encoding="utf-8-sig")
+    assert read_plan(tmp_path / "study.toml").seeds == 4
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

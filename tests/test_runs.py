@@ -642,6 +642,13 @@ def test_a_linked_record_and_an_oversize_record_are_refused(pair, tmp_path):
     assert "16,777,217 bytes, more than 16,777,216" in reason
 
 
+def test_runs_are_picked_by_widths_given_as_a_list_or_an_array(store):
+    for widths in ((6, 5), [6, 5], np.array([6, 5])):
+        assert len(store.runs.where(hidden=widths)) == len(store.runs)
+    with pytest.raises(InputError, match=r"Unknown setting 'sed'\. Did you mean 'seed'\?"):
+        store.runs.groups(("sed",))
+
+
 @pytest.mark.parametrize("wrong", [3, None, "relu", [3], [RELU]])
 def test_what_is_no_run_is_one_sentence(wrong):
     with pytest.raises(InputError, match=r"runs must be recorded runs or a store, such as RunSt"):

@@ -166,7 +166,15 @@ def test_runs_named_twice_are_trained_once(tiny):
 
 BAD = {
     "an unknown activation": ({"activations": ["rellu"]}, r"'rellu'.*Did you mean 'relu'\?"),
-    "no activation": ({"activations": []}, "activations must name at least one"),
+    "no activation": ({"activations": []}, r"activations must be one or more names.* not \[\]"),
+    "numbers for activations": (
+        {"activations": 5},
+        "activations must be one or more names.* not 5",
+    ),
+    "nothing for activations": ({"activations": None}, "activations must be .*names.* not None"),
+    "a number for one": ({"activations": ["relu", 3]}, r"activations must be .* not \['relu', 3\]"),
+    "an array of no dimension": ({"seeds": np.array(3)}, r"seeds must be .* not array\(3\)"),
+    "a huge seed": ({"seeds": [10**5000]}, "seed must be a whole number from 0"),
     "a parameter of none": ({"activations": "relu=1"}, "relu takes no parameter"),
     "a slope that is no number": ({"activations": "leaky_relu=nan"}, "finite number .*'nan'"),
     "no seed": ({"seeds": 0}, "seeds must be .*from 1 to 10,000.* not 0"),

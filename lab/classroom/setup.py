@@ -40,10 +40,14 @@ def write_data(dataset: Dataset, folder: Path) -> None:
 
 
 def make_readable(folder: Path) -> None:
-    """Lets everyone read what the folder holds; what belongs to others is left as it is."""
+    """Lets everyone read what the folder holds; what belongs to others is left as it is.
+
+    Links are not followed: what they point to is not of this folder.
+    """
     for path in (folder, *folder.rglob("*")):
-        with contextlib.suppress(PermissionError):
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+        if not path.is_symlink():
+            with contextlib.suppress(OSError):
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
 def guide(folder: Path) -> str:

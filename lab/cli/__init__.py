@@ -1,19 +1,20 @@
 """The command line, `lab …`: a module for each kind of commands; `lab --help` lists them."""
 
+import contextlib
+import io
 import os
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TextIO
 
 import typer
-from rich.text import Text
 
 # isort: off
 from lab.cli import training, records, checks, classroom  # In the order of `lab --help`.
 
 # isort: on
-from lab.cli.shared import INTERRUPTED, app, err
+from lab.cli.shared import INTERRUPTED, app, err, plain
 from lab.errors import LabError
 from lab.interrupts import ignore_more
 
@@ -22,12 +23,23 @@ __all__ = ["app", "checks", "classroom", "main", "records", "training"]
 
 def main() -> None:
     """Runs the command line; every error a user can cause is one sentence and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # Not every output can take an α.
     try:
         with _plain_warnings():
             code = app(standalone_mode=False)
+        sys.stdout.flush()
     except LabError as error:
-        err.print(Text(f"Error: {error}", style="bold red"), soft_wrap=True)
+        err.print(plain(f"Error: {error}", style="bold red"), soft_wrap=True)
         code = 2
+    except OSError as error:
+        _let_go(sys.stdout)
+        code = 1 if isinstance(error, BrokenPipeError) else 2
+        if code == 2:
+            where = error.filename or "The output"
+            message = f"Error: {where} cannot be written or read: {error.strerror or error}."
+            err.print(plain(message, "bold red"), soft_wrap=True)
     except KeyboardInterrupt:
         ignore_more()
         err.print("Stopped.")
@@ -37,9 +49,15 @@ def main() -> None:
         code = 1
     except typer.exceptions.TyperException as error:
         if message := error.format_message():
-            err.print(Text(f"Error: {message}", style="bold red"), soft_wrap=True)
+            err.print(plain(f"Error: {message}", style="bold red"), soft_wrap=True)
         code = 2
     _leave(code or 0)
+
+
+def _let_go(stream: TextIO) -> None:
+    """Lets what is left in a stream go nowhere, so that Python's end does not try once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _leave(code: int) -> None:
@@ -51,12 +69,12 @@ def _leave(code: int) -> None:
     os._exit(code)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _plain_warnings() -> Iterator[None]:
     """Shows warnings as one loud line."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
         warnings.showwarning = lambda message, *_, **__: err.print(
-            Text(str(message), style="bold yellow"), soft_wrap=True
+            plain(str(message), style="bold yellow"), soft_wrap=True
         )
         yield

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
-from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, train_or_stop
+from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, plain, train_or_stop
 
 PANEL = "Look into it"
 
@@ -30,7 +29,7 @@ def validate(
         with err.status(f"Checking: {name} …"):
             for check in check_all():
                 failed += not check.passed
-                word = Text("pass", "green") if check.passed else Text("FAIL", "bold red")
+                word = plain("pass", "green") if check.passed else plain("FAIL", "bold red")
                 numbers = (f"{check.expected:.5g}", f"{check.found:.5g}", f"{check.errors:+.1f}")
                 table.add_row(check.quantity, check.source, *numbers, word)
     out.print(table)
@@ -48,7 +47,7 @@ def verify(run: RunArgument, store: StoreOption = None) -> None:
     with repetition(recorded) as study:
         train_or_stop(study)
         found = judge(recorded, study.runs()[0])
-    out.print(Text(found.sentence), soft_wrap=True)
+    out.print(plain(found.sentence), soft_wrap=True)
     if found.outcome == "different":
         raise typer.Exit(1)
 
@@ -70,7 +69,7 @@ def ablate(
     chosen = open_store(store)[run]
     with err.status("Taking neurons out …"):
         cut, curve = ablate(chosen), removal_curve(chosen)
-    out.print(Text(cut.sentence), soft_wrap=True)
+    out.print(plain(cut.sentence), soft_wrap=True)
     orders = list(curve.order.unique())
     table = Table("neurons removed", *(f"{order}, test accuracy %" for order in orders))
     wide = curve.pivot(index="removed", columns="order", values="test_accuracy")
@@ -88,5 +87,5 @@ def data() -> None:
 
     table = Table("dataset", "here", "where from")
     for name, source in available().items():
-        table.add_row(name, "yes" if source else "no", Text(source or "needs the internet once"))
+        table.add_row(name, "yes" if source else "no", plain(source or "needs the internet once"))
     out.print(table)

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
-from lab.cli.shared import app, err, out, printable, setting, train_or_stop
+from lab.cli.shared import app, err, out, plain, setting, train_or_stop
 from lab.grids import read_seeds
 from lab.tables import counted
 from lab.terminal import comparison
@@ -43,7 +42,7 @@ def student_copies(
     from lab.classroom.copies import student_copies
 
     for path in student_copies(out_folder, lessons):
-        out.print(Text(str(path)), soft_wrap=True)
+        out.print(plain(str(path)), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -57,13 +56,13 @@ def doctor() -> None:
         with err.status(f"Looking at: {name} …"):
             finding = examine(name)
         findings.append(finding)
-        line = Text(f"{name:<12}{finding.state:<9}", style=colours[finding.state])
-        out.print(line + Text(finding.found, style="default"), soft_wrap=True)
+        line = plain(f"{name:<12}{finding.state:<9}", style=colours[finding.state])
+        out.print(line + plain(finding.found, style="default"), soft_wrap=True)
         if finding.advice:
-            out.print(Text(f"{'':<21}{finding.advice}."), soft_wrap=True)
+            out.print(plain(f"{'':<21}{finding.advice}."), soft_wrap=True)
     failed = sum(finding.state == "failed" for finding in findings)
     ready = "This machine is ready." if not failed else f"Not ready: {failed} of the checks failed."
-    out.print(Text(ready, style="bold"))
+    out.print(plain(ready, style="bold"))
     if failed:
         raise typer.Exit(1)
 
@@ -110,7 +109,7 @@ def prepare_class(
     setup.make_readable(folder)
     for study in studies:
         out.print(comparison(study.runs()))
-    out.print(Text(setup.guide(folder)), soft_wrap=True)
+    out.print(plain(setup.guide(folder)), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -142,17 +141,17 @@ def collect(
     for words in OUTCOMES.values():
         table.add_column(words.replace(" ", "\n", 1), justify="right")
     for source, group in itertools.groupby(findings, key=lambda finding: finding.source):
-        table.add_row(*map(Text, _collected(source, list(group))))
+        table.add_row(*map(plain, _collected(source, list(group))))
     out.print(table)
     for finding in findings:
         if finding.outcome != "taken":
             where = " ".join(filter(None, (finding.source, finding.name)))
-            words = printable(f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}.")
-            out.print(Text(words, style=COLOURS[finding.outcome]), soft_wrap=True)
+            words = f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}."
+            out.print(plain(words, style=COLOURS[finding.outcome]), soft_wrap=True)
     kept = len(place.runs)
-    out.print(f"{store} holds {counted(kept, 'run')} now.", style="bold", soft_wrap=True)
+    out.print(plain(f"{store} holds {counted(kept, 'run')} now.", "bold"), soft_wrap=True)
     if kept:
-        out.print(Text(f"A hand-out of them: lab report --store {store}", style="dim"))
+        out.print(plain(f"A hand-out of them: lab report --store {store}", style="dim"))
 
 
 def _collected(source: str, findings: "Sequence[Finding]") -> list[str]:
@@ -160,7 +159,7 @@ def _collected(source: str, findings: "Sequence[Finding]") -> list[str]:
     labels = dict.fromkeys(finding.label for finding in findings if finding.label)
     counts = Counter(finding.outcome for finding in findings)
     return [
-        printable(source),
+        source,
         ", ".join(labels),
         *(str(counts[outcome] or "-") for outcome in OUTCOMES),
     ]

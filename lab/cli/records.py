@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from lab.cli.shared import (
     RunArgument,
@@ -20,6 +19,7 @@ from lab.cli.shared import (
     err,
     open_store,
     out,
+    plain,
     print_text,
     print_verdicts,
 )
@@ -170,7 +170,7 @@ def show(run: RunArgument, store: StoreOption = None) -> None:
     }
     grid = Table.grid(padding=(0, 2))
     for name, value in facts.items():
-        grid.add_row(Text(name, style="bold"), Text(str(value)))
+        grid.add_row(plain(name, style="bold"), plain(str(value)))
     out.print(grid)
     runs = Runs([kept])
     for frame in (runs.epochs(), runs.layers()):
@@ -186,7 +186,7 @@ def label(
 ) -> None:
     """Give a run a label, which the tables show."""
     labelled = open_store(store).label(run, text)
-    out.print(Text(f"{labelled.run_id}: {labelled.record.label or 'no label'}"))
+    out.print(plain(f"{labelled.run_id}: {labelled.record.label or 'no label'}"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -202,7 +202,7 @@ def delete(
         typer.confirm(f"Delete {', '.join(chosen)} for ever?", abort=True)
     for run_id in chosen:
         kept.delete(run_id)
-        out.print(Text(f"Deleted {run_id}."))
+        out.print(plain(f"Deleted {run_id}."))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -221,7 +221,7 @@ def figures(
     for picture in pictures(open_store(store).runs):
         picture.save(out_folder)
         endings = ", ".join(picture.endings)
-        out.print(Text(f"{out_folder / picture.name}{endings}"), soft_wrap=True)
+        out.print(plain(f"{out_folder / picture.name}{endings}"), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -247,6 +247,6 @@ def report(
     kept = open_store(store)
     with out.status("Reading the runs") as status:
         write_report(
-            kept.runs, file, question, kept.refused, lambda words: status.update(Text(words))
+            kept.runs, file, question, kept.refused, lambda words: status.update(plain(words))
         )
-    out.print(Text(f"{file}, {file.stat().st_size / 2**20:.1f} MiB"), soft_wrap=True)
+    out.print(plain(f"{file}, {file.stat().st_size / 2**20:.1f} MiB"), soft_wrap=True)

@@ -152,7 +152,7 @@ def print_verdicts(verdicts: "Sequence[Verdict]") -> None:
         of_one = list(some)
         out.print(verdict_table(of_one))
         for one in of_one:
-            out.print(Text(one.sentence), soft_wrap=True)
+            out.print(plain(one.sentence), soft_wrap=True)
         out.print()
 
 
@@ -164,9 +164,9 @@ def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
     return stats.best_rates(runs).round(rounded).drop(columns="diverged")
 
 
-def printable(text: str) -> str:
-    """Returns a text with its control characters written out, so that they do nothing."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+def plain(text: str, style: str = "") -> Text:
+    """Returns a text as it stands: no markup is read, and control characters are written out."""
+    return Text("".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text), style)
 
 
 def print_text(frame: "pd.DataFrame") -> None:
@@ -185,7 +185,7 @@ def open_store(path: Path | None) -> "RunStore":
     store = RunStore(path)
     refused = store.refused
     for run_id, reason in refused.items():
-        err.print(Text(f"{run_id} cannot be read: {reason}", style="yellow"), soft_wrap=True)
+        err.print(plain(f"{run_id} cannot be read: {reason}", style="yellow"), soft_wrap=True)
     if not refused and not len(store.runs):
         raise InputError(f"The store {store.path} holds no runs. Record some with: lab compare")
     return store

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from lab import activations
 from lab.cli.shared import (
@@ -13,6 +12,7 @@ from lab.cli.shared import (
     StoreOption,
     app,
     out,
+    plain,
     print_findings,
     print_text,
     takes_settings,
@@ -73,7 +73,7 @@ def compare(
     study = plan(activation or TRIO, chosen, dataset, store, student, **settings)
     train_or_stop(study)
     out.print(comparison(study.runs()))
-    out.print(Text(f"Kept in {study.store.path}. See them again: lab table runs", style="dim"))
+    out.print(plain(f"Kept in {study.store.path}. See them again: lab table runs", style="dim"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -136,10 +136,10 @@ def sweep(
     with pools.executor_of(workers, dask) as executor:
         train_or_stop(found, pools.events(found, executor) if executor else None)
     if plan.question:
-        out.print(Text(plan.question, style="bold"), soft_wrap=True)
+        out.print(plain(plan.question, style="bold"), soft_wrap=True)
     out.print(study_table(found.runs()))
     print_findings(found.runs())
-    out.print(Text(f"Kept in {found.store.path}. A hand-out of it: lab report", style="dim"))
+    out.print(plain(f"Kept in {found.store.path}. A hand-out of it: lab report", style="dim"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -180,8 +180,8 @@ def kill_map(
     train_or_stop(study)
     found = KillMap(*axes, study.runs())
     for measure in MEASURES:
-        out.print(Text(measure + ", %", style="bold"))
+        out.print(plain(measure + ", %", style="bold"))
         print_text(found.table(measure).round(1).reset_index())
     picture = found.picture()
     picture.save(out_folder)
-    out.print(Text(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)
+    out.print(plain(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)

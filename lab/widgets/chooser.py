@@ -19,8 +19,7 @@ class Chooser(VBox):
 
     def __init__(self, choices: str | Iterable[str]) -> None:
         """Ticks the functions given, each with a parameter if wanted: `leaky_relu=0.1`."""
-        listed = [choices] if isinstance(choices, str) else choices
-        pairs = [activations.parse(choice) for choice in listed]
+        pairs = [activations.parse(choice) for choice in activations.listed(choices)]
         parsed = dict(pairs)
         if len(parsed) < len(pairs):
             raise InputError(

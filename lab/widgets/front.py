@@ -52,6 +52,10 @@ class Front(VBox):
         loop: The notebook's event loop; None outside of one.
     """
 
+    # Here, for a front end that refuses its input is closed before it is made.
+    _soon: asyncio.TimerHandle | None = None
+    _handles: tuple[DisplayHandle, ...] = ()
+
     def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
         """Stacks the controls, the status line, what else there is to see, and the other parts."""
         self.status, self.picture, self.table, self.code = (HTML() for _ in range(4))
@@ -59,8 +63,6 @@ class Front(VBox):
         super().__init__([HTML(LIVE_STYLE), *controls, *parts, Names()])
         self.add_class(LIVE)
         self.loop = running_loop()
-        self._soon: asyncio.TimerHandle | None = None
-        self._handles: tuple[DisplayHandle, ...] = ()
         self.figure: Figure | None = None
         self.frame: pd.DataFrame | None = None
         self._words = ""

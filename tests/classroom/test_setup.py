@@ -98,3 +98,18 @@ def test_each_learning_rate_has_a_table_that_names_it(lab_main, tmp_path):
     assert code == 0
     for rate in rates[1::2]:
         assert text.count(f"learning rate {rate}, 1 epoch, seed 0") == 1
+
+
+def test_what_a_link_points_to_keeps_its_rights(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("mine")
+    secret.chmod(0o600)
+    folder = tmp_path / "class"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("for all")
+    (folder / "notes.txt").chmod(0o600)
+    (folder / "link").symlink_to(secret)
+    (folder / "dangling").symlink_to("nowhere")
+    setup.make_readable(folder)
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert (folder / "notes.txt").stat().st_mode & 0o777 == 0o644

@@ -153,3 +153,22 @@ def test_where_cells_have_no_names_nothing_is_closed(cell):
         cell(None, execution)
         cells.now_shown(widget)
     assert one.comm is not None
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Race("rellu"), "Unknown activation 'rellu'"),
+        (lambda: Race(5), "activations must be one or more names"),
+        (lambda: Playground(5), "activations must be one or more names"),
+        (lambda: Compare(5), "runs must be recorded runs or a store"),
+        (lambda: Microscope(5), "runs must be recorded runs or a store"),
+        (lambda: ProbeSize(5), "runs must be recorded runs or a store"),
+        (lambda: KillMap(5), "vary must name"),
+    ],
+)
+def test_a_front_end_that_refuses_its_input_says_one_sentence_and_nothing_after(make, words):
+    with pytest.raises(InputError, match=words):
+        make()
+    gc.collect()

@@ -23,17 +23,23 @@ ACTIVATIONS = ("relu", "elu")
 SHAPES = ((6, 5), (7,), (5, 4, 3))  # A shape that a kernel has not seen is compiled first.
 SETTINGS = {"epochs": 150, "batch_size": 120, "keep_weights": "every"}
 NUMBERS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
-BEGIN = f"""
-import asyncio, os, signal, sys, time
-sys.path[:0] = [{str(Path(__file__).parents[1])!r}]
-import lab, lab.writer
-from made import make_dataset
-data = make_dataset(300, 100)
-told, add = {{}}, lab.writer.RunWriter.add
+# Writes down each epoch that a run's writer takes, and the last one that it has committed.
+NOTE = """
+import os, lab.writer
+add = lab.writer.RunWriter.add
 def note(self, event):
     add(self, event)
-    told[self.record.run_id] = event.epoch
+    with open(told, "a") as file:
+        file.write(f"{self.record.run_id} {event.epoch} {self.record.epochs[-1].epoch}\\n")
 lab.writer.RunWriter.add = note
+"""
+BEGIN = f"""
+{NOTE}
+import asyncio, signal, sys, time
+sys.path[:0] = [{str(Path(__file__).parents[1])!r}]
+import lab
+from made import make_dataset
+data = make_dataset(300, 100)
 """
 
 
@@ -51,6 +57,24 @@ def notebook():
     made = Notebook()
     yield made
     made.close()
+
+
+def told_in(place: Path) -> Path:
+    return place.with_suffix(".told")
+
+
+def last_told(place: Path, committed: bool = False) -> dict[str, int]:
+    """Returns the last epoch of each run that its writer took, or that it had committed."""
+    path, told = told_in(place), {}
+    for line in path.read_text().splitlines() if path.exists() else ():
+        run_id, taken, kept = line.split()
+        told[run_id] = int(kept if committed else taken)
+    return told
+
+
+def begin(place: Path, more: str = "") -> str:
+    """The code that comes first where runs are trained into a place."""
+    return f"told = {str(told_in(place))!r}\n{BEGIN}{more}\n"
 
 
 def compare_in(place: Path, shape: tuple[int, ...]) -> str:
@@ -117,7 +141,7 @@ def assert_only_keyboard_interrupts(err: str) -> None:
 
 def script(place: Path, shape: tuple[int, ...]) -> list[str]:
     body = f"print('ready', flush=True)\n{compare_in(place, shape)}\nprint('done', flush=True)\n"
-    return ["-c", BEGIN + body]
+    return ["-c", begin(place) + body]
 
 
 def command(place: Path, shape: tuple[int, ...]) -> list[str]:
@@ -125,10 +149,10 @@ def command(place: Path, shape: tuple[int, ...]) -> list[str]:
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     chosen = [f"--activation={name}" for name in ACTIVATIONS]
     widths = "--hidden=" + ",".join(map(str, shape))
-    return [
-        *("-m", "lab", "compare", "--dataset=mnist-5k", "--seeds=1", f"--store={place}"),
-        *(*chosen, widths, "--keep-weights=every", *options),
-    ]
+    words = ["lab", "compare", "--dataset=mnist-5k", "--seeds=1", f"--store={place}"]
+    words += [*chosen, widths, "--keep-weights=every", *options]
+    run = f"import runpy, sys\nsys.argv = {words!r}\nrunpy.run_module('lab', run_name='__main__')"
+    return ["-c", f"told = {str(told_in(place))!r}\n{NOTE}\n{run}"]
 
 
 KINDS = ("single", "double", "SIGTERM")
@@ -152,7 +176,8 @@ def test_an_interrupted_script_keeps_its_epochs_and_goes_on(tmp_path, whole, pro
                 if "done" not in out:
                     assert process.returncode in (-signal.SIGINT, -signal.SIGTERM, 1, 130), err
                     assert ("KeyboardInterrupt" in err) == (kind != "SIGTERM"), err
-                assert_kept_as_whole(place, whole[shape], {})
+                told = last_told(place, committed=kind == "SIGTERM")
+                assert_kept_as_whole(place, whole[shape], told)
                 data = make_dataset(300, 100)
                 lab.compare(ACTIVATIONS, 1, data, place, hidden=shape, **SETTINGS)
                 assert_finished_as_whole(place, whole[shape])
@@ -187,7 +212,8 @@ def test_an_interrupted_command_keeps_its_epochs_and_goes_on(
                     (0, 130, 1, -signal.SIGINT) if kind != "SIGTERM" else (-signal.SIGTERM, 0)
                 )
                 assert process.returncode in expected, err
-                assert_kept_as_whole(place, by_command[shape], {})
+                told = last_told(place, committed=kind == "SIGTERM")
+                assert_kept_as_whole(place, by_command[shape], told)
                 again = start(command(place, shape))
                 _, err = again.communicate(timeout=120)
                 assert again.returncode == 0, err
@@ -202,14 +228,14 @@ def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
     tmp_path, whole, notebook, promise, many, part
 ):
     dice = random.Random(20 + part)
-    notebook.run(BEGIN)
+    notebook.run(begin(tmp_path / "none"))
     with promise("interrupts: a notebook's cell") as tally:
         for number in range(many(12, 1)):
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             # The first pays for TensorFlow's import; every third compiles afresh.
             if number and dice.random() < 0.33:
                 notebook.run("lab.programs.program.cache_clear()")
-            notebook.run("told.clear()")
+            notebook.run(f"told = {str(told_in(place))!r}")
             double = dice.random() < 0.5
             seconds = dice.uniform(0.0, 3.0 if number == 0 else 1.2)
             with tally.case(f"{number}: {double=} after {seconds:.3f} s, {shape}"):
@@ -224,8 +250,7 @@ def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
                 told_so = reply.error or reply.text.strip().splitlines()[-1]
                 assert reply.status == "ok" or told_so == "KeyboardInterrupt", reply
                 assert notebook.run("print(6 * 7)") == "42\n"
-                told = eval(notebook.run("print(told)"))
-                assert_kept_as_whole(place, whole[shape], told)
+                assert_kept_as_whole(place, whole[shape], last_told(place))
                 notebook.run(compare_in(place, shape))
                 assert_finished_as_whole(place, whole[shape])
 
@@ -237,12 +262,12 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
     tmp_path, whole, notebook, promise, many
 ):
     dice = random.Random(30)
-    notebook.run(BEGIN + "from lab import widgets")
+    notebook.run(begin(tmp_path / "none", "from lab import widgets"))
     with promise("interrupts: a race in the background") as tally:
         for number in range(many(20, 2)):
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             settings = "".join(f", {name}={value!r}" for name, value in SETTINGS.items())
-            begin = (
+            race = (
                 f"race = widgets.Race({ACTIVATIONS}, 1, data, lab.RunStore({str(place)!r}), "
                 f"hidden={shape}{settings})\nrace.start()"
             )
@@ -250,7 +275,7 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
             with tally.case(f"{number}: {wait} after {seconds:.3f} s, {shape}"):
                 if dice.random() < 0.33:
                     notebook.run("'programs' in dir(lab) and lab.programs.program.cache_clear()")
-                notebook.run(begin)
+                notebook.run(f"told = {str(told_in(place))!r}\n{race}")
                 cell = notebook.begin(wait) if wait else None
                 time.sleep(seconds)
                 notebook.interrupt()
@@ -260,9 +285,11 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
                 if reply and reply.status != "ok":
                     assert reply.error in ("KeyboardInterrupt", "CancelledError"), reply
                 assert notebook.run("print(6 * 7)") == "42\n"
-                assert_kept_as_whole(place, whole[shape], {})
+                assert RunStore(place).refused == {}
                 notebook.run("runs = await race.finished()")
                 assert notebook.run("print(race.status.value)").count("all 2 runs are kept") == 1
+                lines = told_in(place).read_text().splitlines()
+                assert len(lines) == 2 * (SETTINGS["epochs"] + 1)  # No epoch was trained twice.
                 assert_finished_as_whole(place, whole[shape])
 
 
@@ -274,7 +301,7 @@ def test_after_a_restart_of_the_kernel_the_runs_go_on(tmp_path, whole, notebook,
             now, in_cell = dice.random() < 0.5, number % 2 == 0
             seconds = dice.uniform(1.0, 5.0)
             with tally.case(f"{number}: {now=} {in_cell=} after {seconds:.3f} s, {shape}"):
-                notebook.run(BEGIN + "from lab import widgets")
+                notebook.run(begin(place, "from lab import widgets"))
                 if in_cell:
                     notebook.begin(compare_in(place, shape))
                 else:
@@ -285,7 +312,8 @@ def test_after_a_restart_of_the_kernel_the_runs_go_on(tmp_path, whole, notebook,
                     )
                 time.sleep(seconds)
                 notebook.restart(now)
-                assert_kept_as_whole(place, whole[shape], {})
-                notebook.run(BEGIN)
+                told = last_told(place, committed=True)
+                assert_kept_as_whole(place, whole[shape], told)
+                notebook.run(begin(place))
                 notebook.run(compare_in(place, shape))
                 assert_finished_as_whole(place, whole[shape])

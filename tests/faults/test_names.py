@@ -119,8 +119,9 @@ def test_an_odd_label_is_kept_and_shown_or_refused(fast_path, base, number, prom
     shutil.copytree(base, fast_path / "runs" / base.name)
     store = RunStore(fast_path / "runs")
     with promise(PROMISE) as tally, tally.case("label"):
-        with contextlib.suppress(LabError):
+        kept = name if name.isprintable() and len(name) <= 200 else ""
+        with contextlib.suppress(LabError) if kept != name else contextlib.nullcontext():
             store.label(base.name, name)
-            assert name.isprintable()
         assert store.refused == {}
-        assert store[base.name].record.label in (name or None, None)
+        assert store[base.name].record.label == (kept or None)
+        assert_harmless(store.runs._repr_html_(), kept if len(kept) < 40 else None)

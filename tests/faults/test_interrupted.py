@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from kernels import Notebook
+from kernels import Notebook, Reply
 from made import make_dataset
 from test_kill import assert_the_same_bits
 
@@ -223,6 +223,11 @@ def test_an_interrupted_command_keeps_its_epochs_and_goes_on(
 # A notebook
 
 
+def error_of(reply: Reply) -> str:
+    """Returns an error's name; struck while it draws the traceback, IPython prints that alone."""
+    return reply.error or reply.text.strip().splitlines()[-1]
+
+
 @pytest.mark.parametrize("part", range(2))
 def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
     tmp_path, whole, notebook, promise, many, part
@@ -246,9 +251,7 @@ def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
                     time.sleep(dice.choice([0.0, 0.001, 0.02, 0.2]) * dice.random())
                     notebook.interrupt()
                 reply = notebook.end(cell)
-                # Struck while it draws the traceback, IPython prints the name alone.
-                told_so = reply.error or reply.text.strip().splitlines()[-1]
-                assert reply.status == "ok" or told_so == "KeyboardInterrupt", reply
+                assert reply.status == "ok" or error_of(reply) == "KeyboardInterrupt", reply
                 assert notebook.run("print(6 * 7)") == "42\n"
                 assert_kept_as_whole(place, whole[shape], last_told(place))
                 notebook.run(compare_in(place, shape))
@@ -283,7 +286,7 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
                     notebook.interrupt()
                 reply = notebook.end(cell) if cell else None
                 if reply and reply.status != "ok":
-                    assert reply.error in ("KeyboardInterrupt", "CancelledError"), reply
+                    assert error_of(reply) in ("KeyboardInterrupt", "CancelledError"), reply
                 assert notebook.run("print(6 * 7)") == "42\n"
                 assert RunStore(place).refused == {}
                 notebook.run("runs = await race.finished()")

@@ -22,6 +22,7 @@ import numpy as np
 
 from lab.data import PARTS, ByteArray, Dataset, idx_digest, stratified_order
 from lab.errors import DatasetMissingError, InputError, unknown
+from lab.files import replacing
 from lab.machine import cache_folder, load_tensorflow
 
 IDX_FILES = (
@@ -222,16 +223,9 @@ def write_npz(path: Path, parts: Parts) -> None:
     Raises:
         OSError: If the place cannot be written to; no part of a file is left there.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
-    try:
-        x_train, y_train, x_test, y_test = parts
-        np.savez_compressed(
-            temporary, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
-        )
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    x_train, y_train, x_test, y_test = parts
+    with replacing(path) as file:
+        np.savez_compressed(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
 def _download(name: str) -> Parts | None:

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -201,11 +202,9 @@ class RunStore:
         Raises:
             StoreError: If not, with the reason.
         """
-        probe = self.path / f".{os.getpid()}.tmp"
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
+            tempfile.TemporaryFile(dir=self.path).close()
         except OSError as error:
             raise StoreError(
                 f"The store {self.path} cannot be written to: {error.strerror}. "

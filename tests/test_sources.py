@@ -167,6 +167,16 @@ def test_where_the_cache_cannot_be_written_the_digits_are_had_all_the_same(
     assert load_dataset("mnist-5k").digest == digits.digest
 
 
+def test_a_link_that_someone_put_beside_a_data_file_is_not_written_through(tmp_path):
+    thesis, link = tmp_path / "thesis.txt", tmp_path / f"a.{os.getpid()}.tmp.npz"
+    thesis.write_text("words")
+    link.symlink_to(thesis)
+    sources.write_npz(tmp_path / "a.npz", tuple(small().values()))
+    assert thesis.read_text() == "words"
+    assert link.is_symlink()
+    assert same(Dataset("a", *sources._load_npz(tmp_path / "a.npz"), "a"), small())
+
+
 # Full MNIST
 
 

@@ -192,6 +192,17 @@ def test_a_folder_that_cannot_be_written_to_is_refused_with_what_to_do(tiny):
         store.writer(CONFIG, tiny)
 
 
+def test_a_link_that_someone_put_into_a_store_is_not_written_through(store, tmp_path):
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("words")
+    store.path.mkdir()
+    (store.path / f".{os.getpid()}.tmp").symlink_to(thesis)
+    before = os.listdir(store.path)
+    store.check_writable()
+    assert thesis.read_text() == "words"
+    assert os.listdir(store.path) == before
+
+
 # The commit rule
 
 

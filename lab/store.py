@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from lab.tables import Runs
 from lab.writer import RunWriter, take_lock, write_record
 
 Opened = TypeVar("Opened", RunWriter, RunReceiver)
+DELETED = ".deleted-"
 PROJECT = 'name = "activation-lab"'
 # What a first commit makes before the record, which names it, is there: of epoch 0, or of a run
 # that was trained elsewhere, whose lock is beside it.
@@ -188,13 +190,31 @@ class RunStore:
         Raises:
             RunError: If there is no such run.
             RunBusyError: If it is being trained.
+            StoreError: If the disk refuses it; then it is there still, or out of all lists.
         """
         folder = self.folder(name)
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        with take_lock(folder):
-            shutil.rmtree(folder)
+        try:
+            if os.path.islink(folder):
+                folder.unlink()
+                return
+            with take_lock(folder):
+                self._delete(folder)
+        except OSError as error:
+            raise StoreError(
+                f"Run {folder.name} could not be deleted from {self.path}: {error.strerror}."
+            ) from None
+
+    def _delete(self, folder: Path) -> None:
+        """Takes a folder out of the store in one step, then deletes it.
+
+        What a deletion leaves that is stopped between the two, the next one removes.
+        """
+        left = list(self.path.glob(f"{DELETED}*"))
+        grave = folder.rename(self.path / f"{DELETED}{secrets.token_hex(8)}")
+        with contextlib.suppress(FileNotFoundError):  # Another process removes it, too.
+            shutil.rmtree(grave)
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
 
     def check_writable(self) -> None:
         """Checks that runs can be written here.
@@ -295,7 +315,8 @@ class RunStore:
     @staticmethod
     def _is_run_folder(folder: Path) -> bool:
         named = re.fullmatch(RUN_ID, folder.name) is not None
-        return folder.is_dir() and (named or os.path.exists(folder / RECORD))
+        shown = named or (folder.name[0] != "." and os.path.exists(folder / RECORD))
+        return shown and os.path.isdir(folder)  # Path.is_dir raises where one may not look.
 
 
 def check_label(text: str) -> None:

@@ -549,6 +549,42 @@ def test_a_deleted_run_is_gone_and_the_others_stay(three):
         three.delete("relu-seed1")
 
 
+def test_a_run_that_cannot_be_taken_out_of_its_store_stays_whole(three, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    run = three["relu-seed1"]
+    monkeypatch.setattr(os, "rename", refused)
+    monkeypatch.setattr(os, "rmdir", refused)
+    with pytest.raises(StoreError, match=r"relu-seed1-.* could not be deleted .*: Permission den"):
+        three.delete("relu-seed1")
+    same_as_uninterrupted(run.folder, run.config)
+
+
+def test_a_deletion_that_was_stopped_shows_no_run_and_the_next_one_finishes_it(three, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            three.delete("relu-seed1")
+    assert [run.config.seed for run in three] == [0, 2]
+    assert three.refused == {}
+    assert len(os.listdir(three.path)) == 3
+    three.delete("relu-seed2")
+    assert len(os.listdir(three.path)) == 1
+
+
+def test_a_link_in_the_place_of_a_deleted_run_is_not_followed(three, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("words")
+    (three.path / ".deleted-0").symlink_to(tmp_path / "mine")
+    three.delete("relu-seed1")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "words"
+    assert [run.config.seed for run in three] == [0, 2]
+
+
 @pytest.mark.parametrize("weights", [True, False])
 def test_a_copy_for_others_holds_all_but_the_weights_if_so_wanted(three, tiny, tmp_path, weights):
     other = RunStore(tmp_path / "other")

@@ -383,6 +383,32 @@ def test_a_read_only_store_is_refused_before_training_and_can_be_read(
     assert [p.name for p in path.iterdir() if p.name.startswith(".")] == []
 
 
+def delete_as_nobody(path: Path, tell) -> None:
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    try:
+        RunStore(path).delete("relu")
+    except Exception as error:
+        tell.send((type(error), str(error)))
+
+
+@root
+def test_a_run_of_a_store_that_is_read_only_is_not_deleted_by_half(tmp_path, processes, promise):
+    path = tmp_path / "runs"
+    write(RunStore(path), SMALL, blank())
+    (run,) = RunStore(path)
+    run.folder.chmod(0o777)
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    process, hear = start(processes, delete_as_nobody, path)
+    with promise("read-only store: one sentence, runs readable") as tally, tally.case("delete"):
+        ((kind, sentence),) = all_told(hear)
+        assert kind is StoreError
+        assert sentence.endswith(f"could not be deleted from {path}: Permission denied.")
+        same_as_uninterrupted(run.folder, SMALL)
+    process.join()
+
+
 ODD_PLACES = (
     "with spaces",
     "übungen/Läufe – ä",

@@ -1,6 +1,7 @@
 """Keeping a run that was trained elsewhere: by a worker process, or by somebody else."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,14 @@ from pathlib import Path
 from lab.errors import RunBusyError, RunError
 from lab.records import ENDED, RECORD, Record, read_content, read_record
 from lab.runs import Run
-from lab.writer import disk, let_go, remove_litter, take_lock, write_file, write_record
+from lab.writer import (
+    let_go,
+    make_folder_of,
+    remove_litter,
+    take_lock,
+    write_file,
+    write_record,
+)
 
 Files = dict[str, bytes]
 
@@ -30,12 +38,12 @@ class RunReceiver:
             RunBusyError: If another process has the lock, or has just finished the run.
             RunError: If what is kept cannot be read.
         """
-        with disk(folder):
-            folder.mkdir(exist_ok=True)
+        make_folder_of(folder)
         self.folder = folder
         self._lock = take_lock(folder)
         try:
-            self.run = Run(folder, read_record(folder)) if (folder / RECORD).exists() else None
+            begun = os.path.exists(folder / RECORD)  # Path.exists raises where one may not look.
+            self.run = Run(folder, read_record(folder)) if begun else None
             if self.run and self.run.record.status in ENDED:
                 raise RunBusyError(f"Run {folder.name} was finished by another process just now.")
             if self.run and not self.run.is_whole():

@@ -21,7 +21,7 @@ from lab.receiver import RunReceiver
 from lab.records import ARRAY_FILE, ENDED, LOCK, RECORD, RUN_ID, read_record
 from lab.runs import Run, iterate
 from lab.tables import Runs
-from lab.writer import RunWriter, take_lock, write_record
+from lab.writer import RunWriter, make_folder, take_lock, write_record
 
 Opened = TypeVar("Opened", RunWriter, RunReceiver)
 DELETED = ".deleted-"
@@ -223,7 +223,7 @@ class RunStore:
             StoreError: If not, with the reason.
         """
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path)
             tempfile.TemporaryFile(dir=self.path).close()
         except OSError as error:
             raise StoreError(

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -370,6 +371,22 @@ def test_every_fault_of_the_disk_is_told_in_one_sentence(tmp_path, tiny, at_once
                 writer.close()
         told.append((type(caught.value), str(caught.value).count("No space left on device")))
     assert told == [(StoreError, 1)] * 9
+
+
+@pytest.mark.parametrize("code", ["EINVAL", "EBADF", "ENOTSUP"])
+def test_a_disk_that_cannot_flush_folders_is_used_all_the_same(
+    store, tiny, code, at_once, monkeypatch
+):
+    real = os.fsync
+
+    def only_files(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(getattr(errno, code), "no folders")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    write(store, CONFIG, tiny)
+    same_as_uninterrupted(store.path / run_id(CONFIG, tiny), CONFIG)
 
 
 def test_power_cut_before_the_record_is_replaced_leaves_litter_that_is_removed(

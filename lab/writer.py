@@ -38,12 +38,13 @@ from lab.records import (
     slot_shapes,
     weight_shapes,
 )
-from lab.runs import Run
+from lab.runs import Run, lock_of
 from lab.training import EpochEnd, RunEnd, State
 
 COMMIT_SECONDS = 2.0
 RESUME_SECONDS = 10.0
 NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # So some network disks say it.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
 LOCK_SECONDS = 0.5  # Who looks whether a run is being written holds its lock for a moment.
 
 
@@ -288,16 +289,42 @@ def take_lock(folder: Path) -> filelock.BaseFileLock:
 
     Raises:
         RunBusyError: If another holds it.
+        StoreError: If the disk refuses it, or has no locks.
     """
-    lock = filelock.FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    lock = lock_of(folder, LOCK_SECONDS)
     with disk(folder):
         try:
-            lock.acquire(poll_interval=0.01)
+            _acquire(lock)
         except filelock.Timeout:
             raise RunBusyError(
                 f"Run {folder.name} is being trained by another process. Wait until it is done."
             ) from None
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                raise _without_locks(folder) from None
+            raise
     return lock
+
+
+def _acquire(lock: filelock.BaseFileLock) -> None:
+    """Takes a lock; versions of filelock differ in what they do where the disk has none."""
+    try:
+        lock.acquire(poll_interval=0.01)
+    except NotImplementedError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    if isinstance(lock, filelock.SoftFileLock):
+        lock.release()
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def _without_locks(folder: Path) -> StoreError:
+    with contextlib.suppress(OSError):  # It was made for the lock if nothing else is in it.
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+    return StoreError(
+        f"The disk of the store {folder.parent} has no locks, which keep two processes from "
+        f"writing one run. Name a folder on another disk with --store, store= or LAB_STORE."
+    )
 
 
 def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | None = None) -> Record:

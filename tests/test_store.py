@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lab.runs
 import lab.writer
 from lab import Dataset, RunConfig, RunStore, units
 from lab.errors import InputError, RunBusyError, RunError, StoreError
@@ -533,6 +534,28 @@ def test_looking_at_a_run_writes_nothing(store, tiny, at_once):
     (folder / "run.json").write_text(json.dumps({**raw, "status": "running"}))
     before = sorted(os.listdir(folder))
     assert RunStore(store.path)[folder.name].status == "interrupted"
+    assert sorted(os.listdir(folder)) == before
+
+
+# Old versions of filelock take the second for the lock of another.
+@pytest.mark.parametrize("code", ["ENOSYS", *["ENOLCK"] * bool(lab.runs.NO_FILE_INSTEAD)])
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_disk_without_locks_is_refused_in_one_sentence(store, tiny, code, at_once, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    folder = _interrupted(store, tiny)
+    before = sorted(os.listdir(folder))
+
+    def no_lock(*_):
+        raise OSError(getattr(errno, code), "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    for config in (CONFIG, CONFIG.model_copy(update={"seed": 1})):
+        with pytest.raises(
+            StoreError, match=r"The disk of the store .* has no locks.*LAB_STORE\.$"
+        ):
+            store.writer(config, tiny)
+    assert store[folder.name].status == "interrupted"
+    assert os.listdir(store.path) == [folder.name]
     assert sorted(os.listdir(folder)) == before
 
 

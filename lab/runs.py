@@ -375,8 +375,15 @@ class Run:
             self.layer(number)
 
     def size(self) -> int:
-        """Returns the bytes that the run takes on disk."""
-        return sum(path.lstat().st_size for path in self.folder.iterdir())
+        """Returns the bytes that the run takes on disk.
+
+        Raises:
+            RunError: If its folder cannot be read.
+        """
+        try:
+            return sum(map(_size, list(self.folder.iterdir())))
+        except OSError as error:
+            raise RunError(f"Run {self.run_id} cannot be read: {error.strerror}.") from None
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder, self.config, file)
@@ -414,6 +421,13 @@ def _check(name: str, value: Any, allowed: range, where: str) -> None:
     if not is_whole or value not in allowed:
         limits = f"from {allowed[0]} to {allowed[-1]}"
         raise RunError(f"{name} must be {limits} {where}, not {value!r}.")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0  # Its writer has removed it just now.
 
 
 def lock_of(folder: Path, timeout: float) -> filelock.BaseFileLock:

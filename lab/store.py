@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lab.config import RunConfig
 from lab.data import Dataset
@@ -37,14 +37,32 @@ def default_path() -> Path:
 
     `LAB_STORE` if it is set; else `runs` in the nearest folder upwards that has one or holds this
     project; else `runs` in the current folder.
+
+    Raises:
+        InputError: If the current folder is gone.
     """
     if place := os.environ.get("LAB_STORE"):
         return Path(place)
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"The current folder cannot be read: {error.strerror}. "
+            f"Go to another one, or name a store with --store, store= or LAB_STORE."
+        ) from None
     for folder in (here, *here.parents):
-        if (folder / "runs").is_dir() or _is_project(folder / "pyproject.toml"):
+        if os.path.isdir(folder / "runs") or _is_project(folder / "pyproject.toml"):
             return folder / "runs"
     return here / "runs"
+
+
+def _can_be_a_path(path: Any) -> bool:
+    if not isinstance(path, str | Path | None):
+        return False
+    try:
+        return b"\0" not in os.fsencode(path or "")
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_project(path: Path) -> bool:
@@ -72,7 +90,7 @@ class RunStore:
         Raises:
             InputError: If it is no folder, or there but not a store.
         """
-        if not isinstance(path, str | Path | None) or "\0" in str(path):
+        if not _can_be_a_path(path):
             raise InputError(f"The store must be a folder, such as 'runs', not {path!r}.")
         self.path = Path(path) if path is not None else default_path()
         try:
@@ -301,21 +319,22 @@ class RunStore:
             folder
             for folder in sorted(self.path.glob(f"{name}*"))
             if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name)
-            and (folder.is_symlink() or not _has_just_begun(folder))
+            and (os.path.islink(folder) or not _has_just_begun(folder))
         ]
 
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
         return iterate([folder for folder in self._folders() if not _has_just_begun(folder)])
 
     def _folders(self) -> list[Path]:
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             return []
         return sorted(folder for folder in self.path.iterdir() if self._is_run_folder(folder))
 
     @staticmethod
     def _is_run_folder(folder: Path) -> bool:
         named = re.fullmatch(RUN_ID, folder.name) is not None
-        shown = named or (folder.name[0] != "." and os.path.exists(folder / RECORD))
+        hidden = folder.name.startswith(".")
+        shown = named or (not hidden and os.path.exists(folder / RECORD))
         return shown and os.path.isdir(folder)  # Path.is_dir raises where one may not look.
 
 

@@ -159,6 +159,36 @@ def test_the_store_is_the_nearest_folder_of_runs_upwards(monkeypatch, tmp_path):
     assert default_path() == deep / "runs"
 
 
+def test_places_that_cannot_be_looked_at_are_passed_over(monkeypatch, tmp_path):
+    monkeypatch.delenv("LAB_STORE")
+    here = tmp_path / "a"
+    here.mkdir()
+    (here / "runs").symlink_to("x" * 300)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(here)
+    assert default_path() == tmp_path / "runs"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder of a process")
+def test_where_the_current_folder_is_gone_one_sentence_says_so(monkeypatch, tmp_path):
+    monkeypatch.delenv("LAB_STORE")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InputError, match=r"The current folder cannot be read: .*LAB_STORE\.$"):
+        RunStore()
+
+
+def test_links_that_lead_nowhere_stop_neither_a_store_nor_a_run(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    for place in (store.path / "x", store.path / run_id(CONFIG, tiny)[::-1], folder / "lock"):
+        place.symlink_to("x" * 300)
+    again = RunStore(store.path)
+    assert [(run.run_id, run.status) for run in again] == [(folder.name, "interrupted")]
+    assert again.refused == {}
+
+
 def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("words")
     (tmp_path / "pictures").mkdir()
@@ -166,7 +196,7 @@ def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
         RunStore(tmp_path)
     with pytest.raises(InputError, match=r"must be a folder, and .*thesis\.txt is a file\."):
         RunStore(tmp_path / "thesis.txt")
-    for wrong in (3, ["runs"], "a\0b", b"runs"):
+    for wrong in (3, ["runs"], "a\0b", b"runs", "\ud800"):
         with pytest.raises(InputError, match="The store must be a folder, such as 'runs', not"):
             RunStore(wrong)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "thesis.txt"]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import re
+import reprlib
 import secrets
 import shutil
 import tempfile
@@ -19,7 +20,7 @@ from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.receiver import RunReceiver
 from lab.records import ARRAY_FILE, ENDED, LOCK, RECORD, RUN_ID, read_record
-from lab.runs import Run, iterate
+from lab.runs import Run, iterate, one_run
 from lab.tables import Runs
 from lab.writer import RunWriter, make_folder, take_lock, write_record
 
@@ -132,7 +133,13 @@ class RunStore:
 
         Raises:
             RunError: If there is none, with the nearest id.
+            InputError: If it is no text.
         """
+        if not isinstance(run_id, str):
+            raise InputError(
+                f"A run must be named by its id, such as 'relu-seed0-3f2a1c9b', or the beginning "
+                f"of it, not {reprlib.repr(run_id)}."
+            )
         known = [folder.name for folder in self._folders()]
         matches = [name for name in known if run_id and name.startswith(run_id)]
         if run_id in known:
@@ -160,14 +167,14 @@ class RunStore:
         runs = [run for _, run in self._variants(config, dataset) if run]
         return next((run for run in runs if run.record.status not in ENDED), None)
 
-    def label(self, name: str, text: str) -> Run:
-        """Gives a run a label, which its tables show; an empty text takes it away.
+    def label(self, name: str, text: str | None) -> Run:
+        """Gives a run a label, which its tables show; an empty text or None takes it away.
 
         Raises:
             RunError: If there is no such run.
             InputError: If the text is too long or has control characters.
         """
-        check_label(text)
+        check_label(text or "")
         folder = self[name].folder  # Before its lock is made: what is no run is left alone.
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
@@ -183,9 +190,11 @@ class RunStore:
             beside: Whether to keep it beside a run of this id that is here already.
 
         Raises:
+            InputError: If it is no run.
             RunError: If the run has not ended or cannot be read.
             StoreError: If this store holds the run already, or cannot be written to.
         """
+        run = one_run(run)
         if run.status not in ENDED or not run.is_whole():
             raise RunError(f"Run {run.run_id} has not ended or cannot be read: it is not copied.")
         self.check_writable()
@@ -342,10 +351,10 @@ def check_label(text: str) -> None:
     """Checks that a text can be a label.
 
     Raises:
-        InputError: If it is too long or has control characters.
+        InputError: If it is no text, too long or has control characters.
     """
-    if len(text) > 200 or not text.isprintable():
-        raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
+    if not isinstance(text, str) or len(text) > 200 or not text.isprintable():
+        raise InputError(f"label must be at most 200 printable characters, not {str(text)[:50]!r}.")
 
 
 def _ended(variants: list[tuple[Path, Run | None]]) -> Run | None:

@@ -605,7 +605,9 @@ def test_a_label_is_kept_shown_and_taken_away(three):
     same_as_uninterrupted(three["relu-seed1"].folder, three["relu-seed1"].config)
     three.label("relu-seed1", "")
     assert three["relu-seed1"].record.label is None
-    for text in ("x" * 201, "two\nlines", "\x1b[2J"):
+    three.label("relu-seed1", "mine")
+    assert three.label("relu-seed1", None).record.label is None
+    for text in ("x" * 201, "two\nlines", "\x1b[2J", 5, ["mine"]):
         with pytest.raises(InputError, match="label must be at most 200 printable characters"):
             three.label("relu-seed1", text)
 
@@ -705,6 +707,19 @@ def test_a_run_is_found_by_the_beginning_of_its_id_if_it_is_the_only_one(three):
         three[f"rellu{ids[2][4:]}"]
     with pytest.raises(RunError, match="There is no run ''"):
         three[""]
+
+
+@pytest.mark.parametrize("name", [None, 0, b"relu", slice(0, 2), ["relu-seed1"]])
+def test_what_is_no_text_is_refused_as_the_name_of_a_run(store, name):
+    for use in (store.__getitem__, store.delete, lambda name: store.label(name, "mine")):
+        with pytest.raises(InputError, match="A run must be named by its id, such as 'relu-seed0"):
+            use(name)
+
+
+@pytest.mark.parametrize("run", [None, 5, "relu-seed1"])
+def test_what_is_no_run_is_not_copied(store, run):
+    with pytest.raises(InputError, match="run must be one recorded run"):
+        store.add_copy(run)
 
 
 def test_a_run_recorded_with_other_data_is_not_taken_for_this_one(three, tiny):

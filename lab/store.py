@@ -6,10 +6,13 @@ import hashlib
 import json
 import os
 import re
+import reprlib
+import secrets
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lab.config import RunConfig
 from lab.data import Dataset
@@ -17,11 +20,12 @@ from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.machine import processor, threads_per_operation, versions
 from lab.receiver import RunReceiver
 from lab.records import ARRAY_FILE, ENDED, LOCK, RECORD, RUN_ID, read_record
-from lab.runs import Run, iterate
+from lab.runs import Run, iterate, one_run
 from lab.tables import Runs
-from lab.writer import RunWriter, take_lock, write_record
+from lab.writer import RunWriter, make_folder, take_lock, write_record
 
 Opened = TypeVar("Opened", RunWriter, RunReceiver)
+DELETED = ".deleted-"
 PROJECT = 'name = "activation-lab"'
 # What a first commit makes before the record, which names it, is there: of epoch 0, or of a run
 # that was trained elsewhere, whose lock is beside it.
@@ -34,14 +38,32 @@ def default_path() -> Path:
 
     `LAB_STORE` if it is set; else `runs` in the nearest folder upwards that has one or holds this
     project; else `runs` in the current folder.
+
+    Raises:
+        InputError: If the current folder is gone.
     """
     if place := os.environ.get("LAB_STORE"):
         return Path(place)
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except OSError as error:
+        raise InputError(
+            f"The current folder cannot be read: {error.strerror}. "
+            f"Go to another one, or name a store with --store, store= or LAB_STORE."
+        ) from None
     for folder in (here, *here.parents):
-        if (folder / "runs").is_dir() or _is_project(folder / "pyproject.toml"):
+        if os.path.isdir(folder / "runs") or _is_project(folder / "pyproject.toml"):
             return folder / "runs"
     return here / "runs"
+
+
+def _can_be_a_path(path: Any) -> bool:
+    if not isinstance(path, str | Path | None):
+        return False
+    try:
+        return b"\0" not in os.fsencode(path or "")
+    except UnicodeEncodeError:
+        return False
 
 
 def _is_project(path: Path) -> bool:
@@ -69,7 +91,7 @@ class RunStore:
         Raises:
             InputError: If it is no folder, or there but not a store.
         """
-        if not isinstance(path, str | Path | None) or "\0" in str(path):
+        if not _can_be_a_path(path):
             raise InputError(f"The store must be a folder, such as 'runs', not {path!r}.")
         self.path = Path(path) if path is not None else default_path()
         try:
@@ -111,7 +133,13 @@ class RunStore:
 
         Raises:
             RunError: If there is none, with the nearest id.
+            InputError: If it is no text.
         """
+        if not isinstance(run_id, str):
+            raise InputError(
+                f"A run must be named by its id, such as 'relu-seed0-3f2a1c9b', or the beginning "
+                f"of it, not {reprlib.repr(run_id)}."
+            )
         known = [folder.name for folder in self._folders()]
         matches = [name for name in known if run_id and name.startswith(run_id)]
         if run_id in known:
@@ -139,14 +167,14 @@ class RunStore:
         runs = [run for _, run in self._variants(config, dataset) if run]
         return next((run for run in runs if run.record.status not in ENDED), None)
 
-    def label(self, name: str, text: str) -> Run:
-        """Gives a run a label, which its tables show; an empty text takes it away.
+    def label(self, name: str, text: str | None) -> Run:
+        """Gives a run a label, which its tables show; an empty text or None takes it away.
 
         Raises:
             RunError: If there is no such run.
             InputError: If the text is too long or has control characters.
         """
-        check_label(text)
+        check_label(text or "")
         folder = self[name].folder  # Before its lock is made: what is no run is left alone.
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
@@ -162,9 +190,11 @@ class RunStore:
             beside: Whether to keep it beside a run of this id that is here already.
 
         Raises:
+            InputError: If it is no run.
             RunError: If the run has not ended or cannot be read.
             StoreError: If this store holds the run already, or cannot be written to.
         """
+        run = one_run(run)
         if run.status not in ENDED or not run.is_whole():
             raise RunError(f"Run {run.run_id} has not ended or cannot be read: it is not copied.")
         self.check_writable()
@@ -187,13 +217,31 @@ class RunStore:
         Raises:
             RunError: If there is no such run.
             RunBusyError: If it is being trained.
+            StoreError: If the disk refuses it; then it is there still, or out of all lists.
         """
         folder = self.folder(name)
-        if folder.is_symlink():
-            folder.unlink()
-            return
-        with take_lock(folder):
-            shutil.rmtree(folder)
+        try:
+            if os.path.islink(folder):
+                folder.unlink()
+                return
+            with take_lock(folder):
+                self._delete(folder)
+        except OSError as error:
+            raise StoreError(
+                f"Run {folder.name} could not be deleted from {self.path}: {error.strerror}."
+            ) from None
+
+    def _delete(self, folder: Path) -> None:
+        """Takes a folder out of the store in one step, then deletes it.
+
+        What a deletion leaves that is stopped between the two, the next one removes.
+        """
+        left = list(self.path.glob(f"{DELETED}*"))
+        grave = folder.rename(self.path / f"{DELETED}{secrets.token_hex(8)}")
+        with contextlib.suppress(FileNotFoundError):  # Another process removes it, too.
+            shutil.rmtree(grave)
+        for path in left:
+            shutil.rmtree(path, ignore_errors=True)
 
     def check_writable(self) -> None:
         """Checks that runs can be written here.
@@ -201,11 +249,9 @@ class RunStore:
         Raises:
             StoreError: If not, with the reason.
         """
-        probe = self.path / f".{os.getpid()}.tmp"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
+            make_folder(self.path)
+            tempfile.TemporaryFile(dir=self.path).close()
         except OSError as error:
             raise StoreError(
                 f"The store {self.path} cannot be written to: {error.strerror}. "
@@ -282,31 +328,33 @@ class RunStore:
             folder
             for folder in sorted(self.path.glob(f"{name}*"))
             if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name)
-            and (folder.is_symlink() or not _has_just_begun(folder))
+            and (os.path.islink(folder) or not _has_just_begun(folder))
         ]
 
     def _entries(self) -> Iterator[tuple[Path, Run | RunError]]:
         return iterate([folder for folder in self._folders() if not _has_just_begun(folder)])
 
     def _folders(self) -> list[Path]:
-        if not self.path.is_dir():
+        if not os.path.isdir(self.path):
             return []
         return sorted(folder for folder in self.path.iterdir() if self._is_run_folder(folder))
 
     @staticmethod
     def _is_run_folder(folder: Path) -> bool:
         named = re.fullmatch(RUN_ID, folder.name) is not None
-        return folder.is_dir() and (named or os.path.exists(folder / RECORD))
+        hidden = folder.name.startswith(".")
+        shown = named or (not hidden and os.path.exists(folder / RECORD))
+        return shown and os.path.isdir(folder)  # Path.is_dir raises where one may not look.
 
 
 def check_label(text: str) -> None:
     """Checks that a text can be a label.
 
     Raises:
-        InputError: If it is too long or has control characters.
+        InputError: If it is no text, too long or has control characters.
     """
-    if len(text) > 200 or not text.isprintable():
-        raise InputError(f"label must be at most 200 printable characters, not {text[:50]!r}.")
+    if not isinstance(text, str) or len(text) > 200 or not text.isprintable():
+        raise InputError(f"label must be at most 200 printable characters, not {str(text)[:50]!r}.")
 
 
 def _ended(variants: list[tuple[Path, Run | None]]) -> Run | None:

@@ -6,6 +6,7 @@ is litter and is removed.
 """
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -37,11 +38,13 @@ from lab.records import (
     slot_shapes,
     weight_shapes,
 )
-from lab.runs import Run
+from lab.runs import NO_FILE_INSTEAD, Run, lock_of
 from lab.training import EpochEnd, RunEnd, State
 
 COMMIT_SECONDS = 2.0
 RESUME_SECONDS = 10.0
+NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # So some network disks say it.
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
 LOCK_SECONDS = 0.5  # Who looks whether a run is being written holds its lock for a moment.
 
 
@@ -67,8 +70,7 @@ class RunWriter:
             InputError: If its activation function is not registered here.
         """
         self.record = _new_record(folder.name, config, dataset, label)
-        with disk(folder):
-            folder.mkdir(exist_ok=True)
+        make_folder_of(folder)
         self.folder = folder
         self._lock = take_lock(folder)
         self._pending: list[EpochEnd] = []
@@ -176,9 +178,11 @@ class RunWriter:
 
 def write_record(folder: Path, record: Record) -> None:
     """Replaces a run's `run.json` in one step, after all that it names is on disk."""
-    _flush_folder(folder)
+    with disk(folder):
+        flush_folder(folder)
     write_file(folder / RECORD, record.model_dump_json(indent=1).encode())
-    _flush_folder(folder)
+    with disk(folder):
+        flush_folder(folder)
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -222,15 +226,50 @@ def let_go(folder: Path, lock: filelock.BaseFileLock) -> None:
     lock.release()
 
 
-def _flush_folder(folder: Path) -> None:
+def make_folder_of(run: Path) -> None:
+    """Makes the folder of a run, if it is not there.
+
+    Raises:
+        StoreError: If the disk refuses it; then nothing of it is there.
+    """
+    with disk(run):
+        try:
+            make_folder(run)
+        except OSError:
+            with contextlib.suppress(OSError):
+                run.rmdir()
+            raise
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing, to be there after a power cut.
+
+    Raises:
+        OSError: If the disk refuses it.
+    """
+    missing = [path for path in (folder, *folder.parents) if not os.path.isdir(path)]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        with contextlib.suppress(PermissionError):  # One may write to it, but not read it.
+            flush_folder(path.parent)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flushes the names in a folder, where the disk can do that.
+
+    Raises:
+        OSError: If the disk fails.
+    """
     if os.name == "nt":
         return  # Windows has no such call, and renames there are journaled.
-    with disk(folder):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in NO_FLUSH_OF_FOLDERS:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -250,16 +289,42 @@ def take_lock(folder: Path) -> filelock.BaseFileLock:
 
     Raises:
         RunBusyError: If another holds it.
+        StoreError: If the disk refuses it, or has no locks.
     """
-    lock = filelock.FileLock(folder / LOCK, timeout=LOCK_SECONDS)
+    lock = lock_of(folder, LOCK_SECONDS)
     with disk(folder):
         try:
-            lock.acquire(poll_interval=0.01)
+            _acquire(lock)
         except filelock.Timeout:
             raise RunBusyError(
                 f"Run {folder.name} is being trained by another process. Wait until it is done."
             ) from None
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                raise _without_locks(folder) from None
+            raise
     return lock
+
+
+def _acquire(lock: filelock.BaseFileLock) -> None:
+    """Takes a lock; versions of filelock differ in what they do where the disk has none."""
+    try:
+        lock.acquire(poll_interval=0.01)
+    except NotImplementedError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
+    if not NO_FILE_INSTEAD and isinstance(lock, filelock.SoftFileLock):
+        lock.release()
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+
+def _without_locks(folder: Path) -> StoreError:
+    with contextlib.suppress(OSError):  # It was made for the lock if nothing else is in it.
+        (folder / LOCK).unlink(missing_ok=True)
+        folder.rmdir()
+    return StoreError(
+        f"The disk of the store {folder.parent} has no locks, which keep two processes from "
+        f"writing one run. Name a folder on another disk with --store, store= or LAB_STORE."
+    )
 
 
 def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | None = None) -> Record:

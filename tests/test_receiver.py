@@ -61,6 +61,29 @@ def test_files_that_are_not_those_of_a_run_are_refused(elsewhere, tmp_path):
             pytest.fail("it was taken")
 
 
+def test_a_full_temporary_disk_is_one_sentence(elsewhere, monkeypatch):
+    import errno
+    import os
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    files = files_of(next(iter(elsewhere)))
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_bytes", full)
+        with (
+            pytest.raises(StoreError, match=r"could not be kept in .*: No space left on device"),
+            unpacked(files),
+        ):
+            pytest.fail("it was taken")
+    monkeypatch.setattr("tempfile.mkdtemp", full)
+    with (
+        pytest.raises(StoreError, match=r"No temporary folder .*: No space.*TMPDIR"),
+        unpacked(files),
+    ):
+        pytest.fail("it was taken")
+
+
 def test_a_file_is_never_written_outside_of_the_runs_folder(elsewhere, tmp_path):
     files = files_of(next(iter(elsewhere)))
     unpack({**files, "../../escaped": b"x"}, tmp_path / "a" / "b")

@@ -1,9 +1,12 @@
 """The report: its numbers, what it leaves out, what it refuses, and that it loads nothing."""
 
 import base64
+import errno
 import hashlib
 import html.parser
+import io
 import json
+import os
 import re
 import shlex
 import shutil
@@ -318,7 +321,44 @@ def test_a_report_is_replaced_and_any_other_file_is_not(small, tmp_path):
         write_report(runs, tmp_path)
 
 
-@pytest.mark.parametrize("place", ["file/r.html", "x" * 300, "a\0b"])
+def test_a_report_that_cannot_be_finished_leaves_the_one_before(small, tmp_path, monkeypatch):
+    runs, place = Runs([small()]), tmp_path / "out" / "r.html"
+    write_report(runs, place)
+    before = place.read_bytes()
+    opened = io.open
+
+    def open_on_a_full_disk(path, mode="r", *arguments, **options):
+        file = opened(path, mode, *arguments, **options)
+        if not set("wx") & set(mode):
+            return file
+        file.write("<html>" if "b" not in mode else b"<html>")
+        file.close()
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(io, "open", open_on_a_full_disk)
+        with pytest.raises(StoreError, match=r"The report cannot be written to .*: No space left"):
+            write_report(runs, place, "Again?")
+    assert place.read_bytes() == before
+    assert os.listdir(place.parent) == ["r.html"]
+
+
+def test_a_link_to_a_report_stays_one(small, tmp_path):
+    runs, place, link = Runs([small()]), tmp_path / "r.html", tmp_path / "link.html"
+    link.symlink_to(place)
+    write_report(runs, link)
+    write_report(runs, link, "Again?")
+    assert link.is_symlink()
+    assert "<h1>Again?</h1>" in place.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [None, 5, b"r.html"])
+def test_what_is_no_path_is_refused_before_any_work(path):
+    with pytest.raises(InputError, match=r"must be a file, such as 'report\.html', not"):
+        write_report(Runs([]), path)
+
+
+@pytest.mark.parametrize("place", ["file/r.html", "x" * 300, "a\0b", "\ud800"])
 def test_a_place_that_cannot_be_written_to_is_one_sentence(small, tmp_path, place):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="The report cannot be written to"):

@@ -394,6 +394,14 @@ def test_a_runs_size_is_the_sum_of_its_files(by_config):
     assert run.size() == sum(sizes)
 
 
+def test_the_size_of_a_run_that_is_gone_is_refused_in_one_sentence(by_config, tmp_path):
+    run = dataclasses.replace(by_config[RELU], folder=tmp_path / "gone")
+    with pytest.raises(
+        RunError, match=r"^Run relu-.* cannot be read: No such file or directory\.$"
+    ):
+        run.size()
+
+
 # Hostile reading
 
 

@@ -167,6 +167,16 @@ def test_where_the_cache_cannot_be_written_the_digits_are_had_all_the_same(
     assert load_dataset("mnist-5k").digest == digits.digest
 
 
+def test_a_link_that_someone_put_beside_a_data_file_is_not_written_through(tmp_path):
+    thesis, link = tmp_path / "thesis.txt", tmp_path / f"a.{os.getpid()}.tmp.npz"
+    thesis.write_text("words")
+    link.symlink_to(thesis)
+    sources.write_npz(tmp_path / "a.npz", tuple(small().values()))
+    assert thesis.read_text() == "words"
+    assert link.is_symlink()
+    assert same(Dataset("a", *sources._load_npz(tmp_path / "a.npz"), "a"), small())
+
+
 # Full MNIST
 
 
@@ -279,6 +289,42 @@ def test_lab_data_dir_must_be_a_folder(kind, name, tmp_path, monkeypatch):
     with pytest.raises((InputError, DatasetMissingError)) as refused:
         load_dataset(name)
     assert str(refused.value) == f"LAB_DATA_DIR must name a folder, not {str(place)!r}."
+
+
+def test_a_lab_data_dir_that_cannot_be_looked_at_is_refused_in_one_short_sentence(monkeypatch):
+    monkeypatch.setenv("LAB_DATA_DIR", "x" * 5000)
+    with pytest.raises(
+        InputError, match=r"LAB_DATA_DIR must name a folder, not 'x{200}'\."
+    ) as refused:
+        load_dataset("mnist")
+    assert len(str(refused.value)) < 300
+
+
+@pytest.fixture
+def no_home(monkeypatch, tmp_path):
+    """A user without a home folder, as in a container with a made-up user id."""
+    pwd = pytest.importorskip("pwd")
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for name in ("HOME", "XDG_CACHE_HOME", "LAB_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def test_a_user_without_a_home_gets_the_digits(digits, no_home, monkeypatch):
+    monkeypatch.delenv("KERAS_HOME")
+    assert load_dataset("mnist-5k").digest == digits.digest
+    assert sources.available()["mnist"] is None
+    assert os.listdir(".") == []
+
+
+def test_a_user_without_a_home_gets_what_is_in_keras_home(places, no_home, published):
+    path = write_npz(places["keras"] / "datasets" / "mnist.npz", published)
+    assert load_dataset("mnist").source == str(path)
 
 
 def test_what_is_available_is_listed_without_asking_a_server(

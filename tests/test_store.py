@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lab.runs
 import lab.writer
 from lab import Dataset, RunConfig, RunStore, units
 from lab.errors import InputError, RunBusyError, RunError, StoreError
@@ -157,6 +159,36 @@ def test_the_store_is_the_nearest_folder_of_runs_upwards(monkeypatch, tmp_path):
     assert default_path() == deep / "runs"
 
 
+def test_places_that_cannot_be_looked_at_are_passed_over(monkeypatch, tmp_path):
+    monkeypatch.delenv("LAB_STORE")
+    here = tmp_path / "a"
+    here.mkdir()
+    (here / "runs").symlink_to("x" * 300)
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(here)
+    assert default_path() == tmp_path / "runs"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the folder of a process")
+def test_where_the_current_folder_is_gone_one_sentence_says_so(monkeypatch, tmp_path):
+    monkeypatch.delenv("LAB_STORE")
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(InputError, match=r"The current folder cannot be read: .*LAB_STORE\.$"):
+        RunStore()
+
+
+def test_links_that_lead_nowhere_stop_neither_a_store_nor_a_run(store, tiny, at_once):
+    folder = _interrupted(store, tiny)
+    for place in (store.path / "x", store.path / run_id(CONFIG, tiny)[::-1], folder / "lock"):
+        place.symlink_to("x" * 300)
+    again = RunStore(store.path)
+    assert [(run.run_id, run.status) for run in again] == [(folder.name, "interrupted")]
+    assert again.refused == {}
+
+
 def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
     (tmp_path / "thesis.txt").write_text("words")
     (tmp_path / "pictures").mkdir()
@@ -164,7 +196,7 @@ def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
         RunStore(tmp_path)
     with pytest.raises(InputError, match=r"must be a folder, and .*thesis\.txt is a file\."):
         RunStore(tmp_path / "thesis.txt")
-    for wrong in (3, ["runs"], "a\0b", b"runs"):
+    for wrong in (3, ["runs"], "a\0b", b"runs", "\ud800"):
         with pytest.raises(InputError, match="The store must be a folder, such as 'runs', not"):
             RunStore(wrong)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "thesis.txt"]
@@ -190,6 +222,17 @@ def test_a_folder_that_cannot_be_written_to_is_refused_with_what_to_do(tiny):
     store = RunStore("/proc/activation-lab-runs")
     with pytest.raises(StoreError, match=r"/proc/activation-lab-runs cannot be .*LAB_STORE"):
         store.writer(CONFIG, tiny)
+
+
+def test_a_link_that_someone_put_into_a_store_is_not_written_through(store, tmp_path):
+    thesis = tmp_path / "thesis.txt"
+    thesis.write_text("words")
+    store.path.mkdir()
+    (store.path / f".{os.getpid()}.tmp").symlink_to(thesis)
+    before = os.listdir(store.path)
+    store.check_writable()
+    assert thesis.read_text() == "words"
+    assert os.listdir(store.path) == before
 
 
 # The commit rule
@@ -361,6 +404,22 @@ def test_every_fault_of_the_disk_is_told_in_one_sentence(tmp_path, tiny, at_once
     assert told == [(StoreError, 1)] * 9
 
 
+@pytest.mark.parametrize("code", ["EINVAL", "EBADF", "ENOTSUP"])
+def test_a_disk_that_cannot_flush_folders_is_used_all_the_same(
+    store, tiny, code, at_once, monkeypatch
+):
+    real = os.fsync
+
+    def only_files(descriptor):
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(getattr(errno, code), "no folders")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", only_files)
+    write(store, CONFIG, tiny)
+    same_as_uninterrupted(store.path / run_id(CONFIG, tiny), CONFIG)
+
+
 def test_power_cut_before_the_record_is_replaced_leaves_litter_that_is_removed(
     store, tiny, at_once
 ):
@@ -508,6 +567,28 @@ def test_looking_at_a_run_writes_nothing(store, tiny, at_once):
     assert sorted(os.listdir(folder)) == before
 
 
+# Old versions of filelock take the second for the lock of another.
+@pytest.mark.parametrize("code", ["ENOSYS", *["ENOLCK"] * bool(lab.runs.NO_FILE_INSTEAD)])
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_disk_without_locks_is_refused_in_one_sentence(store, tiny, code, at_once, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+    folder = _interrupted(store, tiny)
+    before = sorted(os.listdir(folder))
+
+    def no_lock(*_):
+        raise OSError(getattr(errno, code), "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", no_lock)
+    for config in (CONFIG, CONFIG.model_copy(update={"seed": 1})):
+        with pytest.raises(
+            StoreError, match=r"The disk of the store .* has no locks.*LAB_STORE\.$"
+        ):
+            store.writer(config, tiny)
+    assert store[folder.name].status == "interrupted"
+    assert os.listdir(store.path) == [folder.name]
+    assert sorted(os.listdir(folder)) == before
+
+
 # Labels, deletion, look-up
 
 
@@ -524,7 +605,9 @@ def test_a_label_is_kept_shown_and_taken_away(three):
     same_as_uninterrupted(three["relu-seed1"].folder, three["relu-seed1"].config)
     three.label("relu-seed1", "")
     assert three["relu-seed1"].record.label is None
-    for text in ("x" * 201, "two\nlines", "\x1b[2J"):
+    three.label("relu-seed1", "mine")
+    assert three.label("relu-seed1", None).record.label is None
+    for text in ("x" * 201, "two\nlines", "\x1b[2J", 5, ["mine"]):
         with pytest.raises(InputError, match="label must be at most 200 printable characters"):
             three.label("relu-seed1", text)
 
@@ -536,6 +619,42 @@ def test_a_deleted_run_is_gone_and_the_others_stay(three):
     assert [run.config.seed for run in three] == [0, 2]
     with pytest.raises(RunError, match="There is no run 'relu-seed1'"):
         three.delete("relu-seed1")
+
+
+def test_a_run_that_cannot_be_taken_out_of_its_store_stays_whole(three, monkeypatch):
+    def refused(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    run = three["relu-seed1"]
+    monkeypatch.setattr(os, "rename", refused)
+    monkeypatch.setattr(os, "rmdir", refused)
+    with pytest.raises(StoreError, match=r"relu-seed1-.* could not be deleted .*: Permission den"):
+        three.delete("relu-seed1")
+    same_as_uninterrupted(run.folder, run.config)
+
+
+def test_a_deletion_that_was_stopped_shows_no_run_and_the_next_one_finishes_it(three, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            three.delete("relu-seed1")
+    assert [run.config.seed for run in three] == [0, 2]
+    assert three.refused == {}
+    assert len(os.listdir(three.path)) == 3
+    three.delete("relu-seed2")
+    assert len(os.listdir(three.path)) == 1
+
+
+def test_a_link_in_the_place_of_a_deleted_run_is_not_followed(three, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("words")
+    (three.path / ".deleted-0").symlink_to(tmp_path / "mine")
+    three.delete("relu-seed1")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "words"
+    assert [run.config.seed for run in three] == [0, 2]
 
 
 @pytest.mark.parametrize("weights", [True, False])
@@ -588,6 +707,19 @@ def test_a_run_is_found_by_the_beginning_of_its_id_if_it_is_the_only_one(three):
         three[f"rellu{ids[2][4:]}"]
     with pytest.raises(RunError, match="There is no run ''"):
         three[""]
+
+
+@pytest.mark.parametrize("name", [None, 0, b"relu", slice(0, 2), ["relu-seed1"]])
+def test_what_is_no_text_is_refused_as_the_name_of_a_run(store, name):
+    for use in (store.__getitem__, store.delete, lambda name: store.label(name, "mine")):
+        with pytest.raises(InputError, match="A run must be named by its id, such as 'relu-seed0"):
+            use(name)
+
+
+@pytest.mark.parametrize("run", [None, 5, "relu-seed1"])
+def test_what_is_no_run_is_not_copied(store, run):
+    with pytest.raises(InputError, match="run must be one recorded run"):
+        store.add_copy(run)
 
 
 def test_a_run_recorded_with_other_data_is_not_taken_for_this_one(three, tiny):

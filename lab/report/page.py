@@ -3,11 +3,14 @@
 import base64
 import hashlib
 import itertools
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from lab import units
 from lab.errors import InputError, StoreError
+from lab.files import replacing
 from lab.report.explorer import MOST_ROWS, explore, looks
 from lab.report.findings import Tell, findings, inline, listed
 from lab.report.method import method
@@ -36,17 +39,28 @@ def write_report(
         tell: Is called with what is done now, in words.
 
     Raises:
-        InputError: If there are no runs, or the question cannot be one.
+        InputError: If there are no runs, or the question or the path cannot be one.
         StoreError: If the place is not free for a report, or cannot be written to.
     """
-    place = Path(path)
+    place = _place(path)
     _check_place(place)
     text = report(runs, question, refused, tell)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8", newline="\n")
+        with replacing(place) as file:
+            file.write(text.encode())
     except (OSError, ValueError) as error:
         raise _unwritable(place, error) from None
+
+
+def _place(path: Any) -> Path:
+    """Returns the file that a report is written to: where links lead, as they are to stay."""
+    if not isinstance(path, str | Path):
+        raise InputError(f"The report must be a file, such as 'report.html', not {path!r}.")
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError) as error:
+        raise _unwritable(path, error) from None
 
 
 def _check_place(path: Path) -> None:
@@ -65,7 +79,7 @@ def _check_place(path: Path) -> None:
         raise _unwritable(path, error) from None
 
 
-def _unwritable(path: Path, error: Exception) -> StoreError:
+def _unwritable(path: str | Path, error: Exception) -> StoreError:
     reason = getattr(error, "strerror", None) or error
     return StoreError(f"The report cannot be written to {str(path)!r}: {reason}.")
 

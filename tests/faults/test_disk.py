@@ -184,20 +184,19 @@ class Disk:
 
     def __init__(self, patch, folder: Path) -> None:
         self.folder, self.log = folder, []
-        opened, fsync, replace, unlink = io.open, os.fsync, os.replace, os.unlink
-        names: dict[int, str] = {}
+        fsync, replace, unlink, mkdir = os.fsync, os.replace, os.unlink, os.mkdir
 
-        def open_logged(path, mode="r", *arguments, **options):
-            file = opened(path, mode, *arguments, **options)
-            if set("wx") & set(mode) and Path(path).parent == folder:
-                names[file.fileno()] = Path(path).name
-            return file
+        def mkdir_logged(path, *arguments, **options):
+            mkdir(path, *arguments, **options)
+            self.log.append(("make", Path(path)))
 
         def fsync_logged(descriptor):
             fsync(descriptor)
             path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
             if path == folder:
                 self.log.append(("flush folder",))
+            elif path.is_dir():
+                self.log.append(("flush above", path))
             else:
                 self.log.append(("write", path.name, path.read_bytes()))
 
@@ -210,12 +209,33 @@ class Disk:
             self.log.append(("remove", Path(path).name))
 
         for module, name, call in (
-            (io, "open", open_logged),
+            (os, "mkdir", mkdir_logged),
             (os, "fsync", fsync_logged),
             (os, "replace", replace_logged),
             (os, "unlink", unlink_logged),
         ):
             patch.setattr(module, name, call)
+
+    def restore(self, step: int, keeps) -> None:
+        """Makes of the folder what may be left of it if power is cut after a step."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.has_folder(step, keeps):
+            self.folder.mkdir(parents=True)
+            for name, content in self.after_power_cut(step, keeps).items():
+                (self.folder / name).write_bytes(content)
+
+    def has_folder(self, step: int, keeps) -> bool:
+        """Tells whether the folder may be there: for sure once those above it were flushed."""
+        log = self.log[:step]
+        made = [
+            (number, path)
+            for number, (kind, *rest) in enumerate(log)
+            if kind == "make"
+            for path in rest
+        ]
+        return self.folder in [path for _, path in made] and all(
+            ("flush above", path.parent) in log[number:] or keeps() for number, path in made
+        )
 
     def after_power_cut(self, step: int, keeps) -> dict[str, bytes]:
         """Returns the files as they may be if power is cut after a step.
@@ -241,7 +261,7 @@ def test_a_power_cut_at_any_step_loses_no_acknowledged_epoch(
     fast_path, promise, many, keep, monkeypatch
 ):
     config, dice = CONFIGS[keep], random.Random(3)
-    path = fast_path / "runs"
+    path = fast_path / "new" / "runs"
     folder = path / run_id(config, blank())
     acknowledged: list[tuple[int, int]] = []  # The length of the log, and the epoch.
     with monkeypatch.context() as patch:
@@ -257,10 +277,7 @@ def test_a_power_cut_at_any_step_loses_no_acknowledged_epoch(
         for step in range(len(disk.log) + 1):
             for way in ways:
                 with tally.case(f"step {step}"):
-                    shutil.rmtree(path)
-                    folder.mkdir(parents=True)
-                    for name, content in disk.after_power_cut(step, way).items():
-                        (folder / name).write_bytes(content)
+                    disk.restore(step, way)
                     assert_named_files_exist(folder)
                     assert_kept(path, config, [e for before, e in acknowledged if before <= step])
 
@@ -381,6 +398,32 @@ def test_a_read_only_store_is_refused_before_training_and_can_be_read(
             assert "cannot be read: Permission denied" in sentence
             assert isinstance(error, InputError)
     assert [p.name for p in path.iterdir() if p.name.startswith(".")] == []
+
+
+def delete_as_nobody(path: Path, tell) -> None:
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    try:
+        RunStore(path).delete("relu")
+    except Exception as error:
+        tell.send((type(error), str(error)))
+
+
+@root
+def test_a_run_of_a_store_that_is_read_only_is_not_deleted_by_half(tmp_path, processes, promise):
+    path = tmp_path / "runs"
+    write(RunStore(path), SMALL, blank())
+    (run,) = RunStore(path)
+    run.folder.chmod(0o777)
+    for parent in (tmp_path, *tmp_path.parents[:3]):
+        parent.chmod(parent.stat().st_mode | 0o011)
+    process, hear = start(processes, delete_as_nobody, path)
+    with promise("read-only store: one sentence, runs readable") as tally, tally.case("delete"):
+        ((kind, sentence),) = all_told(hear)
+        assert kind is StoreError
+        assert sentence.endswith(f"could not be deleted from {path}: Permission denied.")
+        same_as_uninterrupted(run.folder, SMALL)
+    process.join()
 
 
 ODD_PLACES = (

@@ -1,6 +1,7 @@
 """The store: a folder of recorded runs, a folder for each."""
 
 import contextlib
+import glob
 import difflib
 import hashlib
 import json
@@ -326,8 +327,8 @@ class RunStore:
     def _folders_of(self, name: str) -> list[Path]:
         return [
             folder
-            for folder in sorted(self.path.glob(f"{name}*"))
-            if re.fullmatch(rf"{name}(\.[0-9]+)?", folder.name)
+            for folder in sorted(self.path.glob(f"{glob.escape(name)}*"))
+            if re.fullmatch(rf"{re.escape(name)}(\.[0-9]+)?", folder.name)
             and (os.path.islink(folder) or not _has_just_begun(folder))
         ]
 

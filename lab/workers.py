@@ -26,7 +26,6 @@ from concurrent.futures import (
 )
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from lab.config import RunConfig
@@ -34,7 +33,7 @@ from lab.custom import register_source
 from lab.data import Dataset
 from lab.errors import InputError, LabError, RunError, WorkerError
 from lab.machine import PACKAGES, load_tensorflow, versions
-from lab.receiver import Files, RunReceiver, files_of, unpack, unpacked
+from lab.receiver import Files, RunReceiver, files_of, temporary_folder, unpack, unpacked
 from lab.records import ENDED
 from lab.runs import Run
 from lab.sources import NAMES, load_dataset
@@ -97,7 +96,7 @@ def work(task: Task) -> Files:
         if task.own:
             register_source(*task.own)
     config, dataset = RunConfig(**json.loads(task.settings)), _loaded(task)
-    with TemporaryDirectory(prefix="lab-") as folder:
+    with temporary_folder() as folder:
         place, last, seconds = Path(folder) / "new", -1, task.seconds
         if task.files:
             begun = unpack(task.files, Path(folder) / "begun")

@@ -128,8 +128,10 @@ def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
             return
         for path in found:
             yield from _of_zip(path, store) if path.is_file() else [_taken(path, place, store)]
-    else:
+    elif place.is_file():
         yield from _of_zip(place, store)
+    else:
+        yield _refused(place, "it is not a plain file")
 
 
 def _search(folder: Path, depth: int) -> Iterator[Path]:

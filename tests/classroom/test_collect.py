@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import zipfile
 from pathlib import Path
 
@@ -44,6 +45,26 @@ def zipped(folder: Path, place: Path, inside: str = "") -> Path:
         for path in sorted(folder.rglob("*")):
             archive.write(path, f"{inside}{path.relative_to(folder)}")
     return place
+
+
+class LateError(BaseException):
+    """It waits for ever: no handler of errors may take this for one."""
+
+
+@contextlib.contextmanager
+def gives_up(seconds: int = 10):
+    """Ends what would wait for ever."""
+
+    def late(*_):
+        raise LateError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def refusal(findings) -> str:
@@ -238,6 +259,15 @@ def test_what_is_no_submission_is_said(pool, tmp_path):
         "it holds no runs",
         "it is not a zip file, or a damaged one",
     ]
+
+
+def test_what_is_neither_a_folder_nor_a_plain_file_is_not_waited_for(ada, pool, tmp_path):
+    os.mkfifo(tmp_path / "fifo.zip")
+    places = [tmp_path / "fifo.zip", Path("/dev/zero"), ada.path]
+    with gives_up():
+        words = [finding.words for finding in collect(places, pool)]
+    assert words[:2] == ["it is not a plain file"] * 2
+    assert len(words) == 4
 
 
 def test_a_students_seeds_are_theirs_alone_and_the_same_every_time():

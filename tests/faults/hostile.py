@@ -35,7 +35,7 @@ import lab.writer
 from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots, sources
 from lab.runs import Run
 
-MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 30
+MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 15
 TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
 ODD = (
     None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),
@@ -474,13 +474,22 @@ def read_dataset(path: Path) -> None:
 # The cases
 
 
+class TooLateError(BaseException):
+    """No Exception, which the lab may take for a fault of what it reads."""
+
+
+rang: list[str] = []
+
+
 def too_late(*_) -> None:
-    raise TimeoutError(f"it waits for ever: {PATIENCE} s")
+    rang.append(f"it waits for ever: {PATIENCE} s")
+    raise TooLateError(rang[-1])
 
 
 def watched(watch: Watch, inside: Path, do) -> list[str]:
     """Does something that may raise LabError alone, and returns what was wrong with it."""
     wrong = []
+    rang.clear()
     forget_peak()
     before, began = peak(), time.process_time()
     signal.alarm(PATIENCE)
@@ -501,7 +510,7 @@ def watched(watch: Watch, inside: Path, do) -> list[str]:
     finally:
         watch.on = False
         signal.alarm(0)
-    wrong += watch.take()
+    wrong += watch.take() + rang
     if (seconds := time.process_time() - began) > SECONDS:
         wrong.append(f"{seconds:.1f} s")
     if (more := peak() - before) > MEGABYTES:

@@ -55,6 +55,12 @@ def busy(seconds: float) -> None:
         pass
 
 
+def endless() -> None:
+    hostile.signal.alarm(1)
+    with contextlib.suppress(BaseException):  # As a reader does that takes it for a damaged file.
+        time.sleep(60)
+
+
 DEEDS = {
     "exec": lambda folder: exec("1 + 1"),
     "subprocess": lambda folder: subprocess.run([sys.executable, "-c", ""]),
@@ -62,6 +68,7 @@ DEEDS = {
     "open /etc/hostname": lambda folder: Path("/etc/hostname").read_text(),
     "os.remove": lambda folder: (folder / "secret").unlink(missing_ok=True),
     " MB": lambda folder: bytearray(400 * 2**20).count(1),
+    "waits for ever": lambda folder: endless(),
     " s": lambda folder: busy(2.2),
     "ZeroDivisionError": lambda folder: 1 / 0,
 }

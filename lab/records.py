@@ -201,6 +201,8 @@ def read_record(folder: Path) -> Record:
         place = ".".join(map(str, first["loc"]))
         reason = textwrap.shorten(first["msg"].removeprefix("Value error, "), 300)
         raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {reason}") from None
+    except RunError:
+        raise
     except (ValueError, RecursionError) as error:
         raise RunError(f"{RECORD} is not strict JSON: {error}.") from None
     if record.run_id != folder.name:

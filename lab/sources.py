@@ -24,6 +24,7 @@ from lab.data import PARTS, ByteArray, Dataset, idx_digest, stratified_order
 from lab.errors import DatasetMissingError, InputError, unknown
 from lab.files import replacing
 from lab.machine import cache_folder, load_tensorflow
+from lab.zips import open_zip
 
 IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -161,9 +162,7 @@ def _load_npz(path: Path) -> Parts | None:
 
 def _check_size(path: Path) -> None:
     """Refuses a pipe, which would be waited for, and an archive that would fill the memory."""
-    if not path.is_file():
-        raise ValueError("it is not a plain file")
-    with zipfile.ZipFile(path) as archive:
+    with open_zip(path) as archive:
         if sum(file.file_size for file in archive.infolist()) > MOST_BYTES:
             raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
 

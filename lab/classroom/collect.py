@@ -26,6 +26,7 @@ from lab.records import (
 )
 from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore, id_of
+from lab.zips import open_zip
 
 MOST_ENTRIES = 50_000
 MOST_BYTES = 4 * 2**30
@@ -128,10 +129,8 @@ def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
             return
         for path in found:
             yield from _of_zip(path, store) if path.is_file() else [_taken(path, place, store)]
-    elif place.is_file():
-        yield from _of_zip(place, store)
     else:
-        yield _refused(place, "it is not a plain file")
+        yield from _of_zip(place, store)
 
 
 def _search(folder: Path, depth: int) -> Iterator[Path]:
@@ -152,7 +151,7 @@ def _search(folder: Path, depth: int) -> Iterator[Path]:
 
 def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             runs = _runs_in(archive)
             for folder, entries in sorted(runs.items()):
                 yield _of_entries(path, archive, folder, entries, store)

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -200,6 +201,19 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(ada, pool, tmp_path, monkey
     monkeypatch.setattr(collecting, "MOST_BYTES", 2**30)
     monkeypatch.setattr(collecting, "MOST_ENTRIES", 3)
     assert refusal(collect([place], pool)) == "it holds more than 3 files"
+
+
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_file_that_says_it_is_small_and_unpacks_to_much_is_never_unpacked(pool, tmp_path, way):
+    place, size = tmp_path / "a.zip", 50 * 2**20
+    with zipfile.ZipFile(place, "w", way) as archive:
+        archive.writestr("relu-seed0-00000000/run.json", bytes(size))
+    lying = place.read_bytes().replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little"))
+    place.write_bytes(lying)
+    tracemalloc.start()
+    assert "is packed in another way than deflate" in refusal(collect([place], pool))
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
 
 
 def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_large(

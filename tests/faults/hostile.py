@@ -6,7 +6,9 @@ and prints what failed as JSON. Case n is the same every time.
 
 import contextlib
 import copy
+import functools
 import hashlib
+import io
 import json
 import os
 import random
@@ -18,6 +20,7 @@ import struct
 import sys
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +39,8 @@ from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots, sources
 from lab.runs import Run
 
 MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 15
+BOMB_WAYS = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+BOMB = 400 * 2**20 + 1
 TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
 ODD = (
     None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),
@@ -421,9 +426,11 @@ def prepare_dataset(folder: Path) -> Path:
 
 def spoil_dataset(dice: random.Random, path: Path) -> None:
     """Changes an archive of arrays: bits, length, object arrays, huge shapes, links."""
-    action = dice.randrange(8)
+    action = dice.randrange(9)
     content = bytearray(path.read_bytes())
-    if action == 7:
+    if action == 8:
+        path.write_bytes(bomb("x_train.npy", dice.choice(BOMB_WAYS)))
+    elif action == 7:
         path.unlink()
         dice.choice((os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)))(path)
     elif action <= 2:
@@ -451,9 +458,21 @@ def spoil_dataset(dice: random.Random, path: Path) -> None:
             spoil_npy_header(dice, path)
 
 
-def spoil_npy_header(dice: random.Random, path: Path) -> None:
-    import zipfile
+@functools.cache
+def bomb(name: str, way: int) -> bytes:
+    """A zip file of a few bytes, which says that it holds a few more, and holds 400 MB."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", way) as archive:
+        archive.writestr(name, bytes(BOMB))
+    return understated(content.getvalue(), BOMB)
 
+
+def understated(content: bytes, size: int) -> bytes:
+    """Lets both headers of a zip file's only file say that it is small."""
+    return content.replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little"))
+
+
+def spoil_npy_header(dice: random.Random, path: Path) -> None:
     shape = dice.choice(("(10**9,)", "(9000000000, 28, 28)", "(-1,)", "__import__('os')", "(1,"))
     descr = dice.choice(("|u1", "|O", "<f8", "|V9999999999", "m8"))
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()

@@ -1,5 +1,6 @@
 """Collecting a class's runs: folders and zip files of others, read as hostile input."""
 
+import errno
 import hashlib
 import itertools
 import lzma
@@ -7,14 +8,14 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
-from lab.errors import InputError, LabError, RunError
+from lab.errors import InputError, LabError, RunError, StoreError
 from lab.records import (
     ARRAY_FILE,
     ENDED,
@@ -122,31 +123,39 @@ def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
         reason = "it is a symbolic link" if place.is_symlink() else "it is not there"
         yield _refused(place, reason)
     elif place.is_dir():
-        try:
-            found = sorted(_search(place, DEPTH))
-        except (LabError, OSError) as error:
-            yield _refused(place, _reason(error))
-            return
-        for path in found:
-            yield from _of_zip(path, store) if path.is_file() else [_taken(path, place, store)]
+        yield from _of_folder(place, place, DEPTH, store)
     else:
         yield from _of_zip(place, store)
 
 
-def _search(folder: Path, depth: int) -> Iterator[Path]:
-    """Yields run folders and zip files, without following a symbolic link."""
-    if re.fullmatch(RUN_ID, folder.name) and (folder / RECORD).exists():
-        yield folder
+def _of_folder(folder: Path, source: Path, depth: int, store: RunStore) -> Iterator[Finding]:
+    """Takes the runs and zip files in a folder; one that cannot be read hides no other."""
+    if re.fullmatch(RUN_ID, folder.name) and os.path.lexists(folder / RECORD):
+        yield _taken(folder, source, store)
         return
+    try:
+        folders, files = _listed(folder)
+    except (LabError, OSError) as error:
+        yield _refused(folder, _reason(error))
+        return
+    for path in sorted(folders + files):
+        if path in files:
+            yield from _of_zip(path, store)
+        elif depth:
+            yield from _of_folder(path, source, depth - 1, store)
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the folders and the zip files in a folder, without following a symbolic link."""
     with os.scandir(folder) as entries:
         few = list(itertools.islice(entries, MOST_ENTRIES + 1))
     if len(few) > MOST_ENTRIES:
-        raise InputError(f"{folder} holds more than {MOST_ENTRIES:,} files")
-    for entry in few:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _search(Path(entry), depth - 1) if depth else ()
-        elif entry.is_file(follow_symlinks=False) and entry.name.lower().endswith(".zip"):
-            yield Path(entry)
+        raise InputError(f"it holds more than {MOST_ENTRIES:,} files")
+    files = [entry for entry in few if entry.name.lower().endswith(".zip")]
+    return (
+        [Path(entry) for entry in few if entry.is_dir(follow_symlinks=False)],
+        [Path(entry) for entry in files if entry.is_file(follow_symlinks=False)],
+    )
 
 
 def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
@@ -159,7 +168,9 @@ def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
                 packed = any(name.lower().endswith(".zip") for name in archive.namelist())
                 more = ": zip files within are not opened, so unpack it first" if packed else ""
                 yield _refused(path, f"it holds no runs{more}")
-    except (LabError, *BROKEN_ZIP) as error:
+    except StoreError:  # No fault of the zip file, though a RuntimeError, as zipfile's are.
+        raise
+    except BROKEN_ZIP as error:
         yield _refused(path, _reason(error))
 
 
@@ -198,12 +209,12 @@ def _of_entries(
     entries: list[zipfile.ZipInfo],
     store: RunStore,
 ) -> Finding:
-    with TemporaryDirectory(prefix="lab-") as place:
+    with tempfile.TemporaryDirectory(prefix="lab-") as place:
         target = Path(place) / folder.name
-        target.mkdir()
         try:
+            target.mkdir()
             _unpack(archive, {PurePosixPath(e.filename).name: e for e in entries}, target)
-        except (RunError, *BROKEN_ZIP) as error:
+        except BROKEN_ZIP as error:
             return _refused(path, _reason(error), folder.name)
         return _taken(target, path, store)
 
@@ -259,5 +270,7 @@ def _check(run: Run) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, zipfile.BadZipFile | zlib.error | lzma.LZMAError | EOFError):
         return "it is not a zip file, or a damaged one"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{tempfile.gettempdir()} has no room to unpack it"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.removesuffix(".") or type(error).__name__

@@ -1,10 +1,12 @@
 """Collecting a class's runs: what is taken, what is there already, what is refused and why."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
 import signal
+import tempfile
 import tracemalloc
 import zipfile
 from pathlib import Path
@@ -12,10 +14,11 @@ from pathlib import Path
 import pytest
 from test_store import made_up_end, made_up_epoch, write
 
+import lab.writer
 from lab import RunConfig, RunStore
 from lab.classroom import collect as collecting
 from lab.classroom.collect import OUTCOMES, Finding, collect, seeds_of
-from lab.errors import InputError
+from lab.errors import InputError, StoreError
 from lab.runs import have_the_same_bits
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=2, batch_size=30)
@@ -140,6 +143,70 @@ def test_a_bad_run_is_refused_with_its_reason_and_hides_no_other(ada, pool):
     assert (refused.outcome, taken.outcome) == ("refused", "taken")
     assert "was changed or damaged: its SHA-256 is not the recorded one" in refused.words
     assert [run.run_id for run in pool] == [second.name]
+
+
+def a_link_to_nothing_that_can_be(folder: Path) -> None:
+    (folder / "run.json").symlink_to("a" * 300)
+
+
+def too_many_files(folder: Path) -> None:
+    for number in range(13):
+        (folder / str(number)).touch()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (a_link_to_nothing_that_can_be, "run.json is not a plain file"),
+        (too_many_files, "it holds more than 12 files"),
+    ],
+)
+def test_a_folder_of_one_student_that_cannot_be_read_hides_no_other(
+    ada, pool, monkeypatch, spoil, words
+):
+    monkeypatch.setattr(collecting, "MOST_ENTRIES", 12)
+    bad = ada.path.parent / "eve" / "x" / "relu-seed0-00000000"
+    bad.mkdir(parents=True)
+    spoil(bad)
+    findings = list(collect([ada.path.parent], pool))
+    assert [f.words for f in findings if f.outcome == "refused"] == [words]
+    assert "relu-seed0-00000000" in findings[0].source + findings[0].name
+    assert len(pool.runs) == 2
+
+
+def test_a_run_in_a_zip_whose_name_is_too_long_hides_no_other(ada, pool, tmp_path):
+    name = f"{'a' * 300}-seed0-00000000"
+    place = with_entry(ada, tmp_path / "a.zip", f"{name}/run.json")
+    findings = list(collect([place], pool))
+    assert [(f.name, f.words) for f in findings if f.outcome == "refused"] == [
+        (name, "File name too long")
+    ]
+    assert len(pool.runs) == 2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_full_store_is_no_fault_of_who_handed_in(ada, pool, tmp_path, monkeypatch, packed):
+    place = zipped(ada.path, tmp_path / "a.zip") if packed else ada.path
+    findings = collect([place], pool)
+    assert next(findings).outcome == "taken"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lab.writer.os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        next(findings)
+
+
+def test_a_full_temporary_folder_is_said_to_be_full(ada, pool, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = zipped(ada.path, tmp_path / "a.zip")
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    findings = list(collect([place], pool))
+    room = f"{tempfile.gettempdir()} has no room to unpack it"
+    assert [f.words for f in findings] == [room] * 2
 
 
 def test_a_run_whose_settings_were_changed_is_refused(ada, pool):

@@ -22,7 +22,9 @@ from lab.records import (
     LARGEST_RECORD,
     RECORD,
     RUN_ID,
+    Record,
     most_bytes,
+    read_arrays,
     read_record,
 )
 from lab.runs import Run, have_the_same_bits
@@ -220,7 +222,10 @@ def _of_entries(
 
 
 def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target: Path) -> None:
-    """Unpacks a run's record, and the files that it names; none larger than it can be."""
+    """Unpacks a run's record, then the files that it names, up to the first that is bad.
+
+    Nothing is unpacked that is larger than it can be.
+    """
 
     def unpack(name: str, most: int) -> None:
         if name not in entries:
@@ -233,15 +238,18 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], targe
 
     unpack(RECORD, LARGEST_RECORD)
     record = read_record(target)
+    _check(record)
     for file in record.files:
         unpack(file.name, most_bytes(record.settings, file))
+        read_arrays(target, record.settings, file)
 
 
 def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
     """Takes one run into the store, after reading it as if a stranger had written it."""
     try:
         run = Run(folder, read_record(folder))
-        _check(run)
+        _check(run.record)
+        run.check_whole()
         known = store.variants(run.run_id)
         whole = (one for one in known if one.is_whole())
         double = next((one for one in whole if have_the_same_bits(one, run)), None)
@@ -253,18 +261,19 @@ def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
         return Finding(*about, "beside" if known else "taken", kept.run_id)
     except RunError as error:
         return _refused(source, _reason(error), folder.name)
+    except MemoryError:
+        return _refused(source, "it does not fit into the memory", folder.name)
 
 
 def _refused(source: Path, reason: str, name: str = "") -> Finding:
     return Finding(str(source), name, "", "refused", reason)
 
 
-def _check(run: Run) -> None:
-    if run.record.status not in ENDED:
-        raise RunError(f"it has not ended: its last epoch is {run.last_epoch}")
-    if run.run_id.partition(".")[0] != id_of(run.config, run.record.dataset_digest):
+def _check(record: Record) -> None:
+    if record.status not in ENDED:
+        raise RunError(f"it has not ended: its last epoch is {record.epochs[-1].epoch}")
+    if record.run_id.partition(".")[0] != id_of(record.settings, record.dataset_digest):
         raise RunError("its id is not the one of its settings")
-    run.check_whole()
 
 
 def _reason(error: Exception) -> str:

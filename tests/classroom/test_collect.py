@@ -1,6 +1,7 @@
 """Collecting a class's runs: what is taken, what is there already, what is refused and why."""
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
@@ -118,9 +119,14 @@ def test_the_same_settings_with_other_bits_are_kept_beside_and_listed(ada, pool,
     elsewhere = RunStore(tmp_path / "elsewhere")
     config = CONFIG.model_copy(update={"seed": 1})
     with contextlib.closing(elsewhere.writer(config, tiny)) as writer:
-        for epoch in (0, 5, 6):  # Numbers of other epochs stand for another processor's.
+        for epoch, here in (
+            (0, 0),
+            (5, 1),
+            (6, 2),
+        ):  # Numbers of other epochs stand for another processor's.
             event = made_up_epoch(config, epoch)
-            writer.add(type(event)(**{**vars(event), "epoch": min(epoch, 1) + (epoch == 6)}))
+            state = dataclasses.replace(event.state, epoch=here)
+            writer.add(dataclasses.replace(event, epoch=here, state=state))
         writer.end(made_up_end(config))
     (finding,) = collect([elsewhere.path], pool)
     assert (finding.outcome, finding.words) == ("beside", f"{finding.name}.2")
@@ -302,7 +308,7 @@ def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_larg
     assert name not in unpacked
     shutil.rmtree(pool.path)
     units = run.record.units[0].name
-    for file, most in (("run.json", "16,777,216"), (units, "1,077,292")):
+    for file, most in (("run.json", "16,777,216"), (units, "6,364")):
         (run.folder / file).write_bytes(much)
         place = zipped(ada.path, tmp_path / "large.zip")
         unpacked.clear()
@@ -311,6 +317,39 @@ def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_larg
         assert refused.words == f"{file} has 20,971,520 bytes, more than {most}"
         assert f"{run.run_id}/{file}" not in unpacked
         shutil.copytree(tmp_path / "kept" / run.run_id, run.folder, dirs_exist_ok=True)
+
+
+def rename_settings(folder: Path) -> None:
+    settings = json.loads((folder / "run.json").read_text())["settings"]
+    change(folder, settings=settings | {"learning_rate": 0.5})
+
+
+def spoil_units(folder: Path) -> None:
+    (folder / "units-e0000.safetensors").write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "unpacked"),
+    [
+        (rename_settings, "its id is not the one of its settings", ["run.json"]),
+        (spoil_units, "was changed or damaged", ["run.json", "units-e0000.safetensors"]),
+    ],
+)
+def test_nothing_more_of_a_zip_is_unpacked_once_a_run_is_found_to_be_bad(
+    ada, pool, tmp_path, monkeypatch, spoil, words, unpacked
+):
+    folder, seen, unpack = next(iter(ada)).folder, [], zipfile.ZipFile.open
+    spoil(folder)
+    place = zipped(folder.parent, tmp_path / "a.zip", "x/")
+
+    def note(archive, entry, *rest, **named):
+        seen.append(entry.filename)
+        return unpack(archive, entry, *rest, **named)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", note)
+    refused, _ = collect([place], pool)
+    assert words in refused.words
+    assert [Path(name).name for name in seen if folder.name in name] == unpacked
 
 
 def test_a_run_without_its_record_is_refused(ada, pool, tmp_path):

@@ -429,7 +429,9 @@ def spoil_dataset(dice: random.Random, path: Path) -> None:
     action = dice.randrange(9)
     content = bytearray(path.read_bytes())
     if action == 8:
-        path.write_bytes(bomb("x_train.npy", dice.choice(BOMB_WAYS)))
+        arrays = dict(np.load(path))
+        odd = with_odd_part(dice, arrays), bomb("x_train.npy", dice.choice(BOMB_WAYS))
+        path.write_bytes(dice.choice(odd))
     elif action == 7:
         path.unlink()
         dice.choice((os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)))(path)
@@ -472,8 +474,27 @@ def understated(content: bytes, size: int) -> bytes:
     return content.replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little"))
 
 
+def with_odd_part(dice: random.Random, arrays: dict) -> bytes:
+    """Makes an archive of which one file is no array, or very many images."""
+    part = dice.choice(sorted(arrays))
+    odd = dice.choice((lambda: b"hello", bytes, lambda: bytes(10**6), many_images))()
+    content = io.BytesIO()
+    np.savez_compressed(content, **{name: arrays[name] for name in arrays if name != part})
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{part}.npy", odd)
+    return content.getvalue()
+
+
+def many_images() -> bytes:
+    np.save(content := io.BytesIO(), np.zeros((250_000, 28, 28), np.uint8))
+    return content.getvalue()
+
+
 def spoil_npy_header(dice: random.Random, path: Path) -> None:
-    shape = dice.choice(("(10**9,)", "(9000000000, 28, 28)", "(-1,)", "__import__('os')", "(1,"))
+    shape = dice.choice(
+        ("(10**9,)", "(9000000000, 28, 28)", "(-1,)", "__import__('os')", "(1,",
+         "(1099511627776, 0)", f"({10**30},)", "(250000, 28, 28)")
+    )  # fmt: skip
     descr = dice.choice(("|u1", "|O", "<f8", "|V9999999999", "m8"))
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * dice.choice((0, 10, 50_000)) + b"\n"

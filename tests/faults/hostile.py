@@ -42,6 +42,7 @@ MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 15
 BOMB_WAYS = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 BOMB = 400 * 2**20 + 1
 TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
+BY_RUN = TABLES[:4]
 ODD = (
     None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),
     0.5, "NaN", "Infinity", "-Infinity", "1e999", [], {}, [[]], [None], {"self": 1}, "relu", "elu",
@@ -309,6 +310,25 @@ WAYS = (
 )  # fmt: skip
 
 
+def put_beside(dice: random.Random, store: Path) -> None:
+    """Puts something into a store that is no run: a link, a file, a pipe, a deep folder."""
+    path = store / dice.choice(("relu-seed0-00000001", "elu-seed1-ffffffff.3", "x", "a b", "x.zip"))
+    inside = store / "relu-seed9-00000009" / "run.json"
+    inside.parent.mkdir()
+    make = (
+        lambda: path.symlink_to("a" * 300),
+        lambda: path.symlink_to(path),
+        lambda: path.symlink_to(store),
+        lambda: path.write_bytes(b"x"),
+        lambda: os.mkfifo(path),
+        lambda: path.joinpath(*"a" * 500).mkdir(parents=True),
+        lambda: inside.symlink_to("a" * 300),
+        lambda: inside.mkdir(),
+        lambda: os.mkfifo(inside),
+    )
+    dice.choice(make)()
+
+
 # What watches the reader
 
 
@@ -386,16 +406,17 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def read_all(store_path: Path, drawn: bool) -> None:
-    """Reads a store as tables, front ends and the command line do."""
+def read_all(store_path: Path, drawn: bool) -> set[str]:
+    """Reads a store as tables, front ends and the command line do; returns the runs it lists."""
     store = RunStore(store_path)
     assert all(isinstance(reason, str) and reason for reason in store.refused.values())
     runs = store.runs
     runs._repr_html_()
     for run in runs:
         read_run(run, drawn)
-    for name in TABLES:
-        getattr(runs, name)()
+    tables = {name: getattr(runs, name)() for name in TABLES}
+    listed = [set(tables[name].run_id) for name in BY_RUN]
+    return set.intersection({run.run_id for run in runs}, *listed)
 
 
 def read_run(run: Run, drawn: bool) -> None:
@@ -563,14 +584,22 @@ def hostile_case(number: int, base: list[Path], folder: Path, watch: Watch) -> l
     store = folder / "store"
     shutil.rmtree(store, ignore_errors=True)
     chosen = dice.choice(base)
-    shutil.copytree(chosen, store / chosen.name)
+    good = dice.choice([one for one in base if one != chosen])
+    for one in (chosen, good):
+        shutil.copytree(one, store / one.name)
     ways = [spoil_size] if number % 250 == 7 else dice.choices(WAYS, k=dice.choice((1, 1, 2)))
     ways.sort(key=lambda way: way in (spoil_files, rename))  # A pipe cannot be spoilt any more.
     for nth, way in enumerate(ways):
         with contextlib.suppress(*[Exception] * nth):  # The second may find nothing to spoil.
             way(dice, store / chosen.name)
+    if dice.random() < 0.3:
+        put_beside(dice, store)
+        ways.append(put_beside)
     drawn = number % 10 == 0
-    found = watched(watch, folder, lambda: read_all(store, drawn))
+    listed: set[str] = set()
+    found = watched(watch, folder, lambda: listed.update(read_all(store, drawn)))
+    if good.name not in listed:
+        found.append("a good run beside it is not listed")
     return [f"case {number} ({', '.join(w.__name__ for w in ways)}): {one}" for one in found]
 
 

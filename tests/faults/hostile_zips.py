@@ -50,7 +50,8 @@ def pack(dice: random.Random, folder: Path, path: Path) -> None:
     way = dice.choice((zipfile.ZIP_DEFLATED,) * 5 + (zipfile.ZIP_STORED, zipfile.ZIP_LZMA))
     with zipfile.ZipFile(path, "w", way) as archive:
         for file in sorted(folder.rglob("*")):
-            archive.write(file, f"{place}{file.relative_to(folder)}")
+            name = str(file.relative_to(folder)).encode(errors="replace").decode()
+            archive.write(file, f"{place}{name}")
 
 
 def bend_header(dice: random.Random, path: Path) -> None:

@@ -159,6 +159,8 @@ class Record(_Strict):
         results = (self.test_loss, self.test_accuracy, self.confirmed)
         if self.status in ENDED and None in results:
             raise ValueError(f"a run that is {self.status} must hold its results")
+        if self.status in ENDED and self.resume:
+            raise ValueError(f"a run that is {self.status} has nothing to go on from")
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):
             raise ValueError("the source of its activation function is not the recorded one")

@@ -153,6 +153,16 @@ def test_a_file_is_of_its_kind_and_of_epochs_that_there_are(tmp_path, field, cha
         read_record(folder)
 
 
+def test_a_run_that_has_ended_keeps_no_state_to_go_on_from(tmp_path):
+    folder = tmp_path / OLDEST.name
+    shutil.copytree(OLDEST, folder)
+    raw = json.loads((folder / "run.json").read_text())
+    raw["resume"] = raw["weights"][0] | {"name": "resume-e0002.safetensors"}
+    (folder / "run.json").write_text(json.dumps(raw))
+    with pytest.raises(RunError, match="a run that is finished has nothing to go on from"):
+        read_record(folder)
+
+
 def test_thousands_of_files_of_all_epochs_are_refused_without_counting_them(tmp_path):
     folder = tmp_path / OLDEST.name
     shutil.copytree(OLDEST, folder)

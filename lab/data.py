@@ -146,4 +146,6 @@ def stratified_order(labels: ByteArray) -> IndexArray:
 def idx_digest(array: ByteArray) -> str:
     """Returns the SHA-256 of an array of bytes, written as an IDX file: header and content."""
     header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
-    return hashlib.sha256(header + array.tobytes()).hexdigest()
+    digest = hashlib.sha256(header)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -9,12 +9,15 @@
 JSON and safetensors only: nothing here runs code that it reads.
 """
 
+import contextlib
 import hashlib
 import itertools
 import json
 import math
 import stat
 import textwrap
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -33,7 +36,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from lab import units
-from lab.config import RunConfig
+from lab.config import MOST_WEIGHTS, RunConfig
 from lab.errors import RunError
 
 FORMAT = 1
@@ -43,7 +46,8 @@ ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
 MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
 MOST_KEYS = 100
-HEADER_ROOM = 2**20
+HEADER_ROOM = 2048  # For each layer; the names and shapes of its arrays take half of it.
+LARGEST_ARRAYS = 3 * 4 * MOST_WEIGHTS  # Weights with Adam's m and v, or seconds of summaries.
 Status = Literal["running", "finished", "interrupted", "diverged"]
 ENDED = ("finished", "diverged")
 
@@ -155,12 +159,31 @@ class Record(_Strict):
         results = (self.test_loss, self.test_accuracy, self.confirmed)
         if self.status in ENDED and None in results:
             raise ValueError(f"a run that is {self.status} must hold its results")
+        if self.status in ENDED and self.resume:
+            raise ValueError(f"a run that is {self.status} has nothing to go on from")
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):
             raise ValueError("the source of its activation function is not the recorded one")
         if len(self.epochs) > self.settings.epochs + 1:
             raise ValueError("it has more epochs than its settings")
+        self._check_files()
         return self
+
+    def _check_files(self) -> None:
+        """Checks that each file is of its kind and of epochs that there are, in turn."""
+        single = {"weights": self.weights, "confirmed": (self.confirmed,), "resume": (self.resume,)}
+        for kind, files in {"units": self.units, **single}.items():
+            last = -1
+            for file in filter(None, files):
+                if file.name != f"{kind}-e{file.last:04d}.safetensors":
+                    raise ValueError(f"{kind} names {file.name} for epoch {file.last}")
+                if not last < file.first <= file.last < len(self.epochs):
+                    raise ValueError(
+                        f"{file.name} is of epochs that it does not have, or not in turn"
+                    )
+                if kind in single and file.first != file.last:
+                    raise ValueError(f"{file.name} must be of one epoch")
+                last = file.last
 
 
 def weight_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:
@@ -191,7 +214,8 @@ def read_record(folder: Path) -> Record:
     """
     if folder.is_symlink():
         raise RunError(f"{folder.name} is a symbolic link, not a folder.")
-    content = _read_bytes(folder / RECORD, LARGEST_RECORD)
+    with _opened(folder / RECORD, LARGEST_RECORD) as file:
+        content = file.read()
     try:
         raw = _strict_json(content)
         _check_version(raw)
@@ -201,13 +225,16 @@ def read_record(folder: Path) -> Record:
         place = ".".join(map(str, first["loc"]))
         reason = textwrap.shorten(first["msg"].removeprefix("Value error, "), 300)
         raise RunError(f"{RECORD} has a wrong {place or 'structure'}: {reason}") from None
+    except RunError:
+        raise
     except (ValueError, RecursionError) as error:
         raise RunError(f"{RECORD} is not strict JSON: {error}.") from None
     if record.run_id != folder.name:
         raise RunError(f"{RECORD} names the run {record.run_id}, its folder {folder.name}.")
     epochs = list(range(len(record.epochs)))
-    in_files = [epoch for file in record.units for epoch in range(file.first, file.last + 1)]
-    if not epochs or [e.epoch for e in record.epochs] != epochs or in_files != epochs:
+    starts = [0, *(file.last + 1 for file in record.units)]
+    in_turn = [*(file.first for file in record.units), len(epochs)] == starts
+    if not epochs or [e.epoch for e in record.epochs] != epochs or not in_turn:
         raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in turn, with their units.")
     return record
 
@@ -252,10 +279,13 @@ def read_content(folder: Path, config: RunConfig, file: ArrayFile) -> bytes:
     Raises:
         RunError: If the file is missing, too large or changed.
     """
-    content = _read_bytes(folder / file.name, most_bytes(config, file))
-    if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise RunError(f"{file.name} was changed or damaged: its SHA-256 is not the recorded one.")
-    return content
+    with _opened(folder / file.name, most_bytes(config, file)) as content:
+        if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
+            raise RunError(
+                f"{file.name} was changed or damaged: its SHA-256 is not the recorded one."
+            )
+        content.seek(0)
+        return content.read()
 
 
 def read_arrays(folder: Path, config: RunConfig, file: ArrayFile) -> Arrays:
@@ -267,6 +297,8 @@ def read_arrays(folder: Path, config: RunConfig, file: ArrayFile) -> Arrays:
     content = read_content(folder, config, file)
     try:
         return load(content)
+    except MemoryError:
+        raise RunError(f"{file.name} does not fit into the memory.") from None
     except (SafetensorError, KeyError, ValueError) as error:
         raise RunError(f"{file.name} is not a safetensors file: {error}.") from None
 
@@ -288,21 +320,29 @@ def take(
     return arrays[name]
 
 
-def _read_bytes(path: Path, most: int) -> bytes:
+@contextlib.contextmanager
+def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
     try:
         found = path.lstat()
         if not stat.S_ISREG(found.st_mode):
             raise RunError(f"{path.name} is not a plain file.")
         if found.st_size > most:
             raise RunError(f"{path.name} has {found.st_size:,} bytes, more than {most:,}.")
-        return path.read_bytes()
+        with path.open("rb") as content:
+            yield content
     except OSError as error:
         raise RunError(f"{path.name} cannot be read: {error.strerror}.") from None
+    except MemoryError:
+        raise RunError(f"{path.name} does not fit into the memory.") from None
 
 
 def most_bytes(config: RunConfig, file: ArrayFile) -> int:
-    """Returns how large a file of arrays can be if it holds what it should."""
-    summaries = sum(config.hidden) * (
-        4 * (len(units.ARRAYS) + 1) * (file.last - file.first + 1) + 1
-    )
-    return HEADER_ROOM + max(summaries, 3 * 4 * config.weights)
+    """Returns how large a file of arrays can be if it holds what its kind does."""
+    kind = file.name.partition("-")[0]
+    shapes = weight_shapes(config) + (slot_shapes(config) if kind == "resume" else [])
+    each_epoch = {
+        "units": sum(config.hidden) * 4 * (len(units.ARRAYS) + 1),
+        "confirmed": sum(config.hidden),
+    }.get(kind, 4 * sum(math.prod(shape) for _, shape in shapes))
+    much = each_epoch * (file.last - file.first + 1)
+    return HEADER_ROOM * (len(config.hidden) + 1) + min(much, LARGEST_ARRAYS)

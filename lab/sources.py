@@ -24,6 +24,7 @@ from lab.data import PARTS, ByteArray, Dataset, idx_digest, stratified_order
 from lab.errors import DatasetMissingError, InputError, unknown
 from lab.files import replacing
 from lab.machine import cache_folder, load_tensorflow
+from lab.zips import open_zip
 
 IDX_FILES = (
     "train-images-idx3-ubyte",
@@ -62,6 +63,7 @@ BROKEN = (
     EOFError,
     LookupError,
     MemoryError,
+    OverflowError,
     RuntimeError,
     TypeError,
     ValueError,
@@ -69,7 +71,8 @@ BROKEN = (
     zipfile.BadZipFile,
     zlib.error,
 )
-MOST_BYTES = 200 * 10**6  # The largest data set here has 55 million.
+MOST_BYTES = 200 * 10**6  # The largest data set here has 55 million, in 70,000 images.
+MOST_IMAGES = 100_000
 Parts = tuple[ByteArray, ...]
 
 
@@ -161,11 +164,14 @@ def _load_npz(path: Path) -> Parts | None:
 
 def _check_size(path: Path) -> None:
     """Refuses a pipe, which would be waited for, and an archive that would fill the memory."""
-    if not path.is_file():
-        raise ValueError("it is not a plain file")
-    with zipfile.ZipFile(path) as archive:
+    prefix = np.lib.format.MAGIC_PREFIX
+    with open_zip(path) as archive:
         if sum(file.file_size for file in archive.infolist()) > MOST_BYTES:
             raise ValueError(f"it unpacks to more than {MOST_BYTES:,} bytes")
+        for name in archive.namelist():
+            with archive.open(name) as member:
+                if member.read(len(prefix)) != prefix:
+                    raise ValueError(f"{name[:100]!r} in it is no NumPy array")
 
 
 def _load_idx(folder: Path) -> Parts | None:
@@ -198,7 +204,7 @@ def _load_mnist_5k() -> Parts:
         parts = _load_npz(cache)
     except ValueError:
         parts = None
-    if parts is None or tuple(map(idx_digest, parts)) != DIGESTS["mnist-5k"]:
+    if parts is None or tuple(map(_digest, parts)) != DIGESTS["mnist-5k"]:
         parts = _arrange_mnist_5k()
         _keep(cache, parts)
     return parts
@@ -264,10 +270,16 @@ def _answers(url: str) -> bool:
     return answered.is_set()
 
 
+def _digest(array: ByteArray) -> str:
+    """Returns the SHA-256 of an array; "none" if it can be no images and no labels."""
+    possible = array.ndim and array.shape[1:] in ((), (28, 28)) and len(array) <= MOST_IMAGES
+    return idx_digest(array) if possible and array.dtype == np.uint8 else "none"
+
+
 def _checked(name: str, source: str, parts: Parts) -> Dataset:
     """Makes a dataset of the parts after comparing their content with the published digests."""
     for part, array, expected in zip(PARTS, parts, DIGESTS[name], strict=True):
-        found = idx_digest(array) if array.dtype == np.uint8 else "none"
+        found = _digest(array)
         if found != expected:
             raise InputError(
                 f"{source} does not hold {name}: expected SHA-256 {expected} for {part}, "

@@ -1,5 +1,6 @@
 """Datasets made by hand, and how a run splits a dataset."""
 
+import hashlib
 import itertools
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from test_sources import PUBLISHED, sha256, small
 
 from lab import Dataset, RunConfig
-from lab.data import split, stratified_order
+from lab.data import idx_digest, split, stratified_order
 from lab.errors import InputError
 from lab.machine import load_tensorflow
 
@@ -19,6 +20,14 @@ def test_a_datasets_digests_are_those_of_its_idx_files():
     dataset = Dataset("mine", **parts)
     assert dataset.digests == tuple(sha256(array) for array in parts.values())
     assert dataset.digest == Dataset("yours", **small(), source="elsewhere").digest
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (4,), (0, 28, 28), (2, 0)])
+def test_a_digest_is_the_sha_256_of_header_and_bytes_in_order(shape):
+    plain = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    header = bytes((0, 0, 8, len(shape))) + b"".join(n.to_bytes(4, "big") for n in shape)
+    for array in (plain, np.asfortranarray(plain), plain[::-1]):
+        assert idx_digest(array) == hashlib.sha256(header + array.tobytes()).hexdigest()
 
 
 @pytest.mark.parametrize("part", list(PUBLISHED))

@@ -1,15 +1,27 @@
 """Runs of other versions of the lab: the oldest is read for ever, a newer one says that it is."""
 
 import json
+import os
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
-from lab import RunStore
+import lab.records
+from lab import RunConfig, RunStore, units
 from lab.errors import RunError
-from lab.records import read_record
+from lab.records import (
+    ArrayFile,
+    most_bytes,
+    read_arrays,
+    read_content,
+    read_record,
+    slot_shapes,
+    weight_shapes,
+)
 
 OLDEST = Path(__file__).parent / "data" / "leaky_relu-seed7-7b82a83d"
 
@@ -45,9 +57,14 @@ def test_a_run_of_a_newer_version_says_so(tmp_path, version):
     raw = json.loads((folder / "run.json").read_text())
     raw |= {"format": version, "a field of later": [1]}
     (folder / "run.json").write_text(json.dumps(raw))
-    with pytest.raises(RunError, match=r"format (2|7|10+), .*a newer version of the lab wrote it"):
+    sentence = (
+        f"run.json has the format {str(version)[:20]}, and this lab reads the formats up to 1: "
+        f"a newer version of the lab wrote it. Update the lab to read it."
+    )
+    with pytest.raises(RunError) as refused:
         read_record(folder)
-    assert "Update the lab" in RunStore(tmp_path).refused[folder.name]
+    assert str(refused.value) == sentence
+    assert RunStore(tmp_path).refused == {folder.name: sentence}
 
 
 @pytest.mark.parametrize("version", [0, -1, "2", None, 1.5, [2]])
@@ -68,3 +85,114 @@ def test_a_number_too_large_to_count_with_is_refused(tmp_path, name):
     (folder / "run.json").write_text(json.dumps(raw))
     with pytest.raises(RunError, match=f"wrong {name}"):
         read_record(folder)
+
+
+# Files of arrays: what a record may name, and how large they can be
+
+
+def named(kind: str, first: int, last: int) -> ArrayFile:
+    name = f"{kind}-e{last:04d}.safetensors"
+    return ArrayFile(name=name, first=first, last=last, sha256="0" * 64)
+
+
+def zeros(kind: str, config: RunConfig, epochs: int) -> dict[str, np.ndarray]:
+    """The arrays that a file of a kind holds."""
+    layers = list(enumerate(config.hidden, start=1))
+    if kind == "units":
+        names = [*units.ARRAYS.items(), ("bias", np.dtype(np.float32))]
+        return {
+            f"layer{n}.{name}": np.zeros((epochs, width), dtype)
+            for n, width in layers
+            for name, dtype in names
+        }
+    if kind == "confirmed":
+        return {f"layer{n}.confirmed": np.zeros(width, np.bool_) for n, width in layers}
+    shapes = weight_shapes(config) + (slot_shapes(config) if kind == "resume" else [])
+    return {name: np.zeros(shape, np.float32) for name, shape in shapes}
+
+
+@pytest.mark.parametrize("hidden", [(1,), (3, 2), (100,) * 64])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("kind", ["units", "weights", "resume", "confirmed"])
+def test_a_file_of_arrays_can_be_as_large_as_its_kind_and_not_much_larger(kind, optimizer, hidden):
+    config = RunConfig(hidden=hidden, optimizer=optimizer)
+    epochs = 20 if kind == "units" else 1
+    size = len(save(zeros(kind, config, epochs)))
+    assert size < most_bytes(config, named(kind, 0, epochs - 1)) < size + 2048 * (len(hidden) + 1)
+
+
+def test_no_file_can_be_larger_than_the_largest_network_with_its_optimiser():
+    wide = RunConfig(hidden=[880] * 60)
+    largest = most_bytes(RunConfig(hidden=[6600] * 2), named("resume", 0, 0))
+    assert 0.95 * largest < most_bytes(wide, named("units", 0, 10_000)) < 620 * 10**6
+
+
+@pytest.mark.parametrize(
+    ("field", "changes", "words"),
+    [
+        ("weights", {"first": 0}, "weights-e0002.safetensors must be of one epoch"),
+        ("confirmed", {"first": 0}, "confirmed-e0002.safetensors must be of one epoch"),
+        ("weights", {"name": "units-e0002.safetensors"}, "weights names units-e0002.safetensors"),
+        ("weights", {"name": "weights-e0001.safetensors"}, "weights names weights-e0001"),
+        ("units", {"first": 2}, "does not hold the epochs 0, 1, 2, … in turn, with their units"),
+        (
+            "confirmed",
+            {"first": 9, "last": 9, "name": "confirmed-e0009.safetensors"},
+            "confirmed-e0009.safetensors is of epochs that it does not have",
+        ),
+    ],
+)
+def test_a_file_is_of_its_kind_and_of_epochs_that_there_are(tmp_path, field, changes, words):
+    folder = tmp_path / OLDEST.name
+    shutil.copytree(OLDEST, folder)
+    raw = json.loads((folder / "run.json").read_text())
+    file = raw[field][-1] if isinstance(raw[field], list) else raw[field]
+    file.update(changes)
+    (folder / "run.json").write_text(json.dumps(raw))
+    with pytest.raises(RunError, match=words):
+        read_record(folder)
+
+
+def test_a_run_that_has_ended_keeps_no_state_to_go_on_from(tmp_path):
+    folder = tmp_path / OLDEST.name
+    shutil.copytree(OLDEST, folder)
+    raw = json.loads((folder / "run.json").read_text())
+    raw["resume"] = raw["weights"][0] | {"name": "resume-e0002.safetensors"}
+    (folder / "run.json").write_text(json.dumps(raw))
+    with pytest.raises(RunError, match="a run that is finished has nothing to go on from"):
+        read_record(folder)
+
+
+def test_thousands_of_files_of_all_epochs_are_refused_without_counting_them(tmp_path):
+    folder = tmp_path / OLDEST.name
+    shutil.copytree(OLDEST, folder)
+    raw = json.loads((folder / "run.json").read_text())
+    name = "units-e10000.safetensors"
+    raw["units"] = [raw["units"][0] | {"name": name, "first": 0, "last": 10_000}] * 5000
+    (folder / "run.json").write_text(json.dumps(raw))
+    tracemalloc.start()
+    with pytest.raises(RunError, match="is of epochs that it does not have, or not in turn"):
+        read_record(folder)
+    assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
+    tracemalloc.stop()
+
+
+def test_a_large_file_that_was_changed_is_never_loaded(tmp_path):
+    config, file = RunConfig(hidden=[6000] * 2), named("resume", 0, 0)
+    with (tmp_path / file.name).open("wb") as sparse:
+        os.truncate(sparse.fileno(), 300 * 2**20)
+    tracemalloc.start()
+    with pytest.raises(RunError, match="was changed or damaged"):
+        read_content(tmp_path, config, file)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+def test_a_file_that_does_not_fit_into_the_memory_is_refused_in_words(monkeypatch):
+    def full(_):
+        raise MemoryError
+
+    monkeypatch.setattr(lab.records, "load", full)
+    record = read_record(OLDEST)
+    with pytest.raises(RunError, match=r"units-e0002\.safetensors does not fit into the memory"):
+        read_arrays(OLDEST, record.settings, record.units[-1])

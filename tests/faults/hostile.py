@@ -6,7 +6,9 @@ and prints what failed as JSON. Case n is the same every time.
 
 import contextlib
 import copy
+import functools
 import hashlib
+import io
 import json
 import os
 import random
@@ -18,6 +20,7 @@ import struct
 import sys
 import time
 import warnings
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -35,8 +38,11 @@ import lab.writer
 from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots, sources
 from lab.runs import Run
 
-MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 30
+MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 15
+BOMB_WAYS = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+BOMB = 400 * 2**20 + 1
 TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
+BY_RUN = TABLES[:4]
 ODD = (
     None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),
     0.5, "NaN", "Infinity", "-Infinity", "1e999", [], {}, [[]], [None], {"self": 1}, "relu", "elu",
@@ -304,6 +310,25 @@ WAYS = (
 )  # fmt: skip
 
 
+def put_beside(dice: random.Random, store: Path) -> None:
+    """Puts something into a store that is no run: a link, a file, a pipe, a deep folder."""
+    path = store / dice.choice(("relu-seed0-00000001", "elu-seed1-ffffffff.3", "x", "a b", "x.zip"))
+    inside = store / "relu-seed9-00000009" / "run.json"
+    inside.parent.mkdir()
+    make = (
+        lambda: path.symlink_to("a" * 300),
+        lambda: path.symlink_to(path),
+        lambda: path.symlink_to(store),
+        lambda: path.write_bytes(b"x"),
+        lambda: os.mkfifo(path),
+        lambda: path.joinpath(*"a" * 500).mkdir(parents=True),
+        lambda: inside.symlink_to("a" * 300),
+        lambda: inside.mkdir(),
+        lambda: os.mkfifo(inside),
+    )
+    dice.choice(make)()
+
+
 # What watches the reader
 
 
@@ -381,16 +406,17 @@ def forget_peak() -> None:
         Path("/proc/self/clear_refs").write_text("5")
 
 
-def read_all(store_path: Path, drawn: bool) -> None:
-    """Reads a store as tables, front ends and the command line do."""
+def read_all(store_path: Path, drawn: bool) -> set[str]:
+    """Reads a store as tables, front ends and the command line do; returns the runs it lists."""
     store = RunStore(store_path)
     assert all(isinstance(reason, str) and reason for reason in store.refused.values())
     runs = store.runs
     runs._repr_html_()
     for run in runs:
         read_run(run, drawn)
-    for name in TABLES:
-        getattr(runs, name)()
+    tables = {name: getattr(runs, name)() for name in TABLES}
+    listed = [set(tables[name].run_id) for name in BY_RUN]
+    return set.intersection({run.run_id for run in runs}, *listed)
 
 
 def read_run(run: Run, drawn: bool) -> None:
@@ -421,9 +447,13 @@ def prepare_dataset(folder: Path) -> Path:
 
 def spoil_dataset(dice: random.Random, path: Path) -> None:
     """Changes an archive of arrays: bits, length, object arrays, huge shapes, links."""
-    action = dice.randrange(8)
+    action = dice.randrange(9)
     content = bytearray(path.read_bytes())
-    if action == 7:
+    if action == 8:
+        arrays = dict(np.load(path))
+        odd = with_odd_part(dice, arrays), bomb("x_train.npy", dice.choice(BOMB_WAYS))
+        path.write_bytes(dice.choice(odd))
+    elif action == 7:
         path.unlink()
         dice.choice((os.mkfifo, os.mkdir, lambda p: os.symlink("/dev/zero", p)))(path)
     elif action <= 2:
@@ -451,10 +481,41 @@ def spoil_dataset(dice: random.Random, path: Path) -> None:
             spoil_npy_header(dice, path)
 
 
-def spoil_npy_header(dice: random.Random, path: Path) -> None:
-    import zipfile
+@functools.cache
+def bomb(name: str, way: int) -> bytes:
+    """A zip file of a few bytes, which says that it holds a few more, and holds 400 MB."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", way) as archive:
+        archive.writestr(name, bytes(BOMB))
+    return understated(content.getvalue(), BOMB)
 
-    shape = dice.choice(("(10**9,)", "(9000000000, 28, 28)", "(-1,)", "__import__('os')", "(1,"))
+
+def understated(content: bytes, size: int) -> bytes:
+    """Lets both headers of a zip file's only file say that it is small."""
+    return content.replace(size.to_bytes(4, "little"), (5000).to_bytes(4, "little"))
+
+
+def with_odd_part(dice: random.Random, arrays: dict) -> bytes:
+    """Makes an archive of which one file is no array, or very many images."""
+    part = dice.choice(sorted(arrays))
+    odd = dice.choice((lambda: b"hello", bytes, lambda: bytes(10**6), many_images))()
+    content = io.BytesIO()
+    np.savez_compressed(content, **{name: arrays[name] for name in arrays if name != part})
+    with zipfile.ZipFile(content, "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{part}.npy", odd)
+    return content.getvalue()
+
+
+def many_images() -> bytes:
+    np.save(content := io.BytesIO(), np.zeros((250_000, 28, 28), np.uint8))
+    return content.getvalue()
+
+
+def spoil_npy_header(dice: random.Random, path: Path) -> None:
+    shape = dice.choice(
+        ("(10**9,)", "(9000000000, 28, 28)", "(-1,)", "__import__('os')", "(1,",
+         "(1099511627776, 0)", f"({10**30},)", "(250000, 28, 28)")
+    )  # fmt: skip
     descr = dice.choice(("|u1", "|O", "<f8", "|V9999999999", "m8"))
     header = f"{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}".encode()
     header += b" " * dice.choice((0, 10, 50_000)) + b"\n"
@@ -474,13 +535,22 @@ def read_dataset(path: Path) -> None:
 # The cases
 
 
+class TooLateError(BaseException):
+    """No Exception, which the lab may take for a fault of what it reads."""
+
+
+rang: list[str] = []
+
+
 def too_late(*_) -> None:
-    raise TimeoutError(f"it waits for ever: {PATIENCE} s")
+    rang.append(f"it waits for ever: {PATIENCE} s")
+    raise TooLateError(rang[-1])
 
 
 def watched(watch: Watch, inside: Path, do) -> list[str]:
     """Does something that may raise LabError alone, and returns what was wrong with it."""
     wrong = []
+    rang.clear()
     forget_peak()
     before, began = peak(), time.process_time()
     signal.alarm(PATIENCE)
@@ -501,7 +571,7 @@ def watched(watch: Watch, inside: Path, do) -> list[str]:
     finally:
         watch.on = False
         signal.alarm(0)
-    wrong += watch.take()
+    wrong += watch.take() + rang
     if (seconds := time.process_time() - began) > SECONDS:
         wrong.append(f"{seconds:.1f} s")
     if (more := peak() - before) > MEGABYTES:
@@ -514,14 +584,22 @@ def hostile_case(number: int, base: list[Path], folder: Path, watch: Watch) -> l
     store = folder / "store"
     shutil.rmtree(store, ignore_errors=True)
     chosen = dice.choice(base)
-    shutil.copytree(chosen, store / chosen.name)
+    good = dice.choice([one for one in base if one != chosen])
+    for one in (chosen, good):
+        shutil.copytree(one, store / one.name)
     ways = [spoil_size] if number % 250 == 7 else dice.choices(WAYS, k=dice.choice((1, 1, 2)))
     ways.sort(key=lambda way: way in (spoil_files, rename))  # A pipe cannot be spoilt any more.
     for nth, way in enumerate(ways):
         with contextlib.suppress(*[Exception] * nth):  # The second may find nothing to spoil.
             way(dice, store / chosen.name)
+    if dice.random() < 0.3:
+        put_beside(dice, store)
+        ways.append(put_beside)
     drawn = number % 10 == 0
-    found = watched(watch, folder, lambda: read_all(store, drawn))
+    listed: set[str] = set()
+    found = watched(watch, folder, lambda: listed.update(read_all(store, drawn)))
+    if good.name not in listed:
+        found.append("a good run beside it is not listed")
     return [f"case {number} ({', '.join(w.__name__ for w in ways)}): {one}" for one in found]
 
 

@@ -50,7 +50,8 @@ def pack(dice: random.Random, folder: Path, path: Path) -> None:
     way = dice.choice((zipfile.ZIP_DEFLATED,) * 5 + (zipfile.ZIP_STORED, zipfile.ZIP_LZMA))
     with zipfile.ZipFile(path, "w", way) as archive:
         for file in sorted(folder.rglob("*")):
-            archive.write(file, f"{place}{file.relative_to(folder)}")
+            name = str(file.relative_to(folder)).encode(errors="replace").decode()
+            archive.write(file, f"{place}{name}")
 
 
 def bend_header(dice: random.Random, path: Path) -> None:
@@ -144,7 +145,25 @@ def no_file(dice: random.Random, path: Path) -> None:
 
 
 WAYS = [bend_header] * 8 + [flip] * 3 + [cut] * 2 + [add_entry] * 8 + [overlap, nest, no_file]
-RARE = (add_bomb, replace_with_bomb)  # They take a second to make.
+
+
+def lie(dice: random.Random, path: Path) -> None:
+    """Makes a bomb that says it is small."""
+    way = dice.choice(hostile.BOMB_WAYS)
+    path.write_bytes(hostile.bomb("relu-seed0-00000000/run.json", way))
+
+
+def list_many(dice: random.Random, path: Path) -> None:
+    """Lists a million files, all of them the first."""
+    content = path.read_bytes()
+    at = content.index(b"PK\1\2")
+    sizes = struct.unpack("<HHH", content[at + 28 : at + 34])
+    listed = content[at : at + 46 + sum(sizes)] * dice.choice((200_000, 10**6))
+    total = struct.pack("<HHII", 65_535, 65_535, len(listed), at)
+    path.write_bytes(content[:at] + listed + b"PK\5\6\0\0\0\0" + total + b"\0\0")
+
+
+RARE = (add_bomb, replace_with_bomb, lie, list_many)  # They take a second to make.
 
 
 def zip_case(number: int, base: list[Path], folder: Path, watch: hostile.Watch) -> list[str]:

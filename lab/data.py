@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+import reprlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,9 +44,11 @@ class Dataset:
         Raises:
             InputError: If a part is not as described above.
         """
-        if not (self.name.isprintable() and 0 < len(self.name) <= 200):
+        named = isinstance(self.name, str) and self.name.isprintable()
+        if not (named and 0 < len(self.name) <= 200):
             raise InputError(
-                f"A dataset's name must be 1 to 200 printable characters, not {self.name[:50]!r}."
+                f"A dataset's name must be 1 to 200 printable characters, "
+                f"not {reprlib.repr(self.name)}."
             )
         for part in PARTS:
             if not isinstance(getattr(self, part), np.ndarray):

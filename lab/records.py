@@ -219,7 +219,7 @@ def read_record(folder: Path) -> Record:
     try:
         raw = _strict_json(content)
         _check_version(raw)
-        record = Record.model_validate(raw)
+        record = _judged(Record.model_validate(raw))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
@@ -237,6 +237,14 @@ def read_record(folder: Path) -> Record:
     if not epochs or [e.epoch for e in record.epochs] != epochs or not in_turn:
         raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in turn, with their units.")
     return record
+
+
+def _judged(record: Record) -> Record:
+    """Calls a run diverged that ended with losses that are not finite, whatever it says."""
+    if record.status != "finished" or not record.epochs:
+        return record
+    finite = np.isfinite([record.epochs[-1].validation_loss, record.test_loss or 0.0]).all()
+    return record if finite else record.model_copy(update={"status": "diverged"})
 
 
 def _check_version(raw: Any) -> None:

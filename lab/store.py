@@ -1,8 +1,8 @@
 """The store: a folder of recorded runs, a folder for each."""
 
 import contextlib
-import glob
 import difflib
+import glob
 import hashlib
 import json
 import os

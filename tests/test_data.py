@@ -219,3 +219,9 @@ def test_sizes_that_just_fit_are_taken():
     parts = split(blank(1000), RunConfig(train_size=800, batch_size=800))
     assert parts.train.tolist() == list(range(800))
     assert len(split(blank(1000), RunConfig(validation_split=0.001, batch_size=9)).validation) == 1
+
+
+@pytest.mark.parametrize("name", [5, None, "", "a\nb", "x" * 201])
+def test_what_is_no_name_of_a_data_set_is_refused(name):
+    with pytest.raises(InputError, match="A dataset's name must be 1 to 200 printable characters"):
+        Dataset(name, **small())

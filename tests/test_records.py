@@ -50,6 +50,17 @@ def test_the_oldest_recorded_run_is_read_with_its_values():
     assert run.confirmed(1).tolist() == [False, False, False]
 
 
+@pytest.mark.parametrize("place", ["test_loss", "validation_loss"])
+def test_a_run_that_says_it_finished_with_losses_that_are_not_finite_has_diverged(tmp_path, place):
+    folder = shutil.copytree(OLDEST, tmp_path / OLDEST.name)
+    raw = json.loads((folder / "run.json").read_text())
+    (raw if place == "test_loss" else raw["epochs"][-1])[place] = "NaN"
+    (folder / "run.json").write_text(json.dumps(raw))
+    (run,) = RunStore(tmp_path).runs
+    assert run.status == "diverged"
+    assert run.divergence.startswith("Diverged in epoch 2: ")
+
+
 @pytest.mark.parametrize("version", [2, 7, 10**30])
 def test_a_run_of_a_newer_version_says_so(tmp_path, version):
     folder = tmp_path / OLDEST.name

@@ -31,15 +31,14 @@ def main() -> None:
             code = app(standalone_mode=False)
         sys.stdout.flush()
     except LabError as error:
-        err.print(plain(f"Error: {error}", style="bold red"), soft_wrap=True)
+        _complain(f"Error: {error}")
         code = 2
     except OSError as error:
         _let_go(sys.stdout)
         code = 1 if isinstance(error, BrokenPipeError) else 2
         if code == 2:
             where = error.filename or "The output"
-            message = f"Error: {where} cannot be written or read: {error.strerror or error}."
-            err.print(plain(message, "bold red"), soft_wrap=True)
+            _complain(f"Error: {where} cannot be written or read: {error.strerror or error}.")
     except KeyboardInterrupt:
         ignore_more()
         err.print("Stopped.")
@@ -49,9 +48,14 @@ def main() -> None:
         code = 1
     except typer.exceptions.TyperException as error:
         if message := error.format_message():
-            err.print(plain(f"Error: {message}", style="bold red"), soft_wrap=True)
+            _complain(f"Error: {message}")
         code = 2
     _leave(code or 0)
+
+
+def _complain(message: str, style: str = "bold red") -> None:
+    for line in message.splitlines():
+        err.print(plain(line, style), soft_wrap=True)
 
 
 def _let_go(stream: TextIO) -> None:
@@ -74,7 +78,5 @@ def _plain_warnings() -> Iterator[None]:
     """Shows warnings as one loud line."""
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)
-        warnings.showwarning = lambda message, *_, **__: err.print(
-            plain(str(message), style="bold yellow"), soft_wrap=True
-        )
+        warnings.showwarning = lambda message, *_, **__: _complain(str(message), "bold yellow")
         yield

@@ -109,7 +109,8 @@ def prepare_class(
     setup.make_readable(folder)
     for study in studies:
         out.print(comparison(study.runs()))
-    out.print(plain(setup.guide(folder)), soft_wrap=True)
+    for line in setup.guide(folder).splitlines():
+        out.print(plain(line), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -133,10 +134,20 @@ def collect(
     from lab.store import RunStore
 
     place, findings = RunStore(store), []
-    with err.status("Reading …") as status:
-        for finding in collecting.collect(submissions, place):
-            findings.append(finding)
-            status.update(f"Reading … {len(findings):,} runs so far")
+    try:
+        with err.status("Reading …") as status:
+            for finding in collecting.collect(submissions, place):
+                findings.append(finding)
+                status.update(f"Reading … {len(findings):,} runs so far")
+    finally:
+        _print_findings(findings)
+    kept = len(place.runs)
+    out.print(plain(f"{store} holds {counted(kept, 'run')} now.", "bold"), soft_wrap=True)
+    if kept:
+        out.print(plain(f"A hand-out of them: lab report --store {store}", style="dim"))
+
+
+def _print_findings(findings: "Sequence[Finding]") -> None:
     table = Table("submission", "labels", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for words in OUTCOMES.values():
         table.add_column(words.replace(" ", "\n", 1), justify="right")
@@ -148,10 +159,6 @@ def collect(
             where = " ".join(filter(None, (finding.source, finding.name)))
             words = f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}."
             out.print(plain(words, style=COLOURS[finding.outcome]), soft_wrap=True)
-    kept = len(place.runs)
-    out.print(plain(f"{store} holds {counted(kept, 'run')} now.", "bold"), soft_wrap=True)
-    if kept:
-        out.print(plain(f"A hand-out of them: lab report --store {store}", style="dim"))
 
 
 def _collected(source: str, findings: "Sequence[Finding]") -> list[str]:

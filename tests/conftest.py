@@ -19,7 +19,7 @@ from lab.data import split
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries, dead
 
-TALLY = "tally"
+TALLY, FIGURES = "tally", "figures"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,8 +34,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Sums up what the fault tests tried; with no failure in n tries the rate is below 3/n."""
     sums: dict[str, list[int]] = {}
+    figures: list[str] = []
     for report in (r for reports in terminalreporter.stats.values() for r in reports):
         for name, value in getattr(report, "user_properties", ()):
+            if name == FIGURES and report.when == "call":
+                figures.append(value)
             if name == TALLY and report.when == "call":
                 promise, tried, failed = value
                 known = sums.setdefault(promise, [0, 0])
@@ -46,6 +49,8 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for promise, (tried, failed) in sorted(sums.items()):
         bound = "-" if failed or not tried else f"{min(1.0, 3 / tried):.2g}"
         terminalreporter.write_line(f"{promise:60} | {tried:6} | {failed:6} | {bound}")
+    for line in figures:
+        terminalreporter.write_line(line)
 
 
 class Tally:

@@ -75,8 +75,11 @@ class Runs(Sequence[Run]):
         return f"Runs({', '.join(run.run_id for run in self)})"
 
     def _repr_html_(self) -> str:
-        """Shows the table of runs in a notebook; pandas escapes what it shows."""
-        return str(self.runs()._repr_html_())  # type: ignore[operator]
+        """Shows the table of runs in a notebook; names are text in it, no HTML and no formulas."""
+        import pandas as pd
+
+        with pd.option_context("display.html.use_mathjax", False):
+            return str(self.runs()._repr_html_())  # type: ignore[operator]
 
     def where(self, **wanted: Any) -> "Runs":
         """Returns the runs with these settings: `runs.where(activation="relu", dataset="mnist")`.

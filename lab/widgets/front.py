@@ -35,6 +35,7 @@ STILL_STYLE = (
     f"<style>{_OUTPUT}:not(:has(.{LIVE})):has(+ {_OUTPUT} + {_OUTPUT} .{STILL}) "
     f"{{display: none}}</style>"
 )
+NO_FORMULAS = "mathjax_ignore"  # So JupyterLab does not typeset a name that is LaTeX.
 ASLEEP = "This is from the last time this cell ran. Run it to use its controls."
 STILL_SECONDS = 1.5
 
@@ -91,7 +92,7 @@ class Front(VBox):
         self.frame = frame
         text = frame.to_html(index=False, escape=True, border=0)
         reachable = 'role="group" aria-label="table" tabindex="0"'  # Else no key scrolls it.
-        self.table.value = f'<div class="lab-table" {reachable}>{text}</div>'
+        self.table.value = f'<div class="lab-table {NO_FORMULAS}" {reachable}>{text}</div>'
 
     def clear(self) -> None:
         """Takes picture and table away."""
@@ -105,7 +106,8 @@ class Front(VBox):
     def still(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns picture and words as they are now, as two outputs that need no kernel."""
         words = f"<details><summary>In words</summary>{html.escape(self._words)}</details>"
-        text = f'{STILL_STYLE}<div class="{STILL}">{ASLEEP}{self.table.value}{words}</div>'
+        told = f"{ASLEEP}{self.table.value}{words}"
+        text = f'{STILL_STYLE}<div class="{STILL} {NO_FORMULAS}">{told}</div>'
         picture = {"image/png": plots.png(self.figure)} if self.figure else {}
         return {**picture, "text/plain": ""}, {"text/html": text, "text/plain": self._words}
 

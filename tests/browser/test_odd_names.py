@@ -17,7 +17,7 @@ RECORDED = Path(__file__).parent.parent.parent / "notebooks" / "recorded"
 NAMES = [name for name in ODD_NAMES if name.strip() and name.isprintable() and len(name) <= 200]
 # But for our own still pictures, and the links within the report.
 LIVE = "img:not([src^='data:image/png']), iframe, object, embed, meta, base, [onerror], [onclick]"
-LIVE += ", a:not([href^='#'])"
+LIVE += ", a:not([href^='#']), mjx-container"
 CELLS = (
     "from lab import RunStore, widgets\nruns = RunStore('odd').runs\nruns",
     "widgets.Compare(runs)",

@@ -292,6 +292,7 @@ def spoil_files(dice: random.Random, folder: Path) -> None:
     else:
         moved = folder.parents[1] / "moved"
         shutil.rmtree(moved, ignore_errors=True)
+        moved.unlink(missing_ok=True)  # What was moved before may have been a link.
         shutil.move(folder, moved)
         folder.symlink_to(moved)
 
@@ -326,7 +327,8 @@ def put_beside(dice: random.Random, store: Path) -> None:
         lambda: inside.mkdir(),
         lambda: os.mkfifo(inside),
     )
-    dice.choice(make)()
+    with contextlib.suppress(FileExistsError):  # The spoilt run may have taken its name.
+        dice.choice(make)()
 
 
 # What watches the reader

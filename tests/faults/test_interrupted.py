@@ -162,7 +162,7 @@ KINDS = ("single", "double", "SIGTERM")
 def test_an_interrupted_script_keeps_its_epochs_and_goes_on(tmp_path, whole, promise, many, part):
     dice = random.Random(part)
     with promise("interrupts: a script") as tally:
-        for number in range(many(8, 1)):
+        for number in range(many(10, 1)):
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             kind = dice.choice(KINDS) if number else ("single", "double")[part]
             seconds = dice.uniform(0.0, 6.0)
@@ -198,7 +198,7 @@ def test_an_interrupted_command_keeps_its_epochs_and_goes_on(
 ):
     dice = random.Random(10 + part)
     with promise("interrupts: lab compare") as tally:
-        for number in range(many(8, 1)):
+        for number in range(many(10, 1)):
             shape, place = dice.choice(SHAPES[:2]), tmp_path / str(number)
             kind = dice.choice(KINDS) if number else ("single", "double")[part]
             seconds = dice.uniform(0.0, 7.0)
@@ -299,7 +299,7 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
 def test_after_a_restart_of_the_kernel_the_runs_go_on(tmp_path, whole, notebook, promise, many):
     dice = random.Random(40)
     with promise("interrupts: the kernel is restarted") as tally:
-        for number in range(many(12, 1)):
+        for number in range(many(16, 1)):
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             now, in_cell = dice.random() < 0.5, number % 2 == 0
             seconds = dice.uniform(1.0, 5.0)

@@ -1,6 +1,5 @@
 """What a race runs: a training, the replay of recorded runs, or their training once more."""
 
-import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ import numpy as np
 from lab import plots, units
 from lab.config import RunConfig
 from lab.measures import CURVES, recorded
+from lab.receiver import temporary_folder
 from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore
 from lab.studies import Study
@@ -110,7 +110,7 @@ def replay(study: Study, speed: Callable[[], float]) -> Heat:
 
 def again(study: Study) -> Heat:
     """Trains recorded runs afresh, keeps the record, and compares the two to the last bit."""
-    folder = tempfile.TemporaryDirectory()
+    folder = temporary_folder()
     fresh = replace(study, store=RunStore(folder.name))
 
     def end() -> tuple[Runs, str]:

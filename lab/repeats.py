@@ -1,6 +1,5 @@
 """Repeating a recorded run: training it again, and telling whether the same comes out."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import numpy as np
 
 from lab.data import Dataset
 from lab.errors import RunError
+from lab.receiver import temporary_folder
 from lab.records import ENDED
 from lab.runs import Run, have_the_same_bits, one_run
 from lab.store import RunStore
@@ -61,7 +61,7 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
     _ = run.config.function
     run.check_whole()
     images = run.trained_on(dataset)
-    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+    with temporary_folder() as folder:
         yield gather([run.config], images, RunStore(Path(folder) / "runs"))
 
 

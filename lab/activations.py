@@ -56,6 +56,8 @@ class Activation:
         parameter: The symbol of its parameter, or None if it has none.
         default: The parameter's value if none is given; None if there is no parameter.
         source: Of a user's own function: its source, with all that it takes from outside.
+        overflows: Of a user's own function: the z from which on, to the left and to the right,
+            its value or slope is not finite in float32; None if it is finite on both sides.
     """
 
     name: str
@@ -71,6 +73,13 @@ class Activation:
     parameter: str | None = None
     default: float | None = None
     source: str | None = None
+    overflows: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        """Lets values run over and under in silence, whatever NumPy's error state."""
+        for name in ("function", "derivative"):
+            quiet = np.errstate(all="ignore")(getattr(self, name))
+            object.__setattr__(self, name, quiet)
 
     def __repr__(self) -> str:
         """Shows the name alone."""
@@ -117,9 +126,8 @@ class Activation:
 
 @functools.lru_cache(maxsize=256)
 def _largest_gate(activation: Activation, parameter: float) -> float:
-    with np.errstate(over="ignore", invalid="ignore"):
-        near = np.abs(activation.derivative(np.linspace(-50.0, 50.0, 100_001), parameter))
-        far = np.abs(activation.derivative(np.array([-5e3, -500.0, 500.0, 5e3]), parameter))
+    near = np.abs(activation.derivative(np.linspace(-50.0, 50.0, 100_001), parameter))
+    far = np.abs(activation.derivative(np.array([-5e3, -500.0, 500.0, 5e3]), parameter))
     largest = np.nanmax(near)  # NaN: exp overflows in float32; infinity: a slope without bound.
     bounded = np.nanmax([largest, *far]) <= 1.01 * largest < math.inf
     return float(largest) if bounded else math.nan
@@ -184,6 +192,17 @@ def listed(choices: Any) -> list[str]:
             f"not {reprlib.repr(choices)}."
         )
     return names
+
+
+def beyond(limits: tuple[float, float]) -> str:
+    """Says where a function overflows, given its `overflows`.
+
+    >>> beyond((-89.0, 89.0))
+    'from z = -89 down and from z = 89 on'
+    """
+    left, right = limits
+    down, on = f"from z = {left:g} down", f"from z = {right:g} on"
+    return " and ".join([*[down] * math.isfinite(left), *[on] * math.isfinite(right)])
 
 
 def activate(choice: str, z: Any) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Training in the background: one thread pulls the events, whoever shows them takes them."""
+"""Training in the background: one thread collects the events, and what shows them takes them."""
 
 import queue
 import threading
@@ -58,7 +58,7 @@ class Background:
                     self._go_on.wait()
                     if self._stop.is_set():
                         break
-        except Exception as error:  # Shown by whoever takes the events.
+        except Exception as error:  # Shown by what takes the events.
             self.error = error
         finally:
             _one_at_a_time.release()

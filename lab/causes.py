@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from lab import lives
 from lab.errors import LabError
+from lab.layout import Site
 from lab.runs import Run
 from lab.units import BoolArray
 
@@ -35,7 +36,7 @@ CAUSES = {
     "its weights can account for less than half: what the layer below gives it moved",
     EITHER: "beyond layer 1: at least half of that way was not the bias, but its weights, or what "
     "the layer below gives them, or both",
-    UNKNOWN: "the run recorded no biases that would show it",
+    UNKNOWN: "the run recorded no biases that would show it, or no single layer leads into it",
 }
 
 
@@ -87,6 +88,8 @@ class _Inquest:
     def __init__(self, run: Run, layer: int) -> None:
         self.run, self.layer = run, layer
         self.summaries = run.layer(layer)
+        self.site = run.layout.sites[layer - 1]
+        self.below = self.site.below
         self._kernels: dict[int, NDArray[np.float64]] = {}
         self.lived = lives.follow(self.summaries)
 
@@ -122,15 +125,15 @@ class _Inquest:
     @functools.cached_property
     def _silent_below(self) -> BoolArray:
         """At which epochs each unit of the layer below gives the same for all images."""
-        if self.layer == 1:
+        if not self.below:
             return np.zeros(len(self.lived.dead), np.bool_)
-        below = self.run.layer(self.layer - 1)
+        below = self.run.layer(self.below)
         return np.asarray((below.finite & (below.sd <= SILENT * below.mean_abs)).all(axis=1))
 
     def _compared(self, unit: int, since: int) -> Cause:
         sign, edge = self._edge(unit, since)
         if not sign:  # A bias moves all z alike: it cannot spread them.
-            return Cause(WEIGHTS if self.layer == 1 else EITHER, since)
+            return Cause(WEIGHTS if self.below == 0 else EITHER, since)
         before, after = float(edge[since - 1]), float(edge[since])
         by_bias = sign * float(np.diff(self._biases[since - 1 : since + 1, unit])[0])
         if not np.isfinite(by_bias + before):
@@ -140,34 +143,37 @@ class _Inquest:
         return Cause(name, since, before, after, by_bias)
 
     def _not_the_bias(self, unit: int, since: int, rest: float) -> str:
-        if self.layer == 1:
+        if self.below == 0:
             return WEIGHTS
         return INPUTS if self._most_by_weights(unit, since) < rest / 2 else EITHER
 
     def _most_by_weights(self, unit: int, since: int) -> float:
         """Bounds how far the change of a unit's weights in an epoch can have moved any of its z.
 
-        On every image |Δw·h| is at most the sum of |Δw| times the largest |h| of each input.
+        On every image |Δw·h| is at most the sum of |Δw| times the largest |h| of each input. Of a
+        convolution, and behind one, a unit has as many weights on an input as it sees positions.
         """
-        if not {since - 1, since} <= set(self.run.kept_epochs):
+        if not self.below or not {since - 1, since} <= set(self.run.kept_epochs):
             return np.inf
-        before, after = (self._kernel(epoch)[:, unit] for epoch in (since - 1, since))
-        return float(np.abs(after - before) @ self._largest_inputs(since))
+        largest = self._largest_inputs(since)
+        before, after = (self._kernel(epoch)[..., unit] for epoch in (since - 1, since))
+        changes = np.abs(after - before).reshape(-1, len(largest)).sum(axis=0)
+        return float(changes @ largest)
 
     def _kernel(self, epoch: int) -> NDArray[np.float64]:
         if epoch not in self._kernels:
-            self._kernels[epoch] = self.run.weights(epoch)[2 * self.layer - 2].astype(np.float64)
+            self._kernels[epoch] = self.run.weights(epoch).kernel(self.layer).astype(np.float64)
         return self._kernels[epoch]
 
     def _largest_inputs(self, epoch: int) -> NDArray[np.float64]:
         """The largest |f(z)| of each unit of the layer below, over all z that it had."""
-        below = self.run.layer(self.layer - 1)
+        below = self.run.layer(self.below or 0)
         z = np.linspace(below.min_z[epoch], below.max_z[epoch], 65, dtype=np.float64)
         try:
-            f = self.run.config.function.function
+            a = self.run.config.f(z)
         except LabError:  # A user's own function that is not registered here.
             return np.full(z.shape[1], np.inf)
-        return np.asarray(np.abs(f(z, self.run.config.parameter or 0.0)).max(axis=0))
+        return np.asarray(np.abs(a).max(axis=0))
 
     @functools.cached_property
     def _biases(self) -> NDArray[np.float32]:
@@ -184,12 +190,12 @@ class _Inquest:
 
 
 def _is_shut(run: Run, z: float) -> bool:
-    """Tells whether no gradient passes at z; of a function that is not known here, it is taken so.
+    """Returns whether no gradient passes at z; True for a function that is not known here.
 
     Counted as shut is what single precision rounds to 0 beside the largest gate.
     """
     try:
-        gate = run.config.function.derivative(np.array([z]), run.config.parameter or 0.0)
+        gate = run.config.gate(np.array([z]))
     except LabError:
         return True
     return bool(np.abs(gate[0]) <= 1e-7 * (run.sup_gate if np.isfinite(run.sup_gate) else 1.0))
@@ -214,7 +220,7 @@ def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
     explained = unit in inquest.explained(epoch)
     sentences = (
         _state_words(run, layer, unit, epoch),
-        _cause_words(run, layer, inquest.of(unit, epoch)) if explained else "",
+        _cause_words(inquest.site, inquest.of(unit, epoch)) if explained else "",
         f"Its life: {inquest.lived.story(unit, epoch)}.",
     )
     return " ".join(filter(None, sentences))
@@ -279,28 +285,32 @@ def _probe_words(run: Run) -> str:
     )
 
 
-def _cause_words(run: Run, layer: int, cause: Cause) -> str:
+def _cause_words(site: Site, cause: Cause) -> str:
     if cause.name == NONFINITE:
         return f"It has been so since epoch {cause.since}: training diverged."
     if cause.name == BORN_DEAD:
         return "It was born so: dead with its first weights and bias, and never alive since."
     if cause.name == SILENT_BELOW:
         return (
-            f"It died in epoch {cause.since}, when layer {layer - 1} below it went silent: each "
+            f"It died in epoch {cause.since}, when layer {site.below} below it went silent: each "
             f"of its neurons gives the same for every image."
         )
     if cause.name == UNKNOWN:
-        return (
-            f"It died in epoch {cause.since}; whether by its bias or its weights is not known, as "
-            f"the run did not record the biases around this epoch. Train it again to know."
+        why = (
+            "more than one layer leads into it."
+            if site.bias is None
+            else "the run did not record the biases around this epoch. Train it again to know."
         )
-    return _way_words(layer, cause)
+        unknown = "whether by its bias or its weights is not known"
+        return f"It died in epoch {cause.since}; {unknown}: {why}"
+    return _way_words(site, cause)
 
 
-def _way_words(layer: int, cause: Cause) -> str:
-    given = f"what layer {layer - 1} gives "
+def _way_words(site: Site, cause: Cause) -> str:
+    given = f"what layer {site.below} gives " if site.below else "what the layers below give "
+    on_images = site.below == 0
     if np.isnan(cause.by_bias):
-        grew = "its weights" if layer == 1 else f"its weights, or {given}them,"
+        grew = "its weights" if on_images else f"its weights, or {given}them,"
         return (
             f"It died in epoch {cause.since}: {grew} grew, and spread its "
             f"pre-activations so far that none met an open gate."
@@ -314,7 +324,7 @@ def _way_words(layer: int, cause: Cause) -> str:
         INPUTS: f"{given}it moved: the change of its own weights is too small for this",
         EITHER: f"it was its weights, or {given}them, or both",
     }[cause.name]
-    rest = "the weights on the images" if layer == 1 else f"the weights and {given}them"
+    rest = "the weights on the images" if on_images else f"the weights and {given}them"
     return (
         f"In epoch {cause.since} it died: its {which} pre-activation {went} from "
         f"{number(cause.edge_before)} to {number(cause.edge_after)}, by {number(abs(way))}: "

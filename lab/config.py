@@ -1,16 +1,14 @@
 """`RunConfig`: the settings of one training run, as frozen and validated data."""
 
-import itertools
 import reprlib
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lab import activations
+from lab.activations import FloatArray
 from lab.errors import InputError, unknown
-
-PIXELS, CLASSES = 784, 10
-MOST_WEIGHTS = 50_000_000
+from lab.layout import MOST_WEIGHTS, mlp
 
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
@@ -110,6 +108,13 @@ class RunConfig(BaseModel):
     keep_weights: Literal["last", "every"] = Field(
         "last", title="which epochs' weights are kept", description="last or every"
     )
+    network: str = Field(
+        "mlp",
+        pattern=r"^[a-z][a-z0-9_]{0,39}$",
+        title="which network is trained",
+        description="the name of a network",
+        exclude_if=lambda name: name == "mlp",
+    )
     source_sha256: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{64}$",
@@ -162,15 +167,18 @@ class RunConfig(BaseModel):
         return self
 
     @property
-    def layer_sizes(self) -> tuple[int, ...]:
-        """Units of every layer, input and output included."""
-        return (PIXELS, *self.hidden, CLASSES)
+    def size(self) -> str:
+        """The network in short: of the textbook's the units of every layer, 784-512-512-10."""
+        if self.network != "mlp":
+            return self.network
+        arrays = mlp(self.hidden).arrays
+        units = (arrays[0].shape[0], *(array.shape[0] for array in arrays if array.first == 0.0))
+        return "-".join(map(str, units))
 
     @property
     def weights(self) -> int:
         """How many numbers are trained, kernels and biases (669,706 in the textbook's network)."""
-        pairs = itertools.pairwise(self.layer_sizes)
-        return sum((inputs + 1) * outputs for inputs, outputs in pairs)
+        return mlp(self.hidden).parameters
 
     @property
     def title(self) -> str:
@@ -195,6 +203,19 @@ class RunConfig(BaseModel):
                 f"this run first: lab.register({self.activation!r}, function)."
             )
         return found
+
+    @property
+    def alpha(self) -> float:
+        """The parameter as every activation function takes it: 0 if it has none."""
+        return self.parameter or 0.0
+
+    def f(self, z: FloatArray) -> FloatArray:
+        """Returns the activations of pre-activations z, with NumPy, of their shape and type."""
+        return self.function.function(z, self.alpha)
+
+    def gate(self, z: FloatArray) -> FloatArray:
+        """Returns the gates of pre-activations z, with NumPy, of their shape and type."""
+        return self.function.derivative(z, self.alpha)
 
 
 def words_of(setting: Any) -> str:

@@ -4,13 +4,10 @@ What is trained is the recorded source itself, run once more by itself: nothing 
 outside can change the function, and two functions of one source are one.
 """
 
-import ast
-import dis
-import inspect
-import sys
+import math
 import textwrap
-from collections.abc import Callable, Iterator
-from types import CodeType, FunctionType, ModuleType
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,11 +17,14 @@ from pydantic import ValidationError
 from lab import activations
 from lab.activations import Activation, FloatArray
 from lab.errors import InputError
-from lab.machine import load_tensorflow
+from lab.machine import compiled, in_own_thread, load_tensorflow
+from lab.own_source import KERAS_LAYERS, has_source, source_of
 from lab.records import OwnActivation
 
 Function = Callable[[Any], Any]
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
+# |z| where a function is looked at for overflow: every whole number to 1,000, and on to 10,000.
+FAR = np.concatenate([np.arange(1.0, 1001.0), np.geomspace(1000.0, 10_000.0, 25)[1:]])
 
 
 def register(name: str, function: Callable[[Any], Any]) -> Activation:
@@ -41,7 +41,13 @@ def register(name: str, function: Callable[[Any], Any]) -> Activation:
     Args:
         name: How it is called: a small letter, then small letters, digits and underscores.
         function: f on a float32 tensor z of any shape; it returns f(z) for each element. It is
-            compiled, so choose between values with `tf.where`, not with `if`.
+            compiled, so choose between values with `tf.where`, not with `if`. Made with def or
+            lambda; or a `functools.partial` of such a function with plain values; or one of
+            Keras's layers `Activation`, `ELU`, `LeakyReLU` and `ReLU`.
+
+    Warns:
+        UserWarning: If its value or slope overflows in float32 for some z of at most 10,000. A
+            neuron whose z comes there makes the whole run diverge.
 
     Returns:
         The function as the lab knows it, with f and f' for NumPy arrays.
@@ -49,20 +55,42 @@ def register(name: str, function: Callable[[Any], Any]) -> Activation:
     Raises:
         InputError: If the name is taken or not plain, if the function is not elementwise, returns
             the wrong shape or dtype, is NaN between -10 and 10 or has no gradient, or if its
-            source cannot be had.
+            source is not available.
     """
     if not isinstance(name, str) or not activations.is_own_name(name):
         raise InputError(
             f"name must be 1 to 40 small letters, digits and underscores, a letter first, and not "
             f"one of the lab's own functions, not {name!r}."
         )
-    if not inspect.isfunction(function):
-        raise InputError(f"{name} must be a function, made with def or lambda, not {function!r}.")
+    if not has_source(function):
+        raise InputError(_no_function(name, function))
     load_tensorflow()
     source = source_of(name, function)
     made = _made_from(name, source)
     _check(name, function, made)
-    return _made_known(name, source, made)
+    activation = _made_known(name, source, made)
+    if activation.overflows:
+        where = activations.beyond(activation.overflows)
+        warnings.warn(
+            f"{name} is registered, but in float32 its value or slope overflows {where}, and a "
+            f"run whose neurons come there diverges. Clamp z inside tf.where, as in "
+            f"tf.where(z > 0, z, tf.math.expm1(tf.minimum(z, 0.0))), or take what TensorFlow has, "
+            f"such as tf.nn.softplus, tf.sigmoid and tf.tanh.",
+            stacklevel=2,
+        )
+    return activation
+
+
+def _no_function(name: str, given: Any) -> str:
+    """Says why something cannot be registered, and how to write it."""
+    if hasattr(given, "python_function"):
+        return f"{name} must be a plain function: leave @tf.function away, the lab compiles it."
+    what = f"an object of the class {type(given).__name__}" if callable(given) else repr(given)
+    return (
+        f"{name} must be a function, made with def or lambda, not {what}. Write what it computes "
+        f"with plain numbers, as def {name}(z): return tf.where(z > 0, z, 0.1 * z). "
+        f"Of Keras's layers, {', '.join(KERAS_LAYERS)} can be taken."
+    )
 
 
 def register_source(name: str, source: str) -> Activation:
@@ -90,10 +118,11 @@ def _made_known(name: str, source: str, made: Function) -> Activation:
         function=lambda z, _: _with_gate(made, z)[0],
         derivative=lambda z, _: _with_gate(made, z)[1],
         on_tensors=lambda z, _: made(z),
-        in_keras=lambda _: made,
+        in_keras=lambda _: _named(name, made),
         colour=colour,
         line=line,
         source=source,
+        overflows=_overflows(name, made),
     )
     try:
         OwnActivation(source=source, sup_gate=activation.largest_gate(None))
@@ -103,6 +132,33 @@ def _made_known(name: str, source: str, made: Function) -> Activation:
     return activations.add(activation)
 
 
+def _named(name: str, made: Function) -> Function:
+    """Returns the function under the name by which a saved Keras model knows it."""
+
+    def function(z: Any) -> Any:
+        return made(z)
+
+    function.__name__ = function.__qualname__ = name
+    return function
+
+
+def _overflows(name: str, function: Function) -> tuple[float, float] | None:
+    """Returns the z from which on, to the left and to the right, value or slope is not finite.
+
+    Infinite on a side where both are finite up to 10,000; None if they are on both.
+    """
+    z = np.stack([-FAR, FAR]).astype(np.float32)
+    a, gate = _compiled(name, function, z)
+    found = [math.inf, math.inf]
+    for side, finite in enumerate(np.isfinite(a) & np.isfinite(gate)):
+        first = 1 + max(np.flatnonzero(finite), default=-1)
+        if first < len(FAR):
+            found[side] = float(FAR[first])
+    left, right = found
+    return None if left == right == math.inf else (-left, right)
+
+
+@in_own_thread
 def _with_gate(function: Function, z: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Returns f and f' of an array, computed in float32 as in training."""
     tf = load_tensorflow()
@@ -112,17 +168,6 @@ def _with_gate(function: Function, z: FloatArray) -> tuple[FloatArray, FloatArra
         a = function(at)
     gate = tf.convert_to_tensor(tape.gradient(a, at))
     return a.numpy().astype(z.dtype), gate.numpy().astype(z.dtype)
-
-
-def source_of(name: str, function: FunctionType) -> str:
-    """Returns Python text that makes the function anew, under its name.
-
-    Raises:
-        InputError: If the source cannot be had, or if it takes something from outside that is
-            neither a library, a function nor a plain value.
-    """
-    pieces = ["from __future__ import annotations", *_pieces(name, function, set())]
-    return "\n".join(dict.fromkeys(pieces))
 
 
 def _made_from(name: str, source: str) -> Function:
@@ -137,112 +182,6 @@ def _made_from(name: str, source: str) -> Function:
             f"Write it as one def, with plain numbers."
         ) from None
     return made
-
-
-def _pieces(name: str, function: FunctionType, seen: set[str]) -> Iterator[str]:
-    if _is_of_a_library(function):
-        yield f"from {function.__module__} import {function.__qualname__.partition('.')[0]}"
-        yield f"{name} = {function.__qualname__}"
-        return
-    seen.add(name)
-    text, definition = _definition(name, function)
-    for outside, value in sorted(_outside(function, definition).items()):
-        if isinstance(value, ModuleType) and _is_library(value.__name__):
-            yield f"import {value.__name__} as {outside}"
-        elif inspect.isfunction(value) or _is_of_a_library(value):
-            yield from _pieces(outside, value, seen) if outside not in seen else ()
-        else:
-            yield f"{outside} = {_plain(outside, value)!r}"
-    yield text
-    if name != definition.name:
-        yield f"{name} = {definition.name}"
-
-
-def _definition(name: str, function: FunctionType) -> tuple[str, ast.FunctionDef]:
-    """Returns the text of a function and its syntax; a lambda is written as an assignment."""
-    try:
-        text = textwrap.dedent(inspect.getsource(function.__code__)).strip()
-        tree = ast.parse(text)
-        statement = tree.body[0]
-    except (OSError, TypeError, SyntaxError, IndexError):
-        raise InputError(
-            f"The source of {function.__name__} cannot be read: define it with def, in a "
-            f"notebook's cell or in a file."
-        ) from None
-    if isinstance(statement, ast.FunctionDef):
-        return text, statement
-    lambdas = [node for node in ast.walk(tree) if isinstance(node, ast.Lambda)]
-    if len(lambdas) != 1:
-        raise InputError(
-            "An activation function's lambda must be the only one on its line: give it a "
-            "line of its own, or write it with def."
-        )
-    found = ast.FunctionDef(name=name, args=lambdas[0].args, body=[], decorator_list=[])
-    return f"{name} = {ast.get_source_segment(text, lambdas[0])}", found
-
-
-def _outside(function: FunctionType, definition: ast.FunctionDef) -> dict[str, Any]:
-    """Returns what a function takes from outside, by name."""
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    known = function.__globals__
-    at_definition = [
-        *definition.decorator_list,
-        *definition.args.defaults,
-        *filter(None, definition.args.kw_defaults),
-    ]
-    names = {
-        node.id
-        for expression in at_definition
-        for node in ast.walk(expression)
-        if isinstance(node, ast.Name)
-    }
-    return {
-        **{n: known[n] for n in names | _global_names(function.__code__) if n in known},
-        **{name: cell.cell_contents for name, cell in cells},
-    }
-
-
-def _global_names(code: CodeType) -> set[str]:
-    names = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-    inner = (c for c in code.co_consts if isinstance(c, CodeType))
-    return names.union(*map(_global_names, inner))
-
-
-def _is_library(module: str) -> bool:
-    """Tells whether a module is Python's own or installed, and not a file that is being edited."""
-    file = str(getattr(sys.modules.get(module), "__file__", None) or "")
-    installed = "site-packages" in file or "dist-packages" in file
-    return installed or module.partition(".")[0] in sys.stdlib_module_names - {"__main__"}
-
-
-def _is_of_a_library(value: Any) -> bool:
-    """Tells whether a library has this very object under its name."""
-    module = str(getattr(value, "__module__", ""))
-    found: Any = sys.modules.get(module)
-    for part in str(getattr(value, "__qualname__", "?")).split("."):
-        found = getattr(found, part, None)
-    return _is_library(module) and found is value
-
-
-def _plain(name: str, value: Any) -> Any:
-    """Returns a value as Python writes it.
-
-    Raises:
-        InputError: If it is not a finite number, a text, True, False, None or some of these.
-    """
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, tuple | list):
-        return type(value)(_plain(name, part) for part in value)
-    if isinstance(value, bool | int | str | None) or (
-        isinstance(value, float) and np.isfinite(value)
-    ):
-        return value
-    raise InputError(
-        f"An activation function can take libraries, functions and plain values from outside; "
-        f"{name} is of the type {type(value).__name__}. Write it as a plain number, or import "
-        f"the function itself."
-    )
 
 
 def _check(name: str, given: Function, made: Function) -> None:
@@ -284,11 +223,12 @@ def _check(name: str, given: Function, made: Function) -> None:
         )
 
 
+@in_own_thread
 def _compiled(name: str, function: Function, z: NDArray[np.float32]) -> Pair:
     """Returns f and f' of an array from a compiled program."""
     tf = load_tensorflow()
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    @compiled
     def both(z: Any) -> tuple[Any, Any]:
         with tf.GradientTape() as tape:
             tape.watch(z)

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.config import CLASSES, RunConfig
+from lab.config import RunConfig
 from lab.errors import InputError
+from lab.layout import CLASSES, IMAGE_SHAPE
 
 ByteArray = NDArray[np.uint8]
 IndexArray = NDArray[np.intp]
@@ -57,7 +58,7 @@ class Dataset:
                     f"not a {type(getattr(self, part)).__name__}."
                 )
         for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
-            if images.dtype != np.uint8 or images.shape[1:] != (28, 28) or not len(images):
+            if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not len(images):
                 raise InputError(
                     f"Images of {self.name} must be uint8 of shape (n, 28, 28), "
                     f"not {images.dtype} of shape {images.shape}."

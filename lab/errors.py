@@ -14,7 +14,7 @@ class InputError(LabError, ValueError):
 
 
 class DatasetMissingError(LabError, FileNotFoundError):
-    """A dataset that is nowhere to be had."""
+    """A dataset that is not available."""
 
 
 class RunError(LabError, ValueError):
@@ -30,7 +30,7 @@ class RunBusyError(StoreError):
 
 
 class WorkerError(LabError, RuntimeError):
-    """Worker processes that cannot be had, or that ended before their work."""
+    """Worker processes that cannot be started, or that ended before their work."""
 
 
 def unknown(kind: str, name: Any, choices: Iterable[str]) -> InputError:

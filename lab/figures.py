@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from lab import activations, causes, lives, measures, neurons, plots, units
 from lab.config import RunConfig
+from lab.network import layout_of
 from lab.neurons import Neuron
 from lab.picture import COLUMNS, Film, Picture, captioned, panel_grid, setting_words
 from lab.runs import Run
@@ -367,7 +368,7 @@ def _race_words(runs: Runs) -> str:
 
 def _race_caption(runs: Runs) -> str:
     record, config = runs[0].record, runs[0].config
-    network = "-".join(map(str, config.layer_sizes))
+    network = config.size
     return (
         f"{record.dataset}, network {network}, learning rate {config.learning_rate:g}, "
         f"{runs.seed_words()}. {SEEDS}"
@@ -383,7 +384,7 @@ def race_figure(
         racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
         limits: What each pair of axes shows; by default what fits the curves.
     """
-    layers = sorted({1, len(next(iter(racers)).hidden)})
+    layers = sorted({1, layout_of(next(iter(racers))).layers[-1]})
     panels = [("train_loss", 0), ("validation_accuracy", 0)]
     panels += [("dead_fraction", layer) for layer in layers]
     figure = plots.fixed_figure(

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import network, plots, units
+from lab import plots, units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError, unknown
-from lab.machine import load_tensorflow
+from lab.layout import Weights
+from lab.machine import in_own_thread, load_tensorflow
 from lab.picture import Picture
-from lab.programs import UPDATES
+from lab.programs import UPDATES, gradients_of, rates
 from lab.sources import load_dataset
 from lab.studies import shown
 from lab.training import EpochEnd, batch_order, train
@@ -44,7 +45,7 @@ class Flow:
 
             - `mean_gate`: the layer's mean of f'(z) on the probe set; NaN for the output layer;
             - `gradient_norm`: Euclidean norm of the gradient of the loss by the layer's kernel, on
-              the batch that the next training step takes;
+              the batch that the next training step takes; NaN if no single kernel leads into it;
             - `update_ratio`: the norm of what that step adds to the kernel, by the kernel's norm.
     """
 
@@ -118,8 +119,8 @@ class Flow:
 
     def _settings(self) -> str:
         config, seeds = self.configs[0], len({config.seed for config in self.configs})
-        network_size = "-".join(map(str, config.layer_sizes))
-        kinds = {(c.layer_sizes, c.learning_rate, c.initializer) for c in self.configs}
+        network_size = config.size
+        kinds = {(c.size, c.learning_rate, c.initializer) for c in self.configs}
         same = f"network {network_size}, {config.initializer}, {config.optimizer}, learning rate "
         said = f"{same}{config.learning_rate:g}, " if len(kinds) == 1 else ""
         return (
@@ -140,7 +141,7 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
 
     Raises:
         InputError: If there is no network, or if one does not fit the data set.
-        DatasetMissingError: If the dataset cannot be had.
+        DatasetMissingError: If the dataset is not available.
     """
     import pandas as pd
 
@@ -168,10 +169,10 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
 
 def _rows(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Iterator[dict[str, Any]]:
     gates = [float(units.LAYER_MEASURES["mean_gate"](layer)) for layer in event.layers]
+    weights = event.state.weights
     gradients = _next_gradients(event, config, dataset)
     updates = _next_update(event, config, dataset, gradients)
-    kernels = zip(event.state.weights[::2], gradients[::2], updates[::2], strict=True)
-    for layer, (kernel, gradient, update) in enumerate(kernels, start=1):
+    for layer in (*weights.layout.layers, len(gates) + 1):
         yield {
             "network": event.run,
             "activation": config.title,
@@ -179,44 +180,42 @@ def _rows(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Iterator[dict
             "epoch": event.epoch,
             "layer": layer,
             "mean_gate": gates[layer - 1] if layer <= len(gates) else np.nan,
-            "gradient_norm": _norm(gradient),
-            "update_ratio": _norm(update) / _norm(kernel),
+            "gradient_norm": _norm(gradients, layer),
+            "update_ratio": _norm(updates, layer) / _norm(weights, layer),
         }
 
 
-def _next_gradients(
-    event: EpochEnd, config: RunConfig, dataset: Dataset
-) -> list[NDArray[np.float32]]:
+def _next_gradients(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Weights:
     """Gradients on the first batch of the next epoch."""
     order = batch_order(config, event.epoch + 1, split(dataset, config).train)
     batch = order[: config.batch_size]
     images, labels = dataset.x_train[batch], dataset.y_train[batch]
-    return network.gradients(config, event.state.weights, images, labels)
+    steps = event.epoch * -(-len(order) // config.batch_size)
+    return gradients_of(config, event.state.weights, images, labels, steps)
 
 
+@in_own_thread
 def _next_update(
-    event: EpochEnd,
-    config: RunConfig,
-    dataset: Dataset,
-    gradients: Sequence[NDArray[np.float32]],
-) -> list[NDArray[np.float32]]:
+    event: EpochEnd, config: RunConfig, dataset: Dataset, gradients: Weights
+) -> Weights:
     """What the next training step adds to each array, by the optimiser that trains."""
     tf = load_tensorflow()
     steps = -(-len(split(dataset, config).train) // config.batch_size)
     number = tf.constant(event.epoch * steps + 1, tf.float32)
-    rates = tf.constant([config.learning_rate, config.momentum], tf.float32)
+    before, names = event.state.weights, [array.name for array in gradients.layout.trained]
     with tf.device("CPU:0"):
-        weights, slots = (
-            [tf.Variable(array) for array in group]
-            for group in (event.state.weights, event.state.slots)
-        )
-        UPDATES[config.optimizer](weights, slots, map(tf.constant, gradients), number, rates)
-    pairs = zip(weights, event.state.weights, strict=True)
-    return [after.numpy() - before for after, before in pairs]
+        after = [tf.Variable(before.named[name]) for name in names]
+        slots = [tf.Variable(array) for array in event.state.slots]
+        slopes = [tf.constant(gradients.named[name]) for name in names]
+        UPDATES[config.optimizer](after, slots, slopes, number, rates(config))
+    moved = {n: a.numpy() - before.named[n] for n, a in zip(names, after, strict=True)}
+    return gradients.with_arrays(moved)  # What is not trained has gradients of 0.
 
 
-def _norm(array: NDArray[np.float32]) -> float:
-    return float(np.linalg.norm(array.astype(np.float64)))
+def _norm(weights: Weights, layer: int) -> float:
+    kernel, _ = weights.layout.incoming(layer)
+    array = np.full(1, np.nan) if kernel is None else weights.kernel(layer)
+    return float(np.linalg.norm(array.astype(np.float64).ravel()))
 
 
 def _name_once(figure: Any) -> None:

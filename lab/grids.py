@@ -12,6 +12,7 @@ import numpy as np
 
 from lab.config import RunConfig
 from lab.errors import InputError, unknown
+from lab.files import at_home
 
 MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
@@ -205,7 +206,7 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 _WORDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """Reads a study from a TOML file.
 
         question = "Does Leaky ReLU stand higher learning rates?"
@@ -220,6 +221,7 @@ def read_plan(path: Path) -> Plan:
     Raises:
         InputError: If it cannot be read, is not TOML, or has a field that a study has not.
     """
+    path = at_home(path)
     try:
         if path.stat().st_size > LARGEST_FILE:
             raise InputError(f"{path} must have at most {LARGEST_FILE:,} bytes to be a study.")

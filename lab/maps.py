@@ -153,7 +153,7 @@ def kill_map(
 
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset cannot be had.
+        DatasetMissingError: If the dataset is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study, axes = plan_map(vary, seeds, dataset, store, **settings)

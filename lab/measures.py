@@ -142,4 +142,4 @@ def recorded(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
 
 def dead_share(run: Run) -> float:
     """Returns the share of all hidden units that are dead on all training images."""
-    return float(np.average(run.confirmed_fractions(), weights=run.config.hidden))
+    return float(np.average(run.confirmed_fractions(), weights=run.layout.widths))

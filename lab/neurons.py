@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from lab import causes, lives, plots
 from lab.data import Dataset, Split, split
 from lab.errors import LabError
+from lab.layout import IMAGE_SHAPE, Weights
 from lab.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 EXCITING = 8
-SIDE = 28
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,13 +37,14 @@ class Neuron:
         epoch: The epoch.
         state: One of `lives.STATES`.
         story: What it does, why, and how it came there.
-        incoming: Its incoming weights, one for each pixel or each unit of the layer below.
+        incoming: Its incoming weights, one for each pixel or each unit of the layer below; of a
+            convolution of shape (height, width, channels).
         bias: Its bias.
-        z: Its pre-activations on the probe set, shape (images,).
-        images: The probe images that excite it most, first the largest z: uint8 (n, 28, 28).
+        z: Its pre-activations on the probe set, shape (images,), or (images, height, width).
+        images: The probe images that excite it most, first the largest z: uint8 (n, height, width).
         labels: Their classes.
-        image_z: Their pre-activations.
-        missing: Sentences on what could not be had.
+        image_z: Their pre-activations, the largest of each.
+        missing: Sentences on what is not available.
     """
 
     run: Run
@@ -83,8 +84,9 @@ class LayerView:
             RunError: If there is no such unit.
         """
         self.run.check_unit(self.layer, unit)
-        z = None if self.z is None else self.z[:, unit]
-        best = None if z is None else np.argsort(-z, kind="stable")[:EXCITING]
+        z = None if self.z is None else self.z[..., unit]
+        largest = None if z is None else z.reshape(len(z), -1).max(axis=1)
+        best = None if largest is None else np.argsort(-largest, kind="stable")[:EXCITING]
         images, labels = (self._of_probe(part, best) for part in ("x_train", "y_train"))
         return Neuron(
             run=self.run,
@@ -93,28 +95,39 @@ class LayerView:
             epoch=self.epoch,
             state=lives.STATES[self._states[unit]],
             story=causes.story(self.run, self.layer, unit, self.epoch),
-            incoming=None if self.weights is None else self.weights[0][:, unit],
-            bias=None if self.weights is None else float(self.weights[1][unit]),
+            incoming=None if self.kernel is None else self.kernel[..., unit],
+            bias=None if self.bias is None else float(self.bias[unit]),
             z=z,
             images=images,
             labels=labels,
-            image_z=None if z is None else z[best],
+            image_z=None if largest is None else largest[best],
             missing=tuple(self._missing.values()),
         )
 
     @functools.cached_property
-    def weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
-        """Kernel and bias of the layer, or None if the run did not keep them."""
+    def weights(self) -> Weights | None:
+        """The network's weights, or None if the run did not keep them."""
         try:
-            arrays = self.run.weights(self.epoch)
+            return self.run.weights(self.epoch)
         except LabError as error:
             self._missing["weights"] = str(error)
             return None
-        return arrays[2 * self.layer - 2], arrays[2 * self.layer - 1]
+
+    @property
+    def kernel(self) -> NDArray[np.float32] | None:
+        """The weights that lead into the layer; None if not kept, or not a single layer's."""
+        found = self.weights and self.run.layout.incoming(self.layer)[0]
+        return self.weights.kernel(self.layer) if self.weights and found else None
+
+    @property
+    def bias(self) -> NDArray[np.float32] | None:
+        """The biases of the layer, or None as for the kernel."""
+        found = self.weights and self.run.layout.incoming(self.layer)[1]
+        return self.weights.bias(self.layer) if self.weights and found else None
 
     @functools.cached_property
     def z(self) -> NDArray[np.float32] | None:
-        """Pre-activations on the probe set, shape (images, units), or None without the images."""
+        """Pre-activations on the probe set as `Run.pre_activations`, or None without the images."""
         if self.weights is None:
             return None
         if not isinstance(self.dataset, Dataset):
@@ -154,7 +167,7 @@ def look(
         layer: The hidden layer, from 1.
         epoch: The epoch; by default the last.
         dataset: The data set that the run was trained on, for pre-activations and images, or
-            the error that says why it cannot be had.
+            the error that says why it is not available.
 
     Raises:
         RunError: If there is no such layer or epoch, or if the arrays cannot be read.
@@ -166,45 +179,60 @@ def look(
 
 
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
-    """Draws a neuron's incoming weights: as a picture in layer 1, as a histogram above.
+    """Draws a neuron's incoming weights: as a picture if it looks at pixels, else as a histogram.
 
     Violet weights excite the neuron where a pixel is bright, orange ones hold it down.
     """
     with plots.axes(ax, (3.6, 3.4)) as ax:
         if neuron.incoming is None:
             return _nothing(ax, "its weights of this epoch\nwere not kept")
-        if neuron.layer > 1:
-            ax.hist(neuron.incoming, bins=40, color="#888888")
+        below = neuron.run.layout.sites[neuron.layer - 1].below
+        picture = _on_pixels(neuron.incoming) if below == 0 else None
+        if picture is None:
+            ax.hist(neuron.incoming.ravel(), bins=40, color="#888888")
             ax.axvline(0, color="black", lw=1)
-            ax.set(xlabel=f"weights from layer {neuron.layer - 1}", title="incoming weights")
+            given = f"layer {below}" if below else "below"
+            ax.set(xlabel=f"weights from {given}", title="incoming weights")
             return ax
-        largest = float(np.abs(neuron.incoming).max()) or 1.0
-        picture = neuron.incoming.reshape(SIDE, SIDE)
+        largest = float(np.abs(picture).max()) or 1.0
         shown = ax.imshow(picture, cmap="PuOr", vmin=-largest, vmax=largest)
         ax.figure.colorbar(shown, cax=ax.inset_axes((1.03, 0, 0.05, 1)))
         ax.set(xticks=[], yticks=[], title="incoming weights")
     return ax
 
 
+def _on_pixels(incoming: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """Returns a dense unit's or a grey filter's weights as a picture; None of several colours."""
+    if incoming.ndim == 1:
+        return incoming.reshape(IMAGE_SHAPE)
+    return incoming[..., 0] if incoming.shape[-1] == 1 else None
+
+
 def histogram(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws a neuron's pre-activations on the probe set, with its gate f'(z) over them."""
     with plots.axes(ax, (4.5, 3.4)) as ax:
         if neuron.z is None:
-            return _nothing(ax, "its pre-activations cannot\nbe had here")
+            return _nothing(ax, "its pre-activations are\nnot available here")
         finite = neuron.z[np.isfinite(neuron.z)]
         low, high = (min(finite.min(), -1.0), max(finite.max(), 1.0)) if finite.size else (-1, 1)
         counts, edges = np.histogram(finite, bins=60, range=(low, high))
-        ax.stairs(100 * counts / len(neuron.z), edges, fill=True, color="#999999")
+        ax.stairs(100 * counts / neuron.z.size, edges, fill=True, color="#999999")
         ax.axvline(0, color="#555555", lw=1, ls=":")
-        ax.set(xlabel="pre-activation z", ylabel="images, %", title="its z at this epoch")
+        ax.set(
+            xlabel="pre-activation z", ylabel=_observations(neuron.z), title="its z at this epoch"
+        )
         config = neuron.run.config
         z = np.linspace(low, high, 601)
-        gate = plots.broken(config.function.derivative(z, config.parameter or 0.0))
+        gate = plots.broken(config.gate(z))
         beside = plots.beside(ax)
         beside.plot(z, gate, color=plots.GATE, lw=2.5)
         beside.set_ylabel("gate f'(z)", color=plots.GATE, labelpad=6)
         beside.set_ylim(min(0.0, float(np.nanmin(gate))) - 0.03, 1.05 * float(np.nanmax(gate)))
     return ax
+
+
+def _observations(z: NDArray[np.float32]) -> str:
+    return "images, %" if z.ndim == 1 else "images × positions, %"
 
 
 def history(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
@@ -234,9 +262,9 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws the probe images that excite a neuron most, each with its label and z."""
     with plots.axes(ax, (9.0, 1.7)) as ax:
         if neuron.images is None or neuron.labels is None or neuron.image_z is None:
-            return _nothing(ax, "its images cannot be had here")
+            return _nothing(ax, "its images are not available here")
         ax.imshow(np.hstack(list(neuron.images)), cmap="gray_r", aspect="equal")
-        places = SIDE * (np.arange(len(neuron.images)) + 0.5) - 0.5
+        places = neuron.images.shape[2] * (np.arange(len(neuron.images)) + 0.5) - 0.5
         pairs = zip(neuron.labels, neuron.image_z, strict=True)
         words = [f"{label}: z = {causes.number(float(z))}" for label, z in pairs]
         ax.set_xticks(places, words, fontsize=10)

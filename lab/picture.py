@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lab import plots
 from lab.errors import StoreError
+from lab.files import at_home
 from lab.tables import Runs, counted
 
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class Picture:
         display({"image/png": plots.png(self.figure), "text/plain": self.name}, raw=True)
         display({"text/html": words, "text/plain": self.alt}, raw=True)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: str | Path) -> None:
         """Saves it in the formats of `endings`, its words among them as text.
 
         Raises:
+            InputError: If the folder is an address.
             StoreError: If the folder cannot be written to.
         """
+        folder = at_home(folder)
         *drawn, text = (folder / f"{self.name}{end}" for end in self.endings)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -114,7 +117,7 @@ def panel_grid(
 def captioned(figure: "Figure", runs: Runs, *notes: str) -> None:
     """Writes the caption under a figure: what was run, and how to read the picture."""
     text = " ".join([setting_words(runs), *notes])
-    wide = int(figure.get_figwidth() * 14)
+    wide = int(figure.get_figwidth() * 13)
     figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=10, color="#333333")
 
 
@@ -125,7 +128,7 @@ def setting_words(runs: Runs) -> str:
     return (
         f"{record.dataset}: {record.train_images:,} images to train on, "
         f"{record.validation_images:,} to validate, {record.test_images:,} to test. "
-        f"Network {'-'.join(map(str, config.layer_sizes))}, {config.initializer}, first bias "
+        f"Network {config.size}, {config.initializer}, first bias "
         f"{config.first_bias:g}, {config.optimizer}, learning rate "
         f"{', '.join(f'{rate:g}' for rate in rates)}, batches of {config.batch_size}, "
         f"{counted(config.epochs, 'epoch')}, {runs.seed_words()}."

@@ -73,7 +73,7 @@ class RunReceiver:
         kept = self.run.record.files if self.run else ()
         for file in record.files:
             if file not in kept:
-                content = read_content(run.folder, run.config, file)
+                content = read_content(run.folder, run.record, file)
                 write_file(self.folder / file.name, content)
         write_record(self.folder, record)
         remove_litter(self.folder, record)
@@ -94,7 +94,7 @@ def files_of(run: Run) -> Files:
     Raises:
         RunError: If one of them was changed.
     """
-    arrays = {file.name: read_content(run.folder, run.config, file) for file in run.record.files}
+    arrays = {file.name: read_content(run.folder, run.record, file) for file in run.record.files}
     return {RECORD: _as_json(run.record), **arrays}
 
 

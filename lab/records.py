@@ -11,12 +11,12 @@ JSON and safetensors only: nothing here runs code that it reads.
 
 import contextlib
 import hashlib
-import itertools
 import json
 import math
+import operator
 import stat
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -36,8 +36,9 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from lab import units
-from lab.config import MOST_WEIGHTS, RunConfig
+from lab.config import RunConfig
 from lab.errors import RunError
+from lab.layout import MOST_WEIGHTS, Array, Layout, mlp
 
 FORMAT = 1
 RECORD, LOCK = "run.json", "lock"
@@ -112,10 +113,16 @@ class OwnActivation(_Strict):
     Attributes:
         source: Its source, with all that it takes from outside.
         sup_gate: sup |f'|; NaN where f' is not bounded.
+        overflows: The z from which on, to the left and to the right, its value or slope is not
+            finite in float32; infinite on a side where it is. None if it is on both sides, or if
+            the run is of a version that did not look.
     """
 
     source: Source
     sup_gate: float
+    overflows: tuple[Annotated[float, Field(le=0)], Annotated[float, Field(ge=0)]] | None = Field(
+        None, exclude_if=lambda limits: limits is None
+    )
 
 
 class Record(_Strict):
@@ -128,6 +135,7 @@ class Record(_Strict):
     run_id: str = Field(pattern=f"^{RUN_ID}$")
     settings: RunConfig
     own_activation: OwnActivation | None = None
+    network: Layout | None = Field(None, exclude_if=lambda layout: layout is None)
     dataset: Text
     dataset_digest: Digest
     train_images: Images
@@ -138,6 +146,7 @@ class Record(_Strict):
     versions: dict[Text, Text]
     processor: Text
     threads_per_operation: Annotated[int, Field(ge=0, le=100_000)]
+    environment: dict[Text, Text] = Field(default={}, exclude_if=operator.not_)
     status: Status = "running"
     label: Text | None = None
     epochs: Annotated[tuple[EpochNumbers, ...], FailFast()] = ()
@@ -147,6 +156,11 @@ class Record(_Strict):
     weights: Annotated[tuple[ArrayFile, ...], FailFast()] = ()
     confirmed: ArrayFile | None = None
     resume: ArrayFile | None = None
+
+    @property
+    def layout(self) -> Layout:
+        """What its network is made of."""
+        return self.network or mlp(self.settings.hidden)
 
     @property
     def files(self) -> tuple[ArrayFile, ...]:
@@ -164,6 +178,10 @@ class Record(_Strict):
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):
             raise ValueError("the source of its activation function is not the recorded one")
+        if (self.network is None) != (self.settings.network == "mlp"):
+            raise ValueError("what its network is made of must be recorded, unless it is an mlp")
+        if self.layout.parameters > MOST_WEIGHTS:
+            raise ValueError(f"its network has more than {MOST_WEIGHTS:,} weights")
         if len(self.epochs) > self.settings.epochs + 1:
             raise ValueError("it has more epochs than its settings")
         self._check_files()
@@ -184,26 +202,6 @@ class Record(_Strict):
                 if kind in single and file.first != file.last:
                     raise ValueError(f"{file.name} must be of one epoch")
                 last = file.last
-
-
-def weight_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns name and shape of every kernel and bias, in the order of Keras's Sequential."""
-    sizes = itertools.pairwise(config.layer_sizes)
-    layers = enumerate(sizes, start=1)
-    return [
-        pair
-        for number, (inputs, outputs) in layers
-        for pair in (
-            (f"layer{number}.kernel", (inputs, outputs)),
-            (f"layer{number}.bias", (outputs,)),
-        )
-    ]
-
-
-def slot_shapes(config: RunConfig) -> list[tuple[str, tuple[int, ...]]]:
-    """Returns name and shape of every array of the optimiser: Adam's m and v, SGD's velocity."""
-    slots = ("m", "v") if config.optimizer == "adam" else ("velocity",)
-    return [(f"{slot}.{name}", shape) for slot in slots for name, shape in weight_shapes(config)]
 
 
 def read_record(folder: Path) -> Record:
@@ -281,13 +279,15 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def read_content(folder: Path, config: RunConfig, file: ArrayFile) -> bytes:
+def read_content(folder: Path, record: Record, file: ArrayFile) -> bytes:
     """Reads a file that a record names after checking its size and its SHA-256.
 
     Raises:
         RunError: If the file is missing, too large or changed.
     """
-    with _opened(folder / file.name, most_bytes(config, file)) as content:
+    with _opened(
+        folder / file.name, most_bytes(record.layout, record.settings.optimizer, file)
+    ) as content:
         if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
             raise RunError(
                 f"{file.name} was changed or damaged: its SHA-256 is not the recorded one."
@@ -296,13 +296,13 @@ def read_content(folder: Path, config: RunConfig, file: ArrayFile) -> bytes:
         return content.read()
 
 
-def read_arrays(folder: Path, config: RunConfig, file: ArrayFile) -> Arrays:
+def read_arrays(folder: Path, record: Record, file: ArrayFile) -> Arrays:
     """Reads the arrays of a file that a record names, as `read_content` does.
 
     Raises:
         RunError: If the file is missing, too large, changed or not in the format.
     """
-    content = read_content(folder, config, file)
+    content = read_content(folder, record, file)
     try:
         return load(content)
     except MemoryError:
@@ -328,6 +328,11 @@ def take(
     return arrays[name]
 
 
+def take_all(arrays: Arrays, wanted: Iterable[Array]) -> tuple[NDArray[np.float32], ...]:
+    """Returns arrays by their names, as `take` does."""
+    return tuple(take(arrays, array.name, array.shape) for array in wanted)
+
+
 @contextlib.contextmanager
 def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
     try:
@@ -344,13 +349,15 @@ def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
         raise RunError(f"{path.name} does not fit into the memory.") from None
 
 
-def most_bytes(config: RunConfig, file: ArrayFile) -> int:
+def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
     """Returns how large a file of arrays can be if it holds what its kind does."""
     kind = file.name.partition("-")[0]
-    shapes = weight_shapes(config) + (slot_shapes(config) if kind == "resume" else [])
+    slots = layout.slots(optimizer) if kind == "resume" else []
     each_epoch = {
-        "units": sum(config.hidden) * 4 * (len(units.ARRAYS) + 1),
-        "confirmed": sum(config.hidden),
-    }.get(kind, 4 * sum(math.prod(shape) for _, shape in shapes))
+        "units": sum(layout.widths) * 4 * (len(units.ARRAYS) + 1),
+        "confirmed": sum(layout.widths),
+    }.get(kind, 4 * sum(math.prod(array.shape) for array in (*layout.arrays, *slots)))
     much = each_epoch * (file.last - file.first + 1)
-    return HEADER_ROOM * (len(config.hidden) + 1) + min(much, LARGEST_ARRAYS)
+    return HEADER_ROOM * max(len(layout.sites) + 1, len(layout.arrays) // 2) + min(
+        much, LARGEST_ARRAYS
+    )

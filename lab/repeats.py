@@ -20,6 +20,16 @@ Outcome = Literal["identical", "alike", "different"]
 FIRST_TOLERANCE = 1e-4
 LEAST_TOLERANCE = 0.005
 SAMPLING_ERRORS = 4
+CAUSES = (
+    "Code that ran before the lab, here or there, can do that, and so can a lab of an earlier "
+    "version, where Keras had another backend: restart Python, and verify it again by the command "
+    "lab verify. If it stays so, the record was changed, or it was not made by this lab."
+)
+# What changed the last bits of runs since a version of the lab.
+SINCE = {
+    "0.1": "Since version 0.2 the lab sums gradients of biases as Keras does, which changes the "
+    "last bits where batches hold fewer than 48 images."
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +38,7 @@ class Repeat:
 
     Attributes:
         outcome: `identical` to the last bit; `alike` within the tolerance, on another kind of
-            processor or with other versions; or `different`.
+            processor or with other versions or settings; or `different`.
         sentence: The same in words.
     """
 
@@ -46,7 +56,7 @@ def verify(run: Run, dataset: Dataset | None = None) -> Repeat:
     Raises:
         InputError: If it is no run, or if its activation function is not registered here.
         RunError: If it has not ended, cannot be read, or was trained on other images.
-        DatasetMissingError: If the data set cannot be had.
+        DatasetMissingError: If the data set is not available.
     """
     with repetition(run, dataset) as study:
         finish(study)
@@ -68,10 +78,10 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
 def judge(run: Run, again: Run) -> Repeat:
     """Compares a recorded run with the same run, trained again.
 
-    Where processor or versions differ, rounding differs too, and training makes small differences
-    grow. They are alike if the untrained networks agree within 0.01 %, both or none diverged, and
-    the test accuracies differ by at most 4 sampling errors of their difference, or 0.5 points if
-    that is more.
+    Where processor, versions or environment differ, rounding differs too, and training makes small
+    differences grow. They are alike if the untrained networks agree within 0.01 %, both or none
+    diverged, and the test accuracies differ by at most 4 sampling errors of their difference, or
+    0.5 points if that is more.
 
     Args:
         run: The recorded run.
@@ -86,14 +96,14 @@ def judge(run: Run, again: Run) -> Repeat:
         return Repeat(
             "different",
             f"Different: from epoch {_first_difference(run, again)} on {run.run_id} came out "
-            f"otherwise on the same kind of processor and the same versions; {found}. The record "
-            f"was changed, or it was not made by this lab.",
+            f"otherwise on the same kind of processor, with the same versions and settings; "
+            f"{found}. {CAUSES}",
         )
     if _alike(run, again):
         return Repeat(
             "alike",
             f"The same within the tolerance, with {machines}: {run.run_id} came out alike, but not "
-            f"to the last bit; {found}.",
+            f"to the last bit; {found}. {_changed_since(run)}".strip(),
         )
     return Repeat(
         "different",
@@ -115,7 +125,17 @@ def _what_differs(run: Run, again: Run) -> str:
         parts.insert(0, "another kind of processor")
     if was.threads_per_operation != now.threads_per_operation:
         parts.append("another number of threads")
+    variables = was.environment.keys() | now.environment.keys()
+    changed = [n for n in sorted(variables) if was.environment.get(n) != now.environment.get(n)]
+    if changed:
+        parts.append(f"another setting of {', '.join(changed)}")
     return " and ".join(parts)
+
+
+def _changed_since(run: Run) -> str:
+    """Says what the lab has changed since the version that trained a run, if anything."""
+    major_minor = run.record.versions.get("activation-lab", "").rpartition(".")[0]
+    return SINCE.get(major_minor, "")
 
 
 def _alike(run: Run, again: Run) -> bool:

@@ -19,7 +19,8 @@ from lab import activations, lives, units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import InputError, RunError
-from lab.network import build_mlp, forward
+from lab.layout import Layout, Weights
+from lab.network import build_model, forward
 from lab.records import (
     ENDED,
     LOCK,
@@ -30,9 +31,8 @@ from lab.records import (
     Status,
     read_arrays,
     read_record,
-    slot_shapes,
     take,
-    weight_shapes,
+    take_all,
 )
 from lab.sources import load_dataset
 from lab.units import UnitSummaries
@@ -81,11 +81,14 @@ class Run:
 
     @property
     def divergence(self) -> str:
-        """When it diverged, and the layer where that began, as a sentence; empty if it did not."""
+        """When it diverged, and the layer where that began, in words; empty if it did not.
+
+        On its way to infinity z passes where a function of the user's own overflows, if it does.
+        """
         if self.record.status != "diverged":
             return ""
         try:
-            return f"Diverged in epoch {self.last_epoch}: {self._first_broken()}."
+            return f"Diverged in epoch {self.last_epoch}: {self._first_broken()}"
         except RunError:
             return f"Diverged in epoch {self.last_epoch}; where it began cannot be read."
 
@@ -93,11 +96,16 @@ class Run:
         """Says which layer was the first with a non-finite unit; of one epoch, the lowest."""
         broken = np.array([units.nonfinite(self.layer(n)).any(axis=1) for n in self.layers])
         if not broken.any():
-            return "the output layer alone went non-finite"
+            return "the output layer alone went non-finite."
         epoch = int(broken.any(axis=0).argmax())
         layer = 1 + int(broken[:, epoch].argmax())
         when = "" if epoch == self.last_epoch else f", in epoch {epoch}"
-        return f"layer {layer} was the first whose neurons went non-finite{when}"
+        first = f"layer {layer} was the first whose neurons went non-finite{when}."
+        own = self.record.own_activation
+        if own is None or own.overflows is None:
+            return first
+        where = activations.beyond(own.overflows)
+        return f"{first} Its function overflowed: in float32 value or slope is not finite {where}."
 
     @property
     def last_epoch(self) -> int:
@@ -130,7 +138,12 @@ class Run:
     @property
     def layers(self) -> range:
         """The numbers of its hidden layers, from 1."""
-        return range(1, len(self.config.hidden) + 1)
+        return self.layout.layers
+
+    @property
+    def layout(self) -> Layout:
+        """What its network is made of."""
+        return self.record.layout
 
     @functools.cached_property
     def _unit_files(self) -> list[Arrays]:
@@ -147,11 +160,12 @@ class Run:
         """
         width = self._width(number)
         arrays = {name: self._unit_array(number, width, name) for name in units.ARRAYS}
-        return UnitSummaries(self.record.probe_images, self.sup_gate, **arrays)
+        images = self.record.probe_images * self.layout.sites[number - 1].positions
+        return UnitSummaries(images, self.sup_gate, **arrays)
 
     def _width(self, number: int) -> int:
         _check("layer", number, self.layers, f"in run {self.run_id}")
-        return self.config.hidden[number - 1]
+        return self.layout.widths[number - 1]
 
     def _unit_array(self, number: int, width: int, name: str) -> NDArray[Any]:
         parts = [
@@ -169,7 +183,8 @@ class Run:
         """Returns the biases of a hidden layer after every epoch, shape (epochs, units).
 
         NaN where the run did not record them: those of the untrained network are always known,
-        and runs of earlier versions have no others but with the weights that they kept.
+        and runs of earlier versions have no others but with the weights that they kept. NaN of a
+        layer whose pre-activations no single layer's biases lead into.
 
         Args:
             number: The hidden layer, from 1.
@@ -178,9 +193,11 @@ class Run:
             RunError: If there is no such layer, or its arrays cannot be read.
         """
         biases = np.full((self.last_epoch + 1, self._width(number)), np.nan, np.float32)
+        if self.layout.sites[number - 1].bias is None:
+            return biases
         biases[0] = self.config.first_bias
         for epoch in self.kept_epochs:
-            biases[epoch] = self.weights(epoch)[2 * number - 1]
+            biases[epoch] = self.weights(epoch).bias(number)
         name = f"layer{number}.bias"
         for file, arrays in zip(self.record.units, self._unit_files, strict=True):
             if name in arrays:
@@ -259,8 +276,10 @@ class Run:
         where = f"in layer {layer} of run {self.run_id}"
         _check("unit", unit, range(self._width(layer)), where)
 
-    def weights(self, epoch: int | None = None) -> list[NDArray[np.float32]]:
-        """Returns kernel and bias of every layer in turn, the order of Keras's Sequential.
+    def weights(self, epoch: int | None = None) -> Weights:
+        """Returns the network's arrays, by name; as a sequence, in the order of Keras.
+
+        Those of the textbook's network are kernel and bias of every layer in turn.
 
         Args:
             epoch: The epoch at whose end they are wanted; by default the last that was kept.
@@ -273,7 +292,7 @@ class Run:
         for file in self._weight_files:
             if file.last == epoch:
                 arrays = self._read(file)
-                return [take(arrays, name, shape) for name, shape in weight_shapes(self.config)]
+                return Weights(self.layout, take_all(arrays, self.layout.arrays))
         self.check_epoch(epoch)
         kept = ", ".join(map(str, self.kept_epochs))
         which = f"of epoch {epoch}, but of: {kept}" if kept else "at all"
@@ -285,10 +304,11 @@ class Run:
     def pre_activations(
         self, dataset: Dataset, layer: int, epoch: int | None = None
     ) -> NDArray[np.float32]:
-        """Returns a layer's pre-activations z on the probe set, shape (images, units), float32.
+        """Returns a layer's pre-activations z on the probe set, float32.
 
-        Computed with NumPy from the weights that were kept, so the last bits may differ from
-        those that the run saw.
+        Of shape (images, units), or (images, height, width, units) for a convolution. Computed
+        from the weights that were kept, for the textbook's network with NumPy, so the last bits
+        may differ from those that the run saw.
 
         Args:
             dataset: The data set that the run was trained on.
@@ -314,7 +334,7 @@ class Run:
         Raises:
             InputError: If it is no data set.
             RunError: If it is another one.
-            DatasetMissingError: If it is not given and cannot be had.
+            DatasetMissingError: If it is not given and not available.
         """
         found = load_dataset(self.record.dataset) if dataset is None else dataset
         if not isinstance(found, Dataset):
@@ -323,14 +343,14 @@ class Run:
             raise RunError(f"Run {self.run_id} was trained on other images than {found.name}.")
         return found
 
-    def resume_slots(self) -> list[NDArray[np.float32]]:
+    def resume_slots(self) -> tuple[NDArray[np.float32], ...]:
         """Returns the optimiser's arrays of an unfinished run, as `training.State` has them."""
         if self.record.resume is None:
             raise RunError(f"Run {self.run_id} is finished and keeps no optimiser state.")
         arrays = self._read(self.record.resume)
-        return [take(arrays, name, shape) for name, shape in slot_shapes(self.config)]
+        return take_all(arrays, self.layout.slots(self.config.optimizer))
 
-    def model(self, epoch: int | None = None) -> "keras.Sequential":
+    def model(self, epoch: int | None = None) -> "keras.Model":
         """Returns the trained network as a plain, compiled Keras model.
 
         Args:
@@ -342,8 +362,8 @@ class Run:
         """
         weights = self.weights(epoch)
         self._check_registered()
-        model = build_mlp(self.config)
-        model.set_weights(weights)
+        model = build_model(self.config)
+        model.set_weights(list(weights))
         return model
 
     def _check_registered(self) -> None:
@@ -386,7 +406,7 @@ class Run:
             raise RunError(f"Run {self.run_id} cannot be read: {error.strerror}.") from None
 
     def _read(self, file: ArrayFile) -> Arrays:
-        return read_arrays(self.folder, self.config, file)
+        return read_arrays(self.folder, self.record, file)
 
 
 def have_the_same_bits(one: Run, other: Run) -> bool:

@@ -22,7 +22,8 @@ import numpy as np
 
 from lab.data import PARTS, ByteArray, Dataset, idx_digest, stratified_order
 from lab.errors import DatasetMissingError, InputError, unknown
-from lab.files import replacing
+from lab.files import at_home, replacing
+from lab.layout import IMAGE_SHAPE
 from lab.machine import cache_folder, load_tensorflow
 from lab.zips import open_zip
 
@@ -80,12 +81,12 @@ def load_dataset(name: str = "auto") -> Dataset:
     """Loads a dataset from the first place that has it, and checks its content.
 
     Args:
-        name: `mnist`, `mnist-5k` or `fashion-mnist`; or `auto`: full MNIST where it can be had,
+        name: `mnist`, `mnist-5k` or `fashion-mnist`; or `auto`: full MNIST where it is available,
             otherwise `mnist-5k`, with a warning that says so and how to get the rest.
 
     Raises:
         InputError: If the name is unknown, or a file's content is not the dataset's.
-        DatasetMissingError: If the dataset is nowhere to be had; the message says what to do.
+        DatasetMissingError: If the dataset is not available; the message says what to do.
     """
     if name == "auto":
         try:
@@ -143,9 +144,10 @@ def _sources(name: str, download: bool = True) -> Iterator[tuple[str, Callable[[
 
 
 def _data_dir(folder: str) -> Path:
-    if not os.path.isdir(folder):  # Path.is_dir raises where one may not look.
+    path = at_home(folder, "LAB_DATA_DIR must name a folder of this machine,")
+    if not os.path.isdir(path):  # Path.is_dir raises where one may not look.
         raise InputError(f"LAB_DATA_DIR must name a folder, not {folder[:200]!r}.")
-    return Path(folder)
+    return path
 
 
 def _load_npz(path: Path) -> Parts | None:
@@ -215,7 +217,7 @@ def _arrange_mnist_5k() -> Parts:
 
     pixels, labels = mnist_data()
     order = stratified_order(labels.astype(np.uint8))
-    x = pixels.astype(np.uint8).reshape(-1, 28, 28)[order]
+    x = pixels.astype(np.uint8).reshape(-1, *IMAGE_SHAPE)[order]
     y = labels.astype(np.uint8)[order]
     return x[:4000], y[:4000], x[4000:], y[4000:]
 
@@ -272,7 +274,7 @@ def _answers(url: str) -> bool:
 
 def _digest(array: ByteArray) -> str:
     """Returns the SHA-256 of an array; "none" if it can be no images and no labels."""
-    possible = array.ndim and array.shape[1:] in ((), (28, 28)) and len(array) <= MOST_IMAGES
+    possible = array.ndim and array.shape[1:] in ((), IMAGE_SHAPE) and len(array) <= MOST_IMAGES
     return idx_digest(array) if possible and array.dtype == np.uint8 else "none"
 
 

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 from lab.config import RunConfig
 from lab.data import Dataset
 from lab.errors import InputError, RunBusyError, RunError, StoreError
-from lab.machine import processor, threads_per_operation, versions
+from lab.files import at_home
+from lab.machine import conditions
 from lab.receiver import RunReceiver
 from lab.records import ARRAY_FILE, ENDED, LOCK, RECORD, RUN_ID, read_record
 from lab.runs import Run, iterate, one_run
@@ -32,19 +33,20 @@ PROJECT = 'name = "activation-lab"'
 # that was trained elsewhere, whose lock is beside it.
 AT_FIRST = rf"{LOCK}|({RECORD}|[a-z]+-e0000\.safetensors)\.tmp|[a-z]+-e0000\.safetensors"
 UNDER_A_LOCK = rf"{LOCK}|({RECORD}|{ARRAY_FILE})\.tmp|{ARRAY_FILE}"
+HERE = "The store must be a folder of this machine, such as 'runs',"
 
 
 def default_path() -> Path:
     """Returns where runs are kept if no place is named.
 
-    `LAB_STORE` if it is set; else `runs` in the nearest folder upwards that has one or holds this
-    project; else `runs` in the current folder.
+    `LAB_STORE` if it is set and not empty; else `runs` in the nearest folder upwards that has one
+    or holds this project; else `runs` in the current folder.
 
     Raises:
-        InputError: If the current folder is gone.
+        InputError: If `LAB_STORE` is an address, or if the current folder is gone.
     """
     if place := os.environ.get("LAB_STORE"):
-        return Path(place)
+        return at_home(place, HERE)
     try:
         here = Path.cwd()
     except OSError as error:
@@ -59,7 +61,7 @@ def default_path() -> Path:
 
 
 def _can_be_a_path(path: Any) -> bool:
-    if not isinstance(path, str | Path | None):
+    if not isinstance(path, str | Path | None) or path == "":
         return False
     try:
         return b"\0" not in os.fsencode(path or "")
@@ -90,11 +92,11 @@ class RunStore:
             path: The folder; by default `default_path()`.
 
         Raises:
-            InputError: If it is no folder, or there but not a store.
+            InputError: If it is no folder of this machine, or there but not a store.
         """
         if not _can_be_a_path(path):
             raise InputError(f"The store must be a folder, such as 'runs', not {path!r}.")
-        self.path = Path(path) if path is not None else default_path()
+        self.path = at_home(path, HERE) if path is not None else default_path()
         try:
             entries = [p for p in self.path.iterdir() if not p.name.startswith(".")]
         except FileNotFoundError:
@@ -412,6 +414,5 @@ def id_of(config: RunConfig, dataset_digest: str) -> str:
 def is_exactly_resumable(run: Run) -> bool:
     """Tells whether this machine can go on with an unfinished run to the same bits."""
     record = run.record
-    machine = (record.processor, record.versions, record.threads_per_operation)
-    here = (processor(), versions(), threads_per_operation())
-    return record.status not in ENDED and machine == here
+    same = all(getattr(record, name) == here for name, here in conditions().items())
+    return record.status not in ENDED and same

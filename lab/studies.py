@@ -13,7 +13,7 @@ from lab.data import Dataset, split
 from lab.errors import InputError
 from lab.grids import grid
 from lab.interrupts import in_whole_steps
-from lab.machine import load_tensorflow
+from lab.machine import check_backend, load_tensorflow
 from lab.sources import load_dataset
 from lab.store import RunStore, check_label
 from lab.tables import Runs
@@ -59,6 +59,7 @@ class Study:
         configs = self.missing()
         if not configs:
             return
+        check_backend()
         self.store.check_writable()
         if "tensorflow" not in sys.modules:
             yield Phase("loading TensorFlow")
@@ -120,7 +121,7 @@ def plan(
 
     Raises:
         InputError: If a setting is not valid, in one sentence.
-        DatasetMissingError: If the dataset cannot be had.
+        DatasetMissingError: If the dataset is not available.
     """
     names = listed(activations)
     if "activation" in settings:
@@ -171,7 +172,7 @@ def compare(
 
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset cannot be had.
+        DatasetMissingError: If the dataset is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study = plan(activations, seeds, dataset, store, **settings)

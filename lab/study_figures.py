@@ -144,7 +144,7 @@ def rate_maps(runs: Runs, name: str = "learning-rates") -> Picture:
     tables = [by_rate(runs, measure) for measure in wanted]
     rows, columns = tables[0][0].shape
     with plots.style():
-        figure, axes = panel_grid(2, 2, (2.2 + 0.85 * columns, 1.6 + 0.55 * rows))
+        figure, axes = panel_grid(2, 2, (2.2 + 0.85 * max(columns, 3), 1.6 + 0.55 * rows))
         for measure, (mean, spread, empty), ax in zip(wanted, tables, axes, strict=True):
             plots.heat_map(mean, spread, measure.axis, ax, empty)
         captioned(figure, runs, MAPS)

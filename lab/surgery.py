@@ -18,7 +18,8 @@ from lab import plots, units
 from lab.config import RunConfig
 from lab.data import Dataset, IndexArray, split
 from lab.errors import InputError, RunError, unknown
-from lab.network import forward
+from lab.layout import FloatArray, Weights, mlp
+from lab.network import TEXTBOOK, forward
 from lab.picture import Picture
 from lab.runs import Run, one_run
 from lab.training import EpochEnd, State, first_state, train
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import keras
     import pandas as pd
 
-FloatArray = NDArray[np.float32]
 Removed = tuple[IndexArray, ...]
 BLOCK = 6_000
 ORDERS = ("dead first", "at random", "least active first")
@@ -42,7 +42,7 @@ class Ablation:
     Attributes:
         run: The run.
         removed: For each hidden layer, which units were taken out.
-        weights: Kernel and bias of every layer of the narrower network, float32.
+        weights: The weights of the narrower network.
         images: On how many training images it was compared with the whole network.
         changed: Training images to which it gives another class.
         largest_change: The largest difference of any class's score (logit) on them.
@@ -53,7 +53,7 @@ class Ablation:
 
     run: Run
     removed: Removed
-    weights: tuple[FloatArray, ...]
+    weights: Weights
     images: int
     changed: int
     largest_change: float
@@ -64,12 +64,12 @@ class Ablation:
     @property
     def hidden(self) -> tuple[int, ...]:
         """Units that are left in each hidden layer: the effective widths."""
-        return tuple(len(bias) for bias in self.weights[1:-2:2])
+        return self.weights.layout.widths
 
     @property
     def parameters(self) -> int:
         """Numbers in the kernels and biases that are left."""
-        return sum(array.size for array in self.weights)
+        return self.weights.layout.parameters
 
     @property
     def sentence(self) -> str:
@@ -77,29 +77,29 @@ class Ablation:
         gone = " and ".join(
             f"{len(of_layer)} of {width} in layer {number}"
             for number, (of_layer, width) in enumerate(
-                zip(self.removed, self.run.config.hidden, strict=True), start=1
+                zip(self.removed, self.run.layout.widths, strict=True), start=1
             )
         )
         return (
-            f"Without {gone}, {self.parameters:,} of {self.run.config.weights:,} parameters are "
+            f"Without {gone}, {self.parameters:,} of {self.run.layout.parameters:,} parameters are "
             f"left. Of {self.images:,} training images {self.changed:,} get another class; no "
             f"score changes by more than {self.largest_change:.2g}, of at most "
             f"{self.largest_score:.3g}. Test accuracy: {100 * self.accuracy_before:.2f} % before, "
             f"{100 * self.accuracy:.2f} % after."
         )
 
-    def model(self) -> "keras.Sequential":
+    def model(self) -> "keras.Model":
         """Returns the narrower network as a plain Keras model.
 
         Raises:
             RunError: If a layer has no unit left.
         """
-        from lab.network import build_mlp
+        from lab.network import build_model
 
         if 0 in self.hidden:
             empty = self.hidden.index(0) + 1
             raise RunError(f"Layer {empty} has no unit left, so there is no such Keras model.")
-        model = build_mlp(self.run.config.model_copy(update={"hidden": self.hidden}))
+        model = build_model(self.run.config.model_copy(update={"hidden": self.hidden}))
         model.set_weights(list(self.weights))
         return model
 
@@ -123,7 +123,8 @@ def ablate(
 
     Raises:
         InputError: If `units` is not such a mapping.
-        RunError: If there is no such layer or unit, or if the run kept no weights.
+        RunError: If there is no such layer or unit, if the run kept no weights, or if its network
+            is another one than the textbook's.
     """
     one_run(run)
     removed = _dead(run) if units is None else _chosen(run, units)
@@ -162,18 +163,18 @@ def removal_curve(
 
     Raises:
         InputError: If `steps` is not from 1 to 1,000, or `seed` is none.
-        RunError: If the run kept no weights.
+        RunError: If the run kept no weights, or its network is another one than the textbook's.
     """
     import pandas as pd
 
     _check_whole("steps", steps, 1, 1_000)
     _check_whole("seed", seed, 0, 2**32 - 1)
     network = _Network(one_run(run), dataset)
-    total = sum(run.config.hidden)
+    total = sum(run.layout.widths)
     rows = []
     for order, ranking in zip(ORDERS, _rankings(network, seed), strict=True):
         for count in np.unique(np.linspace(0, total, steps + 1).astype(int)):
-            removed = _by_layer(ranking[:count], run.config.hidden)
+            removed = _by_layer(ranking[:count], run.layout.widths)
             accuracy = network.test_accuracy(network.without(removed))
             rows.append((order, int(count), count / total, accuracy))
     return pd.DataFrame(rows, columns=["order", "removed", "share", "test_accuracy"])
@@ -224,7 +225,8 @@ def revive(
 
     Raises:
         InputError: If there is no such treatment.
-        RunError: If the run kept no weights, or has not ended.
+        RunError: If the run kept no weights, or has not ended, or if units are to be reset in
+            another network than the textbook's.
     """
     import pandas as pd
 
@@ -234,6 +236,8 @@ def revive(
     twin = RunConfig(**run.config.model_dump() | {"epochs": epochs})
     leaky = {"activation": "leaky_relu", "parameter": 0.01, "source_sha256": None}
     treated = twin if how == "reset" else RunConfig(**twin.model_dump() | leaky)
+    if how == "reset":
+        _check_textbook(run)
     weights = run.weights()
     changed = _reset(run, weights) if how == "reset" else weights
     states = {0: _start(twin, weights), 1: _start(treated, changed)}
@@ -248,15 +252,24 @@ def revive(
     return frame.sort_values(["network", "epoch"], ascending=[False, True], ignore_index=True)
 
 
+def _check_textbook(run: Run) -> None:
+    if run.config.network != TEXTBOOK:
+        raise RunError(
+            f"Run {run.run_id} has the network {run.config.network!r}; neurons can be taken out or "
+            f"reset only in the network {TEXTBOOK!r}."
+        )
+
+
 class _Network:
     """A trained network in NumPy, with what its units do on the training images."""
 
     def __init__(self, run: Run, dataset: Dataset | None) -> None:
-        self.run, self.weights = run, tuple(run.weights())
+        _check_textbook(run)
+        self.run, self.weights = run, run.weights()
         self.images = run.trained_on(dataset)
         self.parts = split(self.images, run.config)
 
-    def scores(self, weights: Sequence[FloatArray], which: IndexArray) -> FloatArray:
+    def scores(self, weights: Weights, which: IndexArray) -> FloatArray:
         """The class scores (logits) of some training images, shape (images, 10)."""
         return _scores(self.run.config, weights, self.images.x_train[which])
 
@@ -269,25 +282,30 @@ class _Network:
     def means(self) -> tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]:
         """For each hidden layer the units' means of a and of |a| over the training images."""
         config, x = self.run.config, self.images.x_train
-        sums = [np.zeros((2, width)) for width in config.hidden]
+        sums = [np.zeros((2, width)) for width in self.run.layout.widths]
         for block in _blocks(self.parts.train):
             for total, z in zip(sums, forward(config, self.weights, x[block]), strict=False):
-                a = config.function.function(z, config.parameter or 0.0)
+                a = config.f(z)
                 total += (a.sum(axis=0, dtype=np.float64), np.abs(a).sum(axis=0, dtype=np.float64))
         return tuple((mean, size) for mean, size in (t / len(self.parts.train) for t in sums))
 
-    def without(self, removed: Removed) -> tuple[FloatArray, ...]:
+    def without(self, removed: Removed) -> Weights:
         """The weights of the network without these units of each hidden layer."""
-        weights = [array.astype(np.float64) for array in self.weights]
-        for layer, (gone, (mean, _)) in enumerate(zip(removed, self.means, strict=True)):
-            kernel, bias = 2 * layer, 2 * layer + 1
-            weights[bias + 2] += mean[gone] @ weights[kernel + 2][gone]
-            weights[kernel] = np.delete(weights[kernel], gone, axis=1)
-            weights[bias] = np.delete(weights[bias], gone)
-            weights[kernel + 2] = np.delete(weights[kernel + 2], gone, axis=0)
-        return tuple(array.astype(np.float32) for array in weights)
+        layers = self.run.layout.layers
+        kernels, biases = (
+            [of(layer).astype(np.float64) for layer in (*layers, len(layers) + 1)]
+            for of in (self.weights.kernel, self.weights.bias)
+        )
+        for below, (gone, (mean, _)) in enumerate(zip(removed, self.means, strict=True)):
+            biases[below + 1] += mean[gone] @ kernels[below + 1][gone]
+            kernels[below] = np.delete(kernels[below], gone, axis=1)
+            biases[below] = np.delete(biases[below], gone)
+            kernels[below + 1] = np.delete(kernels[below + 1], gone, axis=0)
+        narrow = mlp(tuple(len(bias) for bias in biases[:-1]))
+        pairs = zip(kernels, biases, strict=True)
+        return Weights(narrow, tuple(a.astype(np.float32) for pair in pairs for a in pair))
 
-    def test_accuracy(self, weights: Sequence[FloatArray]) -> float:
+    def test_accuracy(self, weights: Weights) -> float:
         """The share of the test images that are classified right."""
         scores = _scores(self.run.config, weights, self.images.x_test)
         return float((scores.argmax(axis=1) == self.images.y_test).mean())
@@ -297,7 +315,7 @@ def _blocks(images: IndexArray) -> list[IndexArray]:
     return [images[first : first + BLOCK] for first in range(0, len(images), BLOCK)]
 
 
-def _scores(config: RunConfig, weights: Sequence[FloatArray], images: Any) -> FloatArray:
+def _scores(config: RunConfig, weights: Weights, images: Any) -> FloatArray:
     blocks = [images[block] for block in _blocks(np.arange(len(images)))]
     return np.concatenate([list(forward(config, weights, block))[-1] for block in blocks])
 
@@ -326,7 +344,7 @@ def _chosen(run: Run, chosen: Mapping[int, Iterable[int]]) -> Removed:
 
 def _rankings(network: _Network, seed: int) -> tuple[IndexArray, ...]:
     """The units of all hidden layers, numbered through, in each of the orders."""
-    shuffled = np.random.default_rng(seed).permutation(sum(network.run.config.hidden))
+    shuffled = np.random.default_rng(seed).permutation(sum(network.run.layout.widths))
     dead = np.concatenate([network.run.confirmed(number) for number in network.run.layers])
     size = np.concatenate([size for _, size in network.means])
     dead_first = shuffled[np.argsort(~dead[shuffled], kind="stable")]
@@ -339,19 +357,18 @@ def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
     return tuple(np.sort(numbers[(numbers >= a) & (numbers < b)] - a) for a, b in layers)
 
 
-def _reset(run: Run, weights: Sequence[FloatArray]) -> list[FloatArray]:
+def _reset(run: Run, weights: Weights) -> Weights:
     """Gives the dead units new incoming weights, the first bias, and no way out."""
     other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
-    fresh = first_state(other).weights
-    changed = [array.copy() for array in weights]
-    for layer, dead in enumerate(_dead(run)):
-        kernel, bias = 2 * layer, 2 * layer + 1
-        changed[kernel][:, dead] = fresh[kernel][:, dead]
-        changed[bias][dead] = fresh[bias][dead]
-        changed[kernel + 2][dead] = 0
-    return changed
+    fresh, changed = first_state(other).weights, {n: a.copy() for n, a in weights.named.items()}
+    for layer, dead in enumerate(_dead(run), start=1):
+        kernel, bias = map(str, run.layout.incoming(layer))
+        above, _ = map(str, run.layout.incoming(layer + 1))
+        changed[kernel][:, dead] = fresh.named[kernel][:, dead]
+        changed[bias][dead] = fresh.named[bias][dead]
+        changed[above][dead] = 0
+    return weights.with_arrays(changed)
 
 
-def _start(config: RunConfig, weights: Sequence[FloatArray]) -> State:
-    slots = first_state(config).slots
-    return State(0, tuple(weights), tuple(np.zeros_like(array) for array in slots))
+def _start(config: RunConfig, weights: Weights) -> State:
+    return State(0, weights, first_state(config).slots)

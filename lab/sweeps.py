@@ -7,13 +7,12 @@ from typing import Any
 
 from lab.config import RunConfig
 from lab.data import Dataset
-from lab.errors import InputError
 from lab.grids import grid
 from lab.stats import FEWEST_SEEDS
 from lab.store import RunStore
 from lab.studies import finish, gather
 from lab.tables import Runs
-from lab.workers import events
+from lab.workers import check_executor, events
 
 
 def sweep(
@@ -38,22 +37,20 @@ def sweep(
         store: The folder that keeps the runs; by default `store.default_path()`.
         executor: Who trains: by default this process, on all cores. `lab.workers.Workers(2)` are
             two processes of this machine; any other `concurrent.futures.Executor` will do whose
-            workers can import `lab`, such as that of a Dask client.
+            workers can import `lab`, such as that of a Dask client. One that forks, as
+            `ProcessPoolExecutor` does on Linux, is refused once TensorFlow is loaded here.
 
     Returns:
         The runs, seed by seed, in the order of the grid.
 
     Raises:
-        InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset cannot be had.
+        InputError: If a setting or the executor is not valid, in one sentence, before any training.
+        DatasetMissingError: If the dataset is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
         WorkerError: If a worker fails; what is finished is kept.
     """
-    if executor is not None and not isinstance(executor, Executor):
-        raise InputError(
-            f"executor must be a concurrent.futures.Executor, such as lab.workers.Workers(2), "
-            f"not {executor!r}."
-        )
+    if executor is not None:
+        check_executor(executor)
     study = gather(grid(vary or {}, seeds, base), dataset, store)
     finish(study, events(study, executor) if executor else study.events())
     return study.runs()

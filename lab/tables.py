@@ -314,8 +314,9 @@ def _checked(run: Run) -> Run:
 def _place(run: Run) -> tuple[Any, ...]:
     config, known = run.config, activations.names()
     place = known.index(config.activation) if config.activation in known else len(known)
-    function = (place, config.activation, config.parameter or 0.0)
-    return run.record.dataset, config.hidden, config.learning_rate, *function, config.seed
+    function = (place, config.activation, config.alpha)
+    network = (config.network, config.hidden)
+    return run.record.dataset, *network, config.learning_rate, *function, config.seed
 
 
 def _field(run: Run, name: str) -> Any:
@@ -459,7 +460,7 @@ def _layer_rows(run: Run) -> Mapping[str, Any]:
     return {
         "epoch": np.repeat(np.arange(epochs), len(layers)),
         "layer": np.tile(np.array(run.layers), epochs),
-        "units": np.tile(np.array(run.config.hidden), epochs),
+        "units": np.tile(np.array(run.layout.widths), epochs),
         "dead_fraction": measures.pop("dead_fraction"),
         "dead_confirmed_fraction": confirmed.ravel(),
         **measures,
@@ -469,7 +470,7 @@ def _layer_rows(run: Run) -> Mapping[str, Any]:
 
 def _unit_rows(run: Run) -> Mapping[str, Any]:
     layers = [run.layer(number) for number in run.layers]
-    epochs, hidden = len(run.record.epochs), run.config.hidden
+    epochs, hidden = len(run.record.epochs), run.layout.widths
 
     def column(values: list[Any]) -> NDArray[Any]:
         return np.concatenate(values, axis=1).ravel()
@@ -489,7 +490,7 @@ def _unit_rows(run: Run) -> Mapping[str, Any]:
 
 def _life_rows(run: Run) -> Mapping[str, Any]:
     layers = [run.lives(number) for number in run.layers]
-    widths = run.config.hidden
+    widths = run.layout.widths
 
     def column(values: list[Any]) -> NDArray[Any]:
         return np.concatenate(values)
@@ -526,7 +527,7 @@ def _flow_rows(run: Run) -> Mapping[str, Any]:
     return {
         "epoch": np.repeat(np.arange(epochs), len(layers)),
         "layer": np.tile(np.array(run.layers), epochs),
-        "units": np.tile(np.array(run.config.hidden), epochs),
+        "units": np.tile(np.array(run.layout.widths), epochs),
         "born_dead": column([lived.dead & (np.arange(epochs) == 0)[:, None] for lived in layers]),
         "died": column([lived.died for lived in layers]),
         "revived": column([lived.revived for lived in layers]),

@@ -106,7 +106,7 @@ def comparison(runs: Runs) -> Table:
     config, record = run.config, run.record
     table = Table(
         title=Text(
-            f"{record.dataset}: {'-'.join(map(str, config.layer_sizes))}, {config.optimizer}, "
+            f"{record.dataset}: {config.size}, {config.optimizer}, "
             f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, "
             f"{runs.seed_words()}"
         ),

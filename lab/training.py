@@ -9,7 +9,6 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 """
 
 import functools
-import itertools
 import sys
 import time
 import warnings
@@ -22,16 +21,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import units
-from lab.config import PIXELS, RunConfig
+from lab.config import RunConfig
 from lab.data import Dataset, IndexArray, Split, split
-from lab.machine import cores, load_tensorflow, threads_per_operation
+from lab.layout import Weights
+from lab.machine import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
 from lab.network import first_weights
-from lab.programs import program
+from lab.programs import generator_seeds, program, rates
 from lab.units import BoolArray, UnitSummaries
 
 FloatArray = NDArray[np.float32]
 PIECE_SECONDS = 0.25
-BLOCK = 1000
 
 
 @dataclass(frozen=True)
@@ -66,12 +65,12 @@ class State:
 
     Attributes:
         epoch: The last finished epoch; 0 is the untrained network.
-        weights: Kernel and bias of every layer in turn, float32.
-        slots: The optimiser's arrays: Adam's m and v, or SGD's velocity, for each weight array.
+        weights: All arrays of the network, float32.
+        slots: The optimiser's arrays, in the order of `Layout.slots`.
     """
 
     epoch: int
-    weights: tuple[FloatArray, ...]
+    weights: Weights
     slots: tuple[FloatArray, ...]
 
 
@@ -131,6 +130,7 @@ class RunEnd:
 Event = Phase | Progress | EpochEnd | RunEnd
 
 
+@pulled_in_own_thread
 def train(
     configs: Sequence[RunConfig], dataset: Dataset, states: Mapping[int, State] | None = None
 ) -> Generator[Event]:
@@ -153,12 +153,9 @@ def train(
     if "tensorflow" not in sys.modules:
         yield Phase("loading TensorFlow")
     images = Images(dataset)
-    if threads_per_operation() != 1:
-        warnings.warn(
-            "TensorFlow was in use before the lab: the runs' last bits may depend on the number "
-            "of cores. To avoid it, restart Python and let the lab train first.",
-            stacklevel=2,
-        )
+    check_modes(load_tensorflow())
+    for sentence in told():
+        warnings.warn(sentence, stacklevel=2)
     yield Phase("compiling")
     yield from _side_by_side(
         [
@@ -172,12 +169,12 @@ def first_state(config: RunConfig) -> State:
     """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
     relu = {"activation": "relu", "parameter": None, "source_sha256": None}
     weights = _first_weights(config.model_copy(update=relu))
-    copies = 2 if config.optimizer == "adam" else 1
-    return State(0, weights, tuple(np.zeros_like(array) for array in weights * copies))
+    slots = weights.layout.slots(config.optimizer)
+    return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
 
 
 @functools.lru_cache(maxsize=4)
-def _first_weights(config: RunConfig) -> tuple[FloatArray, ...]:
+def _first_weights(config: RunConfig) -> Weights:
     """Makes the first weights; runs of one seed, one after the other, share them."""
     return first_weights(config)
 
@@ -223,7 +220,7 @@ class Images:
     """A dataset on TensorFlow's side: training and test images in one array of bytes.
 
     Attributes:
-        pixels: uint8 of shape (training + test images, 784).
+        pixels: uint8 of shape (training + test images, height, width).
         labels: int32 of shape (training + test images,).
         test: Indices of the test images.
     """
@@ -231,7 +228,7 @@ class Images:
     def __init__(self, dataset: Dataset) -> None:
         """Copies a dataset's images and labels into two tensors."""
         tf = load_tensorflow()
-        pixels = np.concatenate([dataset.x_train, dataset.x_test]).reshape(-1, PIXELS)
+        pixels = np.concatenate([dataset.x_train, dataset.x_test])
         labels = np.concatenate([dataset.y_train, dataset.y_test]).astype(np.int32)
         with tf.device("CPU:0"):
             self.pixels, self.labels = tf.constant(pixels), tf.constant(labels)
@@ -253,13 +250,13 @@ class Trainee:
     ) -> None:
         """Puts a run's state into TensorFlow's variables."""
         tf = load_tensorflow()
-        activation = config.function
         self.index, self.config, self.parts, self.images = index, config, parts, images
-        self.program = program(activation, config.optimizer)
-        self.sup_gate = activation.largest_gate(config.parameter)
+        self.program = program(config)
+        self.sup_gate = config.function.largest_gate(config.parameter)
         self.fresh = state.epoch == 0
         self.epoch, self.step = state.epoch, 0
         self.steps = -(-len(parts.train) // config.batch_size)
+        self.alike = self.steps if self._can_be_filled else len(parts.train) // config.batch_size
         self._steps_per_piece = 1
         self._layers: tuple[UnitSummaries, ...] | None = None
         self._validation: tuple[float, float] | None = None
@@ -267,10 +264,17 @@ class Trainee:
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
             self.totals = tf.Variable(np.zeros(2))
-            self.rates = tf.constant([config.learning_rate, config.momentum], tf.float32)
-            self.parameter = tf.constant(config.parameter or 0.0, tf.float32)
+            self.rates = rates(config)
+            self.parameter = tf.constant(config.alpha, tf.float32)
             self.shut = tf.constant(units.NEARLY * self.sup_gate, tf.float32)
+            self.seeds = tf.constant(generator_seeds(config, self.program.generators), tf.int64)
         self.pieces = self._pieces()
+
+    @property
+    def _can_be_filled(self) -> bool:
+        """Whether images that do not count may fill a batch: not where its means are kept."""
+        layout = self.program.layout
+        return layout.trained == layout.arrays
 
     @property
     def position(self) -> float:
@@ -289,9 +293,7 @@ class Trainee:
     def _compile(self) -> None:
         """Runs the compiled programs on nothing, which compiles them if no run has before."""
         self._train_steps(self._order(1), 0, 0)
-        nothing = np.zeros(0, np.intp)
-        for compiled in (self.program.evaluate, self.program.census):
-            self._run(compiled, nothing)
+        self._observe(np.zeros(0, np.intp), counting=False)
 
     def _train_epoch(self) -> Iterator[list[Event]]:
         order = self._order(self.epoch + 1)
@@ -299,7 +301,8 @@ class Trainee:
         seconds = 0.0
         while self.step < self.steps:
             began = time.perf_counter()
-            stop = min(self.step + self._steps_per_piece, self.steps)
+            end = self.alike if self.step < self.alike else self.steps
+            stop = min(self.step + self._steps_per_piece, end)
             loss, accuracy = self._train_steps(order, self.step, stop)
             elapsed = time.perf_counter() - began
             self._steps_per_piece = max(1, int(PIECE_SECONDS / elapsed * (stop - self.step)))
@@ -309,25 +312,32 @@ class Trainee:
         self.epoch, self.step = self.epoch + 1, 0
         yield [self._record((loss, accuracy), seconds)]
 
-    def _order(self, epoch: int) -> Any:
-        """Returns an epoch's batches as a tensor of shape (steps, batch); the last is padded."""
-        order = batch_order(self.config, epoch, self.parts.train).astype(np.int32)
-        batches = np.resize(order, (self.steps, self.config.batch_size))
+    def _order(self, epoch: int) -> IndexArray:
+        return batch_order(self.config, epoch, self.parts.train).astype(np.int32)
+
+    def _batches(self, order: IndexArray, start: int) -> Any:
+        """Returns the batches of one size, shape (steps, batch): all but a smaller rest, or it."""
+        size = self.config.batch_size
+        alike = np.resize(order, (self.alike, size))  # The last one is filled up.
+        batches = alike if start < self.alike else order[None, self.alike * size :]
         return load_tensorflow().constant(batches)
 
-    def _train_steps(self, order: Any, start: int, stop: int) -> tuple[float, float]:
+    def _train_steps(self, order: IndexArray, start: int, stop: int) -> tuple[float, float]:
         """Trains some steps of an epoch; returns loss and accuracy over the epoch so far."""
-        counts = [start, stop, self.epoch * self.steps, len(self.parts.train)]
+        first = 0 if start < self.alike else self.alike
+        images = len(self.parts.train) - first * self.config.batch_size
+        counts = [start - first, stop - first, self.epoch * self.steps + first, images]
         self.program.train(
             self.weights,
             self.slots,
             self.totals,
             self.images.pixels,
             self.images.labels,
-            order,
+            self._batches(order, start),
             load_tensorflow().constant(counts),
             self.rates,
             self.parameter,
+            self.seeds,
         )
         seen = min(stop * self.config.batch_size, len(self.parts.train))
         loss, correct = self.totals.numpy() / max(seen, 1)
@@ -367,36 +377,51 @@ class Trainee:
         return RunEnd(self.index, diverged, *test, confirmed)
 
     def _state(self) -> State:
-        arrays = [tuple(v.numpy() for v in group) for group in (self.weights, self.slots)]
-        return State(self.epoch, *arrays)
+        arrays, slots = (tuple(v.numpy() for v in group) for group in (self.weights, self.slots))
+        return State(self.epoch, Weights(self.program.layout, arrays), slots)
 
     def _is_finite(self) -> bool:
         return all(np.isfinite(variable.numpy()).all() for variable in self.weights)
 
     def _evaluate(self, indices: IndexArray) -> tuple[float, float]:
         """Returns the mean loss and the accuracy on some images."""
-        blocks = [self._run(self.program.evaluate, block).numpy() for block in _blocks(indices)]
-        loss, correct = np.sum(blocks, axis=0) / len(indices)
-        return float(loss), float(correct)
+        return self._observe(indices, counting=False)[0]
 
     def _census(self, indices: IndexArray) -> tuple[tuple[float, float], tuple[UnitSummaries, ...]]:
         """Observes every unit on some images; returns loss, accuracy and each layer's summaries."""
-        blocks = np.stack([self._run(self.program.census, b).numpy() for b in _blocks(indices)])
-        loss, correct = blocks[:, 0, :2].sum(axis=0) / len(indices)
-        edges = np.cumsum([2, *self.config.hidden])
-        layers = [blocks[..., a:b] for a, b in itertools.pairwise(edges)]
-        return (float(loss), float(correct)), tuple(
-            units.summarise(layer, len(indices), self.sup_gate) for layer in layers
+        scores, layers = self._observe(indices, counting=True)
+        sites = zip(self.program.layout.sites, layers, strict=True)
+        return scores, tuple(
+            units.summarise(layer, len(indices) * site.positions, self.sup_gate)
+            for site, layer in sites
         )
 
-    def _run(self, compiled: Any, block: IndexArray) -> Any:
-        """Calls a compiled program on a block of images, padded to its fixed size."""
+    def _observe(
+        self, indices: IndexArray, counting: bool
+    ) -> tuple[tuple[float, float], list[dict[str, NDArray[np.float64]]]]:
+        """Returns loss and accuracy on some images, and of each layer the reductions by block."""
+        size = self.program.block
+        starts = range(0, max(len(indices), 1), size)
+        blocks = [self._block(indices[start : start + size], counting) for start in starts]
+        loss, correct = np.sum([sums.numpy() for sums, _ in blocks], axis=0) / max(len(indices), 1)
+        layers = zip(*(layers for _, layers in blocks), strict=True)
+        return (float(loss), float(correct)), [
+            {name: np.stack([block[name].numpy() for block in layer]) for name in layer[0]}
+            for layer in layers
+        ]
+
+    def _block(self, block: IndexArray, counting: bool) -> Any:
+        """Observes a block of images, padded to its fixed size."""
         tf = load_tensorflow()
-        padded = np.zeros(BLOCK, np.int32)
+        padded = np.zeros(self.program.block, np.int32)
         padded[: len(block)] = block
-        arguments = (self.weights, self.images.pixels, self.images.labels, tf.constant(padded))
-        return compiled(*arguments, tf.constant(len(block)), self.parameter, self.shut)
-
-
-def _blocks(indices: IndexArray) -> list[IndexArray]:
-    return [indices[start : start + BLOCK] for start in range(0, len(indices), BLOCK)]
+        return self.program.observe(
+            self.weights,
+            self.images.pixels,
+            self.images.labels,
+            tf.constant(padded),
+            tf.constant(len(block)),
+            self.parameter,
+            self.shut,
+            tf.constant(counting),
+        )

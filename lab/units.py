@@ -5,7 +5,7 @@ Every measure stands here once, as a function of a layer's `UnitSummaries`; `UNI
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -32,7 +32,8 @@ class UnitSummaries:
     (epochs, units) for a whole run. The values of a unit that is non-finite on some image are NaN.
 
     Attributes:
-        images: Number of probe images.
+        images: Number of probe images; of a convolution, whose units are channels, of images ×
+            positions, which stand for images in all that follows.
         sup_gate: sup |f'| of the activation function; NaN where f' is not bounded.
         nonfinite: Images on which z, a or the gate is NaN or infinite.
         max_z: Largest z.
@@ -66,6 +67,8 @@ class UnitSummaries:
 
 
 COUNTS = ("nonfinite", "zeros", "shut")
+SUMMED = (*COUNTS, "sum", "sum_abs", "sum_square", "sum_gate")
+GREATEST = ("max_z", "max_minus_z", "max_gate")
 ARRAYS = {
     f.name: np.dtype(np.int32 if f.name in COUNTS else np.float32)
     for f in fields(UnitSummaries)
@@ -73,44 +76,41 @@ ARRAYS = {
 }
 
 
-def summarise(blocks: Values, images: int, sup_gate: float) -> UnitSummaries:
+def summarise(blocks: Mapping[str, Values], images: int, sup_gate: float) -> UnitSummaries:
     """Joins the blocks of probe images of one layer to every unit's summaries.
 
     Args:
-        blocks: float64 of shape (blocks, rows, units). Its rows: images on which the unit is
-            non-finite, on which a = 0, on which the gate is shut; sums of a, |a|, a² and the
-            gate; largest z, -z and |gate|.
-        images: Number of probe images in all blocks.
+        blocks: For each of `SUMMED` and `GREATEST` a float64 of shape (blocks, units): how often
+            the unit is non-finite, a = 0, the gate is shut; sums of a, |a|, a² and the gate; the
+            largest z, -z and |gate|.
+        images: Number of values of each unit in all blocks.
         sup_gate: sup |f'| of the activation function.
 
     Returns:
         The summaries, each of shape (units,).
     """
-    nonfinite, zeros, shut = blocks[:, :3].sum(axis=0).astype(np.int32)
-    total, total_abs, total_square, total_gate = blocks[:, 3:7].sum(axis=0) / images
-    max_z, minus_min_z, max_gate = blocks[:, 7:].max(axis=0)
+    sums = {name: blocks[name].sum(axis=0) for name in SUMMED}
+    largest = {name: blocks[name].max(axis=0) for name in GREATEST}
+    counts = {name: sums[name].astype(np.int32) for name in COUNTS}
+    mean, mean_square = sums["sum"] / images, sums["sum_square"] / images
     with np.errstate(invalid="ignore"):  # Infinity less infinity: a non-finite unit.
-        variance = total_square - total**2
-        rounding = images * np.finfo(np.float64).eps * total_square
+        variance = mean_square - mean**2
+        rounding = images * np.finfo(np.float64).eps * mean_square
         sd = np.sqrt(np.where(variance <= rounding, 0.0, variance))
-    floats = (max_z, -minus_min_z, total, total_abs, sd, total_gate, max_gate)
-    max_z, min_z, mean, mean_abs, sd, mean_gate, max_gate = (
-        np.where(nonfinite > 0, np.nan, values).astype(np.float32) for values in floats
-    )
-    return UnitSummaries(
-        images=images,
-        sup_gate=sup_gate,
-        nonfinite=nonfinite,
-        max_z=max_z,
-        min_z=min_z,
-        mean=mean,
-        mean_abs=mean_abs,
-        sd=sd,
-        zeros=zeros,
-        mean_gate=mean_gate,
-        max_gate=max_gate,
-        shut=shut,
-    )
+    floats = {
+        "max_z": largest["max_z"],
+        "min_z": -largest["max_minus_z"],
+        "mean": mean,
+        "mean_abs": sums["sum_abs"] / images,
+        "sd": sd,
+        "mean_gate": sums["sum_gate"] / images,
+        "max_gate": largest["max_gate"],
+    }
+    known: dict[str, Any] = {
+        name: np.where(counts["nonfinite"] > 0, np.nan, values).astype(np.float32)
+        for name, values in floats.items()
+    }
+    return UnitSummaries(images, sup_gate, **counts, **known)
 
 
 def dead(units: UnitSummaries) -> BoolArray:

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from lab import activations, units
 from lab.config import RunConfig
 from lab.data import split
-from lab.machine import load_tensorflow
-from lab.network import forward, initializer
+from lab.layout import Weights
+from lab.machine import compiled, load_tensorflow
+from lab.network import first_kernel, forward
 from lab.programs import adam
 from lab.sources import load_dataset
 from lab.store import RunStore
@@ -35,17 +36,20 @@ CHANCE, FEW = 4.0, 6.87
 HIDDEN_LAYERS = 9  # Of Lu et al. (2019), whose networks have ten layers of weights.
 NETWORKS = 20_000
 SEEDS = 6
-MOMENTS = {
-    "relu": (0.39894, 0.5, 0.5),
-    "leaky_relu=0.01": (0.39495, 0.50005, 0.50005),
-    "leaky_relu=0.1": (0.35905, 0.505, 0.505),
-    "leaky_relu=0.2": (0.31915, 0.52, 0.52),
-    "leaky_relu=0.3": (0.27926, 0.545, 0.545),
-    "elu": (0.16052, 0.64495, 0.66810),
-    "selu": (0.0, 1.0, 1.07157),
-    "gelu": (0.28209, 0.42522, 0.45585),
-    "silu": (0.20662, 0.35578, 0.37948),
-    "tanh": (0.0, 0.39429, 0.46440),
+MOMENTS = {  # E f, E f², E f'², E f'.
+    "relu": (0.39894, 0.5, 0.5, 0.5),
+    "leaky_relu=0.01": (0.39495, 0.50005, 0.50005, 0.505),
+    "leaky_relu=0.1": (0.35905, 0.505, 0.505, 0.55),
+    "leaky_relu=0.2": (0.31915, 0.52, 0.52, 0.6),
+    "leaky_relu=0.3": (0.27926, 0.545, 0.545, 0.65),
+    "elu": (0.16052, 0.64495, 0.66810, 0.76158),
+    "selu": (0.0, 1.0, 1.07157, 0.98523),
+    "gelu": (0.28209, 0.42522, 0.45585, 0.5),
+    "silu": (0.20662, 0.35578, 0.37948, 0.5),
+    "mish": (0.24040, 0.45234, 0.47908, 0.56375),
+    "tanh": (0.0, 0.39429, 0.46440, 0.60571),
+    "sigmoid": (0.5, 0.29338, 0.04484, 0.20662),
+    "softplus": (0.80606, 0.92125, 0.29338, 0.5),
 }
 BORN_DEAD_EITHER_SIGN = {2: 0.881, 3: 0.574, 5: 0.129, 10: 0.0012}
 # One seed of an independent program: learning rate, then ReLU's dead units of layers 1 and 2 on
@@ -96,16 +100,15 @@ class Check:
 
 
 def moments() -> Iterator[Check]:
-    """Means over z ~ N(0, 1) of f, f² and f'², by Gauss-Legendre on either side of the kink."""
+    """Means over z ~ N(0, 1) of f, f², f'² and f', by Gauss-Legendre on either side of the kink."""
     nodes, weights = np.polynomial.legendre.leggauss(200)
     z = np.concatenate([6 * nodes - 6, 6 * nodes + 6])
     density = np.tile(6 * weights, 2) * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     for choice, published in MOMENTS.items():
         config = RunConfig(activation=choice)
-        f = config.function.function(z, config.parameter or 0.0)
-        gate = config.function.derivative(z, config.parameter or 0.0)
+        f, gate = config.f(z), config.gate(z)
         for name, values, expected in zip(
-            ("E f", "E f²", "E f'²"), (f, f**2, gate**2), published, strict=True
+            ("E f", "E f²", "E f'²", "E f'"), (f, f**2, gate**2, gate), published, strict=True
         ):
             found = float(np.sum(values * density))
             yield Check(f"{config.title}: {name}", "quadrature", expected, found, 0.5e-5, 1.02)
@@ -125,6 +128,21 @@ def born_dead() -> Iterator[Check]:
         yield _share(name, source, published, found, digit)
 
 
+def born_shut() -> Iterator[Check]:
+    """The share of untrained first-layer ReLU units that none of n orthogonal images opens.
+
+    Each image lights one pixel of its own, so each opens a unit by a fair coin of its own.
+    """
+    images = np.zeros((8, 28, 28), np.uint8)
+    images.reshape(8, -1)[range(8), range(8)] = 255
+    config = RunConfig(hidden=(8192,))
+    z, _ = forward(config, first_state(config).weights, images)
+    shut = config.gate(z) == 0
+    for n in (1, 2, 4, 8):
+        name = f"untrained units that none of {n} orthogonal images opens"
+        yield _share(name, "2⁻ⁿ", 2.0**-n, shut[:n].all(axis=0))
+
+
 def _share(name: str, source: str, expected: float, dead: Any, rounding: float = 0.0) -> Check:
     error = math.hypot(math.sqrt(expected * (1 - expected) / len(dead)), rounding)
     return Check(name, source, expected, float(dead.mean()), error, CHANCE)
@@ -141,7 +159,7 @@ def _dead_networks(width: int, inputs: Sequence[float]) -> NDArray[np.bool_]:
     a = np.tile(np.array(inputs)[:, None, None], (1, NETWORKS, 1))
     dead = np.zeros(NETWORKS, np.bool_)
     for layer in range(HIDDEN_LAYERS):
-        kernel = np.asarray(initializer(config, layer)((a.shape[-1], NETWORKS * width)))
+        kernel = first_kernel(config, layer, (a.shape[-1], NETWORKS * width))
         z = np.einsum("imk,kmw->imw", a, kernel.reshape(-1, NETWORKS, width))
         gates = relu.derivative(z, 0.0)
         dead |= (gates == 0).all(axis=(0, 2))
@@ -157,15 +175,15 @@ def scale() -> Iterator[Check]:
     weights = first_state(config).weights
     dead = _dead_units(config, weights, probe)
     for power in (-8, 1, 10):
-        scaled = [array * np.float32(2.0**power) for array in weights]
+        scaled = Weights(weights.layout, tuple(w * np.float32(2.0**power) for w in weights))
         changed = int((_dead_units(config, scaled, probe) != dead).sum())
         name = f"units that change state if weights are × 2^{power} ({dead.sum()} of 128 dead)"
         yield Check(name, "arithmetic", 0, changed)
 
 
 def _dead_units(config: RunConfig, weights: Any, images: Any) -> NDArray[np.bool_]:
-    hidden = itertools.islice(forward(config, weights, images), len(config.hidden))
-    return np.array([(config.function.derivative(z, 0.0) == 0).all(axis=0) for z in hidden])
+    *hidden, _ = forward(config, weights, images)
+    return np.array([(config.gate(z) == 0).all(axis=0) for z in hidden])
 
 
 def propagation() -> Iterator[Check]:
@@ -208,8 +226,8 @@ def _after_fifty(kind: str, seed: int) -> tuple[float, float]:
     config = RunConfig(activation="selu", hidden=(512,) * 50, initializer=kind, seed=seed)
     a = np.random.default_rng(seed).standard_normal((100, 512)).astype(np.float32)
     for layer in range(50):
-        z = a @ np.asarray(initializer(config, layer)((512, 512)))
-        a = config.function.function(z, 0.0).astype(np.float32)
+        z = a @ first_kernel(config, layer, (512, 512))
+        a = config.f(z).astype(np.float32)
     return float(a.mean()), float(a.var())
 
 
@@ -231,7 +249,7 @@ def _adam_moves(gradients: Sequence[float]) -> list[float]:
     tf = load_tensorflow()
     weight, mean, square = (tf.Variable([0.0]) for _ in range(3))
 
-    @tf.function(jit_compile=True, autograph=False)  # type: ignore[untyped-decorator]
+    @compiled
     def step(gradient: Any, t: Any) -> None:
         adam([weight], [mean, square], [gradient], t, tf.constant([1.0, 0.0]))
 
@@ -313,6 +331,7 @@ def deep() -> Iterator[Check]:
 SHORT: dict[str, Callable[[], Iterator[Check]]] = {
     "moments": moments,
     "born dead": born_dead,
+    "born shut": born_shut,
     "scale": scale,
     "propagation": propagation,
     "optimiser": optimiser,

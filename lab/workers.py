@@ -1,8 +1,8 @@
 """Training a study in other processes: on this machine, or by any executor, such as Dask's.
 
 A worker builds everything from the settings, trains one run for a turn of some seconds and sends
-the run's files back, as far as they are. The client alone writes the store. So whoever is killed,
-worker or client, costs at most the epochs of the turns in hand.
+the run's files back, as far as they are. The client alone writes the store. A worker or client
+that is killed costs at most the epochs of the turns in hand.
 """
 
 import collections
@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import platform
 import re
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -88,7 +89,7 @@ def work(task: Task) -> Files:
 
     Raises:
         WorkerError: If this worker has other versions.
-        InputError: If the data set, or the source of the activation function, is not to be had.
+        InputError: If the data set, or the source of the activation function, is not available.
     """
     check_versions(f"Worker {platform.node()}", task.versions, installed())
     with _loading:  # Some executors work in threads.
@@ -247,6 +248,33 @@ def _check_dask_workers(client: Any, address: str) -> None:
         check_versions(f"Worker {worker}", installed(), numbers)
 
 
+def check_executor(executor: Any) -> None:
+    """Checks that an executor can train here.
+
+    Raises:
+        InputError: If it is none, or if it would fork a process in which TensorFlow is loaded: what
+            is forked off hangs or aborts.
+    """
+    if not isinstance(executor, Executor):
+        raise InputError(
+            f"executor must be a concurrent.futures.Executor, such as lab.workers.Workers(2), "
+            f"not {executor!r}."
+        )
+    if "tensorflow" in sys.modules and _forks(executor):
+        raise InputError(
+            f"executor must not fork this process, for TensorFlow is loaded here: give it another "
+            f"context, ProcessPoolExecutor({_most_workers(executor)}, "
+            f"mp_context=multiprocessing.get_context('spawn'))."
+        )
+
+
+def _forks(executor: Executor) -> bool:
+    if not isinstance(executor, ProcessPoolExecutor):
+        return False
+    context: Any = getattr(executor, "_mp_context", None) or multiprocessing
+    return bool(context.get_start_method() == "fork")
+
+
 @dataclass(eq=False)
 class _Hand:
     """A run that a worker has in hand: its place in the study, and what is kept of it."""
@@ -263,7 +291,8 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
 
     Args:
         study: The study.
-        executor: Any executor whose workers can import `lab`.
+        executor: An executor whose workers can import `lab`; it may fork only where TensorFlow is
+            not loaded.
         at_once: How many runs are in hand at once; by default as many as keep all workers busy.
 
     Yields:
@@ -271,10 +300,11 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
         `study.missing()` as it was at the beginning.
 
     Raises:
-        InputError: If an activation function cannot travel.
+        InputError: If an activation function cannot travel, or as `check_executor` does.
         WorkerError: If a worker cannot train.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
+    check_executor(executor)
     waiting = collections.deque(enumerate(study.missing()))
     for _, config in waiting:
         _own(config)
@@ -290,7 +320,7 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
                 hands[_submitted(executor, study, hand)] = hand
             done = wait(hands, timeout=0.5, return_when=FIRST_COMPLETED).done
             if not done:
-                yield Phase("waiting for workers")  # Whoever pulls can stop here.
+                yield Phase("waiting for workers")  # The caller can stop here.
             for future in done:
                 hand = hands[future]
                 event = _taken(study, hand, _result(future))
@@ -306,10 +336,13 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
 
 def _places(executor: Executor) -> int:
     """Returns how many runs keep an executor's workers busy: one each, and one that waits."""
-    # No executor tells its size in public; an unknown one gets a number that does no harm.
     client = getattr(executor, "_client", None)
-    workers = sum(client.nthreads().values()) if client else getattr(executor, "_max_workers", 8)
-    return int(workers) + 1
+    return int(sum(client.nthreads().values()) if client else _most_workers(executor)) + 1
+
+
+def _most_workers(executor: Executor) -> int:
+    # No executor tells its size in public; an unknown one gets a number that does no harm.
+    return getattr(executor, "_max_workers", 8)
 
 
 def _own(config: RunConfig) -> tuple[str, str] | None:
@@ -350,8 +383,8 @@ def _result(future: Future[Files]) -> Files:
 def _failed(error: BaseException) -> WorkerError:
     if isinstance(error, BrokenExecutor):
         reason = (
-            "A worker process ended by itself: it was killed, or memory ran out, or a script "
-            "starts workers outside of `if __name__ == '__main__':`"
+            "A worker process ended by itself: it was killed, or memory ran out, or TensorFlow "
+            "was forked, or a script starts workers outside of `if __name__ == '__main__':`"
         )
     elif isinstance(error, CancelledError):
         reason = "The scheduler is gone, or it dropped the work"

@@ -24,7 +24,8 @@ from lab import units
 from lab.config import RunConfig
 from lab.data import Dataset, split
 from lab.errors import LabError, RunBusyError, RunError, StoreError
-from lab.machine import processor, threads_per_operation, versions
+from lab.machine import conditions
+from lab.network import layout_of
 from lab.records import (
     ENDED,
     LOCK,
@@ -35,8 +36,6 @@ from lab.records import (
     OwnActivation,
     Record,
     read_record,
-    slot_shapes,
-    weight_shapes,
 )
 from lab.runs import NO_FILE_INSTEAD, Run, lock_of
 from lab.training import EpochEnd, RunEnd, State
@@ -45,7 +44,7 @@ COMMIT_SECONDS = 2.0
 RESUME_SECONDS = 10.0
 NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # So some network disks say it.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
-LOCK_SECONDS = 0.5  # Who looks whether a run is being written holds its lock for a moment.
+LOCK_SECONDS = 0.5  # To see whether a run is being written, a reader holds its lock for a moment.
 
 
 class RunWriter:
@@ -92,7 +91,7 @@ class RunWriter:
         self.record = run.record.model_copy(update={"status": "running"})
         if run.record.resume:
             weights, slots = run.weights(run.record.resume.last), run.resume_slots()
-            self.state = State(run.record.resume.last, tuple(weights), tuple(slots))
+            self.state = State(run.record.resume.last, weights, slots)
 
     def add(self, event: EpochEnd) -> None:
         """Takes a finished epoch; commits if the last commit is at least two seconds old."""
@@ -157,11 +156,10 @@ class RunWriter:
         remove_litter(self.folder, changed)
 
     def _state_file(self, kind: str, state: State) -> ArrayFile:
-        config = self.record.settings
-        named = list(zip(weight_shapes(config), state.weights, strict=True))
+        arrays = state.weights.named
         if kind == "resume":
-            named += zip(slot_shapes(config), state.slots, strict=True)
-        arrays = {name: array for (name, _), array in named}
+            slots = self.record.layout.slots(self.record.settings.optimizer)
+            arrays |= {slot.name: array for slot, array in zip(slots, state.slots, strict=True)}
         return self._array_file(kind, state.epoch, state.epoch, arrays)
 
     def _array_file(self, kind: str, first: int, last: int, arrays: Arrays) -> ArrayFile:
@@ -333,6 +331,7 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | Non
         run_id=name,
         settings=config,
         own_activation=_own_activation(config),
+        network=None if config.network == "mlp" else layout_of(config),
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         train_images=len(parts.train),
@@ -340,10 +339,8 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | Non
         test_images=len(dataset.x_test),
         probe_images=len(parts.probe),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions=versions(),
-        processor=processor(),
-        threads_per_operation=threads_per_operation(),
         label=label,
+        **conditions(),
     )
 
 
@@ -351,7 +348,11 @@ def _own_activation(config: RunConfig) -> OwnActivation | None:
     activation = config.function
     if activation.source is None:
         return None
-    return OwnActivation(source=activation.source, sup_gate=activation.largest_gate(None))
+    return OwnActivation(
+        source=activation.source,
+        sup_gate=activation.largest_gate(None),
+        overflows=activation.overflows,
+    )
 
 
 def _numbers(event: EpochEnd) -> EpochNumbers:
@@ -365,7 +366,9 @@ def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
         for number, layers in enumerate(zip(*(e.layers for e in events), strict=True), start=1)
         for name in units.ARRAYS
     }
-    biases = zip(*(e.state.weights[1:-2:2] for e in events), strict=True)
+    layout = events[0].state.weights.layout
     return summaries | {
-        f"layer{number}.bias": np.stack(bias) for number, bias in enumerate(biases, start=1)
+        f"layer{number}.bias": np.stack([event.state.weights.bias(number) for event in events])
+        for number in layout.layers
+        if layout.sites[number - 1].bias
     }

@@ -16,6 +16,7 @@ from made import make_dataset
 import lab.cli
 from lab import Dataset, Run, RunConfig, RunStore, activations
 from lab.data import split
+from lab.layout import Weights, mlp
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries, dead
 
@@ -124,6 +125,14 @@ def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activations, "_REGISTRY", dict(activations._REGISTRY))
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    return tmp_path
+
+
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = tmp_path_factory.getbasetemp() / "cache"
     cache.mkdir(exist_ok=True)
@@ -175,8 +184,9 @@ def by_hand(tmp_path: Path) -> Callable[..., Run]:
         with contextlib.closing(store.writer(config, dataset)) as writer:
             for epoch, arrays in enumerate(weights):
                 arrays = tuple(np.asarray(array, np.float32) for array in arrays)
+                kept = Weights(mlp(hidden), arrays)
                 on_probe = _observed(dataset, config, arrays, split(dataset, config).probe)
-                state = State(epoch, arrays, tuple(np.zeros_like(a) for a in arrays * 2))
+                state = State(epoch, kept, tuple(np.zeros_like(a) for a in arrays * 2))
                 writer.add(EpochEnd(0, epoch, *(0.5,) * 7, on_probe, state))
             on_all = _observed(dataset, config, arrays, split(dataset, config).train)
             confirmed = tuple(dead(layer) for layer in on_all)

@@ -47,3 +47,37 @@ ODD_NAMES = (
     "😀" * 50,
     "نص عربي",
 )
+
+
+def convolutional(activation, input_shape, classes):
+    """A small network with convolutions and pooling."""
+    import keras
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Reshape((*input_shape, 1)),
+            layers.Conv2D(4, 5, strides=2, activation=activation, name="edges"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(6, 3, activation=activation),
+            layers.Flatten(),
+            layers.Dense(8, activation=activation),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+def normalised(activation, input_shape, classes):
+    """A functional network with batch normalisation before the activation, and dropout."""
+    import keras
+
+    layers = keras.layers
+    x = images = keras.Input(input_shape)
+    x = layers.Flatten()(x)
+    for units in (16, 12):
+        x = layers.Dense(units, use_bias=False)(x)
+        x = layers.BatchNormalization(momentum=0.9)(x)
+        x = layers.Activation(activation)(x)
+        x = layers.Dropout(0.2, seed=0)(x)
+    return keras.Model(images, layers.Dense(classes, activation="softmax")(x))

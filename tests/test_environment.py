@@ -1,4 +1,4 @@
-"""environment.yml and pyproject.toml: one list of dependencies, which can be had everywhere."""
+"""environment.yml and pyproject.toml: one list of dependencies, available on every platform."""
 
 import itertools
 import os
@@ -32,7 +32,7 @@ def test_every_dependency_has_a_lower_bound_and_an_upper_cap() -> None:
         assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+,<[0-9.]+", dependency)
 
 
-@pytest.mark.slow
+@pytest.mark.packages
 @needs_uv
 @pytest.mark.parametrize(
     ("platform", "python"),
@@ -43,7 +43,7 @@ def test_every_dependency_has_a_lower_bound_and_an_upper_cap() -> None:
         ("aarch64-apple-darwin", "3.12"),
     ],
 )
-def test_the_dependencies_can_be_had_on_other_machines(platform: str, python: str) -> None:
+def test_the_dependencies_are_available_on_other_machines(platform: str, python: str) -> None:
     command = ["uv", "pip", "compile", "pyproject.toml", "--extra=test", "--only-binary=:all:"]
     options = [f"--python-platform={platform}", f"--python-version={python}", "--quiet"]
     ended = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True)
@@ -51,7 +51,7 @@ def test_the_dependencies_can_be_had_on_other_machines(platform: str, python: st
     assert "tensorflow==2.21" in ended.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.packages
 @needs_uv
 @pytest.mark.parametrize("versions", ["highest", "lowest-direct"])
 def test_what_conda_installs_runs_the_main_job(tmp_path: Path, versions: str) -> None:
@@ -77,4 +77,4 @@ def test_the_citation_is_of_this_version_and_licence() -> None:
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
     assert set(citation["keywords"]) == set(PROJECT["keywords"])
     changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-    assert f"## Unreleased: {PROJECT['version']}" in changes
+    assert f"## {PROJECT['version']} – {citation['date-released']}\n" in changes

@@ -9,7 +9,7 @@ from PIL import Image
 
 import lab
 from lab import Runs, RunStore, figures, measures, plots
-from lab.errors import StoreError
+from lab.errors import InputError, StoreError
 
 SETTINGS = {"hidden": (20, 10), "epochs": 2, "batch_size": 50}
 
@@ -156,6 +156,13 @@ def test_a_network_of_one_hidden_layer_has_one_panel_of_dead_neurons(tiny, tmp_p
     assert [ax.get_ylabel() for ax in panels] == ["dead, % of layer 1"]
 
 
+def test_a_tilde_names_a_folder_at_home_and_an_address_is_refused(pictures, home):
+    pictures["functions"].save("~/mine")
+    assert (home / "mine" / "functions.svg").exists()
+    with pytest.raises(InputError, match=r"must be one of this machine, and .* s3://bucket"):
+        pictures["functions"].save("s3://bucket")
+
+
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(pictures, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"Figures cannot be saved in .*file: "):
@@ -171,7 +178,9 @@ def test_a_diverged_run_is_called_so_in_table_words_and_curves(tiny, tmp_path):
     assert "Leaky ReLU α=100: test accuracy, %: 2 of 2 diverged" in picture.alt
     assert "nan" not in picture.alt
     loss = picture.figure.axes[1]
-    assert "Leaky ReLU α=100 (diverged)" in [text.get_text() for text in loss.texts]
+    assert "Leaky ReLU α=100 (diverged)" in [
+        text.get_text().replace("\n", " ") for text in loss.texts
+    ]
     picture.figure.canvas.draw()
     assert any(label.get_text() for label in loss.get_yticklabels())
 

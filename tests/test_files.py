@@ -1,10 +1,29 @@
 """Writing a file in one step."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from lab.files import replacing
+from lab.errors import InputError
+from lab.files import at_home, replacing
+
+
+def test_a_tilde_at_the_beginning_is_the_users_home(home):
+    assert at_home("~/runs") == home / "runs"
+    assert at_home("~") == home
+    assert [str(at_home(path)) for path in ("runs/~", "a~b")] == ["runs/~", "a~b"]
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_no_path(kind):
+    for address in ("s3://bucket/runs", "file:///home/runs", "https://a.invalid/r.html"):
+        with pytest.raises(
+            InputError, match=r"^It must be here, and not an address, such as \w+:/"
+        ):
+            at_home(kind(address), "It must be here,")
+    for path in ("C:/runs", "C:\\runs", "a:b", "/x/s3:/runs"):
+        assert at_home(kind(path)) == Path(path)
 
 
 def test_a_file_takes_the_place_of_another_once_it_is_whole(tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from lab import LabError, RunConfig, gradients
-from lab.network import build_mlp
-from lab.network import gradients as by_numpy
+from lab.network import build_model, first_weights
+from lab.programs import gradients_of
 from lab.training import EpochEnd, train
 
 SMALL = {"hidden": (6, 5, 4), "batch_size": 50, "epochs": 2}
@@ -19,13 +19,13 @@ def test_the_gradients_are_those_that_keras_finds(tiny, name):
     import tensorflow as tf
 
     config = RunConfig(activation=name, **SMALL)
-    model = build_mlp(config)
+    model = build_model(config)
     images, labels = tiny.x_train[:20], tiny.y_train[:20]
     with tf.GradientTape() as tape:
         loss = tf.keras.losses.sparse_categorical_crossentropy(labels, model(images / 255.0))
         mean = tf.reduce_mean(loss)
     wanted = tape.gradient(mean, model.trainable_variables)
-    found = by_numpy(config, model.get_weights(), images, labels)
+    found = gradients_of(config, first_weights(config), images, labels)
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 

@@ -120,14 +120,15 @@ def test_values_that_are_written_are_read_again(pair):
         assert list(map(float, read)) == values
 
 
-def test_a_study_is_read_from_a_toml_file(tmp_path):
-    file = tmp_path / "study.toml"
+def test_a_study_is_read_from_a_toml_file(home):
+    file = home / "study.toml"
     file.write_text(
         'question = "Which?"\ndataset = "mnist-5k"\nseeds = [2, 4]\n'
         "[settings]\nepochs = 3\n[vary]\nhidden = [[8], [8, 8]]\n",
         encoding="utf-8",
     )
     plan = read_plan(file)
+    assert read_plan("~/study.toml") == plan
     assert plan == Plan("Which?", "mnist-5k", [2, 4], {"epochs": 3}, {"hidden": [[8], [8, 8]]})
     assert [(c.seed, c.hidden) for c in grid(plan.vary, plan.seeds, plan.settings)] == [
         (2, (8,)),

@@ -1,11 +1,14 @@
 """This machine: TensorFlow comes late, quietly, and with one thread to an operation."""
 
+import hashlib
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 
 from lab import compare, machine
@@ -89,6 +92,63 @@ def test_where_the_users_own_code_came_first_its_threads_and_log_level_stay():
         """
     )
     assert out == "True 0\n1\n"
+
+
+@machine.pulled_in_own_thread
+def _counted(log):
+    """Three values; writes down in which threads it runs, and that it was closed."""
+    try:
+        for number in (1, None, 3):
+            log.append(threading.current_thread())
+            yield number
+        raise ValueError("the end")
+    finally:
+        log.append("closed")
+
+
+def test_a_generator_in_its_own_thread_gives_all_values_and_its_error():
+    log = []
+    values = _counted(log)
+    assert [next(values) for _ in range(3)] == [1, None, 3]
+    with pytest.raises(ValueError, match="the end"):
+        next(values)
+    assert threading.current_thread() not in log
+    assert len(set(log[:3])) == 1
+    assert log[3:] == ["closed"]
+
+
+def test_a_generator_in_its_own_thread_that_is_closed_early_is_closed_at_once():
+    log = []
+    values = _counted(log)
+    assert next(values) == 1
+    values.close()
+    assert log[1:] == ["closed"]
+    assert not log[0].is_alive()
+
+
+def test_a_training_that_is_left_when_python_ends_ends_in_silence():
+    out, err = run(
+        """
+        import lab
+        from lab.training import train
+        events = train([lab.RunConfig(hidden=(3,), epochs=9)], lab.load_dataset("mnist-5k"))
+        print(type(next(events)).__name__)
+        """
+    )
+    assert (out, err) == ("Phase\n", "")
+
+
+def test_what_runs_in_its_own_thread_has_none_of_the_callers_scopes():
+    with np.errstate(all="raise"):
+        assert machine.in_own_thread(np.geterr)()["divide"] == "warn"
+        with pytest.raises(ZeroDivisionError):
+            machine.in_own_thread(lambda a, b: a / b)(1, b=0)
+
+
+def test_a_long_setting_is_known_by_its_digest(monkeypatch):
+    monkeypatch.setattr(machine, "_variables", lambda: {"XLA_FLAGS": "--a" * 100})
+    digest = hashlib.sha256(b"--a" * 100).hexdigest()
+    assert machine.environment()["XLA_FLAGS"] == f"SHA-256 {digest}"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins no processes")

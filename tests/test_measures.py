@@ -62,6 +62,16 @@ def test_losses_and_accuracies_are_those_of_the_end(recorded):
     )
 
 
+def test_only_the_epoch_in_which_a_run_diverged_has_no_accuracy(recorded):
+    record = recorded.record.model_copy(update={"status": "diverged"})
+    diverged = dataclasses.replace(recorded, record=record)
+    for name in ("train_accuracy", "validation_accuracy"):
+        lost, kept = (measures.recorded(run, name) for run in (diverged, recorded))
+        assert np.isnan(lost[-1])
+        assert lost[:-1].tolist() == kept[:-1].tolist()
+    assert np.isfinite(measures.recorded(diverged, "train_loss")).all()
+
+
 def test_a_diverged_run_has_no_number_and_an_unfinished_one_no_test_accuracy(recorded):
     diverged, running = (
         dataclasses.replace(recorded, record=recorded.record.model_copy(update=update))

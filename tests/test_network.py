@@ -2,15 +2,20 @@
 
 import itertools
 import math
+from hashlib import sha256
 from typing import get_args
 
 import numpy as np
 import pytest
 
+import lab.activations
 from lab import RunConfig
 from lab.config import Initializer
+from lab.layout import Weights
 from lab.machine import load_tensorflow
-from lab.network import build_mlp, first_weights
+from lab.network import build_model, first_kernel, first_weights, initializer
+from lab.network import forward as forward_in_numpy
+from lab.programs import gradients_of
 
 load_tensorflow()
 
@@ -23,7 +28,7 @@ BY_HAND = {
 
 
 def kernels_and_biases(config):
-    weights = build_mlp(config).get_weights()
+    weights = build_model(config).get_weights()
     return weights[::2], weights[1::2]
 
 
@@ -43,7 +48,7 @@ def forward(weights, x, activation):
 def test_the_default_network_is_the_textbooks():
     import keras
 
-    network = build_mlp(RunConfig())
+    network = build_model(RunConfig())
     kinds = [type(layer) for layer in network.layers]
     assert kinds == [keras.layers.Flatten] + [keras.layers.Dense] * 3
     assert network.input_shape == (None, 28, 28)
@@ -63,7 +68,7 @@ def test_the_default_network_is_the_textbooks():
 def test_the_default_network_is_compiled_as_in_the_textbook():
     import keras
 
-    network = build_mlp(RunConfig())
+    network = build_model(RunConfig())
     assert isinstance(network.optimizer, keras.optimizers.Adam)
     settings = network.optimizer.get_config()
     assert settings["learning_rate"] == np.float32(0.001)
@@ -77,27 +82,27 @@ def test_sgd_carries_its_rate_and_momentum(momentum, rate):
     import keras
 
     config = RunConfig(optimizer="sgd", momentum=momentum, learning_rate=rate, **SMALL)
-    optimizer = build_mlp(config).optimizer
+    optimizer = build_model(config).optimizer
     assert isinstance(optimizer, keras.optimizers.SGD)
     assert float(optimizer.learning_rate) == np.float32(rate)
     assert (optimizer.momentum, optimizer.nesterov) == (momentum, False)
 
 
 def test_adam_carries_its_rate():
-    optimizer = build_mlp(RunConfig(learning_rate=0.25, **SMALL)).optimizer
+    optimizer = build_model(RunConfig(learning_rate=0.25, **SMALL)).optimizer
     assert float(optimizer.learning_rate) == 0.25
 
 
 @pytest.mark.parametrize("hidden", [(1,), (3, 2), (4,) * 12])
 def test_a_network_has_the_layers_that_are_asked_for(hidden):
-    network = build_mlp(RunConfig(hidden=hidden))
+    network = build_model(RunConfig(hidden=hidden))
     assert tuple(layer.units for layer in network.layers[1:]) == (*hidden, 10)
     assert network.count_params() == RunConfig(hidden=hidden).weights
 
 
 @pytest.mark.parametrize("name", list(BY_HAND))
 def test_every_hidden_layer_has_the_activation_and_the_last_has_none_of_it(name):
-    network = build_mlp(RunConfig(activation=name, **SMALL))
+    network = build_model(RunConfig(activation=name, **SMALL))
     z = np.array([[-3.0, -0.5, 0.0, 0.5, 3.0]], np.float32)
     for layer in network.layers[1:-1]:
         found = layer.activation(load_tensorflow().constant(z)).numpy()
@@ -110,7 +115,7 @@ def test_predictions_agree_with_an_independent_forward_pass(name, first_bias):
     config = RunConfig(
         activation=name, hidden=(60, 50, 40), first_bias=first_bias, initializer="he_normal"
     )
-    network = build_mlp(config)
+    network = build_model(config)
     x = np.random.default_rng(3).random((50, 28, 28), np.float32)
     found = network.predict(x, verbose=0)
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
@@ -120,7 +125,7 @@ def test_predictions_agree_with_an_independent_forward_pass(name, first_bias):
 
 
 def test_evaluation_gives_cross_entropy_and_accuracy():
-    network = build_mlp(RunConfig(**SMALL))
+    network = build_model(RunConfig(**SMALL))
     rng = np.random.default_rng(4)
     x, labels = rng.random((200, 28, 28), np.float32), rng.integers(0, 10, 200)
     found = network.evaluate(x, np.eye(10)[labels], verbose=0, return_dict=True)
@@ -132,7 +137,7 @@ def test_evaluation_gives_cross_entropy_and_accuracy():
 
 def test_one_step_of_sgd_follows_the_gradient_worked_out_by_hand():
     """Softmax and cross-entropy on the last layer: d loss / d logits = (p - y) / n."""
-    network = build_mlp(RunConfig(hidden=(20,), optimizer="sgd", learning_rate=0.5))
+    network = build_model(RunConfig(hidden=(20,), optimizer="sgd", learning_rate=0.5))
     before = network.get_weights()
     rng = np.random.default_rng(5)
     x, y = rng.random((16, 28, 28), np.float32), np.eye(10)[rng.integers(0, 10, 16)]
@@ -146,7 +151,7 @@ def test_one_step_of_sgd_follows_the_gradient_worked_out_by_hand():
 
 def test_first_weights_are_the_same_for_every_activation_of_one_seed():
     first, *others = (
-        build_mlp(RunConfig(activation=name, seed=5, **SMALL)).get_weights() for name in BY_HAND
+        build_model(RunConfig(activation=name, seed=5, **SMALL)).get_weights() for name in BY_HAND
     )
     for weights in others:
         assert all(np.array_equal(*pair) for pair in zip(first, weights, strict=True))
@@ -154,7 +159,7 @@ def test_first_weights_are_the_same_for_every_activation_of_one_seed():
 
 def test_first_weights_depend_on_neither_optimiser_nor_learning_rate_nor_the_build():
     settings = [{}, {}, {"optimizer": "sgd", "learning_rate": 0.5}, {"epochs": 3, "batch_size": 9}]
-    first, *others = (build_mlp(RunConfig(**SMALL, **more)).get_weights() for more in settings)
+    first, *others = (build_model(RunConfig(**SMALL, **more)).get_weights() for more in settings)
     for weights in others:
         assert all(np.array_equal(*pair) for pair in zip(first, weights, strict=True))
 
@@ -163,10 +168,53 @@ def test_first_weights_depend_on_neither_optimiser_nor_learning_rate_nor_the_bui
 @pytest.mark.parametrize("hidden", [(5,), (7, 4, 3)])
 def test_first_weights_are_those_of_the_network_to_the_bit(kind, hidden):
     config = RunConfig(hidden=hidden, initializer=kind, first_bias=-0.3, seed=11)
-    expected = build_mlp(config).get_weights()
+    expected = build_model(config).get_weights()
     got = first_weights(config)
     assert [array.dtype for array in got] == [np.float32] * len(expected)
     assert [array.tobytes() for array in got] == [array.tobytes() for array in expected]
+
+
+@pytest.mark.parametrize("kind", get_args(Initializer))
+@pytest.mark.parametrize("shape", [(784, 512), (1, 1), (3, 7), (512, 10), (5, 1000), (3, 3, 4, 8)])
+def test_a_first_kernel_is_what_keras_draws_to_the_bit(kind, shape):
+    for seed in (0, 1, 7, 2**32 - 1):
+        config = RunConfig(initializer=kind, seed=seed)
+        for layer in (0, 1, 2):
+            expected = np.array(initializer(config, layer)(shape, dtype="float32"))
+            assert first_kernel(config, layer, shape).tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("seed", [0, 2**31 - 3, 2**31 - 2, 2**31 - 1, 2**31, 2**32 - 1])
+def test_a_first_kernel_is_what_keras_draws_for_the_largest_seeds(seed, monkeypatch):
+    monkeypatch.setattr("lab.network._seed", lambda *_: seed)
+    for kind in ("glorot_uniform", "he_normal"):
+        config = RunConfig(initializer=kind)
+        expected = np.array(initializer(config, 0)((9, 11), dtype="float32"))
+        assert first_kernel(config, 0, (9, 11)).tobytes() == expected.tobytes()
+
+
+def test_first_weights_are_those_that_were_always_drawn():
+    """SHA-256 of the first weights of seed 0, as they were when Keras's own generator drew them."""
+    recorded = {"glorot": "bff3f610d307678a", "he": "8625696eb2dc6cf3", "lecun": "430b24e2625f1e37"}
+    for family, digest in recorded.items():
+        weights = first_weights(RunConfig(initializer=f"{family}_uniform", hidden=(16,)))
+        content = b"".join(array.tobytes() for array in weights)
+        assert sha256(content).hexdigest().startswith(digest)
+
+
+@pytest.mark.parametrize("name", lab.activations.names())
+def test_numpys_error_state_changes_no_number_of_the_network(name):
+    config = RunConfig(activation=name, hidden=(4, 3))
+    images = np.full((2, 28, 28), 255, np.uint8)
+    for scale in (1e-30, 1.0, 1e4, 1e30):
+        weights = first_weights(config)
+        weights = Weights(weights.layout, tuple(np.float32(scale) * array for array in weights))
+        found = []
+        for state in ("ignore", "raise"):
+            with np.errstate(all=state):
+                layers = list(forward_in_numpy(config, weights, images))
+                found.append([*layers, *gradients_of(config, weights, images, np.array([0, 3]))])
+        assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(*found, strict=True))
 
 
 def test_first_weights_differ_between_seeds():
@@ -247,7 +295,7 @@ def test_the_first_bias_is_set_in_hidden_layers_only_and_leaves_kernels_alone():
 def test_the_network_is_plain_keras_and_can_be_saved_and_loaded(activation, tmp_path):
     import keras
 
-    network = build_mlp(RunConfig(activation=activation, hidden=(5, 4)))
+    network = build_model(RunConfig(activation=activation, hidden=(5, 4)))
     network.save(tmp_path / "network.keras")
     loaded = keras.models.load_model(tmp_path / "network.keras", compile=False)
     images = np.random.default_rng(0).random((3, 28, 28), dtype=np.float32)

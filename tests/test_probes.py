@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from lab import LabError, probes
+from lab import LabError, activations, compare, probes, programs, register
 from lab.data import split, stratified_order
 
 
@@ -27,8 +28,56 @@ def test_a_neuron_is_known_to_live_from_the_first_image_that_opens_its_gate(run,
 
 def test_blocks_of_images_do_not_change_the_answer(run, two_kinds, monkeypatch):
     whole = probes.first_open(run, 1, two_kinds).tolist()
-    monkeypatch.setattr(probes, "BLOCK", 3)
+    monkeypatch.setattr(programs, "STRIP", 3)
+    programs._first_open.cache_clear()
+    probes._known.clear()
     assert probes.first_open(run, 1, two_kinds).tolist() == whole
+
+
+def test_each_layer_has_its_own_units(by_hand, two_kinds):
+    """Layer 1 gives 1 and 0, of which layer 2's three units take the first, the second, none."""
+    first = np.zeros((784, 2)), np.array([1, -1])
+    second = np.array([[1, -1, 0], [0, 0, 0]]), np.array([0, 0, -1])
+    weights = [*first, *second, np.zeros((3, 10)), np.zeros(10)]
+    run = by_hand(two_kinds, [weights, weights])
+    assert probes.first_open(run, 1, two_kinds).tolist() == [1, 41]
+    assert probes.first_open(run, 2, two_kinds).tolist() == [1, 41, 41]
+
+
+@pytest.mark.parametrize(
+    ("activation", "z", "closed"),
+    [
+        ("relu", [1, 0, -1], [False, True, True]),
+        ("leaky_relu", [1, 0, -1], [False, False, False]),
+        ("elu", [1, -87.3, -87.4], [False, False, True]),
+        ("tanh", [1, 20, -20], [False, True, True]),
+        ("sigmoid", [1, 20, -87, -110], [False, True, False, True]),
+        ("gelu", [1, -4, -20], [False, False, True]),
+    ],
+)
+def test_a_gate_is_open_where_float32_has_a_gradient(by_hand, two_kinds, activation, z, closed):
+    """Each unit has the same z on all images. 1 - 1 is 0, and so is what is below 1.18e-38."""
+    weights = [np.zeros((784, len(z))), np.array(z), np.zeros((len(z), 10)), np.zeros(10)]
+    run = by_hand(two_kinds, [weights, weights], activation=activation)
+    assert (probes.first_open(run, 1, two_kinds) == 41).tolist() == closed
+
+
+@pytest.mark.slow
+def test_of_every_function_those_that_no_image_opens_are_the_confirmed_dead(tmp_path):
+    register("probed", lambda z: tf.where(z > 1.0, z, 0.0 * z))
+    for activation in (*activations.names(), "probed"):
+        (run,) = compare(
+            (activation,),
+            seeds=1,
+            dataset="mnist-5k",
+            learning_rate=0.1,
+            epochs=5,
+            hidden=(64, 48),
+            store=tmp_path,
+        )
+        for layer in run.layers:
+            closed = probes.first_open(run, layer) > run.record.train_images
+            assert closed.tolist() == run.confirmed(layer).tolist(), (activation, layer)
 
 
 def test_ever_fewer_look_dead_and_all_images_tell_the_truth(run, two_kinds):

@@ -13,14 +13,13 @@ from safetensors.numpy import save
 import lab.records
 from lab import RunConfig, RunStore, units
 from lab.errors import RunError
+from lab.layout import mlp
 from lab.records import (
     ArrayFile,
     most_bytes,
     read_arrays,
     read_content,
     read_record,
-    slot_shapes,
-    weight_shapes,
 )
 
 OLDEST = Path(__file__).parent / "data" / "leaky_relu-seed7-7b82a83d"
@@ -48,6 +47,17 @@ def test_the_oldest_recorded_run_is_read_with_its_values():
     assert list(run.biases(2)[2]) == [f32(0.063445024), f32(-0.09489363)]
     assert list(run.weights(2)[2][0]) == [f32(-0.97885984), f32(1.0786991)]
     assert run.confirmed(1).tolist() == [False, False, False]
+
+
+def test_a_plain_environment_is_not_written_and_another_is_read_again(tmp_path):
+    folder = shutil.copytree(OLDEST, tmp_path / OLDEST.name)
+    record = read_record(folder)
+    assert record.environment == {}
+    assert "environment" not in json.loads(record.model_dump_json())
+    set_here = {"XLA_FLAGS": "--xla_cpu_enable_fast_math=true"}
+    changed = record.model_copy(update={"environment": set_here})
+    (folder / "run.json").write_text(changed.model_dump_json())
+    assert read_record(folder).environment == set_here
 
 
 @pytest.mark.parametrize("place", ["test_loss", "validation_loss"])
@@ -118,8 +128,9 @@ def zeros(kind: str, config: RunConfig, epochs: int) -> dict[str, np.ndarray]:
         }
     if kind == "confirmed":
         return {f"layer{n}.confirmed": np.zeros(width, np.bool_) for n, width in layers}
-    shapes = weight_shapes(config) + (slot_shapes(config) if kind == "resume" else [])
-    return {name: np.zeros(shape, np.float32) for name, shape in shapes}
+    layout = mlp(config.hidden)
+    slots = layout.slots(config.optimizer) if kind == "resume" else []
+    return {a.name: np.zeros(a.shape, np.float32) for a in (*layout.arrays, *slots)}
 
 
 @pytest.mark.parametrize("hidden", [(1,), (3, 2), (100,) * 64])
@@ -129,13 +140,14 @@ def test_a_file_of_arrays_can_be_as_large_as_its_kind_and_not_much_larger(kind, 
     config = RunConfig(hidden=hidden, optimizer=optimizer)
     epochs = 20 if kind == "units" else 1
     size = len(save(zeros(kind, config, epochs)))
-    assert size < most_bytes(config, named(kind, 0, epochs - 1)) < size + 2048 * (len(hidden) + 1)
+    most = most_bytes(mlp(hidden), optimizer, named(kind, 0, epochs - 1))
+    assert size < most < size + 2048 * (len(hidden) + 1)
 
 
 def test_no_file_can_be_larger_than_the_largest_network_with_its_optimiser():
-    wide = RunConfig(hidden=[880] * 60)
-    largest = most_bytes(RunConfig(hidden=[6600] * 2), named("resume", 0, 0))
-    assert 0.95 * largest < most_bytes(wide, named("units", 0, 10_000)) < 620 * 10**6
+    largest = most_bytes(mlp((6600,) * 2), "adam", named("resume", 0, 0))
+    assert 0.95 * largest < most_bytes(mlp((880,) * 60), "adam", named("units", 0, 10_000))
+    assert most_bytes(mlp((880,) * 60), "adam", named("units", 0, 10_000)) < 620 * 10**6
 
 
 @pytest.mark.parametrize(
@@ -189,12 +201,13 @@ def test_thousands_of_files_of_all_epochs_are_refused_without_counting_them(tmp_
 
 
 def test_a_large_file_that_was_changed_is_never_loaded(tmp_path):
-    config, file = RunConfig(hidden=[6000] * 2), named("resume", 0, 0)
+    record, file = read_record(OLDEST), named("resume", 0, 0)
+    record = record.model_copy(update={"settings": RunConfig(hidden=[6000] * 2)})
     with (tmp_path / file.name).open("wb") as sparse:
         os.truncate(sparse.fileno(), 300 * 2**20)
     tracemalloc.start()
     with pytest.raises(RunError, match="was changed or damaged"):
-        read_content(tmp_path, config, file)
+        read_content(tmp_path, record, file)
     assert tracemalloc.get_traced_memory()[1] < 2**20
     tracemalloc.stop()
 
@@ -206,4 +219,4 @@ def test_a_file_that_does_not_fit_into_the_memory_is_refused_in_words(monkeypatc
     monkeypatch.setattr(lab.records, "load", full)
     record = read_record(OLDEST)
     with pytest.raises(RunError, match=r"units-e0002\.safetensors does not fit into the memory"):
-        read_arrays(OLDEST, record.settings, record.units[-1])
+        read_arrays(OLDEST, record, record.units[-1])

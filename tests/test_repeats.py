@@ -51,6 +51,16 @@ def test_a_record_that_was_changed_is_different_and_the_epoch_is_named(run, tiny
         found.sentence
     )
     assert f"test accuracy {100 * run.record.test_accuracy:.2f} % recorded, " in found.sentence
+    honest, changed_ = map(found.sentence.index, ("Keras had another backend", "was changed"))
+    assert honest < changed_
+
+
+def test_a_run_of_an_earlier_version_is_told_what_has_changed_since(run):
+    versions = {**run.record.versions, "activation-lab": "0.1.0"}
+    found = judge(changed(with_losses(run, 1, 1.0001), versions=versions), run)
+    assert found.outcome == "alike"
+    assert "with another version of activation-lab" in found.sentence
+    assert "Since version 0.2 the lab sums gradients of biases as Keras does" in found.sentence
 
 
 def test_small_differences_of_another_processor_are_alike(run):
@@ -94,6 +104,30 @@ def test_another_version_is_named(run):
     versions = {**run.record.versions, "keras": "1.0"}
     found = judge(changed(with_losses(run, 1, 1.01), versions=versions), run)
     assert "with another version of keras: " in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "names"),
+    [
+        ({"XLA_FLAGS": "--a"}, {}, "XLA_FLAGS"),
+        ({}, {"XLA_FLAGS": "--a"}, "XLA_FLAGS"),
+        ({"XLA_FLAGS": "--a", "B": "1"}, {"XLA_FLAGS": "--b", "C": "1", "B": "1"}, "C, XLA_FLAGS"),
+    ],
+)
+def test_another_setting_of_the_environment_is_named_and_the_runs_are_alike(
+    run, recorded, now, names
+):
+    other = changed(with_losses(run, 1, 1.01), environment=recorded)
+    found = judge(other, changed(run, environment=now))
+    assert found.outcome == "alike"
+    assert f"with another setting of {names}: " in found.sentence
+
+
+def test_runs_of_one_unusual_environment_that_differ_are_different(run):
+    both = {"environment": {"XLA_FLAGS": "--a"}}
+    assert judge(changed(with_losses(run, 1, 1.01), **both), changed(run, **both)).outcome == (
+        "different"
+    )
 
 
 def test_what_cannot_be_repeated_is_said(run, tiny, two_kinds):

@@ -352,6 +352,14 @@ def test_a_link_to_a_report_stays_one(small, tmp_path):
     assert "<h1>Again?</h1>" in place.read_text(encoding="utf-8")
 
 
+def test_a_tilde_names_a_report_at_home_and_an_address_is_refused(small, home):
+    runs = Runs([small()])
+    write_report(runs, "~/r.html")
+    assert (home / "r.html").exists()
+    with pytest.raises(InputError, match=r"must be a file of this machine, .* https://a\.invalid/"):
+        write_report(runs, "https://a.invalid/r.html")
+
+
 @pytest.mark.parametrize("path", [None, 5, b"r.html"])
 def test_what_is_no_path_is_refused_before_any_work(path):
     with pytest.raises(InputError, match=r"must be a file, such as 'report\.html', not"):

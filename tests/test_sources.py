@@ -223,6 +223,15 @@ def test_keras_cache_is_in_the_home_folder_by_default(tmp_path, monkeypatch, pub
     assert load_dataset("mnist").source == str(path)
 
 
+def test_lab_data_dir_may_begin_at_home_and_is_no_address(places, published, monkeypatch, home):
+    path = write_npz(home / "mine" / "mnist.npz", published)
+    monkeypatch.setenv("LAB_DATA_DIR", "~/mine")
+    assert load_dataset("mnist").source == str(path)
+    monkeypatch.setenv("LAB_DATA_DIR", "s3://bucket/data")
+    with pytest.raises(InputError, match="LAB_DATA_DIR must name a folder of this machine, and"):
+        load_dataset("mnist")
+
+
 def test_fashion_mnist_is_looked_for_in_lab_data_dir_then_debian_then_keras_cache(
     places, published
 ):

@@ -22,7 +22,7 @@ import lab.runs
 import lab.writer
 from lab import Dataset, RunConfig, RunStore, units
 from lab.errors import InputError, RunBusyError, RunError, StoreError
-from lab.records import slot_shapes, weight_shapes
+from lab.layout import Weights, mlp
 from lab.store import default_path, run_id
 from lab.training import EpochEnd, RunEnd, State
 from lab.units import UnitSummaries
@@ -45,8 +45,9 @@ def made_up_epoch(config: RunConfig, epoch: int) -> EpochEnd:
         floats = {name: draw(size) for name in sorted(names)}
         return UnitSummaries(240, 1.0, nonfinite=np.zeros(size, np.int32), **counts, **floats)
 
-    weights = tuple(draw(shape) for _, shape in weight_shapes(config))
-    slots = tuple(draw(shape) for _, shape in slot_shapes(config))
+    layout = mlp(config.hidden)
+    weights = Weights(layout, tuple(draw(array.shape) for array in layout.arrays))
+    slots = tuple(draw(slot.shape) for slot in layout.slots(config.optimizer))
     numbers = [np.nan, -np.inf, *rng.random(5)] if epoch == 1 else rng.random(7)
     layers = tuple(summaries(size) for size in config.hidden)
     return EpochEnd(0, epoch, *map(float, numbers), layers, State(epoch, weights, slots))
@@ -123,7 +124,7 @@ def test_an_id_changes_with_every_setting_and_with_the_data(blank, tiny):
         "activation": "elu", "parameter": 0.5, "hidden": (3, 3), "optimizer": "sgd",
         "learning_rate": 0.002, "initializer": "he_normal", "first_bias": 0.1, "batch_size": 31,
         "epochs": 4, "seed": 1, "validation_split": 0.3, "train_size": 100, "probe_size": 50,
-        "keep_weights": "every",
+        "keep_weights": "every", "network": "another",
     }  # fmt: skip
     assert {*changed, "momentum", "source_sha256"} == set(RunConfig.model_fields)
     ids = [run_id(CONFIG.model_copy(update={k: v}), blank) for k, v in changed.items()]
@@ -196,10 +197,35 @@ def test_a_foreign_folder_and_a_file_are_refused(tmp_path):
         RunStore(tmp_path)
     with pytest.raises(InputError, match=r"must be a folder, and .*thesis\.txt is a file\."):
         RunStore(tmp_path / "thesis.txt")
-    for wrong in (3, ["runs"], "a\0b", b"runs", "\ud800"):
+    for wrong in (3, ["runs"], "a\0b", b"runs", "\ud800", ""):
         with pytest.raises(InputError, match="The store must be a folder, such as 'runs', not"):
             RunStore(wrong)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["pictures", "thesis.txt"]
+
+
+@pytest.mark.parametrize("address", ["s3://bucket/runs", "https://a.invalid/runs", "file:/runs"])
+def test_an_address_is_refused_however_it_is_named(address, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(
+        InputError, match="must be a folder of this machine, such as 'runs', and not"
+    ):
+        RunStore(address)
+    monkeypatch.setenv("LAB_STORE", address)
+    with pytest.raises(InputError, match=f"and not an address, such as {address}"):
+        RunStore()
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_empty_lab_store_is_as_good_as_none(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LAB_STORE", "")
+    assert default_path() == tmp_path / "runs"
+
+
+def test_a_tilde_is_the_users_home(home, monkeypatch):
+    assert RunStore("~/runs").path == home / "runs"
+    monkeypatch.setenv("LAB_STORE", "~/others")
+    assert RunStore().path == home / "others"
 
 
 def test_an_absent_an_empty_and_a_hidden_files_only_folder_are_stores(tmp_path):
@@ -758,7 +784,12 @@ def test_an_interrupted_run_is_kept_with_what_it_needs_to_go_on(store, tiny, at_
 
 @pytest.mark.parametrize(
     "changes",
-    [{"processor": "another"}, {"versions": {"python": "2.7"}}, {"threads_per_operation": 16}],
+    [
+        {"processor": "another"},
+        {"versions": {"python": "2.7"}},
+        {"threads_per_operation": 16},
+        {"environment": {"XLA_FLAGS": "--a"}},
+    ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_a_run_interrupted_elsewhere_is_kept_and_a_new_one_beside_it(store, tiny, changes, at_once):

@@ -172,10 +172,11 @@ def test_a_reset_wakes_dead_units_and_leaves_the_output_as_it_was(small, two_kin
 
 
 def test_a_reset_touches_only_the_dead_units(small):
-    run = small()
+    run = small(first_bias=-0.25)
     before, after = run.weights(), surgery._reset(run, run.weights())
-    for old, new in zip(before[:2], after[:2], strict=True):
-        np.testing.assert_array_equal(old[..., [0, 2]], new[..., [0, 2]])
+    np.testing.assert_array_equal(after[0][:, [0, 2]], before[0][:, [0, 2]])
+    assert after[1].tolist() == [0, -0.25, -1]  # The first bias, for the dead one alone.
+    np.testing.assert_array_equal(after[3], before[3])
     np.testing.assert_array_equal(after[2], OUT * np.array([[1], [0], [1]]))
     limit = np.sqrt(6 / (784 + 3))  # Glorot's.
     assert 0 < np.abs(after[0][:, 1]).max() <= limit

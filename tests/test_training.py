@@ -12,7 +12,8 @@ from made import make_dataset
 
 from lab import Dataset, RunConfig, units
 from lab.data import split
-from lab.network import build_mlp
+from lab.layout import Weights, mlp
+from lab.network import build_model
 from lab.training import (
     EpochEnd,
     Event,
@@ -75,7 +76,7 @@ def test_a_hundred_steps_follow_keras(
     """
     config = RunConfig(activation=activation, **SMALL, **optimizer)
     ours = epoch_ends(train([config], tiny))
-    model = build_mlp(config)
+    model = build_model(config)
     start = model.get_weights()
     x, y = scaled(tiny.x_train), np.eye(10, dtype=np.float32)[tiny.y_train]
     for epoch in range(1, 11):
@@ -95,7 +96,7 @@ def test_losses_and_accuracies_are_those_that_keras_fit_prints(tiny: Dataset) ->
     config = RunConfig(**SMALL | {"epochs": 2})
     parts = split(tiny, config)
     ours = epoch_ends(train([config], tiny))
-    model = build_mlp(config)
+    model = build_model(config)
     x, y = scaled(tiny.x_train), np.eye(10, dtype=np.float32)[tiny.y_train]
     held_out = (x[parts.validation], y[parts.validation])
     untrained = model.evaluate(x[parts.probe], y[parts.probe], verbose=0)
@@ -114,7 +115,7 @@ def test_losses_and_accuracies_are_those_that_keras_fit_prints(tiny: Dataset) ->
 def test_test_loss_and_accuracy_are_those_of_keras_evaluate(tiny: Dataset) -> None:
     config = RunConfig(**SMALL | {"epochs": 3}, activation="elu")
     events = list(train([config], tiny))
-    model = build_mlp(config)
+    model = build_model(config)
     model.set_weights(epoch_ends(events)[-1].state.weights)
     y = np.eye(10, dtype=np.float32)[tiny.y_test]
     loss, accuracy = model.evaluate(scaled(tiny.x_test), y, verbose=0)
@@ -229,7 +230,9 @@ def test_a_diverging_run_does_not_touch_its_neighbour(tiny: Dataset) -> None:
 def untrained(config: RunConfig, dataset: Dataset, weights: list[np.ndarray]) -> EpochEnd:
     """The record of a network with these weights."""
     slots = first_state(config).slots
-    events = train([config], dataset, {0: State(0, tuple(weights), slots)})
+    events = train(
+        [config], dataset, {0: State(0, Weights(mlp(config.hidden), tuple(weights)), slots)}
+    )
     return next(e for e in events if isinstance(e, EpochEnd))
 
 
@@ -338,7 +341,8 @@ def test_dead_units_are_confirmed_on_all_training_images(tiny: Dataset) -> None:
     weights = list(first_state(config).weights)
     weights[0] = np.stack([kernel, kernel, kernel], axis=1)
     weights[1] = np.array([-threshold, -2 * responses.max(), 100], np.float32)
-    events = list(train([config], tiny, {0: State(0, tuple(weights), first_state(config).slots)}))
+    start = State(0, Weights(mlp(config.hidden), tuple(weights)), first_state(config).slots)
+    events = list(train([config], tiny, {0: start}))
     assert units.dead(epoch_ends(events)[-1].layers[0]).tolist() == [True, True, False]
     assert run_end(events).confirmed[0].tolist() == [False, True, False]
 

@@ -39,7 +39,7 @@ def build(count=1, images=100, sup_gate=1.0, **values):
 
 
 def blocks_of(z, a, gate, sup_gate, sizes):
-    """The sums and extremes of blocks of images, row by row as `summarise` documents them."""
+    """The sums and extremes of blocks of images, by name as `summarise` documents them."""
     edges = np.cumsum(sizes)[:-1]
     rows = []
     for part in zip(*(np.split(values, edges) for values in (z, a, gate)), strict=True):
@@ -59,7 +59,12 @@ def blocks_of(z, a, gate, sup_gate, sizes):
                 np.abs(bg).max(0),
             ]
         )
-    return np.array(rows, np.float64)
+    return by_name(np.array(rows, np.float64))
+
+
+def by_name(rows):
+    """Rows of shape (blocks, 10, units) by the names that `summarise` takes."""
+    return dict(zip((*units.SUMMED, *units.GREATEST), rows.swapaxes(0, 1), strict=True))
 
 
 def observe(z, name="relu", sizes=None):
@@ -281,7 +286,7 @@ def test_a_column_of_nan_whose_maximum_was_dropped_is_not_dead():
     """Compiled, a maximum over NaN gives the lowest number instead."""
     lowest = float(np.finfo(np.float32).min)
     block = np.array([[100.0, 0, 0, np.nan, np.nan, np.nan, np.nan, lowest, lowest, lowest]])
-    found = units.summarise(block[:, :, None], 100, 1.0)
+    found = units.summarise(by_name(block[:, :, None]), 100, 1.0)
     assert found.nonfinite.tolist() == [100]
     assert not any(measure(found)[0] for measure in units.UNIT_MEASURES.values())
 
@@ -338,6 +343,6 @@ def test_units_that_never_change_have_no_spread_however_their_sums_are_rounded()
         images = 800 if block is not blocks[-1] else 400
         for row, power in ((3, values), (4, abs(values)), (5, values**2)):
             block[row] = np.add.accumulate(np.tile(power, (images, 1)))[-1]
-    layer = units.summarise(blocks, 10_000, 1.0)
+    layer = units.summarise(by_name(blocks), 10_000, 1.0)
     assert (layer.sd == 0).all()
     assert units.constant(layer).all()

@@ -58,10 +58,23 @@ def test_first_weights_of_a_wrong_size_are_found(monkeypatch):
 
     def wrong(config):
         state = right(config)
-        return dataclasses.replace(state, weights=tuple(1.1 * array for array in state.weights))
+        larger = {name: np.float32(1.1) * array for name, array in state.weights.named.items()}
+        return dataclasses.replace(state, weights=state.weights.with_arrays(larger))
 
     monkeypatch.setattr(validation, "first_state", wrong)
     assert "he_normal: E z² from layer to layer" in failed("propagation")
+
+
+def test_units_that_open_too_often_are_found(monkeypatch):
+    right = validation.first_state
+
+    def wrong(config):
+        state = right(config)
+        biased = {n: a + np.float32(0.01) for n, a in state.weights.named.items() if a.ndim == 1}
+        return dataclasses.replace(state, weights=state.weights.with_arrays(biased))
+
+    monkeypatch.setattr(validation, "first_state", wrong)
+    assert len(failed("born shut")) == 4
 
 
 def test_an_optimiser_with_a_wrong_decay_is_found(monkeypatch):

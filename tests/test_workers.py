@@ -1,6 +1,7 @@
 """Training by an executor's workers: the same bits, nothing lost, nothing double."""
 
 import contextlib
+import multiprocessing
 import os
 import re
 import shutil
@@ -8,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from lab.workers import Workers, check_versions, events, executor_of
 
 VARY = {"activation": ["relu", "elu"], "learning_rate": [0.001, 0.01]}
 BASE = {"hidden": (6, 5), "epochs": 3, "batch_size": 30}
+FORK = multiprocessing.get_context("fork")
 CONFIGS = grid(VARY, 1, BASE)
 
 
@@ -257,6 +259,51 @@ def test_something_else_than_an_executor_is_refused(tiny):
         lab.sweep(BASE, VARY, 1, tiny, executor=2)
 
 
+POOLS = {
+    "by default": lambda: ProcessPoolExecutor(3),
+    "fork": lambda: ProcessPoolExecutor(3, mp_context=FORK),
+    "forkserver": lambda: ProcessPoolExecutor(mp_context=multiprocessing.get_context("forkserver")),
+    "spawn": lambda: ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")),
+    "the lab's": lambda: Workers(2),
+    "threads": lambda: ThreadPoolExecutor(2),
+}
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_a_pool_that_forks_is_refused_where_tensorflow_is_loaded(kind, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    monkeypatch.setattr(multiprocessing.context._default_context, "_actual_context", FORK)
+    with POOLS[kind]() as pool:
+        if kind not in ("by default", "fork"):
+            workers.check_executor(pool)
+            return
+        with pytest.raises(InputError) as refused:
+            workers.check_executor(pool)
+    assert str(refused.value) == (
+        "executor must not fork this process, for TensorFlow is loaded here: give it another "
+        "context, ProcessPoolExecutor(3, mp_context=multiprocessing.get_context('spawn'))."
+    )
+
+
+@pytest.mark.parametrize("kind", POOLS)
+def test_every_pool_is_taken_where_tensorflow_is_not_loaded(kind, monkeypatch):
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    with POOLS[kind]() as pool:
+        workers.check_executor(pool)
+
+
+def test_a_pool_that_forks_is_refused_before_any_work(study, tiny, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    with POOLS["fork"]() as pool:
+        monkeypatch.setattr(pool, "submit", lambda *_: pytest.fail("worked"))
+        with pytest.raises(InputError, match="executor must not fork"):
+            next(events(study, pool))
+        monkeypatch.setattr("lab.sweeps.gather", lambda *_: pytest.fail("looked for data"))
+        with pytest.raises(InputError, match="executor must not fork"):
+            lab.sweep(BASE, VARY, 1, tiny, tmp_path / "runs", pool)
+    assert not (tmp_path / "runs").exists()
+
+
 SCRIPT = """
 import sys, tensorflow as tf, lab
 from lab import workers
@@ -279,6 +326,31 @@ def test_own_activations_travel_to_processes_and_give_the_same_bits(tmp_path):
     subprocess.run([sys.executable, script, *places], check=True, capture_output=True)
     assert_same(*map(RunStore, places))
     assert {run.config.activation for run in RunStore(places[0])} == {"relu", "twice"}
+
+
+AFTER_TENSORFLOW = """
+import multiprocessing, sys, lab
+from concurrent.futures import ProcessPoolExecutor
+if __name__ == "__main__":
+    lab.compare(("relu",), 1, "mnist-5k", sys.argv[1], hidden=(4,), epochs=1)
+    try:
+        lab.sweep({base}, {vary}, 1, "mnist-5k", sys.argv[2], ProcessPoolExecutor(1))
+    except lab.LabError as error:
+        advice = str(error).partition("context, ")[2].rstrip(".")
+    with eval(advice) as pool:
+        lab.sweep({base}, {vary}, 1, "mnist-5k", sys.argv[2], pool)
+"""
+
+
+@pytest.mark.slow
+def test_the_advice_on_a_pool_that_forks_works(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(AFTER_TENSORFLOW.format(base=BASE, vary={"activation": ["relu"]}))
+    places = [tmp_path / "first", tmp_path / "runs"]
+    command = [sys.executable, script, *places]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert [run.status for run in RunStore(places[1])] == ["finished"]
 
 
 SWEEP = ["sweep", "--vary", "activation=relu,elu", "--seeds", "1", "--dataset", "mnist-5k"]

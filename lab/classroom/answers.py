@@ -98,7 +98,7 @@ def matches(
         mistakes: What typical mistakes give, by their hints.
         tolerance: The largest relative difference that counts as the same. If the right one is a
             whole number, the answer must be just it.
-        rounding: A difference that is always allowed, for one who computes with printed numbers.
+        rounding: A difference that is always allowed, for those who compute with printed numbers.
 
     Raises:
         WrongAnswerError: If it is not the right one, with the hint of the mistake if it is known.

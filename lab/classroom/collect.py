@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lab.errors import InputError, LabError, RunError, StoreError
+from lab.files import at_home
 from lab.records import (
     ARRAY_FILE,
     ENDED,
@@ -95,7 +96,7 @@ def name_of(student: str) -> str:
     return name
 
 
-def collect(submissions: Iterable[Path], store: RunStore) -> Iterator[Finding]:
+def collect(submissions: Iterable[str | Path], store: RunStore) -> Iterator[Finding]:
     """Takes the finished runs of a class into one store, one by one.
 
     Args:
@@ -108,10 +109,12 @@ def collect(submissions: Iterable[Path], store: RunStore) -> Iterator[Finding]:
         What became of each run, and of each submission that holds none or is refused.
 
     Raises:
+        InputError: If a submission is an address.
         StoreError: If the store cannot be written to.
     """
+    places = [at_home(submission) for submission in submissions]
     store.check_writable()
-    for submission in submissions:
+    for submission in places:
         found = False
         for finding in _of_submission(submission, store):
             found = True
@@ -240,8 +243,8 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], targe
     record = read_record(target)
     _check(record)
     for file in record.files:
-        unpack(file.name, most_bytes(record.settings, file))
-        read_arrays(target, record.settings, file)
+        unpack(file.name, most_bytes(record.layout, record.settings.optimizer, file))
+        read_arrays(target, record, file)
 
 
 def _taken(folder: Path, source: Path, store: RunStore) -> Finding:

@@ -9,13 +9,14 @@ from typing import Any
 import nbformat
 
 from lab.errors import InputError
+from lab.files import at_home
 
 SOLUTION = "solution"
 ANSWER = "# Your answer"
 RECORDED = "recorded"
 
 
-def student_copies(out: Path, lessons: Path) -> list[Path]:
+def student_copies(out: str | Path, lessons: str | Path) -> list[Path]:
     """Writes the students' copies of all lessons, with the recorded runs that they show.
 
     Cells tagged `solution` lose their solution and keep a place for the answer; no cell keeps an
@@ -31,6 +32,7 @@ def student_copies(out: Path, lessons: Path) -> list[Path]:
     Raises:
         InputError: If `out` holds something, or `lessons` holds no notebook.
     """
+    out, lessons = at_home(out), at_home(lessons)
     sources = sorted(lessons.glob("*.ipynb"))
     if not sources:
         raise InputError(f"The folder {lessons} holds no lessons. Name it with: --lessons DIR")

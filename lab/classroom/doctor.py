@@ -1,5 +1,6 @@
 """Is this machine ready for a lesson? Each check says what it found, and what to do about it."""
 
+import json
 import os
 import platform
 import shutil
@@ -11,7 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from lab import sources
-from lab.machine import load_tensorflow, threads_per_operation
+from lab.errors import LabError
+from lab.machine import (
+    BACKEND,
+    VARIABLES,
+    keras_settings,
+    load_tensorflow,
+    threads_per_operation,
+)
 from lab.store import default_path
 
 if TYPE_CHECKING:
@@ -47,6 +55,8 @@ def examine(name: str) -> Finding:
     """Makes one of the `CHECKS`; one that fails with an error has failed."""
     try:
         return CHECKS[name]()
+    except LabError as error:
+        return Finding("failed", str(error), "")
     except Exception as error:  # A check that fails is a finding, too.
         return Finding("failed", f"{type(error).__name__}: {error}", REINSTALL)
 
@@ -139,6 +149,31 @@ def tensorflow() -> Finding:
     return Finding("ok", f"version {tf.__version__} computes, one thread to an operation")
 
 
+def environment() -> Finding:
+    """Does the user's environment leave the numbers as they are?"""
+    backend, place = _backend()
+    set_here = ", ".join(name for name in VARIABLES if os.environ.get(name))
+    if set_here:
+        advice = f"Unset {set_here}: runs then repeat to the bit elsewhere, too"
+        return Finding("warning", f"{set_here} can change the last bits; recorded", advice)
+    if backend != "tensorflow":
+        found = f"{place} sets Keras's backend to {backend}; the lab takes tensorflow"
+        advice = "Import nothing of Keras before the lab trains, or set KERAS_BACKEND=tensorflow"
+        return Finding("warning", found, advice)
+    return Finding("ok", "no setting changes a number; Keras's backend is tensorflow")
+
+
+def _backend() -> tuple[str, str]:
+    """Returns the backend that the user has set for Keras, and where."""
+    if named := os.environ.get(BACKEND):
+        return named, BACKEND
+    try:
+        settings = json.loads(keras_settings().read_text(encoding="utf-8"))
+        return str(settings.get("backend", "tensorflow")), str(keras_settings())
+    except (OSError, ValueError, AttributeError):  # None, or one that Keras does not read either.
+        return "tensorflow", ""
+
+
 def kernel() -> Finding:
     """Does Jupyter start a kernel, and can that use the lab?"""
     from jupyter_client.manager import start_new_kernel
@@ -191,5 +226,16 @@ def browser() -> Finding:
 
 CHECKS: dict[str, Callable[[], Finding]] = {
     check.__name__: check
-    for check in (python, packages, memory, data, store, widgets, browser, kernel, tensorflow)
+    for check in (
+        python,
+        packages,
+        memory,
+        data,
+        store,
+        widgets,
+        browser,
+        environment,
+        kernel,
+        tensorflow,
+    )
 }

@@ -10,7 +10,6 @@ from scipy.stats import t as student_t
 from lab import activations, causes, probes, stats, surgery, units
 from lab.classroom.answers import WrongAnswerError, called, matches
 from lab.config import RunConfig
-from lab.records import weight_shapes
 from lab.runs import Run
 from lab.sources import load_dataset
 from lab.tables import Runs
@@ -143,7 +142,7 @@ def _steps_of_the_textbook(steps: Any) -> None:
 def _a_small_network(answer: Any) -> None:
     run = _one_run(answer)
     _on("mnist-5k", run)
-    numbers = sum(math.prod(shape) for _, shape in weight_shapes(run.config))
+    numbers = run.layout.parameters
     _wrong_if(
         numbers > 12_000,
         f"Your network has {numbers:,} parameters, more than 12,000. Most of them lie between the "
@@ -244,7 +243,8 @@ def _beats_elu(answer: Any) -> None:
 def _exactly_a_hundred_dead(model: Any) -> None:
     """The answer is the Keras model."""
     _wrong_if(not hasattr(model, "layers"), "The answer must be the Keras model.")
-    images = load_dataset("mnist-5k").x_train.reshape(-1, 784) / np.float32(255)
+    pixels = load_dataset("mnist-5k").x_train
+    images = pixels.reshape(len(pixels), -1) / np.float32(255)
     dead = []
     for layer in model.layers[1:3]:
         kernel, bias = layer.get_weights()
@@ -280,7 +280,7 @@ def _largest_harmless_rate(answer: Any) -> None:
     _wrong_if(
         any(run.config.activation != "relu" for run in runs), "Train networks of ReLU neurons."
     )
-    shares = {run.config.learning_rate: _dead(run)[0] / run.config.hidden[0] for run in runs}
+    shares = {run.config.learning_rate: _dead(run)[0] / run.layout.widths[0] for run in runs}
     harmless = [rate for rate, share in shares.items() if share < 0.05]
     deadly = [rate for rate, share in shares.items() if share >= 0.05]
     _wrong_if(not deadly, "No rate that you tried kills 5 % of layer 1: try larger ones.")
@@ -324,7 +324,7 @@ def _saved_by_one_change(answer: Any, lost: Any) -> None:
         f"You have changed {', '.join(changed)}. Change one thing only: what the three networks "
         f"have in common stands in `common`.",
     )
-    shares = [n / width for n, width in zip(_dead(run), run.config.hidden, strict=True)]
+    shares = [n / width for n, width in zip(_dead(run), run.layout.widths, strict=True)]
     _wrong_if(
         max(shares) > 0.1,
         f"Of its layers {' / '.join(f'{share:.0%}' for share in shares)} are dead: more than "

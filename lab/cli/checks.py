@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from lab.cli.shared import RunArgument, StoreOption, app, err, open_store, out, plain, train_or_stop
+from lab.cli.shared import (
+    RunArgument,
+    StoreOption,
+    app,
+    err,
+    open_store,
+    out,
+    plain,
+    read_path,
+    train_or_stop,
+)
 
 PANEL = "Look into it"
 
@@ -57,7 +67,8 @@ def ablate(
     run: RunArgument,
     store: StoreOption = None,
     out_folder: Annotated[
-        Path | None, typer.Option("--out", help="Folder for a picture of it.", metavar="DIR")
+        Path | None,
+        typer.Option("--out", parser=read_path, help="Folder for a picture of it.", metavar="DIR"),
     ] = None,
 ) -> None:
     """Take the dead neurons out of a trained network: would it miss them?

@@ -10,7 +10,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from lab.cli.shared import app, err, out, plain, setting, train_or_stop
+from lab.cli.shared import app, err, out, plain, read_path, setting, train_or_stop
 from lab.grids import read_seeds
 from lab.tables import counted
 from lab.terminal import comparison
@@ -30,9 +30,11 @@ OUTCOMES = {
 
 @app.command(rich_help_panel=PANEL)
 def student_copies(
-    out_folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="OUT")],
+    out_folder: Annotated[
+        Path, typer.Argument(parser=read_path, help="A new folder.", metavar="OUT")
+    ],
     lessons: Annotated[
-        Path, typer.Option(help="Folder of the teacher's lessons.", metavar="DIR")
+        Path, typer.Option(parser=read_path, help="Folder of the teacher's lessons.", metavar="DIR")
     ] = Path("notebooks"),
 ) -> None:
     """Write the students' copies of the lessons: without solutions and outputs.
@@ -69,7 +71,9 @@ def doctor() -> None:
 
 @app.command(rich_help_panel=PANEL)
 def prepare_class(
-    folder: Annotated[Path, typer.Argument(help="Folder for the class.", metavar="DIR")],
+    folder: Annotated[
+        Path, typer.Argument(parser=read_path, help="Folder for the class.", metavar="DIR")
+    ],
     dataset: Annotated[
         str, typer.Option(help="The data set of the runs.", metavar="NAME")
     ] = "mnist",
@@ -117,11 +121,13 @@ def prepare_class(
 def collect(
     submissions: Annotated[
         list[Path],
-        typer.Argument(help="Folders and zip files with runs.", metavar="SUBMISSIONS…"),
+        typer.Argument(
+            parser=read_path, help="Folders and zip files with runs.", metavar="SUBMISSIONS…"
+        ),
     ],
     store: Annotated[
-        Path, typer.Option(help="Folder that keeps the class's runs.", metavar="DIR")
-    ] = Path("class"),
+        str, typer.Option(help="Folder that keeps the class's runs.", metavar="DIR")
+    ] = "class",
 ) -> None:
     """Collect the runs of a class into one store: from folders and zip files of the students.
 

@@ -22,8 +22,10 @@ from lab.cli.shared import (
     plain,
     print_text,
     print_verdicts,
+    read_path,
 )
 from lab.errors import InputError
+from lab.spreadsheets import to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +56,14 @@ FormatOption = Annotated[
     Format,
     typer.Option("--format", help="In csv, NaN is written NaN; in json, null (infinity: text)."),
 ]
+CommaOption = Annotated[
+    bool,
+    typer.Option(
+        "--decimal-comma",
+        help="In csv, write 0,5 and put semicolons between cells.",
+        show_default=False,
+    ),
+]
 
 
 @app.command(rich_help_panel=PANEL)
@@ -61,6 +71,7 @@ def table(
     name: Annotated[TableName, typer.Argument(help="Which table.")],
     store: StoreOption = None,
     form: FormatOption = Format.TEXT,
+    decimal_comma: CommaOption = False,
 ) -> None:
     """Print a table of the recorded runs: runs, epochs, layers, units, lives or flows.
 
@@ -68,18 +79,24 @@ def table(
 
     [bold]lab table layers --format csv > layers.csv[/bold]
     """
+    _check_comma(decimal_comma, form)
     kept = open_store(store)
     frame: pd.DataFrame = getattr(kept.runs, name.value)()
     if form is not Format.TEXT:
-        _write(frame, form)
+        _write(frame, form, decimal_comma)
     else:
         print_text(_eventful(frame) if name is TableName.LIVES else frame)
 
 
-def _write(frame: "pd.DataFrame", form: Format) -> None:
+def _check_comma(decimal_comma: bool, form: Format) -> None:
+    if decimal_comma and form is not Format.CSV:
+        raise InputError("decimal-comma is for CSV files: add --format csv.")
+
+
+def _write(frame: "pd.DataFrame", form: Format, decimal_comma: bool) -> None:
     """Writes a table for another program."""
     if form is Format.CSV:
-        frame.to_csv(sys.stdout, index=False, na_rep="NaN")
+        typer.echo(to_csv(frame, decimal_comma).encode(), nl=False)
     else:
         json.dump([_plain(row) for row in frame.to_dict("records")], sys.stdout, indent=1)
         sys.stdout.write("\n")
@@ -120,6 +137,7 @@ def verdict(
     ] = False,
     store: StoreOption = None,
     form: FormatOption = Format.TEXT,
+    decimal_comma: CommaOption = False,
 ) -> None:
     """Say whether activation functions can be told apart: paired differences, seed by seed.
 
@@ -130,6 +148,7 @@ def verdict(
     """
     from lab import stats
 
+    _check_comma(decimal_comma, form)
     runs = open_store(store).runs
     found = stats.verdicts(runs, measure, layer, baseline, best_rate)
     if not found:
@@ -138,7 +157,7 @@ def verdict(
             "are needed. Record some with: lab compare"
         )
     if form is not Format.TEXT:
-        _write(stats.table(found), form)
+        _write(stats.table(found), form, decimal_comma)
         return
     print_verdicts(found)
     if best_rate:
@@ -166,6 +185,7 @@ def show(run: RunArgument, store: StoreOption = None) -> None:
         "versions": ", ".join(f"{name} {number}" for name, number in record.versions.items()),
         "processor": record.processor,
         "threads per operation": record.threads_per_operation or "TensorFlow's default",
+        "environment": ", ".join(f"{n}={v}" for n, v in record.environment.items()) or "plain",
         "size on disk": f"{kept.size() / 2**20:.1f} MiB in {kept.folder}",
     }
     grid = Table.grid(padding=(0, 2))
@@ -209,7 +229,8 @@ def delete(
 def figures(
     store: StoreOption = None,
     out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder for the pictures.", metavar="DIR")
+        Path,
+        typer.Option("--out", parser=read_path, help="Folder for the pictures.", metavar="DIR"),
     ] = Path("figures"),
 ) -> None:
     """Draw the figures of the recorded runs, with their words beside them.
@@ -228,7 +249,8 @@ def figures(
 def report(
     store: StoreOption = None,
     file: Annotated[
-        Path, typer.Option("-o", "--out", help="The file to write.", metavar="FILE")
+        Path,
+        typer.Option("-o", "--out", parser=read_path, help="The file to write.", metavar="FILE"),
     ] = Path("report.html"),
     question: Annotated[
         str | None,

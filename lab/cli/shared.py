@@ -14,6 +14,7 @@ from rich.text import Text
 
 from lab.config import RunConfig
 from lab.errors import InputError
+from lab.files import at_home
 from lab.interrupts import ignore_more, in_whole_steps
 from lab.terminal import show_progress, verdict_table
 
@@ -95,8 +96,16 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     return with_settings
 
 
+def read_path(text: str) -> Path:
+    """Reads the path of an option or argument; see `at_home`."""
+    try:
+        return at_home(text)
+    except InputError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 StoreOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option("--store", help="Folder that keeps the runs.", metavar="DIR"),
 ]
 SeedsOption = Annotated[
@@ -105,7 +114,7 @@ SeedsOption = Annotated[
 DatasetOption = Annotated[
     str,
     typer.Option(
-        help="mnist, mnist-5k or fashion-mnist; auto: mnist if it can be had, else mnist-5k.",
+        help="mnist, mnist-5k or fashion-mnist; auto: mnist if it is available, else mnist-5k.",
         metavar="NAME",
     ),
 ]
@@ -178,7 +187,7 @@ def print_text(frame: "pd.DataFrame") -> None:
         )
 
 
-def open_store(path: Path | None) -> "RunStore":
+def open_store(path: str | None) -> "RunStore":
     """Opens a store for reading, and lists what cannot be read in it."""
     from lab.store import RunStore
 

@@ -15,6 +15,7 @@ from lab.cli.shared import (
     plain,
     print_findings,
     print_text,
+    read_path,
     takes_settings,
     train_or_stop,
 )
@@ -82,7 +83,11 @@ def sweep(
     settings: dict[str, Any],
     study: Annotated[
         Path | None,
-        typer.Argument(help="A study as a TOML file; options change it.", metavar="[STUDY.toml]"),
+        typer.Argument(
+            parser=read_path,
+            help="A study as a TOML file; options change it.",
+            metavar="[STUDY.toml]",
+        ),
     ] = None,
     vary: Annotated[
         list[str] | None,
@@ -158,7 +163,7 @@ def kill_map(
     dataset: DatasetOption = "auto",
     store: StoreOption = None,
     out_folder: Annotated[
-        Path, typer.Option("--out", help="Folder for the picture.", metavar="DIR")
+        Path, typer.Option("--out", parser=read_path, help="Folder for the picture.", metavar="DIR")
     ] = Path("figures"),
 ) -> None:
     """Map how many neurons die, and the accuracy, over two settings; by default after 3 epochs.

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -84,6 +85,11 @@ def beside(ax: "Axes") -> "Axes":
     other.grid(visible=False)
     other.spines["right"].set_visible(True)
     return other
+
+
+def in_lines(name: str, width: int = 18) -> str:
+    """Returns a name in as many lines as it needs to fit beside or above a picture."""
+    return textwrap.fill(name, width)
 
 
 def png(figure: "Figure", dpi: int = 100) -> bytes:

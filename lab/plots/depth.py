@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lab.config import RunConfig
-from lab.plots.canvas import Values, axes, log_scale, whole_epochs
+from lab.plots.canvas import Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.looks import looks_of, marker
 
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ def by_depth(
         for (before, after), look in zip(groups.values(), looks_of(list(groups)), strict=True):
             layers = np.arange(1, len(before) + 1)
             ax.plot(layers, before, "--", color=look.colour, marker=look.marker, mfc="white")
-            ax.plot(layers, after, color=look.colour, marker=look.marker, lw=2.5, label=look.label)
+            ax.plot(
+                layers,
+                after,
+                color=look.colour,
+                marker=look.marker,
+                lw=2.5,
+                label=in_lines(look.label),
+            )
         ax.plot([], "--", color="black", marker="o", mfc="white", label="untrained")
         _scale(ax, log)
         ax.set(title=title, xlabel="layer", xticks=layers)

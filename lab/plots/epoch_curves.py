@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,13 +10,15 @@ from lab import units
 from lab.config import RunConfig
 from lab.errors import unknown
 from lab.measures import CURVES, layer_words, recorded
-from lab.plots.canvas import Limits, Values, axes, log_scale, whole_epochs
+from lab.plots.canvas import Limits, Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.looks import Look, check_some, looks_of
 from lab.runs import Run
 from lab.tables import Runs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+LINE_INCHES = 0.22
 
 
 def learning_curves(
@@ -174,14 +176,45 @@ def label_ends(ax: "Axes", ends: list[tuple[float, Look]]) -> None:
     low, high = ax.get_ylim()
     scale = np.log if ax.get_yscale() == "log" else np.asarray
     bottom, top = scale(low), scale(high)
-    gap = min(0.09, 0.98 / max(len(ends), 1))
-    placed: list[tuple[float, Look]] = []
-    shown = [(end if np.isfinite(end) else low, look) for end, look in ends]
-    for end, look in sorted(shown, key=lambda pair: pair[0]):
-        wanted = float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1))
-        placed.append((max([wanted] + [at + gap for at, _ in placed[-1:]]), look))
-    for above, (at, look) in enumerate(reversed(placed)):
-        height = min(at, 1.0 - above * gap)  # Names that would stand above the axes move down.
-        x, y, at_edge = [1.02, 1.16], [height, height], ax.transAxes
-        ax.plot(x, y, look.line, color=look.colour, lw=3, transform=at_edge, clip_on=False)
-        ax.text(1.18, height, look.label, transform=at_edge, va="center")
+    shown = sorted(((end if np.isfinite(end) else low, look) for end, look in ends), key=_end)
+    wanted = [float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1)) for end, _ in shown]
+    names = [in_lines(look.label) for _, look in shown]
+    line = LINE_INCHES * ax.figure.dpi / ax.get_window_extent().height
+    line = min(line, 0.98 / max(sum(map(_lines, names)), 1))
+    heights = _apart(wanted, [line * _lines(name) for name in names], 1 + line / 2)
+    beyond = _inches_beyond(ax)
+    for height, name, (_, look) in zip(heights, names, shown, strict=True):
+        piece = [height, height]
+        ax.plot(
+            [0.08, 0.5], piece, look.line, color=look.colour, lw=3, transform=beyond, clip_on=False
+        )
+        ax.text(0.58, height, name, transform=beyond, va="center", linespacing=1.0)
+
+
+def _lines(text: str) -> int:
+    return 1 + text.count("\n")
+
+
+def _end(pair: tuple[float, Look]) -> float:
+    return pair[0]
+
+
+def _apart(wanted: Sequence[float], sizes: Sequence[float], top: float) -> list[float]:
+    """Moves the middles of names, from the lowest on, up and then down until none overlap."""
+    placed: list[float] = []
+    for number, (middle, size) in enumerate(zip(wanted, sizes, strict=True)):
+        floor = placed[-1] + (sizes[number - 1] + size) / 2 if placed else -np.inf
+        placed.append(max(middle, floor))
+    for number in reversed(range(len(placed))):
+        placed[number] = min(placed[number], top - sizes[number] / 2)
+        top = placed[number] - sizes[number] / 2
+    return placed
+
+
+def _inches_beyond(ax: "Axes") -> Any:
+    """Returns where x is in inches from the right edge, so that a layout is right at once."""
+    from matplotlib.transforms import ScaledTranslation, blended_transform_factory
+
+    edge: Any = ax.transAxes
+    from_edge = ax.figure.dpi_scale_trans + ScaledTranslation(1, 0, edge)
+    return blended_transform_factory(from_edge, edge)

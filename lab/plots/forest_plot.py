@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lab.errors import InputError
-from lab.plots.canvas import axes
+from lab.plots.canvas import axes, in_lines
 from lab.plots.looks import Look, looks_of
 from lab.stats import Verdict
 
@@ -71,7 +71,10 @@ def _numbers(verdict: Verdict) -> str:
 def _row_names(verdicts: Sequence[Verdict]) -> list[str]:
     """Names each row by its function; by where it was made, too, if that is not the same."""
     several = len({verdict.where for verdict in verdicts}) > 1
-    return [f"{verdict.name}\n{verdict.where}" if several else verdict.name for verdict in verdicts]
+    return [
+        "\n".join([in_lines(verdict.name), *([verdict.where] if several else [])])
+        for verdict in verdicts
+    ]
 
 
 def _axis_label(verdicts: Sequence[Verdict]) -> str:

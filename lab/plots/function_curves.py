@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lab.activations import OKABE_ITO
 from lab.config import RunConfig
-from lab.plots.canvas import axes, beside, fixed_figure, style
+from lab.plots.canvas import axes, beside, fixed_figure, in_lines, style
 from lab.plots.looks import looks_of
 
 if TYPE_CHECKING:
@@ -40,10 +40,8 @@ def functions(
     z = np.linspace(-reach, reach, 801)
     with axes(ax) as ax:
         for config, look in zip(configs, looks_of(configs), strict=True):
-            f = config.function.derivative if derivative else config.function.function
-            parameter = config.parameter or 0.0
-            values = broken(f(z, parameter)) if derivative else f(z, parameter)
-            ax.plot(z, values, look.line, color=look.colour, lw=2.5, label=look.label)
+            values = broken(config.gate(z)) if derivative else config.f(z)
+            ax.plot(z, values, lw=2.5, **(look.options | {"marker": ""}))
         ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
         if configs:
             ax.legend(handlelength=3)
@@ -93,12 +91,11 @@ def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
         ax: Where to draw.
     """
     config = RunConfig(activation=choice)
-    f, parameter = config.function, config.parameter or 0.0
     z = np.linspace(-4.0, 4.0, 801)
     with axes(ax, (4.5, 4.0)) as ax:
-        ax.plot(z, f.function(z, parameter), color=f.colour, lw=4, label="f(z)")
-        ax.plot(z, broken(f.derivative(z, parameter)), color="black", lw=1.4, label="f'(z)")
-        ax.set(title=config.title, xlim=(-4, 4), ylim=(-1.9, 4), xlabel="z")
+        ax.plot(z, config.f(z), color=config.function.colour, lw=4, label="f(z)")
+        ax.plot(z, broken(config.gate(z)), color="black", lw=1.4, label="f'(z)")
+        ax.set(title=in_lines(config.title), xlim=(-4, 4), ylim=(-1.9, 4), xlabel="z")
     return ax
 
 

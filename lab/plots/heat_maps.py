@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.config import words_of
-from lab.plots.canvas import axes
+from lab.plots.canvas import axes, in_lines
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +43,7 @@ def heat_map(
             colour = "black" if value > 55 or np.isnan(value) else "white"
             ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=10)
         ax.set_xticks(range(mean.shape[1]), mean.columns)
-        ax.set_yticks(range(mean.shape[0]), mean.index)
+        ax.set_yticks(range(mean.shape[0]), [in_lines(str(name)) for name in mean.index])
         ax.set(title=title, xlabel=words_of(mean.columns.name), ylabel=words_of(mean.index.name))
     return ax
 

@@ -8,7 +8,7 @@ import numpy as np
 from lab import measures, stats
 from lab.errors import unknown
 from lab.measures import Measure
-from lab.plots.canvas import Values, axes
+from lab.plots.canvas import Values, axes, in_lines
 from lab.plots.looks import Look, looks_by_title
 from lab.tables import Runs
 
@@ -55,7 +55,7 @@ def over_rates(
         if only is None:
             ax.legend(handlelength=4)
         else:
-            ax.set_title(only)
+            ax.set_title(in_lines(only))
     return ax
 
 

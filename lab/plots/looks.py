@@ -9,6 +9,7 @@ from lab import activations
 from lab.activations import LINES, OKABE_ITO
 from lab.config import RunConfig
 from lab.errors import InputError
+from lab.plots.canvas import in_lines
 from lab.runs import Run
 from lab.tables import Runs, differences
 
@@ -31,7 +32,7 @@ class Look:
             "ls": self.line,
             "marker": self.marker,
             "color": self.colour,
-            "label": self.label,
+            "label": in_lines(self.label),
         }
 
 

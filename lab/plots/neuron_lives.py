@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from lab import lives
 from lab.activations import OKABE_ITO
-from lab.plots.canvas import axes, whole_epochs
+from lab.plots.canvas import axes, in_lines, whole_epochs
 from lab.runs import Run
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
             extent=(-0.5, epochs - 0.5, max(len(order), 1), 0),
         )
         title = f"{run.config.title}, layer {layer}: {len(order)} of {neurons}"
-        ax.set(title=title, ylabel="neurons, a row each")
+        ax.set(title=in_lines(title, 40), ylabel="neurons, a row each")
         whole_epochs(ax)
         if legend:
             ax.legend(handles=life_legend(states), loc="center left", bbox_to_anchor=(1, 0.5))
@@ -90,7 +90,7 @@ def flows(run: Run, layer: int, ax: "Axes | None" = None) -> "Axes":
         ax.bar(epochs, -revived, color=OKABE_ITO["sky blue"], hatch="//", label="revived")
         ax.plot(epochs, dead, "o-", color="black", label="dead")
         ax.axhline(0, color="black", lw=1)
-        ax.set(title=f"{run.config.title}, layer {layer}", ylabel="neurons")
+        ax.set(title=in_lines(f"{run.config.title}, layer {layer}", 40), ylabel="neurons")
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
         whole_epochs(ax)
     return ax

@@ -10,7 +10,7 @@ from typing import Any
 
 from lab import units
 from lab.errors import InputError, StoreError
-from lab.files import replacing
+from lab.files import at_home, replacing
 from lab.report.explorer import MOST_ROWS, explore, looks
 from lab.report.findings import Tell, findings, inline, listed
 from lab.report.method import method
@@ -57,8 +57,9 @@ def _place(path: Any) -> Path:
     """Returns the file that a report is written to: where links lead, as they are to stay."""
     if not isinstance(path, str | Path):
         raise InputError(f"The report must be a file, such as 'report.html', not {path!r}.")
+    place = at_home(path, "The report must be a file of this machine, such as 'report.html',")
     try:
-        return Path(os.path.realpath(path))
+        return Path(os.path.realpath(place))
     except (OSError, ValueError) as error:
         raise _unwritable(path, error) from None
 

@@ -11,6 +11,7 @@ from lab import plots, units
 from lab.errors import InputError
 from lab.measures import CURVES, layer_words, recorded
 from lab.runs import Run
+from lab.spreadsheets import to_csv
 from lab.store import RunStore
 from lab.tables import Runs
 from lab.widgets.front import Front, box, given_runs, offer, on_change, row
@@ -122,7 +123,7 @@ class Compare(Front):
             try:
                 for end in ("svg", "png"):
                     self.figure.savefig(f"{name}.{end}", dpi=150)
-                self.frame.to_csv(f"{name}.csv", index=False)
+                Path(f"{name}.csv").write_bytes(to_csv(self.frame).encode())
             except OSError as error:
                 raise InputError(f"{name} cannot be saved here: {error.strerror}.") from None
             self.say(f"Saved {name}.svg, {name}.png and {name}.csv in {Path.cwd()}.")

@@ -113,7 +113,7 @@ class Front(VBox):
 
     def keep_still_soon(self) -> None:
         """Renews the still copy, a moment after the last of several changes."""
-        if self.loop is not None:
+        if self.loop is not None and self.loop.is_running():
             self.loop.call_soon_threadsafe(self._keep_still_later, self.loop)
 
     def _keep_still_later(self, loop: asyncio.AbstractEventLoop) -> None:

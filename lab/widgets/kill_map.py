@@ -12,6 +12,7 @@ from lab.config import RunConfig, words_of
 from lab.data import Dataset
 from lab.errors import InputError
 from lab.heats import Line
+from lab.network import layout_of
 from lab.store import RunStore
 from lab.studies import Study
 from lab.widgets.front import box, row
@@ -223,11 +224,11 @@ def _axis(kind: str, name: str, values: Sequence[Any]) -> tuple[Any, Any]:
 
 
 def _so_far(line: Line, measure: str) -> float:
-    last, hidden = line.rows[-1], line.config.hidden
+    last, widths = line.rows[-1], layout_of(line.config).widths
     if measure == "accuracy":
         return 100 * last["validation_accuracy", 0]
-    shares = [last["dead_fraction", layer] for layer in range(1, len(hidden) + 1)]
-    return 100 * float(np.average(shares, weights=hidden))
+    shares = [last["dead_fraction", layer] for layer in range(1, len(widths) + 1)]
+    return 100 * float(np.average(shares, weights=widths))
 
 
 def _mark(values: Sequence[float]) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -36,6 +37,7 @@ class Live(Front):
         self.runs = Runs([])
         self._heat = heats.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
         self._background: Background | None = None
+        self._looking = threading.RLock()  # A thread may wait for another one that holds it.
         self._watching: Future[None] | None = None
         self._since: tuple[float, float] | None = None  # When it began or went on, and where.
         self._drew = self._draw_cost = 0.0
@@ -65,7 +67,7 @@ class Live(Front):
     def start(self) -> None:
         """Begins, as the Train button does; returns at once."""
         with self.sentences():
-            if self.busy:
+            if self.look():
                 raise InputError("This training goes on already. Stop it to begin another one.")
             self._begin(self.heat())
 
@@ -92,9 +94,11 @@ class Live(Front):
         return self._background is not None
 
     async def finished(self) -> Runs:
-        """Waits until the training has ended and is shown; returns its runs."""
-        while self.busy:
-            await asyncio.sleep(LOOK_SECONDS / 4)
+        """Waits until the training has ended and is shown; returns its runs.
+
+        Any loop will do: the front end needs neither to be made nor to be started in it.
+        """
+        await self._watch()
         return self.runs
 
     async def _watch(self) -> None:
@@ -103,17 +107,18 @@ class Live(Front):
 
     def look(self) -> bool:
         """Shows what has happened since the last look; returns whether the training goes on."""
-        if self._background is None:
-            return False
-        alive = self._background.alive  # Asked before the events are taken, so that none is lost.
-        with self.sentences():
-            self._take(self._background.take())
+        with self._looking:
+            if self._background is None:
+                return False
+            alive = self._background.alive  # Asked before the events are taken: none is lost.
+            with self.sentences():
+                self._take(self._background.take())
+                if not alive:
+                    self._finish()
             if not alive:
-                self._finish()
-        if not alive:
-            self._background = None
-            self._set_buttons(going=False)
-        return alive
+                self._background = None
+                self._set_buttons(going=False)
+            return alive
 
     def _take(self, events: list[Any]) -> None:
         epochs = 0

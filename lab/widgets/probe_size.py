@@ -78,7 +78,7 @@ def _frame(run: Run, tables: dict[int, pd.DataFrame], images: int) -> pd.DataFra
     rows = []
     for layer, table in tables.items():
         (at,) = table[table.images == images].to_dict("records")
-        looks = round(at["dead_fraction"] * run.config.hidden[layer - 1])
+        looks = round(at["dead_fraction"] * run.layout.widths[layer - 1])
         rows.append((layer, looks, at["wrong"], looks - at["wrong"]))
     names = [f"look dead on {images:,} images", "of these not dead", "dead on all images"]
     return pd.DataFrame(rows, columns=["layer", *names])

@@ -2,7 +2,7 @@
 
     uv run python tests/benchmarks/sweeps.py
 
-Each measurement is a process of its own, and they take turns. Full MNIST where it can be had.
+Each measurement is a process of its own, and they take turns. Full MNIST where it is available.
 """
 
 import json

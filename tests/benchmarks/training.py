@@ -1,14 +1,16 @@
 """How fast the lab trains, side by side with the textbook's Keras `fit`.
 
     uv run python tests/benchmarks/training.py
+    uv run python tests/benchmarks/training.py --before ../another-checkout
 
 Each measurement is a process of its own, and they take turns, so that a machine whose speed
-drifts is fair to all. Full MNIST where it can be had. Prints a table and writes JSON.
+drifts is fair to all. Full MNIST where it is available. Prints a table and writes JSON.
 """
 
 import dataclasses
 import itertools
 import json
+import re
 import resource
 import statistics
 import subprocess
@@ -27,13 +29,18 @@ from lab.machine import cores
 
 MFLOP_PER_IMAGE = 3.209
 PEAK_SIZE = 2048
+OTHERS = ("cnn", "normalised")
+RUNS_OF_OTHERS = 9
+IMAGES = {"mnist": 48_000, "mnist-5k": 3_200}
+Found = dict[str, list[dict[str, float]]]
 COLUMNS = (
     "",
     "s/run-\nepoch",
     "of\nkeras",
+    "of\nbefore",
     "of\nlimit",
     "steps,\nof limit",
-    "vali-\ndation",
+    "valid-\nation",
     "census",
     "com-\nmits",
     "import\ns",
@@ -44,9 +51,51 @@ COLUMNS = (
 app = typer.Typer(add_completion=False)
 
 
+def cnn(activation: Any, input_shape: tuple[int, ...], classes: int) -> Any:
+    """Two convolutions and a dense layer."""
+    import keras
+
+    layers = keras.layers
+    convolutions = [
+        layers.Conv2D(filters, 3, strides=2, activation=activation) for filters in (16, 32)
+    ]
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Reshape((*input_shape, 1)),
+            *convolutions,
+            layers.Flatten(),
+            layers.Dense(64, activation=activation),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+def normalised(activation: Any, input_shape: tuple[int, ...], classes: int) -> Any:
+    """The textbook's network with batch normalisation and dropout."""
+    import keras
+
+    layers = keras.layers
+    network = keras.Sequential([keras.Input(input_shape), layers.Flatten()])
+    for number in range(2):
+        network.add(layers.Dense(512, use_bias=False))
+        network.add(layers.BatchNormalization())
+        network.add(layers.Activation(activation))
+        network.add(layers.Dropout(0.2, seed=number))
+    network.add(layers.Dense(classes, activation="softmax"))
+    return network
+
+
+def add_others() -> None:
+    from lab.network import Network, add
+
+    for builder in (cnn, normalised):
+        add(Network(builder.__name__, builder))
+
+
 @app.command()
-def keras(dataset: str, epochs: int) -> None:
-    """The textbook's `fit`, with TensorFlow as it comes; the first epoch is not counted."""
+def keras(dataset: str, epochs: int, network: str = "mlp") -> None:
+    """The same network by `fit`, with TensorFlow as it comes; the first epoch is not counted."""
     import tensorflow as tf
 
     tf.constant(1.0) + 1.0  # Before the lab can set one thread to an operation.
@@ -54,10 +103,11 @@ def keras(dataset: str, epochs: int) -> None:
     from keras.callbacks import LambdaCallback
 
     from lab import RunConfig, load_dataset
-    from lab.network import build_mlp
+    from lab.network import build_model
 
+    add_others()
     data = load_dataset(dataset)
-    model = build_mlp(RunConfig())
+    model = build_model(RunConfig(network=network))
     x, y = data.x_train.astype("float32") / 255, np.eye(10, dtype="float32")[data.y_train]
     ends: list[float] = []
     clock = LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
@@ -66,7 +116,7 @@ def keras(dataset: str, epochs: int) -> None:
 
 
 @app.command()
-def lab(dataset: str, epochs: int, runs: int) -> None:
+def lab(dataset: str, epochs: int, runs: int, network: str = "mlp") -> None:
     """Runs of the trio side by side, with validation, census and commits."""
     from lab.studies import plan
     from lab.training import EpochEnd, Phase
@@ -80,9 +130,10 @@ def lab(dataset: str, epochs: int, runs: int) -> None:
         spent[0] += time.perf_counter() - began
 
     RunWriter._commit = timed  # type: ignore[method-assign]
+    add_others()
     names = ("relu", "leaky_relu", "elu")[: min(runs, 3)]
     with tempfile.TemporaryDirectory() as store:
-        study = plan(names, -(-runs // 3), dataset, store, epochs=epochs)
+        study = plan(names, -(-runs // 3), dataset, store, epochs=epochs, network=network)
         study = dataclasses.replace(study, configs=study.configs[:runs])
         marks, ends = [time.perf_counter()], []
         for event in study.events():
@@ -136,8 +187,8 @@ def report(**figures: float) -> None:
     sys.stdout.write(json.dumps(figures) + "\n")
 
 
-def measure(*arguments: object) -> dict[str, float]:
-    command = [sys.executable, __file__, *map(str, arguments)]
+def measure(*arguments: object, python: object = sys.executable, script: object = __file__) -> Any:
+    command = [str(python), str(script), *map(str, arguments)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(ended.stdout.splitlines()[-1])
 
@@ -149,6 +200,7 @@ def compare(
     epochs: Annotated[int, typer.Option(help="Epochs of each measurement.")] = 2,
     dataset: Annotated[str, typer.Option(help="What to train on.")] = "mnist",
     runs: Annotated[str, typer.Option(help="Numbers of runs side by side.")] = "1,3,9,27",
+    before: Annotated[Path | None, typer.Option(help="A checkout to compare with.")] = None,
     out: Annotated[Path, typer.Option(help="The JSON file.")] = Path("benchmark.json"),
 ) -> None:
     """Measures all, in turns, and prints medians over the rounds."""
@@ -160,54 +212,83 @@ def compare(
         "keras": ("keras", dataset, epochs),
         **{f"lab {count}": ("lab", dataset, epochs, count) for count in counts},
     }
-    found: dict[str, list[dict[str, float]]] = {kind: [] for kind in kinds}
+    for other in OTHERS:
+        kinds[f"keras {other}"] = ("keras", dataset, epochs, "--network", other)
+        kinds[f"lab {RUNS_OF_OTHERS} {other}"] = (
+            *("lab", dataset, epochs, RUNS_OF_OTHERS, "--network", other),
+        )
+    found: Found = {kind: [] for kind in kinds}
     for _ in range(rounds):
         for kind, arguments in kinds.items():
             found[kind].append(measure(*arguments))
+            if before and kind in {f"lab {count}" for count in counts}:
+                place = before.resolve()
+                script = place / "tests" / "benchmarks" / "training.py"
+                python = place / ".venv" / "bin" / "python"
+                earlier = found.setdefault(f"before {kind}", [])
+                earlier.append(measure(*arguments, python=python, script=script))
     out.write_text(json.dumps(found, indent=1))
     show(found, dataset)
 
 
-def show(found: dict[str, list[dict[str, float]]], dataset: str) -> None:
-    def median(kind: str, name: str) -> float:
-        return statistics.median(figures[name] for figures in found[kind])
-
-    peak = median("matmul", "gflops")
-    flop = MFLOP_PER_IMAGE * {"mnist": 48_000, "mnist-5k": 3_200}[dataset] / 1e3
-    table = Table(title=f"{dataset}: matmul limit of this machine {peak:.0f} GFLOP/s")
+def show(found: Found, dataset: str) -> None:
+    table = Table(title=f"{dataset}: matmul limit of this machine {peak_of(found):.0f} GFLOP/s")
     for name in COLUMNS:
         table.add_column(name, justify="right")
-    table.add_row("keras", f"{median('keras', 'seconds'):.2f}", "1")
-    kinds = [kind for kind in found if kind.startswith("lab")]
-    for kind in kinds:
-        ratios = [
-            mine["seconds"] / theirs["seconds"]
-            for mine, theirs in zip(found[kind], found["keras"], strict=True)
-        ]
-        seconds = median(kind, "seconds")
-        steps = cores() * flop / median(kind, "train_core_seconds")
-        table.add_row(
-            kind,
-            f"{seconds:.2f}",
-            f"{statistics.median(ratios):.2f}",
-            f"{flop / seconds / peak:.0%}",
-            f"{steps / peak:.0%}",
-            *(
-                f"{median(kind, f'{part}_share'):.1%}"
-                for part in ("validation", "census", "commit")
-            ),
-            *(f"{median(kind, f'{part}_seconds'):.1f}" for part in ("import", "compile")),
-            f"{median(kind, 'peak_mib'):.0f}",
-        )
-    console = Console(width=100)
+    for kind in found:
+        if kind.startswith("keras"):
+            table.add_row(kind, f"{median(found, kind, 'seconds'):.2f}", "1")
+        elif kind != "matmul":
+            table.add_row(*row(found, kind, dataset))
+    console = Console(width=120)
     console.print(table)
+    kinds = [kind for kind in found if re.fullmatch(r"lab \d+", kind)]
     for fewer, more in itertools.pairwise(kinds):
         counts = [int(kind.removeprefix("lab ")) for kind in (fewer, more)]
-        costs = [median(kind, "seconds") * n for kind, n in zip((fewer, more), counts, strict=True)]
+        costs = [
+            median(found, kind, "seconds") * count
+            for kind, count in zip((fewer, more), counts, strict=True)
+        ]
         console.print(
             f"{counts[1]} runs cost {costs[1] / costs[0]:.2f} times {counts[0]} "
             f"({counts[1]} / {counts[0]} = {counts[1] / counts[0]:.2f})"
         )
+
+
+def median(found: Found, kind: str, name: str) -> float:
+    return statistics.median(figures[name] for figures in found[kind])
+
+
+def peak_of(found: Found) -> float:
+    return median(found, "matmul", "gflops")
+
+
+def ratio(found: Found, kind: str, other: str) -> str:
+    """The median over the rounds of how long a kind takes, by what another takes in that round."""
+    if other not in found:
+        return ""
+    pairs = zip(found[kind], found[other], strict=True)
+    return f"{statistics.median(one['seconds'] / two['seconds'] for one, two in pairs):.2f}"
+
+
+def row(found: Found, kind: str, dataset: str) -> list[str]:
+    other = next((name for name in OTHERS if kind.endswith(name)), "")
+    seconds, flop = median(found, kind, "seconds"), MFLOP_PER_IMAGE * IMAGES[dataset] / 1e3
+    steps = cores() * flop / median(found, kind, "train_core_seconds")
+    shares = [f"{share / peak_of(found):.0%}" for share in (flop / seconds, steps)]
+    return [
+        kind,
+        f"{seconds:.2f}",
+        ratio(found, kind, f"keras {other}".strip()),
+        ratio(found, kind, f"before {kind}"),
+        *(["", ""] if other else shares),
+        *(
+            f"{median(found, kind, f'{part}_share'):.1%}"
+            for part in ("validation", "census", "commit")
+        ),
+        *(f"{median(found, kind, f'{part}_seconds'):.1f}" for part in ("import", "compile")),
+        f"{median(found, kind, 'peak_mib'):.0f}",
+    ]
 
 
 if __name__ == "__main__":

@@ -79,7 +79,7 @@ def test_a_race_runs_pauses_resumes_stops_and_goes_on(race, picture_of):
     race.says("% done, about")
     expect(race.picture()).not_to_have_attribute("aria-label", paused)
     race.button("Stop").click()
-    race.says("Stopped.", seconds=1)
+    race.says("Stopped.", seconds=3)
     expect(race.button("Train")).to_be_enabled()
     race.button("Train").click()  # It goes on where it was.
     race.says("% done, about")
@@ -175,7 +175,7 @@ def test_compare_shows_a_measure_and_an_epoch_and_saves_both(compare, picture_of
     compare.says("Saved mine.svg, mine.png and mine.csv")
     assert ET.parse(classroom_folder / "mine.svg").getroot().tag.endswith("svg")
     assert (classroom_folder / "mine.png").read_bytes().startswith(b"\x89PNG")
-    rows = list(csv.DictReader((classroom_folder / "mine.csv").open()))
+    rows = list(csv.DictReader((classroom_folder / "mine.csv").open(encoding="utf-8-sig")))
     assert [row["activation"] for row in rows] == ["ReLU", "Leaky ReLU α=0.01", "ELU α=1"]
     assert rows[0]["dead at epoch 9, mean"] == share
     assert compare.complaints == []

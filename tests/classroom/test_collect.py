@@ -101,6 +101,12 @@ def test_runs_are_found_at_whatever_level_they_are_handed_in(ada, pool, tmp_path
             assert kept.weights()[0].tobytes() == given.weights()[0].tobytes()
 
 
+def test_submissions_may_be_in_the_users_home(ada, pool, home):
+    (home / "mine").mkdir()
+    zipped(ada.path, home / "mine" / "a.zip")
+    assert outcomes(collect(["~/mine"], pool)) == [("seed1", "taken"), ("seed2", "taken")]
+
+
 def test_a_run_that_is_there_already_is_not_kept_twice_whoever_hands_it_in(ada, pool, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(ada.path, copy)

@@ -142,6 +142,10 @@ def test_a_folder_that_holds_something_is_not_overwritten(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_copies_may_be_written_in_the_users_home(home):
+    assert student_copies("~/out", str(LESSONS))[0].parent == home / "out"
+
+
 def test_the_command_writes_the_copies(lab_main, tmp_path):
     code, text, _ = lab_main("student-copies", tmp_path / "out", "--lessons", LESSONS)
     assert code == 0

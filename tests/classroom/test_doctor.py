@@ -32,6 +32,52 @@ def test_a_kernel_that_cannot_import_the_lab_has_failed(monkeypatch, tmp_path):
     assert "uv sync" in finding.advice
 
 
+@pytest.fixture
+def plain_environment(monkeypatch, tmp_path):
+    for name in (doctor.BACKEND, *doctor.VARIABLES):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    return tmp_path / "keras.json"
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_a_plain_environment_is_well():
+    assert examine("environment").state == "ok"
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_another_backend_of_keras_is_a_warning(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    finding = examine("environment")
+    assert finding.state == "warning"
+    assert finding.found == "KERAS_BACKEND sets Keras's backend to torch; the lab takes tensorflow"
+    assert "set KERAS_BACKEND=tensorflow" in finding.advice
+
+
+def test_another_backend_in_keras_settings_file_is_a_warning(plain_environment, monkeypatch):
+    plain_environment.write_text('{"backend": "jax"}')
+    finding = examine("environment")
+    assert finding.state == "warning"
+    assert f"{plain_environment} sets Keras's backend to jax" in finding.found
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")  # Keras reads this first.
+    assert examine("environment").state == "ok"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"epsilon": 1e-7}'])
+def test_a_settings_file_without_a_backend_is_well(plain_environment, text):
+    plain_environment.write_text(text)
+    assert examine("environment").state == "ok"
+
+
+@pytest.mark.usefixtures("plain_environment")
+def test_environment_variables_that_change_the_last_bits_are_a_warning(monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    finding = examine("environment")
+    assert finding.state == "warning"
+    assert finding.found.startswith("XLA_FLAGS, TF_ENABLE_ONEDNN_OPTS can change the last bits")
+
+
 def test_an_old_python_has_failed(monkeypatch):
     monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.10.2")
     finding = examine("python")
@@ -93,6 +139,13 @@ def test_a_store_that_cannot_be_written_has_failed_and_a_full_disk_is_a_warning(
     assert finding.state == "failed"
     assert finding.found.endswith("cannot be written: Permission denied")
     assert "LAB_STORE" in finding.advice
+
+
+def test_a_place_that_is_none_is_told_in_its_own_sentence_alone(monkeypatch):
+    monkeypatch.setenv("LAB_STORE", "s3://bucket/runs")
+    finding = examine("store")
+    assert (finding.state, finding.advice) == ("failed", "")
+    assert finding.found.startswith("The store must be a folder of this machine")
 
 
 def test_jupyterlab_without_an_extension_has_failed(monkeypatch, tmp_path):

@@ -314,15 +314,15 @@ def test_a_function_of_your_own_has_to_win_on_every_seed_under_the_same_rules(tr
 
 
 def test_the_neurons_of_a_model_are_counted_on_the_digits():
-    from lab.network import build_mlp
+    from lab.network import build_model
 
-    model = build_mlp(RunConfig())
+    model = build_model(RunConfig())
     biases = model.layers[1].get_weights()[1]
 
     def verdict(dead, layer=1):
         changed = biases.copy()
         changed[:dead] = -100
-        fresh = build_mlp(RunConfig())
+        fresh = build_model(RunConfig())
         fresh.layers[layer].set_weights([fresh.layers[layer].get_weights()[0], changed])
         return check("4.1", fresh)
 

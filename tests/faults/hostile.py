@@ -33,7 +33,7 @@ from made import ODD_NAMES
 from safetensors.numpy import load, save
 from test_store import made_up_end, made_up_epoch
 
-import lab.store
+import lab.machine
 import lab.writer
 from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots, sources
 from lab.runs import Run
@@ -71,8 +71,7 @@ def prepare(folder: Path) -> list[Path]:
     ]
     made, folders = custom_source(source), []
     with pytest.MonkeyPatch.context() as patch:
-        for module in (lab.store, lab.writer):
-            patch.setattr(module, "threads_per_operation", lambda: 1)
+        patch.setattr(lab.machine, "threads_per_operation", lambda: 1)
         for name in ("COMMIT_SECONDS", "RESUME_SECONDS"):
             patch.setattr(lab.writer, name, 0.0)
         own = lambda config: made if config.source_sha256 else None  # noqa: E731

@@ -22,7 +22,7 @@ from test_store import (
     write,
 )
 
-import lab.store
+import lab.machine
 import lab.writer
 from lab import RunConfig, RunStore
 from lab.errors import InputError, LabError, StoreError
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.faults
 
 SMALL = RunConfig(activation="relu", hidden=(3, 2), epochs=4, batch_size=30)
 CONFIGS = {keep: SMALL.model_copy(update={"keep_weights": keep}) for keep in ("last", "every")}
-AT_ONCE = {"COMMIT_SECONDS": 0.0, "RESUME_SECONDS": 0.0, "threads_per_operation": lambda: 1}
+AT_ONCE = {"COMMIT_SECONDS": 0.0, "RESUME_SECONDS": 0.0}
 NOBODY = 65534
 root = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0, reason="needs root: mounts, or another user"
@@ -46,7 +46,7 @@ def at_once(monkeypatch):
     """Commits every epoch, with what is needed to go on from it; loads no TensorFlow."""
     for name, value in AT_ONCE.items():
         monkeypatch.setattr(lab.writer, name, value)
-    monkeypatch.setattr(lab.store, "threads_per_operation", AT_ONCE["threads_per_operation"])
+    monkeypatch.setattr(lab.machine, "threads_per_operation", lambda: 1)
 
 
 def feed(store: RunStore, config: RunConfig, acknowledged: list[int]) -> None:
@@ -323,7 +323,7 @@ def feed_with_a_limit(path: Path, tell, most: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     for name, value in AT_ONCE.items():
         setattr(lab.writer, name, value)
-    lab.store.threads_per_operation = AT_ONCE["threads_per_operation"]
+    lab.machine.threads_per_operation = lambda: 1
     acknowledged: list[int] = []
     try:
         feed(RunStore(path), SMALL, acknowledged)
@@ -485,14 +485,14 @@ def test_a_store_whose_folder_vanishes_is_told_in_one_sentence(tmp_path, promise
 def write_many(path: Path, tell, first: int, runs: int) -> None:
     for name, value in AT_ONCE.items():
         setattr(lab.writer, name, value)
-    lab.store.threads_per_operation = AT_ONCE["threads_per_operation"]
+    lab.machine.threads_per_operation = lambda: 1
     for seed in range(first, first + runs):
         feed(RunStore(path), SMALL.model_copy(update={"seed": seed}), [])
     tell.send("done")
 
 
 def read_many(path: Path, tell, seconds: float) -> None:
-    """Reads all runs again and again until it is told to stop; tells of what was torn."""
+    """Reads all runs again and again until it has to stop; reports what was torn."""
     until, reads = time.monotonic() + seconds, 0
     while time.monotonic() < until and not (path / ".stop").exists():
         store = RunStore(path)

@@ -239,7 +239,7 @@ def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             # The first pays for TensorFlow's import; every third compiles afresh.
             if number and dice.random() < 0.33:
-                notebook.run("lab.programs.program.cache_clear()")
+                notebook.run("lab.programs._program.cache_clear()")
             notebook.run(f"told = {str(told_in(place))!r}")
             double = dice.random() < 0.5
             seconds = dice.uniform(0.0, 3.0 if number == 0 else 1.2)
@@ -277,7 +277,7 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
             wait, seconds = WAITS[number % 4], dice.uniform(0.0, 0.8)
             with tally.case(f"{number}: {wait} after {seconds:.3f} s, {shape}"):
                 if dice.random() < 0.33:
-                    notebook.run("'programs' in dir(lab) and lab.programs.program.cache_clear()")
+                    notebook.run("'programs' in dir(lab) and lab.programs._program.cache_clear()")
                 notebook.run(f"told = {str(told_in(place))!r}\n{race}")
                 cell = notebook.begin(wait) if wait else None
                 time.sleep(seconds)

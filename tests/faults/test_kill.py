@@ -12,22 +12,34 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import make_dataset
+from made import convolutional, make_dataset, normalised
 from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 
-import lab.store
+import lab.machine
 import lab.writer
 from lab import Dataset, Run, RunConfig, RunStore, units
+from lab import network as networks
 from lab.errors import RunBusyError
+from lab.network import Network
 from lab.store import run_id
-from lab.studies import plan
+from lab.studies import gather, plan
 from lab.training import EpochEnd
 
 pytestmark = pytest.mark.faults
 
 FED = RunConfig(activation="relu", hidden=(3, 2), epochs=5000, batch_size=30)
 RACED = FED.model_copy(update={"epochs": 6})
-SETTINGS = {"hidden": (6, 5), "epochs": 150, "batch_size": 120}
+networks.add(Network("convolutional", convolutional))
+networks.add(Network("normalised", normalised))
+TRAINED = [
+    RunConfig(network=network, activation=activation, hidden=(6, 5), epochs=100, batch_size=120)
+    for network, activation in (
+        ("mlp", "relu"),
+        ("mlp", "elu"),
+        ("convolutional", "relu"),
+        ("normalised", "relu"),
+    )
+]
 PARTS = 5
 
 
@@ -45,7 +57,7 @@ def blank() -> Dataset:
 
 def feed(place: Path, tell, config: RunConfig = FED) -> None:
     """Writes made-up epochs as fast as it goes, and tells of each one that is acknowledged."""
-    lab.store.threads_per_operation = lab.writer.threads_per_operation = lambda: 1
+    lab.machine.threads_per_operation = lambda: 1
     lab.writer.COMMIT_SECONDS, lab.writer.RESUME_SECONDS = 0.0, 0.02
     with contextlib.closing(RunStore(place).writer(config, blank())) as writer:
         first = writer.state.epoch + 1 if writer.state else 0
@@ -57,7 +69,7 @@ def feed(place: Path, tell, config: RunConfig = FED) -> None:
 
 def do_train(place: Path, tell) -> None:
     lab.writer.COMMIT_SECONDS, lab.writer.RESUME_SECONDS = 0.0, 0.1
-    for event in plan(("relu", "elu"), 1, make_dataset(300, 100), place, **SETTINGS).events():
+    for event in gather(TRAINED, make_dataset(300, 100), place).events():
         if isinstance(event, EpochEnd):
             tell.send((event.run, event.epoch))
 
@@ -133,9 +145,9 @@ def assert_nothing_is_lost(place: Path, acknowledged: int, dice: random.Random) 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> RunStore:
-    """Both runs, trained without a stop."""
+    """The runs, trained without a stop."""
     store = RunStore(tmp_path_factory.mktemp("whole") / "runs")
-    for _ in plan(("relu", "elu"), 1, make_dataset(300, 100), store, **SETTINGS).events():
+    for _ in gather(TRAINED, make_dataset(300, 100), store).events():
         pass
     return store
 
@@ -174,8 +186,7 @@ def test_killed_training_goes_on_to_the_bits_of_uninterrupted_training(
             with tally.case(f"kill {number}"):
                 store = RunStore(place)
                 assert store.refused == {}
-                configs = plan(("relu", "elu"), 1, data, store, **SETTINGS).configs
-                for run, config in enumerate(configs):
+                for run, config in enumerate(TRAINED):
                     epochs = [epoch for of, epoch in told if of == run]
                     if epochs:
                         assert store[run_id(config, data)].last_epoch >= max(epochs)
@@ -184,7 +195,7 @@ def test_killed_training_goes_on_to_the_bits_of_uninterrupted_training(
             store = RunStore(place)
             with tally.case(f"after kills, {place.name}"):
                 assert any(run.status == "interrupted" for run in store)
-                for _ in plan(("relu", "elu"), 1, data, store, **SETTINGS).events():
+                for _ in gather(TRAINED, data, store).events():
                     pass
                 assert [run.run_id for run in store] == [run.run_id for run in whole]
                 for got, expected in zip(store, whole, strict=True):
@@ -197,6 +208,9 @@ STOPPED = {
                  "batch_size": 70, "keep_weights": "every"},
     "subset": {"hidden": (4, 4, 3), "epochs": 4, "batch_size": 32, "train_size": 150,
                "probe_size": 20, "first_bias": -0.1},
+    "convolutional": {"network": "convolutional", "epochs": 4, "batch_size": 50},
+    "normalised": {"network": "normalised", "epochs": 4, "batch_size": 50,
+                   "keep_weights": "every"},
 }  # fmt: skip
 
 

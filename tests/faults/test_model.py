@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from test_kill import blank
 from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 
-import lab.store
+import lab.machine
 import lab.writer
 from lab import RunConfig, RunStore
 from lab.errors import RunBusyError, RunError, StoreError
@@ -93,8 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.patch = pytest.MonkeyPatch()
         self.patch.setattr(lab.writer, "time", SimpleNamespace(monotonic=lambda: self.clock))
         self.patch.setattr(lab.writer, "LOCK_SECONDS", 0.0)
-        self.patch.setattr(lab.store, "threads_per_operation", lambda: 1)
-        self.patch.setattr(lab.writer, "threads_per_operation", lambda: 1)
+        self.patch.setattr(lab.machine, "threads_per_operation", lambda: 1)
 
     def teardown(self):
         if not hasattr(self, "folder"):

@@ -1,4 +1,4 @@
-"""Numbers that overflow, vanish or are none at all: told as they are, and nobody else's matter."""
+"""Numbers that overflow, vanish or are NaN are reported as they are and change no other run."""
 
 import math
 
@@ -44,7 +44,7 @@ def train(configs, data, place) -> Runs:
 def test_runs_that_diverge_change_no_bit_of_those_beside_them(tmp_path, data, promise):
     (alone,) = train([HEALTHY], data, tmp_path / "alone")
     beside, *lost = train([HEALTHY, *WILD.values()], data, tmp_path / "beside")
-    with promise("numeric faults: neighbours untouched, told as they are") as tally:
+    with promise("numeric faults: neighbours untouched, reported as they are") as tally:
         with tally.case("the healthy one"):
             assert_the_same_bits(beside, alone)
         for name, run in zip(WILD, lost, strict=True):

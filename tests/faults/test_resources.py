@@ -81,7 +81,7 @@ SHOWN = {
 
 
 def test_a_cell_that_shows_a_front_end_again_and_again_adds_nothing(promise, many, record_property):
-    notebook, count = Notebook(), many(50, 5)
+    notebook, count = Notebook(), many(50, 8)
     try:
         notebook.run(
             f"import lab\nfrom lab import widgets\nstore = lab.RunStore({str(RECORDED)!r})"

@@ -1,11 +1,19 @@
-"""Pictures are drawn on the axes that are given, and need nothing heavy."""
+"""Pictures are drawn on the axes that are given, whole at once, and need nothing heavy."""
 
+import io
+import itertools
 import subprocess
 import sys
 
+import pytest
+import tensorflow as tf
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
-from lab import plots
+import lab
+from lab import Runs, figures, plots, stats, study_figures
+
+LONG = "a_function_whose_name_has_forty_letters_"
 
 
 def test_a_plot_draws_on_the_axes_it_is_given_and_returns_them(runs):
@@ -26,3 +34,73 @@ def test_plots_need_neither_tensorflow_nor_pyplot(runs):
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
     assert b"<svg" in ended.stdout
+
+
+@pytest.fixture
+def long_named(tiny, tmp_path_factory):
+    """Runs whose functions have a default, a parameter, and the longest name that is allowed."""
+    lab.register(LONG, lambda z: tf.nn.relu(z))
+    place = tmp_path_factory.mktemp("long") / "runs"
+    settings = {"hidden": (20, 10), "epochs": 3, "batch_size": 50}
+    functions = ["relu", "leaky_relu=0.25", LONG]
+    return Runs(
+        run
+        for rate in (0.3, 0.01)
+        for run in lab.compare(functions, 2, tiny, place, learning_rate=rate, **settings)
+    )
+
+
+DRAWN = {
+    "learning_curves": lambda runs: plots.learning_curves(runs).figure,
+    "training_loss": lambda runs: plots.learning_curves(runs, "train_loss").figure,
+    "dead_neurons": lambda runs: plots.dead_neurons(runs, 1).figure,
+    "survival": lambda runs: plots.survival(runs, 1).figure,
+    "functions": lambda runs: plots.functions([run.config.activation for run in runs[::2]]).figure,
+    "with_derivative": lambda runs: plots.with_derivative(runs[-1].config.activation).figure,
+    "over_rates": lambda runs: plots.over_rates(runs).figure,
+    "accuracy_against_dead": lambda runs: plots.accuracy_against_dead(runs).figure,
+    "forest": lambda runs: plots.forest(stats.verdicts(runs)).figure,
+    "life_map": lambda runs: plots.life_map(runs[-1], 1).figure,
+    "flows": lambda runs: plots.flows(runs[-1], 1).figure,
+    "rate_maps": lambda runs: study_figures.rate_maps(runs).figure,
+    "learning_rates": lambda runs: study_figures.learning_rates(runs).figure,
+    "race": lambda runs: race(runs),
+}
+
+
+def race(runs):
+    return figures.race_figure(figures._racers(Runs(runs[:6]), 3))
+
+
+def cut_texts(figure):
+    """The texts of a figure that do not lie in it whole, after it was drawn a single time."""
+    figure.savefig(io.BytesIO(), format="png")
+    texts = set(figure.findobj(Text)) - set(_ticks_out_of_view(figure))
+    whole = figure.bbox.padded(1)
+    extents = {
+        text.get_text(): text.get_window_extent()
+        for text in texts
+        if text.get_text() and text.get_visible()
+    }
+    corners = {name: (box.get_points()[0], box.get_points()[1]) for name, box in extents.items()}
+    return [n for n, points in corners.items() if not all(whole.contains(*p) for p in points)]
+
+
+def _ticks_out_of_view(figure):
+    for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis)):
+        ticks = {*axis.get_major_ticks(), *axis.get_minor_ticks()} - set(axis._update_ticks())
+        yield from (label for tick in ticks for label in (tick.label1, tick.label2))
+
+
+@pytest.mark.parametrize("kind", DRAWN)
+def test_every_text_is_whole_when_a_picture_is_saved_for_the_first_time(long_named, kind):
+    assert cut_texts(DRAWN[kind](long_named)) == []
+
+
+@pytest.mark.parametrize("kind", ["learning_curves", "dead_neurons", "race"])
+def test_the_names_of_curves_do_not_overlap(long_named, kind):
+    figure = DRAWN[kind](long_named)
+    figure.savefig(io.BytesIO(), format="png")
+    for ax in figure.axes:
+        boxes = [text.get_window_extent().padded(-1) for text in ax.texts]
+        assert not any(one.overlaps(two) for one, two in itertools.combinations(boxes, 2))

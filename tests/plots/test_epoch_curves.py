@@ -39,11 +39,13 @@ def test_learning_curves_are_each_seed_thin_and_their_mean_thick(look, runs, mea
 def test_each_curve_is_named_at_its_end_in_its_line_style(look, runs):
     ax = plots.learning_curves(runs)
     assert {text.get_text() for text in ax.texts} == {"ReLU", "ELU α=1", "Leaky ReLU α=0.01"}
-    samples = [line for line in ax.get_lines() if line.get_transform() == ax.transAxes]
+    samples = [
+        line for line in ax.get_lines() if not line.get_transform().contains_branch(ax.transData)
+    ]
     shown = {(line.get_color(), line.get_linestyle()) for line in samples}
     assert shown == {look("relu"), look("elu"), look("leaky_relu")}
     heights = sorted(text.get_position()[1] for text in ax.texts)
-    assert min(np.diff(heights)) > 0.08
+    assert min(np.diff(heights)) > 0.05
     assert 0 <= heights[0] <= heights[-1] <= 1
 
 

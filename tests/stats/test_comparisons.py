@@ -49,6 +49,12 @@ def test_the_baseline_can_be_named_with_its_parameter(study, record):
         stats.verdicts(runs, baseline="elu=2")
 
 
+def test_a_baseline_without_a_parameter_is_found_by_its_name(study):
+    runs = study(relu=[0] * 6, elu=LOWER, tanh=MIXED)
+    found = stats.verdicts(runs, baseline="tanh")
+    assert [(v.name, v.baseline) for v in found] == [("ReLU", "tanh"), ("ELU α=1", "tanh")]
+
+
 def test_without_relu_the_first_is_the_baseline_and_one_alone_has_no_verdict(one, study):
     assert one(study(tanh=[0] * 6, elu=LOWER)).baseline == "ELU α=1"
     assert stats.verdicts(study(relu=[0] * 6)) == []

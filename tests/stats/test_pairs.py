@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -59,6 +59,11 @@ def test_interval_and_p_are_those_of_the_paired_t_test(values, data):
 def test_sign_flips_are_counted_exactly_where_they_are_few(differences, p):
     found = stats.paired(differences, ZEROS[: len(differences)])
     assert found.p_sign_flip == pytest.approx(p)
+
+
+def test_where_no_draw_is_as_extreme_the_pairs_themselves_still_count():
+    """Of 2^40 signs two give so large a mean; 16,384 draws meet neither: 1 of 16,385."""
+    assert stats.paired(np.ones(40), np.zeros(40)).p_sign_flip == 1 / (2**14 + 1)
 
 
 def test_many_sign_flips_are_drawn_alike_every_time_and_near_the_sign_test():
@@ -142,6 +147,39 @@ def test_no_spread_needs_the_fewest_seeds():
 def test_bad_numbers_are_answered_with_a_sentence(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+def power_by_integration(effect, n):
+    """The power by integrating over the spread, whose square is a chi-square by its freedom.
+
+    Given the spread s, the test finds the effect where |Z + shift| > limit · s.
+    """
+    freedom, shift = n - 1, effect * np.sqrt(n)
+    limit = scipy.stats.t.ppf(0.975, freedom)
+    ends = [np.sqrt(scipy.stats.chi2.ppf(q, freedom) / freedom) for q in (1e-14, 1 - 1e-14)]
+    nodes, weights = np.polynomial.legendre.leggauss(400)
+    s = ends[0] + (nodes + 1) / 2 * (ends[1] - ends[0])
+    density = 2 * freedom * s * scipy.stats.chi2.pdf(freedom * s**2, freedom)
+    above = scipy.stats.norm.sf(limit * s - shift) + scipy.stats.norm.cdf(-limit * s - shift)
+    return float(weights @ (density * above)) * (ends[1] - ends[0]) / 2
+
+
+@pytest.mark.parametrize("effect", [0, 0.1, 0.5, 1, 1.5, 2.3, 3.7, 5, 8, 11.9, 40])
+def test_the_power_is_that_of_another_computation(effect):
+    for n in (2, 3, 4, 6, 10, 17, 36, 39, 200):
+        found = stats.t_test_power(effect, n)
+        assert found == pytest.approx(power_by_integration(effect, n), abs=1e-6), n
+
+
+def test_no_effect_is_found_in_one_study_of_twenty():
+    assert stats.t_test_power(0, 7) == pytest.approx(0.05)
+
+
+@given(st.floats(0, 50), st.integers(2, 500))
+@example(2.9e-123, 2)
+@example(1e-8, 2)
+def test_the_power_is_a_probability_everywhere(effect, n):
+    assert 0.05 - 1e-6 <= stats.t_test_power(effect, n) <= 1
 
 
 def test_holm_on_the_textbook_example():

@@ -37,6 +37,14 @@ def test_what_cannot_be_told_apart_says_how_many_seeds_it_takes(one, study):
     )
 
 
+def test_what_so_many_seeds_would_have_shown_is_told(one, study):
+    """With a spread of 0.0126 points, 6 seeds show 0.1 points with a power of nearly 1."""
+    verdict = one(study(relu=[0] * 6, elu=[0.01, -0.01, 0.01, -0.01, 0.02, -0.01]))
+    assert verdict.sentence.endswith(
+        "; a true difference of 0.1 points would show in 4 of 5 such studies."
+    )
+
+
 def test_fewer_than_six_seeds_get_no_verdict_however_clear_they_look(one, study):
     verdict = one(study(relu=[0] * 5, elu=[-5.1, -5, -5, -5, -5]))
     assert verdict.excludes_zero

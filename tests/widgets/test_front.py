@@ -91,6 +91,16 @@ def test_the_still_copy_is_renewed_once_after_the_last_change(monkeypatch):
     assert shown[0]["image/png"].startswith(b"\x89PNG")
 
 
+def test_a_front_end_whose_loop_has_ended_can_still_be_used():
+    async def make():
+        return Compare(RunStore(RECORDED))
+
+    front = asyncio.run(make())
+    front.measure.value = "dead_fraction"
+    assert "This did not work" not in front.status.value
+    assert "dead" in front.picture.value
+
+
 FRONTS = {
     "Compare": lambda runs: Compare(runs),
     "Microscope": lambda runs: Microscope(runs),

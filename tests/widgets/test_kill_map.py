@@ -49,6 +49,15 @@ def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
     assert "Finished: all 12 runs are kept" in front.status.value
 
 
+def test_a_map_that_began_outside_of_every_loop_ends_with_its_runs(tiny, tmp_path):
+    front = KillMap(VARY, "relu", 1, tiny, RunStore(tmp_path), **SMALL)
+    front.start()
+    assert len(asyncio.run(asyncio.wait_for(front.finished(), 60))) == 6
+    assert front.grids["dead"].marks[:3] == ["100"] * 3
+    front.grids["accuracy"].picked = 5
+    assert "did not work" not in front.status.value
+
+
 def test_a_picked_cell_shows_its_own_curves(front):
     trained(front)
     front.grids["accuracy"].picked = 5

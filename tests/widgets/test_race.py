@@ -3,6 +3,7 @@
 import asyncio
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -185,6 +186,46 @@ def test_a_race_made_outside_of_a_loop_runs_in_one(tiny, store):
         return await race.finished()
 
     assert len(play(script)) == 1
+
+
+def test_a_race_that_began_outside_of_every_loop_ends_with_its_runs(tiny, store):
+    race = Race("relu", 1, tiny, store, **SETTINGS)
+    race.start()
+    runs = asyncio.run(asyncio.wait_for(race.finished(), 60))
+    assert [run.run_id for run in runs] == [run.run_id for run in store]
+    assert len(runs) == 1
+    assert "Finished: all 1 runs are kept" in race.status.value
+    assert not race.busy
+
+
+def test_a_race_whose_loop_has_ended_ends_with_its_runs_in_another_one(tiny, store):
+    async def begin():
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        race.start()
+        return race
+
+    assert len(asyncio.run(asyncio.wait_for(play(begin).finished(), 60))) == 1
+
+
+def test_a_race_is_waited_for_in_a_thread_while_its_own_loop_is_held_up(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS)
+        race.start()
+        waiting = asyncio.wait_for(race.finished(), 60)
+        with ThreadPoolExecutor(1) as threads:
+            return threads.submit(asyncio.run, waiting).result()
+
+    assert len(play(script)) == 1
+
+
+def test_a_race_that_nobody_watched_can_be_started_again(tiny, store):
+    race = Race("relu", 1, tiny, store, **SETTINGS)
+    race.start()
+    race._background._thread.join(60)
+    race.speed.value = 20
+    race.start()
+    assert len(asyncio.run(asyncio.wait_for(race.finished(), 60))) == 1
+    assert "Replayed from the record." in race.status.value
 
 
 def test_the_time_left_counts_neither_a_pause_nor_what_was_recorded_before(tiny, store, said):

@@ -1,0 +1,197 @@
+"""What a network is made of: its activation sites and its named arrays. No TensorFlow is needed."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Literal, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+FloatArray = NDArray[np.float32]
+IMAGE_SHAPE, CLASSES = (28, 28), 10
+MOST_WEIGHTS = 50_000_000
+SLOTS = {"adam": ("m", "v"), "sgd": ("velocity",)}
+Kind = Literal["dense", "convolution"]
+Size = Annotated[int, Field(ge=0, le=MOST_WEIGHTS)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,80}$")]
+
+
+class _Value(BaseModel):
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+
+
+class Array(_Value):
+    """One array of a network's weights.
+
+    Attributes:
+        name: Its name, such as `layer1.kernel`.
+        shape: Its shape.
+        first: The value that all of it has in the untrained network; None if it is drawn.
+        trained: Whether the optimiser changes it. Moving means, for one, are not trained.
+    """
+
+    name: Name
+    shape: Annotated[tuple[Size, ...], Field(max_length=8)]
+    first: float | None = None
+    trained: bool = True
+
+
+class Site(_Value):
+    """Where an activation function sits in a network: a hidden layer, to most people.
+
+    Attributes:
+        name: The name of its layer, such as `dense_1`.
+        kind: What gives it its pre-activations. A unit of a convolution is a channel, observed
+            over images × positions.
+        units: How many units it has.
+        positions: At how many places of an image a unit is observed; 1 for a dense layer.
+        kernel: The array of weights that lead into it, if a single layer's do.
+        bias: The array of biases that lead into it, if a single layer's do.
+        below: What that layer takes in: the activations of this site, from 1, alone, or 0 for the
+            images alone; None for anything else.
+    """
+
+    name: Name
+    kind: Kind
+    units: Size
+    positions: Annotated[int, Field(ge=1, le=2**24)] = 1
+    kernel: Name | None = None
+    bias: Name | None = None
+    below: Annotated[int, Field(ge=0)] | None = None
+
+
+class Layout(_Value):
+    """The activation sites of a network, from the images to the output, and all its arrays.
+
+    Attributes:
+        sites: The activation sites, in the order of computation; layer 1 is the first.
+        arrays: All arrays, in the order of Keras's `get_weights`.
+        kernel: The array of weights that lead into the output, if a single layer's do.
+        bias: The array of biases that lead into the output, if a single layer's do.
+    """
+
+    sites: Annotated[tuple[Site, ...], Field(min_length=1, max_length=1000)]
+    arrays: Annotated[tuple[Array, ...], Field(min_length=1, max_length=10_000)]
+    kernel: Name | None = None
+    bias: Name | None = None
+
+    @property
+    def layers(self) -> range:
+        """The numbers of the hidden layers, from 1."""
+        return range(1, len(self.sites) + 1)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer."""
+        return tuple(site.units for site in self.sites)
+
+    @property
+    def trained(self) -> tuple[Array, ...]:
+        """The arrays that the optimiser changes, in turn."""
+        return tuple(array for array in self.arrays if array.trained)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained (669,706 in the textbook's network)."""
+        return sum(math.prod(array.shape) for array in self.trained)
+
+    def slots(self, optimizer: str) -> list[Array]:
+        """Returns the optimiser's arrays: Adam's m and v, SGD's velocity, of each trained one."""
+        return [
+            array.model_copy(update={"name": f"{slot}.{array.name}", "first": 0.0})
+            for slot in SLOTS[optimizer]
+            for array in self.trained
+        ]
+
+    def incoming(self, layer: int) -> tuple[str | None, str | None]:
+        """Returns the names of kernel and bias of a layer, from 1; the last is the output layer."""
+        of: Site | Layout = self if layer == len(self.sites) + 1 else self.sites[layer - 1]
+        return of.kernel, of.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Weights(Sequence[FloatArray]):
+    """The arrays of a network, each under its name; as a sequence, in the order of Keras.
+
+    Attributes:
+        layout: What the network is made of.
+        arrays: The arrays, float32, in the layout's order.
+    """
+
+    layout: Layout
+    arrays: tuple[FloatArray, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> FloatArray: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[FloatArray, ...]: ...
+    def __getitem__(self, index: int | slice) -> FloatArray | tuple[FloatArray, ...]:
+        """Returns an array by its place."""
+        return self.arrays[index]
+
+    def __len__(self) -> int:
+        """The number of arrays."""
+        return len(self.arrays)
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        """Yields the arrays."""
+        return iter(self.arrays)
+
+    @property
+    def named(self) -> dict[str, FloatArray]:
+        """The arrays by name."""
+        names = (array.name for array in self.layout.arrays)
+        return dict(zip(names, self.arrays, strict=True))
+
+    def kernel(self, layer: int) -> FloatArray:
+        """Returns the weights that lead into a layer, from 1; the last is the output layer.
+
+        Shape (inputs, units) for a dense layer, (height, width, channels, units) for a convolution.
+
+        Raises:
+            KeyError: If no single layer's weights do.
+        """
+        return self.named[str(self.layout.incoming(layer)[0])]
+
+    def bias(self, layer: int) -> FloatArray:
+        """Returns the biases of a layer, shape (units,), as `kernel` returns its weights."""
+        return self.named[str(self.layout.incoming(layer)[1])]
+
+    def with_arrays(self, changed: Mapping[str, FloatArray]) -> "Weights":
+        """Returns the weights with some arrays, by name, in place of those they have."""
+        return Weights(self.layout, tuple((self.named | dict(changed)).values()))
+
+
+@functools.lru_cache(maxsize=256)
+def mlp(
+    hidden: tuple[int, ...], image_shape: tuple[int, ...] = IMAGE_SHAPE, classes: int = CLASSES
+) -> Layout:
+    """Returns what the textbook's network is made of: dense layers, one after the other."""
+    sizes = itertools.pairwise((math.prod(image_shape), *hidden, classes))
+    arrays = [
+        array
+        for number, (inputs, outputs) in enumerate(sizes, start=1)
+        for array in (
+            Array(name=f"layer{number}.kernel", shape=(inputs, outputs)),
+            Array(name=f"layer{number}.bias", shape=(outputs,), first=0.0),
+        )
+    ]
+    sites = [
+        Site(
+            name=f"dense_{number}",
+            kind="dense",
+            units=units,
+            kernel=f"layer{number}.kernel",
+            bias=f"layer{number}.bias",
+            below=number - 1,
+        )
+        for number, units in enumerate(hidden, start=1)
+    ]
+    last = f"layer{len(hidden) + 1}"
+    return Layout(
+        sites=tuple(sites), arrays=tuple(arrays), kernel=f"{last}.kernel", bias=f"{last}.bias"
+    )

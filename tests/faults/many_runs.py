@@ -3,6 +3,7 @@
 `many_runs.py COUNT SHAPES`: COUNT trainings of one shape, then SHAPES trainings of new shapes.
 """
 
+import ctypes
 import gc
 import json
 import os
@@ -25,6 +26,7 @@ FIRST = (10, 8)
 def held() -> tuple[float, int, int]:
     """Returns resident memory in MB, threads, and open files."""
     gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)  # What is freed and kept aside is not held.
     process = psutil.Process()
     return process.memory_info().rss / 2**20, process.num_threads(), process.num_fds()
 

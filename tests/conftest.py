@@ -14,11 +14,12 @@ import pytest
 from made import make_dataset
 
 import lab.cli
-from lab import Dataset, Run, RunConfig, RunStore, activations
-from lab.data import split
+from lab import Dataset, Run, RunConfig, RunStore
+from lab.activations import registry
+from lab.census.units import UnitSummaries, dead
+from lab.experiment.data import split
 from lab.layout import Weights, mlp
-from lab.training import EpochEnd, RunEnd, State
-from lab.units import UnitSummaries, dead
+from lab.training.events import EpochEnd, RunEnd, State
 
 TALLY, FIGURES = "tally", "figures"
 
@@ -122,7 +123,7 @@ def without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
 @pytest.fixture(autouse=True)
 def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forgets a test's own activation functions after it."""
-    monkeypatch.setattr(activations, "_REGISTRY", dict(activations._REGISTRY))
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
 
 
 @pytest.fixture

@@ -9,35 +9,27 @@ import sys
 import numpy as np
 import pytest
 from made import convolutional, make_dataset, normalised
-from test_training import digest, epoch_ends, run_end, scaled
+from trained import digest, epoch_ends, run_end, scaled
 
-from lab import (
-    RunConfig,
-    RunStore,
-    causes,
-    figures,
-    gradients,
-    neurons,
-    probes,
-    surgery,
-    units,
-)
-from lab import network as networks
-from lab.data import split, stratified_order
+from lab import RunConfig, RunStore
+from lab.analysis import gradients, probes, surgery
+from lab.census import units
 from lab.errors import InputError, RunError
+from lab.experiment.data import split, stratified_order
+from lab.figures import of_neurons, of_runs
 from lab.layout import Weights, mlp
-from lab.network import Network, build_model, first_weights, layout_of, network_of, template
-from lab.programs import GOLDEN, RANDOM_NUMBERS
-from lab.studies import gather
-from lab.tables import Runs
-from lab.training import (
-    EpochEnd,
-    RunEnd,
-    State,
-    batch_order,
-    first_state,
-    train,
-)
+from lab.network import networks as networks
+from lab.network.initial_weights import first_weights
+from lab.network.keras_model import build_model
+from lab.network.networks import Network, network_of
+from lab.network.programs import GOLDEN, RANDOM_NUMBERS
+from lab.network.templates import layout_of, template
+from lab.plots import one_neuron
+from lab.runs import causes, neurons
+from lab.runs.collection import Runs
+from lab.studies.study import gather
+from lab.training.events import EpochEnd, RunEnd, State
+from lab.training.trainer import batch_order, first_state, train
 
 OTHERS = ("convolutional", "normalised")
 EVERY = ("mlp", *OTHERS)
@@ -419,9 +411,9 @@ def test_a_filter_is_known_by_its_weights_its_largest_z_and_its_images(kept):
     assert neuron.image_z.tolist() == np.sort(z)[::-1][:8].tolist()
     probe = dataset.x_train[split(dataset, run.config).probe]
     assert (neuron.images[0] == probe[z.argmax()]).all()
-    picture = neurons.weights(neuron).images[0].get_array()
+    picture = one_neuron.weights(neuron).images[0].get_array()
     assert (picture == run.weights(2).kernel(1)[:, :, 0, 3]).all()
-    assert neurons.weights(neurons.look(run, 2).neuron(0)).get_xlabel() == "weights from layer 1"
+    assert one_neuron.weights(neurons.look(run, 2).neuron(0)).get_xlabel() == "weights from layer 1"
 
 
 def test_a_neuron_behind_a_normalisation_has_no_weights_of_its_own(kept):
@@ -429,7 +421,7 @@ def test_a_neuron_behind_a_normalisation_has_no_weights_of_its_own(kept):
     neuron = neurons.look(runs["normalised"], 2, 2, dataset).neuron(3)
     assert (neuron.incoming, neuron.bias) == (None, None)
     assert neuron.z.shape == (240,)
-    figures.portrait(neuron).figure.canvas.draw()
+    of_neurons.portrait(neuron).figure.canvas.draw()
 
 
 def test_how_many_images_it_takes_counts_every_position(kept):
@@ -516,7 +508,7 @@ def test_every_network_is_trained_on_with_a_leaky_slope(kept):
 @pytest.mark.parametrize("name", OTHERS)
 def test_every_figure_of_a_network_is_drawn(kept, name, tmp_path):
     _, runs = kept
-    drawn = list(figures.pictures(Runs([runs[name]])))
+    drawn = list(of_runs.pictures(Runs([runs[name]])))
     assert drawn
     for picture in drawn:
         picture.figure.canvas.draw()

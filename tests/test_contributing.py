@@ -37,7 +37,7 @@ def passes(project: Path, *tests: str) -> bool:
 @pytest.mark.slow
 def test_an_activation_function_is_added_in_one_place(project: Path) -> None:
     apply(ACTIVATION, project)
-    assert passes(project, "tests/test_activations.py", "tests/test_network.py")
+    assert passes(project, "tests/activations/test_registry.py", "tests/network/test_networks.py")
     code = (
         "from lab import RunConfig; print(RunConfig(activation='relu6').function.function(7.0, 0))"
     )
@@ -48,7 +48,7 @@ def test_an_activation_function_is_added_in_one_place(project: Path) -> None:
 @pytest.mark.slow
 def test_a_measure_is_added_in_one_place(project: Path) -> None:
     apply(MEASURE, project)
-    assert passes(project, "tests/test_units.py", "tests/plots")
+    assert passes(project, "tests/census/test_units.py", "tests/plots")
     code = "from lab import units; print('always_positive_fraction' in units.LAYER_MEASURES)"
     found = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True)
     assert found.stdout.strip() == b"True"
@@ -64,12 +64,3 @@ def test_links_lead_somewhere() -> None:
     links = re.findall(r"\]\(([^)#]+)", re.sub(r"```diff.*?```", "", TEXT, flags=re.DOTALL))
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
-
-
-def test_every_module_is_on_the_map_of_the_readme() -> None:
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    table = readme[readme.index("| room of `lab/`") : readme.index("A module imports only")]
-    rooms = set(re.findall(r"`(\w+)`", table))
-    modules = {path.stem for path in (ROOT / "lab").glob("*.py")} - {"__init__", "__main__"}
-    packages = {path.parent.name for path in (ROOT / "lab").glob("*/__init__.py")}
-    assert rooms == modules | packages

@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from lab import Runs, figures, heats, measures, plots, study_figures, terminal
-from lab.records import OwnActivation
-from lab.training import RunEnd
-from lab.widgets import Compare, Microscope
+from lab import Runs, plots
+from lab.activations.source import OwnActivation
+from lab.cli import terminal
+from lab.figures import of_runs, of_studies
+from lab.runs import measures
+from lab.training.events import RunEnd
+from lab.widgets import Compare, Microscope, jobs
 
 NAN, HUGE = float("nan"), 3e38
 
@@ -140,8 +143,8 @@ def test_the_microscope_says_it(pair, two_kinds):
 
 
 def test_a_race_says_diverged_in_place_of_a_test_accuracy(pair):
-    assert heats._finished_line(pair[0]).result == "diverged, recorded"
-    line = heats._finished_line(pair[1])
+    assert jobs._finished_line(pair[0]).result == "diverged, recorded"
+    line = jobs._finished_line(pair[1])
     line.take(RunEnd(0, True, NAN, 0.1, ()))
     assert line.result == "diverged"
     assert np.isnan(line.rows[-1]["validation_accuracy", 0])
@@ -150,8 +153,8 @@ def test_a_race_says_diverged_in_place_of_a_test_accuracy(pair):
 def test_accuracy_against_dead_neurons_takes_no_run_that_diverged(diverged, by_hand, two_kinds):
     lost = diverged(network(), network(last=NAN))
     runs = Runs([lost, by_hand(two_kinds, [network(), network()], seed=1)])
-    assert "diverged" in study_figures.accuracy_against_dead(runs).alt
-    assert "1 of 2 diverged" in figures._race_words(runs)
+    assert "diverged" in of_studies.accuracy_against_dead(runs).alt
+    assert "1 of 2 diverged" in of_runs._race_words(runs)
     ax = plots.accuracy_against_dead(runs)
     small, large = ax.lines[:2]
     assert np.isnan(large.get_ydata()).all()

@@ -15,8 +15,8 @@ from types import SimpleNamespace
 import pytest
 
 import lab
-from lab import machine
 from lab.errors import InputError
+from lab.system import machine
 
 UPWARD, DOWNWARD, TO_ZERO = 0x800, 0x400, 0xC00  # As C's fenv.h has them on x86.
 TF, KERAS = "import tensorflow as tf\n", "import keras\n"
@@ -238,7 +238,7 @@ def test_what_changes_the_last_bits_is_recorded(plain):
 
 
 def test_flags_of_xla_that_come_after_the_labs_start_are_neither_obeyed_nor_recorded(plain):
-    late = "import lab.machine, os\nlab.machine.load_tensorflow()\n"
+    late = "import lab.system, os\nlab.system.load_tensorflow()\n"
     late += "os.environ['XLA_FLAGS'] = '--xla_cpu_enable_fast_math=true'"
     assert tried(late) == plain
 

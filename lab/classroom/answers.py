@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from lab.errors import LabError, unknown
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -44,43 +42,6 @@ class Verdict:
         """One sentence for the notebook."""
         words = "right." if self.passed else f"not yet. {self.message}"
         return f"Exercise {self.exercise}: {words}"
-
-
-def check(exercise: str, *answer: Any) -> Verdict:
-    """Checks an answer to an exercise of the lessons.
-
-    It needs no notebook and no widget: `assert check("2.1", 84060)` grades an answer.
-
-    Args:
-        exercise: The number of the exercise, such as `"2.1"`.
-        answer: What the exercise asks for: numbers, a function, runs, …
-
-    Returns:
-        Whether the answer is right; if not, what is wrong, and a hint.
-
-    Raises:
-        InputError: If there is no such exercise.
-
-    Example:
-        >>> from lab.classroom import check
-        >>> check("2.1", 83_900)
-        Exercise 2.1: not yet. You have counted the weights. Each neuron also has a bias.
-    """
-    from lab.classroom.exercises import CHECKS
-
-    if exercise not in CHECKS:
-        raise unknown("exercise", exercise, CHECKS)
-    if not answer or any(isinstance(part, EllipsisType) for part in answer):
-        return Verdict(exercise, False, EMPTY)
-    try:
-        CHECKS[exercise](*answer)
-    except WrongAnswerError as wrong:
-        return Verdict(exercise, False, str(wrong))
-    except LabError as error:
-        return Verdict(exercise, False, f"{KIND}. {error}")
-    except Exception as error:  # A student never meets the check's own traceback.
-        return Verdict(exercise, False, f"{KIND} ({type(error).__name__}: {error}).")
-    return Verdict(exercise, True)
 
 
 def matches(

@@ -16,21 +16,21 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lab.errors import InputError, LabError, RunError, StoreError
-from lab.files import at_home
-from lab.records import (
+from lab.runs import (
     ARRAY_FILE,
     ENDED,
     LARGEST_RECORD,
     RECORD,
     RUN_ID,
     Record,
+    Run,
+    have_the_same_bits,
     most_bytes,
     read_arrays,
     read_record,
 )
-from lab.runs import Run, have_the_same_bits
 from lab.store import RunStore, id_of
-from lab.zips import open_zip
+from lab.system import at_home, open_zip
 
 MOST_ENTRIES = 50_000
 MOST_BYTES = 4 * 2**30

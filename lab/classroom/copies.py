@@ -9,7 +9,7 @@ from typing import Any
 import nbformat
 
 from lab.errors import InputError
-from lab.files import at_home
+from lab.system import at_home
 
 SOLUTION = "solution"
 ANSWER = "# Your answer"

@@ -11,16 +11,10 @@ from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lab import sources
 from lab.errors import LabError
-from lab.machine import (
-    BACKEND,
-    VARIABLES,
-    keras_settings,
-    load_tensorflow,
-    threads_per_operation,
-)
+from lab.experiment import sources
 from lab.store import default_path
+from lab.system import BACKEND, VARIABLES, keras_settings, load_tensorflow, threads_per_operation
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement

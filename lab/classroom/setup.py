@@ -3,9 +3,8 @@
 import contextlib
 from pathlib import Path
 
-from lab.data import Dataset
 from lab.errors import InputError
-from lab.sources import write_npz
+from lab.experiment import Dataset, write_npz
 
 DATA, RUNS = "data", "runs"
 BUNDLED = "mnist-5k"

@@ -16,7 +16,7 @@ from lab.cli import training, records, checks, classroom  # In the order of `lab
 # isort: on
 from lab.cli.shared import INTERRUPTED, app, err, plain
 from lab.errors import LabError
-from lab.interrupts import ignore_more
+from lab.system import ignore_more
 
 __all__ = ["app", "checks", "classroom", "main", "records", "training"]
 

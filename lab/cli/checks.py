@@ -31,7 +31,7 @@ def validate(
 
     The long form trains the learning-rate ladder on full MNIST and keeps the runs.
     """
-    from lab import validation
+    from lab.analysis import validation
 
     table = Table("quantity", "source", "expected", "the lab's", "errors", "")
     failed = 0
@@ -51,7 +51,7 @@ def validate(
 @app.command(rich_help_panel=PANEL)
 def verify(run: RunArgument, store: StoreOption = None) -> None:
     """Train a recorded run again: does the same come out? Exit code 1 if it is different."""
-    from lab.repeats import judge, repetition
+    from lab.studies import judge, repetition
 
     recorded = open_store(store)[run]
     with repetition(recorded) as study:
@@ -75,7 +75,8 @@ def ablate(
 
     Then ever more neurons, in three orders, with the test accuracy of what is left.
     """
-    from lab.surgery import ablate, removal_curve, removal_picture
+    from lab.analysis import ablate, removal_curve
+    from lab.figures import removal
 
     chosen = open_store(store)[run]
     with err.status("Taking neurons out …"):
@@ -88,13 +89,13 @@ def ablate(
         table.add_row(f"{count:,}", *(f"{100 * value:.2f}" for value in row))
     out.print(table)
     if out_folder:
-        removal_picture(chosen, curve).save(out_folder)
+        removal(curve, chosen.title).save(out_folder)
 
 
 @app.command(rich_help_panel=PANEL)
 def data() -> None:
     """List the datasets: which are on this machine, and where from."""
-    from lab.sources import available
+    from lab.experiment import available
 
     table = Table("dataset", "here", "where from")
     for name, source in available().items():

@@ -11,12 +11,12 @@ from rich import box
 from rich.table import Table
 
 from lab.cli.shared import app, err, out, plain, read_path, setting, train_or_stop
-from lab.grids import read_seeds
-from lab.tables import counted
-from lab.terminal import comparison
+from lab.cli.terminal import comparison
+from lab.experiment import read_seeds
+from lab.words import counted
 
 if TYPE_CHECKING:
-    from lab.classroom.collect import Finding
+    from lab.classroom import collect as collecting
 
 PANEL = "For a class"
 COLOURS = {"refused": "bold red", "double": "yellow", "beside": "yellow"}
@@ -41,22 +41,22 @@ def student_copies(
 
     [bold]lab student-copies for-students[/bold]
     """
-    from lab.classroom.copies import student_copies
+    from lab.classroom import copies
 
-    for path in student_copies(out_folder, lessons):
+    for path in copies.student_copies(out_folder, lessons):
         out.print(plain(str(path)), soft_wrap=True)
 
 
 @app.command(rich_help_panel=PANEL)
 def doctor() -> None:
     """Check whether this machine is ready for a lesson, and say what to do if not."""
-    from lab.classroom.doctor import CHECKS, examine
+    from lab.classroom import doctor as checks
 
     colours = {"ok": "green", "warning": "yellow", "failed": "bold red"}
     findings = []
-    for name in CHECKS:
+    for name in checks.CHECKS:
         with err.status(f"Looking at: {name} …"):
-            finding = examine(name)
+            finding = checks.examine(name)
         findings.append(finding)
         line = plain(f"{name:<12}{finding.state:<9}", style=colours[finding.state])
         out.print(line + plain(finding.found, style="default"), soft_wrap=True)
@@ -96,7 +96,7 @@ def prepare_class(
     [bold]lab prepare-class /shared/activation-lab[/bold]
     """
     from lab.classroom import setup
-    from lab.sources import load_dataset
+    from lab.experiment import load_dataset
     from lab.studies import TRIO, plan
 
     setup.check(folder)
@@ -153,7 +153,7 @@ def collect(
         out.print(plain(f"A hand-out of them: lab report --store {store}", style="dim"))
 
 
-def _print_findings(findings: "Sequence[Finding]") -> None:
+def _print_findings(findings: "Sequence[collecting.Finding]") -> None:
     table = Table("submission", "labels", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for words in OUTCOMES.values():
         table.add_column(words.replace(" ", "\n", 1), justify="right")
@@ -167,7 +167,7 @@ def _print_findings(findings: "Sequence[Finding]") -> None:
             out.print(plain(words, style=COLOURS[finding.outcome]), soft_wrap=True)
 
 
-def _collected(source: str, findings: "Sequence[Finding]") -> list[str]:
+def _collected(source: str, findings: "Sequence[collecting.Finding]") -> list[str]:
     """Returns a row of the table: what became of the runs of one submission."""
     labels = dict.fromkeys(finding.label for finding in findings if finding.label)
     counts = Counter(finding.outcome for finding in findings)

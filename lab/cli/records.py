@@ -25,7 +25,7 @@ from lab.cli.shared import (
     read_path,
 )
 from lab.errors import InputError
-from lab.spreadsheets import to_csv
+from lab.runs import to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +167,7 @@ def verdict(
 @app.command(rich_help_panel=PANEL)
 def show(run: RunArgument, store: StoreOption = None) -> None:
     """Show one run: its settings, where and how it was trained, and its epochs."""
-    from lab.tables import IDENTITY, Runs
+    from lab.runs import IDENTITY, Runs
 
     kept = open_store(store)[run]
     record = kept.record

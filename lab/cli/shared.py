@@ -12,19 +12,18 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from lab.config import RunConfig
+from lab.cli.terminal import show_progress, verdict_table
 from lab.errors import InputError
-from lab.files import at_home
-from lab.interrupts import ignore_more, in_whole_steps
-from lab.terminal import show_progress, verdict_table
+from lab.experiment import RunConfig
+from lab.system import at_home, ignore_more, in_whole_steps
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from lab.runs import Runs
     from lab.stats import Verdict
     from lab.store import RunStore
     from lab.studies import Study
-    from lab.tables import Runs
     from lab.training import Event
 
 INTERRUPTED = 130

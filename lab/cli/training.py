@@ -19,9 +19,9 @@ from lab.cli.shared import (
     takes_settings,
     train_or_stop,
 )
+from lab.cli.terminal import comparison, study_table
 from lab.errors import InputError
-from lab.grids import Plan, grid, read_plan, read_seeds, read_vary
-from lab.terminal import comparison, study_table
+from lab.experiment import Plan, grid, read_plan, read_seeds, read_vary
 
 PANEL = "Train and compare"
 EPOCHS_OF_A_MAP = 3
@@ -63,14 +63,14 @@ def compare(
 
     chosen = read_seeds(seeds)
     if student is not None:
-        from lab.classroom.collect import name_of, seeds_of
+        from lab.classroom import collect
 
         if "-" in seeds:
             raise InputError(
                 f"seeds must be how many where student is given, not {seeds!r}: the seeds "
                 f"themselves are the student's own."
             )
-        chosen, student = seeds_of(student, len(chosen)), name_of(student)
+        chosen, student = collect.seeds_of(student, len(chosen)), collect.name_of(student)
     study = plan(activation or TRIO, chosen, dataset, store, student, **settings)
     train_or_stop(study)
     out.print(comparison(study.runs()))
@@ -126,9 +126,9 @@ def sweep(
     [bold]lab sweep --vary learning_rate=1e-4,1e-3,1e-2 --vary activation=relu,elu --seeds 10[/bold]
     [bold]lab sweep study.toml --workers 2[/bold]
     """
-    from lab import workers as pools
     from lab.stats import FEWEST_SEEDS
     from lab.studies import gather
+    from lab.studies import workers as pools
 
     plan = read_plan(study) if study else Plan()
     if activation is not None:
@@ -171,10 +171,10 @@ def kill_map(
     [bold]lab kill-map --vary learning_rate=1e-3,1e-2,0.1 --vary first_bias=-1,-0.5,0[/bold]
     [bold]lab kill-map --vary hidden=128,128x128x128 --vary first_bias=-0.5,0[/bold]
     """
-    from lab.maps import MEASURES, KillMap, plan_map
+    from lab.analysis import maps
 
     settings.setdefault("epochs", EPOCHS_OF_A_MAP)
-    study, axes = plan_map(
+    study, axes = maps.plan_map(
         read_vary(vary),
         read_seeds(seeds),
         dataset,
@@ -183,8 +183,8 @@ def kill_map(
         **settings,
     )
     train_or_stop(study)
-    found = KillMap(*axes, study.runs())
-    for measure in MEASURES:
+    found = maps.KillMap(*axes, study.runs())
+    for measure in maps.MEASURES:
         out.print(plain(measure + ", %", style="bold"))
         print_text(found.table(measure).round(1).reset_index())
     picture = found.picture()

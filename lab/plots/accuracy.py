@@ -7,11 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.activations import OKABE_ITO
-from lab.measures import measure
 from lab.plots.canvas import axes
 from lab.plots.looks import looks_by_title
-from lab.runs import Run
-from lab.tables import Runs
+from lab.runs import Run, Runs, measure
 
 if TYPE_CHECKING:
     import pandas as pd

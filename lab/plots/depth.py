@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lab.config import RunConfig
+from lab.experiment import RunConfig
 from lab.plots.canvas import Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.looks import looks_of, marker
 

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab import units
-from lab.config import RunConfig
+from lab.census import units
 from lab.errors import unknown
-from lab.measures import CURVES, layer_words, recorded
+from lab.experiment import RunConfig
 from lab.plots.canvas import Limits, Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.looks import Look, check_some, looks_of
-from lab.runs import Run
-from lab.tables import Runs
+from lab.runs import CURVES, Run, Runs, layer_words, recorded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.activations import OKABE_ITO
-from lab.config import RunConfig
+from lab.experiment import RunConfig
 from lab.plots.canvas import axes, beside, fixed_figure, in_lines, style
 from lab.plots.looks import looks_of
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.config import words_of
+from lab.experiment import words_of
 from lab.plots.canvas import axes, in_lines
 
 if TYPE_CHECKING:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lab import measures, stats
+from lab import stats
 from lab.errors import unknown
-from lab.measures import Measure
 from lab.plots.canvas import Values, axes, in_lines
 from lab.plots.looks import Look, looks_by_title
-from lab.tables import Runs
+from lab.runs import Measure, Runs, measures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

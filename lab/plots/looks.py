@@ -7,11 +7,10 @@ from typing import Any
 
 from lab import activations
 from lab.activations import LINES, OKABE_ITO
-from lab.config import RunConfig
 from lab.errors import InputError
+from lab.experiment import RunConfig, differences
 from lab.plots.canvas import in_lines
-from lab.runs import Run
-from lab.tables import Runs, differences
+from lab.runs import Run, Runs
 
 MARKERS = "osD^vPX*"
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab import lives
 from lab.activations import OKABE_ITO
+from lab.census import lives
 from lab.plots.canvas import axes, in_lines, whole_epochs
 from lab.runs import Run
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from lab import plots, units
+from lab.census import units
 from lab.errors import RunError
+from lab.plots import looks
 from lab.report.findings import Tell
-from lab.runs import Run
-from lab.tables import Runs, by_layer
+from lab.runs import Run, Runs
+from lab.words import by_layer
 
 MOST_ROWS = 200
 MOST_EPOCHS = 100  # Of a longer run some epochs are left out.
@@ -57,10 +58,10 @@ def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}" if np.isfinite(value) else "not finite"
 
 
-def looks(runs: Runs) -> dict[str, dict[str, str]]:
+def curve_styles(runs: Runs) -> dict[str, dict[str, str]]:
     """Returns colour and dashes of each activation function's curves."""
     configs = {run.config.title: run.config for run in runs}
-    own = plots.looks_of(list(configs.values()))
+    own = looks.looks_of(list(configs.values()))
     return {
         title: {"colour": look.colour, "dashes": DASHES[look.line]}
         for title, look in zip(configs, own, strict=True)

@@ -1,21 +1,20 @@
 """What the runs of a report show: their comparisons as tables and figures, the figures inline."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from lab import figures, plots, stats, study_figures
-from lab.picture import Picture
-from lab.records import ENDED
+from lab import figures, stats
+from lab.figures import Picture, of_studies
+from lab.plots import canvas
+from lab.runs import ENDED, Runs
 from lab.stats import Verdict
-from lab.tables import Runs
 
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
-MOST_NAMES = 5
 MEASURES = ("test_accuracy", "dead")
 LADDERS = {
-    "Accuracy against dead neurons": study_figures.accuracy_against_dead,
-    "What the learning rate does": study_figures.learning_rates,
+    "Accuracy against dead neurons": of_studies.accuracy_against_dead,
+    "What the learning rate does": of_studies.learning_rates,
 }
 Tell = Callable[[str], object]
 
@@ -68,7 +67,7 @@ def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
     }
     on_accuracy = [verdict for verdict in verdicts if verdict.measure.name == MEASURES[0]]
     if any(verdict.paired.n > 1 for verdict in on_accuracy):
-        forest = study_figures.forest(runs, verdicts=on_accuracy)
+        forest = of_studies.forest(runs, verdicts=on_accuracy)
         pictures = {"Differences in test accuracy": forest, **pictures}
     return {
         "title": title,
@@ -98,23 +97,9 @@ def _weight(runs: Runs) -> tuple[int, int]:
     return len({run.config.seed for run in runs}), len(runs)
 
 
-def listed(words: Iterable[str], mark: str = ",") -> str:
-    """Joins words for a sentence; of very many the first, and how many more.
-
-    >>> listed("abc")
-    'a, b and c'
-    >>> listed("abcdefg")
-    'a, b, c, d and 3 more'
-    """
-    words = list(words)
-    if len(words) > MOST_NAMES:
-        words = [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
-    return " and ".join(filter(None, [f"{mark} ".join(words[:-1]), *words[-1:]]))
-
-
 def inline(picture: Picture, prefix: str) -> str:
     """Returns a figure as SVG to stand in a page beside others: its ids begin with the prefix."""
-    svg = plots.svg(picture.figure, picture.alt)
+    svg = canvas.svg(picture.figure, picture.alt)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
 

@@ -5,10 +5,9 @@ import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from lab import activations, sources
-from lab.config import RunConfig
-from lab.runs import Run
-from lab.tables import VARIED, Runs
+from lab import activations
+from lab.experiment import VARIED, RunConfig, sources
+from lab.runs import Run, Runs
 
 MOST_VALUES = 12
 MOST_COMMANDS = 20

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lab import units
+from lab.census import units
 from lab.errors import InputError, StoreError
-from lab.files import at_home, replacing
-from lab.report.explorer import MOST_ROWS, explore, looks
-from lab.report.findings import Tell, findings, inline, listed
+from lab.report.explorer import MOST_ROWS, curve_styles, explore
+from lab.report.findings import Tell, findings, inline
 from lab.report.method import method
-from lab.tables import Runs, counted
+from lab.runs import Runs
+from lab.system import at_home, replacing
+from lab.words import counted, listed
 
 MARK = '<meta name="generator" content="activation-lab report">'
 MARK_WITHIN = 2000
@@ -132,7 +133,7 @@ def report(
         runs=readable,
         refused={**(refused or {}), **unread},
         disputed=readable.disputed(),
-        explorer={"runs": rows, "looks": looks(readable), "most": MOST_ROWS},
+        explorer={"runs": rows, "looks": curve_styles(readable), "most": MOST_ROWS},
         last_epoch=max((run.last_epoch for run in readable), default=0),
         counted=counted,
         listed=listed,

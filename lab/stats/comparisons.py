@@ -4,16 +4,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from lab import measures
-from lab.config import RunConfig
 from lab.errors import InputError, unknown
-from lab.measures import Measure
-from lab.runs import Run
+from lab.experiment import RunConfig
+from lab.runs import Measure, Run, Runs, each, measures
 from lab.stats.groups import at_each_rate, at_rate, by_activation, places
 from lab.stats.pairs import holm, paired
 from lab.stats.rates import at_best_rates
 from lab.stats.verdict import Verdict
-from lab.tables import Runs, each
 
 
 def verdicts(

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from lab.tables import Runs, differences
+from lab.experiment import differences
+from lab.runs import Runs
 
 
 def by_activation(runs: Runs) -> list[Runs]:

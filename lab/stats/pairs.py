@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lab.errors import InputError
-from lab.measures import Better
+from lab.runs import Better
 
 LEVEL = 0.05
 FEWEST_SEEDS = 6

@@ -5,10 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.measures import measure
-from lab.runs import Run
+from lab.runs import Run, Runs, measure
 from lab.stats.groups import by_activation, places
-from lab.tables import Runs
 
 if TYPE_CHECKING:
     import pandas as pd

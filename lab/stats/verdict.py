@@ -3,10 +3,10 @@
 import math
 from dataclasses import dataclass
 
-from lab.config import RunConfig
-from lab.measures import Measure
+from lab.experiment import RunConfig
+from lab.runs import Measure
 from lab.stats.pairs import FEWEST_SEEDS, LEVEL, MOST_SEEDS, Paired
-from lab.tables import counted
+from lab.words import counted
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ipywidgets import Button, Dropdown, IntSlider, Layout, SelectMultiple, Text
 
-from lab import plots, units
+from lab import plots
+from lab.census import units
 from lab.errors import InputError
-from lab.measures import CURVES, layer_words, recorded
-from lab.runs import Run
-from lab.spreadsheets import to_csv
+from lab.plots import canvas, looks
+from lab.runs import CURVES, Run, Runs, layer_words, recorded, to_csv
 from lab.store import RunStore
-from lab.tables import Runs
 from lab.widgets.front import Front, box, given_runs, offer, on_change, row
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ class Compare(Front):
             [run for run in self.runs if all(FILTERS[n](run) == v for n, v in wanted.items())]
         )
         groups = passed.groups()
-        names = plots.labels([group[0].config for group in groups])
+        names = looks.labels([group[0].config for group in groups])
         self.groups.options = [
             (f"{name} ({group[0].record.dataset}, {group.seed_words()})", group)
             for name, group in zip(names, groups, strict=True)
@@ -138,8 +137,8 @@ FILTERS: dict[str, Any] = {
 
 
 def _figure(runs: Runs, measure: str, layer: int, epoch: int) -> "Figure":
-    figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
-    with plots.style():
+    figure = canvas.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
+    with canvas.style():
         ax = figure.subplots()
         if measure in CURVES:
             plots.learning_curves(runs, measure, ax)
@@ -154,7 +153,7 @@ def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":
     import pandas as pd
 
     groups = runs.groups()
-    names = plots.labels([group[0].config for group in groups])
+    names = looks.labels([group[0].config for group in groups])
     rows = [_row(group, measure, layer, epoch) for group in groups]
     return pd.DataFrame([{"activation": name} | row for name, row in zip(names, rows, strict=True)])
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from IPython.display import DisplayHandle, display
 from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
 
-from lab import plots
 from lab.errors import LabError
-from lab.runs import Run
+from lab.experiment import differences
+from lab.plots import canvas
+from lab.runs import Run, Runs
 from lab.store import RunStore
-from lab.tables import Runs, differences
 from lab.widgets import cells
 from lab.widgets.names import Names
 
@@ -85,7 +85,7 @@ class Front(VBox):
     def show(self, figure: "Figure", words: str) -> None:
         """Shows a figure, with its words for screen readers."""
         self.figure, self._words = figure, words
-        self.picture.value = plots.svg(figure, words)
+        self.picture.value = canvas.svg(figure, words)
 
     def show_table(self, frame: "pd.DataFrame") -> None:
         """Shows a table; what comes from files is escaped."""
@@ -108,7 +108,7 @@ class Front(VBox):
         words = f"<details><summary>In words</summary>{html.escape(self._words)}</details>"
         told = f"{ASLEEP}{self.table.value}{words}"
         text = f'{STILL_STYLE}<div class="{STILL} {NO_FORMULAS}">{told}</div>'
-        picture = {"image/png": plots.png(self.figure)} if self.figure else {}
+        picture = {"image/png": canvas.png(self.figure)} if self.figure else {}
         return {**picture, "text/plain": ""}, {"text/html": text, "text/plain": self._words}
 
     def keep_still_soon(self) -> None:

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ipywidgets import HTML, BoundedIntText, Dropdown, Layout, Text, VBox
 
-from lab import activations, figures, grids, heats, maps, plots
-from lab.config import RunConfig, words_of
-from lab.data import Dataset
+from lab import activations, figures
+from lab.analysis import maps
 from lab.errors import InputError
-from lab.heats import Line
+from lab.experiment import Dataset, RunConfig, spelling, words_of
 from lab.network import layout_of
+from lab.plots import heat_maps
 from lab.store import RunStore
 from lab.studies import Study
+from lab.widgets import jobs
 from lab.widgets.front import box, row
 from lab.widgets.grid import Grid
+from lab.widgets.jobs import Line
 from lab.widgets.live import Live
 
 if TYPE_CHECKING:
@@ -97,14 +99,14 @@ class KillMap(Live):
         for grid in self.grids.values():
             grid.observe(lambda change: self._pick(change["new"]), names="picked")
 
-    def heat(self) -> heats.Heat:
+    def heat(self) -> jobs.Heat:
         """Returns the training of all cells that are not recorded yet."""
         study, self._axes = self._plan()
         self.found = None
         for grid in self.grids.values():
             grid.picked = 0
         self.show_code(self._call())
-        return heats.training(study)
+        return jobs.training(study)
 
     def _chosen_settings(self) -> dict[str, Any]:
         """The settings that are the same in all cells."""
@@ -116,7 +118,7 @@ class KillMap(Live):
         controls = ((self.rows, self.row_values), (self.columns, self.column_values))
         if self.rows.value == self.columns.value:
             raise InputError("Rows and columns must be two different settings.")
-        vary = {name.value: grids.read_values(name.value, text.value) for name, text in controls}
+        vary = {name.value: spelling.read_values(name.value, text.value) for name, text in controls}
         settings = self._chosen_settings()
         return maps.plan_map(vary, self.seeds.value, self._dataset, self._store, **settings)
 
@@ -163,10 +165,12 @@ class KillMap(Live):
         (row_name, rows), (column_name, columns) = self._axes
         with grid.hold_sync():
             grid.columns = len(columns)
-            grid.column_names = list(map(grids.shown, columns))
-            grid.row_names = list(map(grids.shown, rows))
+            grid.column_names = list(map(spelling.shown, columns))
+            grid.row_names = list(map(spelling.shown, rows))
             grid.corner = f"{words_of(row_name)} ↓  {words_of(column_name)} →"
-            grid.colours = [plots.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells]
+            grid.colours = [
+                heat_maps.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells
+            ]
             grid.marks = [_mark(values) for values in cells]
             pairs = zip(self.places, cells, strict=True)
             grid.names = [f"{self._title(place)}: {_told(values)}" for place, values in pairs]
@@ -174,14 +178,14 @@ class KillMap(Live):
 
     def _title(self, place: Place) -> str:
         pairs = zip(self._axes, place, strict=True)
-        return ", ".join(f"{words_of(name)} {grids.shown(v)}" for (name, _), v in pairs)
+        return ", ".join(f"{words_of(name)} {spelling.shown(v)}" for (name, _), v in pairs)
 
     def _table(self, cells: Mapping[str, Sequence[Sequence[float]]]) -> "pd.DataFrame":
         """A row for each cell: its two settings, and both measures with the seeds' spread."""
         import pandas as pd
 
         names = [words_of(name) for name, _ in self._axes]
-        frame = pd.DataFrame([map(grids.shown, place) for place in self.places], columns=names)
+        frame = pd.DataFrame([map(spelling.shown, place) for place in self.places], columns=names)
         for measure, values in cells.items():
             frame[maps.MEASURES[measure]] = list(map(_told, values))
         return frame
@@ -213,11 +217,11 @@ def _axis(kind: str, name: str, values: Sequence[Any]) -> tuple[Any, Any]:
     """Returns the two controls of an axis: which setting, and its values."""
     names = [(words_of(n), n) for n in dict.fromkeys((name, *EXAMPLES))]
     setting = box(Dropdown, name, kind, "230px", options=names)
-    text = box(Text, grids.write_values(values), f"values of the {kind}", "430px")
+    text = box(Text, spelling.write_values(values), f"values of the {kind}", "430px")
 
     def give_example(change: Any) -> None:
         if change["new"] in EXAMPLES:
-            text.value = grids.write_values(EXAMPLES[change["new"]])
+            text.value = spelling.write_values(EXAMPLES[change["new"]])
 
     setting.observe(give_example, names="value")
     return setting, text

@@ -11,11 +11,11 @@ from typing import Any
 
 from ipywidgets import Button, IntProgress, Widget
 
-from lab import heats
-from lab.background import Background, running
 from lab.errors import InputError, RunBusyError
-from lab.tables import Runs
+from lab.runs import Runs
 from lab.training import EpochEnd, Phase
+from lab.widgets import jobs
+from lab.widgets.background import Background, running
 from lab.widgets.front import Front, box, row, running_loop
 
 PAUSE, RESUME = "Pause", "Resume"
@@ -35,7 +35,7 @@ class Live(Front):
     def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
         """Stacks the controls, the buttons below them, and the parts of every front end."""
         self.runs = Runs([])
-        self._heat = heats.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
+        self._heat = jobs.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
         self._background: Background | None = None
         self._looking = threading.RLock()  # A thread may wait for another one that holds it.
         self._watching: Future[None] | None = None
@@ -52,7 +52,7 @@ class Live(Front):
         super().__init__([*controls, buttons], views)
         self.say("Choose, then press Train.")
 
-    def heat(self) -> heats.Heat:
+    def heat(self) -> jobs.Heat:
         """Returns what is to run, by the settings chosen; overridden by each front end.
 
         Raises:
@@ -71,7 +71,7 @@ class Live(Front):
                 raise InputError("This training goes on already. Stop it to begin another one.")
             self._begin(self.heat())
 
-    def _begin(self, heat: heats.Heat) -> None:
+    def _begin(self, heat: jobs.Heat) -> None:
         background = Background(heat.events)
         try:
             background.start()
@@ -125,7 +125,7 @@ class Live(Front):
         for event in events:
             if not isinstance(event, Phase):
                 self._heat.lines[event.run].take(event)
-                epochs += isinstance(event, EpochEnd | heats.Replayed)
+                epochs += isinstance(event, EpochEnd | jobs.Replayed)
             elif self._goes_on:
                 self.say(f"{event.text[0].upper()}{event.text[1:]} …")
         if any(not isinstance(event, Phase) for event in events):

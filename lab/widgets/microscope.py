@@ -10,14 +10,14 @@ import numpy as np
 from ipywidgets import HTML, Dropdown, IntSlider, Layout, Play, VBox, jslink
 from numpy.typing import NDArray
 
-from lab import causes, figures, lives, neurons, plots, units
-from lab.data import Dataset
+from lab import words
+from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, LabError
-from lab.neurons import LayerView, Neuron
-from lab.runs import Run
-from lab.sources import load_dataset
+from lab.experiment import Dataset, load_dataset
+from lab.figures import of_neurons
+from lab.plots import neuron_lives
+from lab.runs import LayerView, Neuron, Run, neurons
 from lab.store import RunStore
-from lab.units import UnitSummaries
 from lab.widgets.front import Front, box, given_runs, offer, on_change, row, run_names
 from lab.widgets.grid import Grid
 
@@ -190,7 +190,7 @@ class Microscope(Front):
             self.grid.picked = unit
             self._updating = False
             neuron = self._view(self.run.value.run_id, layer, epoch).neuron(unit)
-            picture = figures.portrait(neuron)
+            picture = of_neurons.portrait(neuron)
             self.story.value = _story(neuron)
             self.show(picture.figure, picture.alt)
             self.show_table(_table(neuron))
@@ -201,7 +201,7 @@ class Microscope(Front):
     def _colours(self) -> tuple[list[str], NDArray[Any] | None]:
         epoch = self.epoch.value
         if self.measure.value == STATE:
-            return [plots.LIFE_COLOURS[state] for state in self._states[epoch]], None
+            return [neuron_lives.LIFE_COLOURS[state] for state in self._states[epoch]], None
         values = self._values()
         return _coloured(values[epoch], _limits(values)), values[epoch]
 
@@ -210,7 +210,7 @@ class Microscope(Front):
         counts = sorted(Counter(self._states[epoch].tolist()).items())
         by_state = self.measure.value == STATE
         entries = [
-            f"{_swatch(plots.LIFE_COLOURS[state] if by_state else '#777777', MARKS[state])} "
+            f"{_swatch(neuron_lives.LIFE_COLOURS[state] if by_state else '#777777', MARKS[state])} "
             f"{lives.STATES[state]}: {count}"
             for state, count in counts
         ]
@@ -272,7 +272,7 @@ def _scale(values: NDArray[np.float64]) -> str:
     low, high = _limits(values)
     steps = ", ".join(_coloured(np.linspace(low, high, 5), (low, high)))
     bar = f"background: linear-gradient(90deg, {steps}); padding: 0 60px"
-    return f'{causes.number(low)} or less <span style="{bar}"></span> {causes.number(high)} or more'
+    return f'{words.number(low)} or less <span style="{bar}"></span> {words.number(high)} or more'
 
 
 def _swatch(colour: str, mark: str) -> str:

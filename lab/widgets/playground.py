@@ -8,9 +8,9 @@ import numpy as np
 from ipywidgets import Dropdown
 from numpy.typing import NDArray
 
-from lab import activations, plots, units
-from lab.data import Dataset
-from lab.sources import load_dataset
+from lab import activations, plots
+from lab.census import units
+from lab.experiment import Dataset, load_dataset
 from lab.store import RunStore
 from lab.widgets.chooser import Chooser
 from lab.widgets.front import Front, box, offer, on_change, row, run_names

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from ipywidgets import Dropdown, SelectionSlider
 
-from lab import plots, probes
-from lab.data import Dataset
+from lab import plots
+from lab.analysis import probes
 from lab.errors import InputError
-from lab.runs import Run
+from lab.experiment import Dataset
+from lab.plots import canvas
+from lab.runs import Run, Runs
 from lab.store import RunStore
-from lab.tables import Runs
 from lab.widgets.front import Front, box, given_runs, on_change, row, run_names
 
 if TYPE_CHECKING:
@@ -85,8 +86,8 @@ def _frame(run: Run, tables: dict[int, pd.DataFrame], images: int) -> pd.DataFra
 
 
 def _figure(tables: dict[int, pd.DataFrame], images: int) -> "Figure":
-    figure = plots.fixed_figure((10.5, 4.6), left=0.08, right=0.97, bottom=0.13, top=0.97)
-    with plots.style():
-        ax = probes.lines(tables, figure.subplots())
+    figure = canvas.fixed_figure((10.5, 4.6), left=0.08, right=0.97, bottom=0.13, top=0.97)
+    with canvas.style():
+        ax = plots.probe_sizes(tables, figure.subplots())
         ax.axvline(images, color="#555555", lw=2, ls=":")
     return figure

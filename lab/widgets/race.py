@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ipywidgets import BoundedIntText, Dropdown, FloatSlider, FloatText, Text
 
-from lab import figures, heats
-from lab.config import Initializer, RunConfig
-from lab.data import Dataset
+from lab import figures
 from lab.errors import InputError
+from lab.experiment import Dataset, Initializer, RunConfig
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
+from lab.widgets import jobs
 from lab.widgets.chooser import Chooser
 from lab.widgets.front import box, row
 from lab.widgets.live import Live
@@ -76,17 +76,17 @@ class Race(Live):
             ]
         )
 
-    def heat(self) -> heats.Heat:
+    def heat(self) -> jobs.Heat:
         """Returns what is to run: a training, a replay, or a training once more."""
         if not self.chooser.choices:
             raise InputError("Tick one or more activation functions to train.")
         study = self._study()
         self.show_code(self._call())
         if study.missing():
-            return heats.training(study)
+            return jobs.training(study)
         if self.recorded.value == REPLAY:
-            return heats.replay(study, lambda: float(self.speed.value))
-        return heats.again(study)
+            return jobs.replay(study, lambda: float(self.speed.value))
+        return jobs.again(study)
 
     def _chosen_settings(self) -> dict[str, Any]:
         controls = {name: getattr(self, name).value for name in CONTROLS}
@@ -119,21 +119,21 @@ class Race(Live):
         )
 
 
-def _figure(lines: Sequence[heats.Line]) -> "Figure":
+def _figure(lines: Sequence[jobs.Line]) -> "Figure":
     racers: dict[RunConfig, list[figures.Curve]] = {}
     for line in lines:
         racers.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line.curve)
     return figures.race_figure(racers)
 
 
-def _table(lines: Sequence[heats.Line]) -> "pd.DataFrame":
+def _table(lines: Sequence[jobs.Line]) -> "pd.DataFrame":
     """One row for each run: where it is and how it does."""
     import pandas as pd
 
     return pd.DataFrame([_facts(line) for line in lines])
 
 
-def _facts(line: heats.Line) -> dict[str, str]:
+def _facts(line: jobs.Line) -> dict[str, str]:
     config, last = line.config, line.rows[-1] if line.rows else {}
     dead = [_number(100 * v, ".1f") for (name, _), v in last.items() if name == "dead_fraction"]
     return {

@@ -28,9 +28,9 @@ app = typer.Typer(add_completion=False)
 @app.command()
 def sweep(dataset: str, runs: int, epochs: int, hidden: int, workers: int) -> None:
     """Trains runs of two activation functions; the first two, not counted, warm everything up."""
-    from lab.grids import grid
-    from lab.studies import gather
-    from lab.workers import events, executor_of
+    from lab.experiment.grids import grid
+    from lab.studies.study import gather
+    from lab.studies.workers import events, executor_of
 
     with tempfile.TemporaryDirectory() as folder, executor_of(workers or None, None) as pool:
 
@@ -52,8 +52,8 @@ def sweep(dataset: str, runs: int, epochs: int, hidden: int, workers: int) -> No
 def tables(runs: int) -> None:
     """Reads tables of recorded runs of the textbook's network, ten epochs each."""
     import lab
-    from lab.store import run_id
-    from lab.writer import write_record
+    from lab.store.store import run_id
+    from lab.store.writer import write_record
 
     with tempfile.TemporaryDirectory() as folder:
         (run,) = lab.compare("relu", 1, "mnist-5k", Path(folder) / "one")

@@ -25,7 +25,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from lab.machine import cores
+from lab.system.machine import cores
 
 MFLOP_PER_IMAGE = 3.209
 PEAK_SIZE = 2048
@@ -87,7 +87,7 @@ def normalised(activation: Any, input_shape: tuple[int, ...], classes: int) -> A
 
 
 def add_others() -> None:
-    from lab.network import Network, add
+    from lab.network.networks import Network, add
 
     for builder in (cnn, normalised):
         add(Network(builder.__name__, builder))
@@ -103,7 +103,7 @@ def keras(dataset: str, epochs: int, network: str = "mlp") -> None:
     from keras.callbacks import LambdaCallback
 
     from lab import RunConfig, load_dataset
-    from lab.network import build_model
+    from lab.network.keras_model import build_model
 
     add_others()
     data = load_dataset(dataset)
@@ -118,9 +118,9 @@ def keras(dataset: str, epochs: int, network: str = "mlp") -> None:
 @app.command()
 def lab(dataset: str, epochs: int, runs: int, network: str = "mlp") -> None:
     """Runs of the trio side by side, with validation, census and commits."""
-    from lab.studies import plan
-    from lab.training import EpochEnd, Phase
-    from lab.writer import RunWriter
+    from lab.store.writer import RunWriter
+    from lab.studies.study import plan
+    from lab.training.events import EpochEnd, Phase
 
     commit, spent = RunWriter._commit, [0.0]
 
@@ -166,7 +166,7 @@ def lab(dataset: str, epochs: int, runs: int, network: str = "mlp") -> None:
 @app.command()
 def matmul() -> None:
     """The most float32 GFLOP/s that one thread on each core reaches, on large squares."""
-    from lab.machine import load_tensorflow
+    from lab.system.machine import load_tensorflow
 
     tf = load_tensorflow()
     product = tf.function(lambda a: a @ a, jit_compile=True)

@@ -13,14 +13,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_store import made_up_end, made_up_epoch, write
+from made_runs import made_up_end, made_up_epoch, write
 
-import lab.writer
+import lab.store.writer
 from lab import RunConfig, RunStore
 from lab.classroom import collect as collecting
 from lab.classroom.collect import OUTCOMES, Finding, collect, seeds_of
 from lab.errors import InputError, StoreError
-from lab.runs import have_the_same_bits
+from lab.runs.run import have_the_same_bits
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=2, batch_size=30)
 
@@ -205,7 +205,7 @@ def test_a_full_store_is_no_fault_of_who_handed_in(ada, pool, tmp_path, monkeypa
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(lab.writer.os, "fsync", full)
+    monkeypatch.setattr(lab.store.writer.os, "fsync", full)
     with pytest.raises(StoreError, match="No space left on device"):
         next(findings)
 

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 import lab
-from lab import RunConfig, RunStore, activations, measures, stats
+from lab import RunConfig, RunStore, stats
+from lab.activations import registry
 from lab.classroom import check
 from lab.classroom.exercises import CHECKS
+from lab.runs import measures
 
 LESSONS = Path(__file__).parent.parent.parent / "notebooks"
 RECORDED = RunStore(LESSONS / "recorded").runs
@@ -262,7 +264,7 @@ def test_a_typical_mistake_fails_with_its_hint(case):
 def test_after_277_images_nobody_in_layer_2_looks_dead_who_is_not():
     digits = lab.load_dataset("mnist-5k")
     kernel, bias, kernel_2, bias_2 = SMALL.weights()[:4]
-    from lab.data import stratified_order
+    from lab.experiment.data import stratified_order
 
     order = stratified_order(digits.y_train[:3200])
     images = digits.x_train[:3200][order].reshape(3200, 784) / np.float32(255)
@@ -273,9 +275,9 @@ def test_after_277_images_nobody_in_layer_2_looks_dead_who_is_not():
 
 def test_the_formulas_behind_the_checks_are_those_of_the_textbook():
     z = np.array([-3.0, -0.5, 0.25, 2.0])
-    assert np.allclose(activations.gate("leaky_relu=0.3", z), [0.3, 0.3, 1, 1])
-    a = activations.activate("elu=2", z)
-    assert np.allclose(activations.gate("elu=2", z), np.where(a > 0, 1, a + 2))
+    assert np.allclose(registry.gate("leaky_relu=0.3", z), [0.3, 0.3, 1, 1])
+    a = registry.activate("elu=2", z)
+    assert np.allclose(registry.gate("elu=2", z), np.where(a > 0, 1, a + 2))
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +299,7 @@ def test_a_network_is_judged_by_its_size_and_by_what_it_reads(trained):
 
 
 def test_a_function_of_your_own_has_to_win_on_every_seed_under_the_same_rules(trained):
-    tf = lab.machine.load_tensorflow()
+    tf = lab.system.machine.load_tensorflow()
     lab.register("weak", lambda z: 0.01 * tf.tanh(z))
     rules = {"hidden": (32,), "epochs": 2, "learning_rate": 0.005}
     both = trained(("weak", "elu"), 3, **rules)
@@ -314,7 +316,7 @@ def test_a_function_of_your_own_has_to_win_on_every_seed_under_the_same_rules(tr
 
 
 def test_the_neurons_of_a_model_are_counted_on_the_digits():
-    from lab.network import build_model
+    from lab.network.keras_model import build_model
 
     model = build_model(RunConfig())
     biases = model.layers[1].get_weights()[1]

@@ -6,9 +6,10 @@ import stat
 import numpy as np
 import pytest
 
-from lab import RunStore, figures, load_dataset
+from lab import RunStore, load_dataset
 from lab.classroom import setup
-from lab.data import PARTS, Dataset
+from lab.experiment.data import PARTS, Dataset
+from lab.figures import of_runs
 
 FAST = ("--dataset", "mnist-5k", "--seeds", "1", "--epochs", "1", "--learning-rate", "0.005")
 
@@ -35,7 +36,7 @@ def test_a_class_has_its_runs_and_reading_them_changes_nothing(lab_main, tmp_pat
     runs = RunStore(folder / "runs").runs
     assert [run.config.activation for run in runs] == ["relu", "leaky_relu", "elu"]
     assert len(runs.layers()) == 12
-    assert len(list(figures.pictures(runs))) >= 5
+    assert len(list(of_runs.pictures(runs))) >= 5
     assert [run.status for run in runs] == ["finished"] * 3
     assert tree(folder) == there
     code, text, _ = lab_main("prepare-class", folder, *FAST)

@@ -30,13 +30,15 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 # ruff: noqa: E402
 from made import ODD_NAMES
+from made_runs import made_up_end, made_up_epoch
 from safetensors.numpy import load, save
-from test_store import made_up_end, made_up_epoch
 
-import lab.machine
-import lab.writer
-from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots, sources
-from lab.runs import Run
+import lab.store.writer
+import lab.system.machine
+from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots
+from lab.experiment import sources
+from lab.plots import canvas
+from lab.runs.run import Run
 
 MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 15
 BOMB_WAYS = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
@@ -73,9 +75,9 @@ def prepare(folder: Path) -> list[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lab.machine, "threads_per_operation", lambda: 1)
         for name in ("COMMIT_SECONDS", "RESUME_SECONDS"):
-            patch.setattr(lab.writer, name, 0.0)
+            patch.setattr(lab.store.writer, name, 0.0)
         own = lambda config: made if config.source_sha256 else None  # noqa: E731
-        patch.setattr(lab.writer, "_own_activation", own)
+        patch.setattr(lab.store.writer, "_own_activation", own)
         for number, config in enumerate(configs):
             folders.append(record(config, RunStore(folder), ended=number != 2))
     return folders
@@ -96,7 +98,7 @@ def blank() -> Dataset:
 
 
 def custom_source(source: str):
-    from lab.records import OwnActivation
+    from lab.activations.source import OwnActivation
 
     return OwnActivation(source=source, sup_gate=0.5)
 
@@ -430,8 +432,8 @@ def read_run(run: Run, drawn: bool) -> None:
         run.resume_slots()
     if whole and drawn:
         for ax in (plots.learning_curves(Runs([run])), plots.dead_neurons(Runs([run]), 1)):
-            plots.png(ax.figure)
-            plots.svg(ax.figure, run.title)
+            canvas.png(ax.figure)
+            canvas.svg(ax.figure, run.title)
         plots.life_map(run, 1)
 
 

@@ -12,7 +12,8 @@ import psutil
 from ipywidgets import Widget
 from matplotlib.figure import Figure
 
-from lab import RunStore, heats, widgets
+from lab import RunStore, widgets
+from lab.widgets import jobs
 
 
 def held() -> tuple[float, int, int, int]:
@@ -57,8 +58,8 @@ def redraws(name: str, store: RunStore):
             yield
     if name == "Race":
         front, runs = widgets.Race(), list(store)[:3]
-        front._heat = heats.Heat(
-            tuple(map(heats._finished_line, runs)), lambda: iter(()), lambda: (store.runs, ""), ""
+        front._heat = jobs.Heat(
+            tuple(map(jobs._finished_line, runs)), lambda: iter(()), lambda: (store.runs, ""), ""
         )
         while True:
             front.draw()

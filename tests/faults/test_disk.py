@@ -12,8 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_kill import all_told, blank, processes, start
-from test_store import (
+from made_runs import (
     assert_epochs_are_kept,
     assert_named_files_exist,
     made_up_end,
@@ -21,12 +20,13 @@ from test_store import (
     same_as_uninterrupted,
     write,
 )
+from test_kill import all_told, blank, processes, start
 
-import lab.machine
-import lab.writer
+import lab.store.writer
+import lab.system.machine
 from lab import RunConfig, RunStore
 from lab.errors import InputError, LabError, StoreError
-from lab.store import run_id
+from lab.store.store import run_id
 
 __all__ = ["processes"]
 
@@ -45,7 +45,7 @@ root = pytest.mark.skipif(
 def at_once(monkeypatch):
     """Commits every epoch, with what is needed to go on from it; loads no TensorFlow."""
     for name, value in AT_ONCE.items():
-        monkeypatch.setattr(lab.writer, name, value)
+        monkeypatch.setattr(lab.store.writer, name, value)
     monkeypatch.setattr(lab.machine, "threads_per_operation", lambda: 1)
 
 
@@ -322,8 +322,8 @@ def feed_with_a_limit(path: Path, tell, most: int) -> None:
     """Feeds while no file may have more than some bytes, and tells what became of it."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
     for name, value in AT_ONCE.items():
-        setattr(lab.writer, name, value)
-    lab.machine.threads_per_operation = lambda: 1
+        setattr(lab.store.writer, name, value)
+    lab.system.machine.threads_per_operation = lambda: 1
     acknowledged: list[int] = []
     try:
         feed(RunStore(path), SMALL, acknowledged)
@@ -484,8 +484,8 @@ def test_a_store_whose_folder_vanishes_is_told_in_one_sentence(tmp_path, promise
 
 def write_many(path: Path, tell, first: int, runs: int) -> None:
     for name, value in AT_ONCE.items():
-        setattr(lab.writer, name, value)
-    lab.machine.threads_per_operation = lambda: 1
+        setattr(lab.store.writer, name, value)
+    lab.system.machine.threads_per_operation = lambda: 1
     for seed in range(first, first + runs):
         feed(RunStore(path), SMALL.model_copy(update={"seed": seed}), [])
     tell.send("done")

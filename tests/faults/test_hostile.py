@@ -15,10 +15,11 @@ from pathlib import Path
 import hostile
 import pytest
 
-from lab import RunStore, sources
+from lab import RunStore
 from lab.errors import InputError, LabError
-from lab.records import MOST_VALUES, Record, read_record
-from lab.store import run_id
+from lab.experiment import sources
+from lab.runs.record import MOST_VALUES, Record, read_record
+from lab.store.store import run_id
 
 pytestmark = [
     pytest.mark.faults,

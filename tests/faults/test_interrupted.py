@@ -15,7 +15,8 @@ from made import make_dataset
 from test_kill import assert_the_same_bits
 
 import lab
-from lab import RunStore, units
+from lab import RunStore
+from lab.census import units
 
 pytestmark = pytest.mark.faults
 
@@ -25,13 +26,13 @@ SETTINGS = {"epochs": 150, "batch_size": 120, "keep_weights": "every"}
 NUMBERS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
 # Writes down each epoch that a run's writer takes, and the last one that it has committed.
 NOTE = """
-import os, lab.writer
-add = lab.writer.RunWriter.add
+import os, lab.store.writer
+add = lab.store.writer.RunWriter.add
 def note(self, event):
     add(self, event)
     with open(told, "a") as file:
         file.write(f"{self.record.run_id} {event.epoch} {self.record.epochs[-1].epoch}\\n")
-lab.writer.RunWriter.add = note
+lab.store.writer.RunWriter.add = note
 """
 BEGIN = f"""
 {NOTE}
@@ -239,7 +240,7 @@ def test_after_an_interrupted_cell_the_next_one_works_and_goes_on(
             shape, place = dice.choice(SHAPES), tmp_path / str(number)
             # The first pays for TensorFlow's import; every third compiles afresh.
             if number and dice.random() < 0.33:
-                notebook.run("lab.programs._program.cache_clear()")
+                notebook.run("lab.network.programs._program.cache_clear()")
             notebook.run(f"told = {str(told_in(place))!r}")
             double = dice.random() < 0.5
             seconds = dice.uniform(0.0, 3.0 if number == 0 else 1.2)
@@ -277,7 +278,9 @@ def test_an_interrupt_while_a_race_goes_on_leaves_the_race_alone(
             wait, seconds = WAITS[number % 4], dice.uniform(0.0, 0.8)
             with tally.case(f"{number}: {wait} after {seconds:.3f} s, {shape}"):
                 if dice.random() < 0.33:
-                    notebook.run("'programs' in dir(lab) and lab.programs._program.cache_clear()")
+                    notebook.run(
+                        "'programs' in dir(lab) and lab.network.programs._program.cache_clear()"
+                    )
                 notebook.run(f"told = {str(told_in(place))!r}\n{race}")
                 cell = notebook.begin(wait) if wait else None
                 time.sleep(seconds)

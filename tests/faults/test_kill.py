@@ -13,17 +13,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import convolutional, make_dataset, normalised
-from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
+from made_runs import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 
-import lab.machine
-import lab.writer
-from lab import Dataset, Run, RunConfig, RunStore, units
-from lab import network as networks
+import lab.store.writer
+import lab.system.machine
+from lab import Dataset, Run, RunConfig, RunStore
+from lab.census import units
 from lab.errors import RunBusyError
-from lab.network import Network
-from lab.store import run_id
-from lab.studies import gather, plan
-from lab.training import EpochEnd
+from lab.network import networks as networks
+from lab.network.networks import Network
+from lab.store.store import run_id
+from lab.studies.study import gather, plan
+from lab.training.events import EpochEnd
 
 pytestmark = pytest.mark.faults
 
@@ -57,8 +58,8 @@ def blank() -> Dataset:
 
 def feed(place: Path, tell, config: RunConfig = FED) -> None:
     """Writes made-up epochs as fast as it goes, and tells of each one that is acknowledged."""
-    lab.machine.threads_per_operation = lambda: 1
-    lab.writer.COMMIT_SECONDS, lab.writer.RESUME_SECONDS = 0.0, 0.02
+    lab.system.machine.threads_per_operation = lambda: 1
+    lab.store.writer.COMMIT_SECONDS, lab.store.writer.RESUME_SECONDS = 0.0, 0.02
     with contextlib.closing(RunStore(place).writer(config, blank())) as writer:
         first = writer.state.epoch + 1 if writer.state else 0
         for epoch in range(first, config.epochs + 1):
@@ -68,7 +69,7 @@ def feed(place: Path, tell, config: RunConfig = FED) -> None:
 
 
 def do_train(place: Path, tell) -> None:
-    lab.writer.COMMIT_SECONDS, lab.writer.RESUME_SECONDS = 0.0, 0.1
+    lab.store.writer.COMMIT_SECONDS, lab.store.writer.RESUME_SECONDS = 0.0, 0.1
     for event in gather(TRAINED, make_dataset(300, 100), place).events():
         if isinstance(event, EpochEnd):
             tell.send((event.run, event.epoch))
@@ -225,8 +226,8 @@ def test_stopped_training_goes_on_to_the_bits_of_uninterrupted_training(
     with promise("resumed = uninterrupted, to the bit") as tally:
         for number in range(many(7, 1)):
             # Commits at every epoch or none: what is kept at a stop is the same.
-            monkeypatch.setattr(lab.writer, "COMMIT_SECONDS", dice.choice([0.0, 2.0]))
-            monkeypatch.setattr(lab.writer, "RESUME_SECONDS", dice.choice([0.0, 10.0]))
+            monkeypatch.setattr(lab.store.writer, "COMMIT_SECONDS", dice.choice([0.0, 2.0]))
+            monkeypatch.setattr(lab.store.writer, "RESUME_SECONDS", dice.choice([0.0, 10.0]))
             stops = [dice.randrange(1, length) for _ in range(dice.randint(1, 3))]
             store = RunStore(tmp_path / str(number))
             with tally.case(f"stops after {stops} events"):

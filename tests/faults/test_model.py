@@ -22,16 +22,16 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from made_runs import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 from test_kill import blank
-from test_store import assert_epochs_are_kept, assert_named_files_exist, made_up_end, made_up_epoch
 
-import lab.machine
-import lab.writer
+import lab.store.writer
+import lab.system.machine
 from lab import RunConfig, RunStore
 from lab.errors import RunBusyError, RunError, StoreError
-from lab.records import ENDED
-from lab.store import run_id
-from lab.writer import RunWriter
+from lab.runs.record import ENDED
+from lab.store.store import run_id
+from lab.store.writer import RunWriter
 
 pytestmark = pytest.mark.faults
 
@@ -91,8 +91,8 @@ class StoreMachine(RuleBasedStateMachine):
         self.open: dict[str, Open] = {}
         self.clock = 1000.0
         self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(lab.writer, "time", SimpleNamespace(monotonic=lambda: self.clock))
-        self.patch.setattr(lab.writer, "LOCK_SECONDS", 0.0)
+        self.patch.setattr(lab.store.writer, "time", SimpleNamespace(monotonic=lambda: self.clock))
+        self.patch.setattr(lab.store.disk, "LOCK_SECONDS", 0.0)
         self.patch.setattr(lab.machine, "threads_per_operation", lambda: 1)
 
     def teardown(self):

@@ -9,8 +9,10 @@ import hostile
 import pytest
 from made import ODD_NAMES
 
-from lab import Runs, RunStore, figures, plots
+from lab import Runs, RunStore, plots
 from lab.errors import LabError
+from lab.figures import of_runs
+from lab.plots import canvas
 from lab.widgets import Compare, Microscope
 from lab.widgets.front import run_names
 
@@ -106,11 +108,11 @@ def test_an_odd_name_is_shown_as_it_is_or_refused(fast_path, base, number, promi
 def draw(runs: Runs) -> None:
     run = runs[0]
     for ax in (plots.learning_curves(runs), plots.dead_neurons(runs, 1), plots.flows(run, 1)):
-        assert plots.png(ax.figure).startswith(b"\x89PNG")
-        assert_harmless(plots.svg(ax.figure, run.title))
-    for picture in (figures.summary(runs), figures.learning_curves(runs), figures.life_maps(runs)):
-        assert plots.png(picture.figure).startswith(b"\x89PNG")
-        assert_harmless(plots.svg(picture.figure, picture.alt))
+        assert canvas.png(ax.figure).startswith(b"\x89PNG")
+        assert_harmless(canvas.svg(ax.figure, run.title))
+    for picture in (of_runs.summary(runs), of_runs.learning_curves(runs), of_runs.life_maps(runs)):
+        assert canvas.png(picture.figure).startswith(b"\x89PNG")
+        assert_harmless(canvas.svg(picture.figure, picture.alt))
 
 
 @pytest.mark.parametrize("number", range(len(ODD_NAMES)))

@@ -8,7 +8,8 @@ from made import make_dataset
 from test_kill import assert_the_same_bits
 
 import lab
-from lab import Dataset, RunConfig, Runs, stats, studies, units
+from lab import Dataset, RunConfig, Runs, stats, studies
+from lab.census import units
 from lab.cli import shared
 
 pytestmark = pytest.mark.faults
@@ -86,8 +87,8 @@ def test_a_run_that_diverged_is_never_best_and_in_no_mean(tmp_path, data, promis
 
 def test_units_whose_sums_overflow_are_non_finite_and_not_dead(tmp_path, data, promise):
     """Each of 14 layers multiplies by about 1000: the last sums exceed single precision."""
-    from lab.training import EpochEnd
-    from lab.training import train as trained
+    from lab.training.events import EpochEnd
+    from lab.training.trainer import train as trained
 
     config = RunConfig(
         activation="leaky_relu=-1000",

@@ -15,7 +15,8 @@ from made import make_dataset
 
 from lab import RunConfig
 from lab.errors import InputError
-from lab.training import EpochEnd, RunEnd, train
+from lab.training.events import EpochEnd, RunEnd
+from lab.training.trainer import train
 
 pytestmark = pytest.mark.faults
 

@@ -3,7 +3,8 @@
 import pytest
 
 import lab
-from lab import Runs, RunStore, activations
+from lab import Runs, RunStore
+from lab.activations import registry
 
 SETTINGS = {"hidden": (20, 10), "epochs": 3, "batch_size": 50, "learning_rate": 0.3}
 
@@ -29,7 +30,7 @@ def look():
     """Returns the colour and the line style of a built-in function."""
 
     def of(name):
-        activation = activations.get(name)
+        activation = registry.get(name)
         return activation.colour, activation.line
 
     return of

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import lab
-from lab import Runs, figures, plots, stats, study_figures
+from lab import Runs, plots, stats
+from lab.figures import of_runs, of_studies
 
 LONG = "a_function_whose_name_has_forty_letters_"
 
@@ -62,14 +63,14 @@ DRAWN = {
     "forest": lambda runs: plots.forest(stats.verdicts(runs)).figure,
     "life_map": lambda runs: plots.life_map(runs[-1], 1).figure,
     "flows": lambda runs: plots.flows(runs[-1], 1).figure,
-    "rate_maps": lambda runs: study_figures.rate_maps(runs).figure,
-    "learning_rates": lambda runs: study_figures.learning_rates(runs).figure,
+    "rate_maps": lambda runs: of_studies.rate_maps(runs).figure,
+    "learning_rates": lambda runs: of_studies.learning_rates(runs).figure,
     "race": lambda runs: race(runs),
 }
 
 
 def race(runs):
-    return figures.race_figure(figures._racers(Runs(runs[:6]), 3))
+    return of_runs.race_figure(of_runs._racers(Runs(runs[:6]), 3))
 
 
 def cut_texts(figure):

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab import RunConfig, measures, plots, stats
+from lab import RunConfig, plots, stats
 from lab.errors import InputError
+from lab.runs import measures
 
 
 def verdict(name, differences, measure="test_accuracy", where="", against="relu"):

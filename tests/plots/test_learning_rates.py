@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lab import Runs, measures, plots, stats
+from lab import Runs, plots, stats
 from lab.errors import InputError, RunError
+from lab.runs import measures
 
 
 @pytest.mark.parametrize("measure", ["validation_accuracy", "dead", "test_loss"])

@@ -2,20 +2,22 @@
 
 import pytest
 
-from lab import activations, plots
+from lab import plots
+from lab.activations import registry
+from lab.plots import looks
 
 
 def test_every_built_in_function_has_a_look_of_its_own_of_the_palette(look):
-    looks = [look(name) for name in activations.names()]
+    looks = [look(name) for name in registry.names()]
     assert len(set(looks)) == len(looks)
-    assert {colour for colour, _ in looks} <= set(activations.OKABE_ITO.values())
+    assert {colour for colour, _ in looks} <= set(registry.OKABE_ITO.values())
 
 
 @pytest.mark.parametrize("name", ["a", "swoosh", "mine", "bent_relu"])
 def test_an_own_function_has_a_look_that_no_built_in_one_has(look, name):
-    colour, line = activations.own_style(name)
-    assert (colour, line) not in [look(n) for n in activations.names()]
-    assert activations.own_style(name) == (colour, line)
+    colour, line = registry.own_style(name)
+    assert (colour, line) not in [look(n) for n in registry.names()]
+    assert registry.own_style(name) == (colour, line)
 
 
 def test_two_parameters_of_one_function_share_the_colour_and_not_the_line_style():
@@ -34,5 +36,5 @@ def test_many_parameters_of_one_function_all_look_different_and_the_default_keep
 
 def test_settings_that_differ_are_named_in_the_labels(runs):
     a, b = runs[0].config, runs[0].config.model_copy(update={"learning_rate": 0.5})
-    assert plots.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
-    assert plots.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]
+    assert looks.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
+    assert looks.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]

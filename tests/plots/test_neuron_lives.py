@@ -3,22 +3,25 @@
 import pytest
 
 import lab
-from lab import measures, plots
+from lab import plots
 from lab.errors import RunError
+from lab.runs import measures
 
 
 def test_life_states_take_the_gravest_that_fits(runs):
     relu, elu = runs[0], runs[1]
-    dead = lab.units.dead(relu.layer(1))
-    assert ((lab.lives.states(relu.layer(1)) == lab.lives.STATES.index("dead")) == dead).all()
-    states, summaries = lab.lives.states(elu.layer(2)), elu.layer(2)
-    alive = ~lab.units.always_negative(summaries) & ~lab.units.nearly_dead(summaries)
+    dead = lab.census.units.dead(relu.layer(1))
+    assert (
+        (lab.census.lives.states(relu.layer(1)) == lab.census.lives.STATES.index("dead")) == dead
+    ).all()
+    states, summaries = lab.census.lives.states(elu.layer(2)), elu.layer(2)
+    alive = ~lab.census.units.always_negative(summaries) & ~lab.census.units.nearly_dead(summaries)
     assert ((states == 0) == alive).all()
 
 
 def test_a_life_map_has_a_row_for_each_neuron_that_is_not_always_alive(runs):
     relu = max(runs, key=lambda run: measures.dead_share(run))
-    states = lab.lives.states(relu.layer(1))
+    states = lab.census.lives.states(relu.layer(1))
     eventful = states[:, states.any(axis=0)]
     ax = plots.life_map(relu, 1)
     drawn = ax.get_images()[0].get_array()

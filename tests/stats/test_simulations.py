@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from lab import RunConfig, measures, stats
+from lab import RunConfig, stats
+from lab.runs import measures
 
 ZEROS = np.zeros(1000)
 TEST_ACCURACY = measures.measure("test_accuracy")

@@ -68,7 +68,7 @@ def test_a_filter_that_leaves_nothing_says_what_to_do(front):
 def test_the_table_holds_the_numbers_of_the_epoch(front, store, measure, layer, epoch):
     front.measure.value, front.layer.value, front.epoch.value = measure, layer, epoch
     runs = store.runs
-    if measure in lab.measures.CURVES:
+    if measure in lab.runs.measures.CURVES:
         split, name = measure.split("_")
         every = runs.epochs()
         every = every[(every.split == split)].rename(columns={name: "value"})

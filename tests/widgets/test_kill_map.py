@@ -6,7 +6,8 @@ import re
 import pytest
 
 import lab
-from lab import LabError, RunStore, maps
+from lab import LabError, RunStore
+from lab.analysis import maps
 from lab.widgets import KillMap
 
 SMALL = {"hidden": (6, 4), "batch_size": 50, "epochs": 2}

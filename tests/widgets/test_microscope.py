@@ -6,9 +6,10 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
 import lab
-from lab import RunStore, causes
+from lab import RunStore, words
+from lab.census.lives import STATES, states
 from lab.errors import InputError
-from lab.lives import STATES, states
+from lab.runs import causes
 from lab.widgets import Microscope
 from lab.widgets.microscope import _coloured
 
@@ -134,7 +135,7 @@ def test_a_data_set_that_cannot_be_loaded_is_said_once_found_out(relu, monkeypat
 
 
 def test_the_line_of_python_does_the_same(relu, tiny):
-    from lab import neurons
+    from lab.runs import neurons
 
     microscope = Microscope(relu, layer=2, unit=5, epoch=2, dataset=tiny)
     line = microscope.code.value.partition("<code>")[2].partition("</code>")[0]
@@ -177,7 +178,7 @@ def test_a_measure_has_a_scale_with_its_ends_and_what_is_not_finite_is_grey(relu
     assert " or less" not in microscope.legend.value
     microscope.measure.value = "mean gate"
     low, high = np.percentile(relu.layer(1).mean_gate, [2, 98])
-    assert f"{causes.number(low)} or less" in microscope.legend.value
-    assert f"{causes.number(high)} or more" in microscope.legend.value
+    assert f"{words.number(low)} or less" in microscope.legend.value
+    assert f"{words.number(high)} or more" in microscope.legend.value
     colours = _coloured(np.array([0.0, np.nan, np.inf, 1.0]), (0.0, 1.0))
     assert colours == [to_hex(colormaps["cividis"](0)), "#999999", "#999999", "#fee838"]

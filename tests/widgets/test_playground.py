@@ -61,7 +61,7 @@ def test_a_run_gives_the_share_of_its_pre_activations_at_which_the_gate_is_shut(
     assert playground.run.value == "ReLU, tiny, lr 0.001, seed 0"
     assert (playground.layer.options, playground.epoch.options) == ((1, 2), (0, 1, 2))
     playground.layer.value, playground.epoch.value = 2, 1
-    x = tiny.x_train.reshape(300, -1)[lab.data.split(tiny, run.config).probe] / 255
+    x = tiny.x_train.reshape(300, -1)[lab.experiment.data.split(tiny, run.config).probe] / 255
     w1, b1, w2, b2, *_ = run.weights(1)
     z = np.maximum(x @ w1 + b1, 0) @ w2 + b2
     head, relu, leaky = cells(playground)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lab import LabError, probes
+from lab import LabError
+from lab.analysis import probes
 from lab.widgets import ProbeSize
 
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab import RunStore, training
+from lab import RunStore
+from lab.training import trainer
 from lab.widgets import Race
 from lab.widgets.race import _table as race_table
 
@@ -83,7 +84,7 @@ def test_the_curves_are_those_of_the_record(tiny, store):
     assert list(line.curve("validation_accuracy", 0)) == [
         e.validation_accuracy for e in run.record.epochs
     ]
-    dead = [float(d) for d in training.units.LAYER_MEASURES["dead_fraction"](run.layer(2))]
+    dead = [float(d) for d in trainer.units.LAYER_MEASURES["dead_fraction"](run.layer(2))]
     assert list(line.curve("dead_fraction", 2)) == dead
     assert line.result == f"test {run.record.test_accuracy:.2%}"
 
@@ -296,8 +297,8 @@ def test_other_bits_are_told(tiny, store, monkeypatch):
         race = Race("relu", 1, tiny, store, **SETTINGS)
         race.start()
         await race.finished()
-        order = training.batch_order
-        monkeypatch.setattr(training, "batch_order", lambda c, e, t: order(c, e, t)[::-1])
+        order = trainer.batch_order
+        monkeypatch.setattr(trainer, "batch_order", lambda c, e, t: order(c, e, t)[::-1])
         race.recorded.value = "Train again"
         race.start()
         await race.finished()
@@ -357,7 +358,7 @@ def test_an_error_while_training_is_a_sentence(tiny, store, monkeypatch):
         raise ZeroDivisionError("oh")
 
     async def script():
-        monkeypatch.setattr(training, "batch_order", broken)
+        monkeypatch.setattr(trainer, "batch_order", broken)
         race = Race("relu", 1, tiny, store, **SETTINGS)
         race.start()
         await race.finished()

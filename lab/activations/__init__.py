@@ -1,0 +1,43 @@
+"""The activation functions: a registry of those that come with the lab, and a user's own.
+
+Each has its function, its derivative in NumPy and in TensorFlow, its label, colour and line.
+"""
+
+from lab.activations.custom import register, register_source
+from lab.activations.registry import (
+    LINES,
+    OKABE_ITO,
+    Activation,
+    FloatArray,
+    activate,
+    beyond,
+    gate,
+    get,
+    is_own_name,
+    listed,
+    names,
+    own_style,
+    parse,
+)
+from lab.activations.source import OwnActivation, Strict, printable
+
+__all__ = [
+    "LINES",
+    "OKABE_ITO",
+    "Activation",
+    "FloatArray",
+    "OwnActivation",
+    "Strict",
+    "activate",
+    "beyond",
+    "gate",
+    "get",
+    "is_own_name",
+    "listed",
+    "names",
+    "own_style",
+    "parse",
+    "printable",
+    "register",
+    "register_source",
+]

@@ -1,0 +1,21 @@
+"""What is asked of trained networks: surgery, probes, gradients, kill maps, published numbers.
+
+All of it computes; `lab.figures` draws.
+"""
+
+from lab.analysis import gradients, maps, probes, surgery, validation
+from lab.analysis.maps import KillMap, kill_map
+from lab.analysis.surgery import ablate, removal_curve, revive
+
+__all__ = [
+    "KillMap",
+    "ablate",
+    "gradients",
+    "kill_map",
+    "maps",
+    "probes",
+    "removal_curve",
+    "revive",
+    "surgery",
+    "validation",
+]

@@ -1,0 +1,186 @@
+"""Kill maps: how many neurons die, and how well the network does, over two settings.
+
+found = kill_map({"learning_rate": [1e-3, 1e-2], "first_bias": [-1, 0]}, dataset="mnist-5k")
+found.table("dead"), found.picture()
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lab.errors import InputError, unknown
+from lab.experiment import VARIABLE, Dataset, check_values, grid, shown, words_of
+from lab.figures import Picture, of_analyses
+from lab.runs import Run, Runs, measures
+from lab.store import RunStore
+from lab.studies import Study, finish, gather
+from lab.words import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_VALUES = 32
+NO_AXIS = ("activation", "parameter", "keep_weights", "epochs")
+MEASURES = {
+    "dead": "dead hidden neurons, %",
+    "accuracy": "validation accuracy, %",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class KillMap:
+    """Runs over a grid of two settings.
+
+    Attributes:
+        rows: The setting that differs from row to row, and its values.
+        columns: The same for the columns.
+        runs: The runs, of every cell and seed.
+    """
+
+    rows: tuple[str, tuple[Any, ...]]
+    columns: tuple[str, tuple[Any, ...]]
+    runs: Runs
+
+    def cell(self, row: Any, column: Any) -> Runs:
+        """Returns the runs of one cell, one for each seed.
+
+        Raises:
+            InputError: If the map has no such cell.
+        """
+        for (name, values), value in zip((self.rows, self.columns), (row, column), strict=True):
+            if value not in values:
+                known = ", ".join(map(shown, values))
+                raise InputError(f"{name} must be one of {known} in this map, not {value!r}.")
+        return Runs([run for run in self.runs if self._place(run) == (row, column)])
+
+    def table(self, measure: str = "dead", spread: bool = False) -> "pd.DataFrame":
+        """Returns a measure in %, a row and a column for each value of the two settings.
+
+        Args:
+            measure: `dead`, the share of all hidden units that are dead on all training images,
+                or `accuracy`, the validation accuracy after the last epoch. NaN in cells with a
+                run that diverged.
+            spread: Whether to return the standard deviation over the seeds in place of the mean;
+                NaN with one seed.
+
+        Raises:
+            InputError: If there is no such measure.
+        """
+        import pandas as pd
+
+        if measure not in MEASURES:
+            raise unknown("measure", measure, MEASURES)
+        cells = [[measured(r, measure) for r in self.cell(*place)] for place in self._cells]
+        values = [_spread(cell) if spread else np.mean(cell) for cell in cells]
+        (row, rows), (column, columns) = self.rows, self.columns
+        grid = np.array(values).reshape(len(rows), len(columns))
+        return pd.DataFrame(
+            grid,
+            index=pd.Index(list(map(shown, rows)), name=row),
+            columns=pd.Index(list(map(shown, columns)), name=column),
+        )
+
+    def picture(self, name: str = "kill-map") -> Picture:
+        """Draws the two maps side by side, with the mean and the spread in each cell."""
+        maps = {
+            title: (self.table(measure), self.table(measure, spread=True))
+            for measure, title in MEASURES.items()
+        }
+        return of_analyses.kill_map(maps, self._settings(), name)
+
+    @property
+    def _cells(self) -> list[tuple[Any, Any]]:
+        return list(itertools.product(self.rows[1], self.columns[1]))
+
+    def _place(self, run: Run) -> tuple[Any, Any]:
+        row, column = (getattr(run.config, name) for name in (self.rows[0], self.columns[0]))
+        return row, column
+
+    def _settings(self) -> str:
+        """What is the same in all cells, so far as a reader asks for it."""
+        config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
+        seeds = len({run.config.seed for run in self.runs})
+        said = [
+            f"{words_of(name)} {shown(getattr(config, name))}"
+            for name in fixed
+            if name not in (self.rows[0], self.columns[0])
+        ]
+        usual = [config.title, self.runs[0].record.dataset, counted(config.epochs, "epoch")]
+        return ", ".join([*usual, *said, f"means of {seeds} seeds" if seeds > 1 else "one seed"])
+
+
+def kill_map(
+    vary: Mapping[str, Sequence[Any]],
+    seeds: Any = 1,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    **settings: Any,
+) -> KillMap:
+    """Trains a network at every combination of two settings; recorded runs are loaded.
+
+    Args:
+        vary: Two fields of `RunConfig` with 2 to 32 values each: rows, then columns.
+        seeds: How many seeds, from 0; or the seeds themselves.
+        dataset: A name for `load_dataset`, or a dataset.
+        store: The folder that keeps the runs; by default `store.default_path()`.
+        **settings: Further fields of `RunConfig`, the same for all runs.
+
+    Raises:
+        InputError: If a setting is not valid, in one sentence, before any training.
+        DatasetMissingError: If the dataset is not available.
+        StoreError: If the store cannot be written to, or another process writes a run.
+    """
+    study, axes = plan_map(vary, seeds, dataset, store, **settings)
+    finish(study)
+    return KillMap(*axes, study.runs())
+
+
+def plan_map(
+    vary: Mapping[str, Sequence[Any]],
+    seeds: Any = 1,
+    dataset: str | Dataset = "auto",
+    store: str | Path | RunStore | None = None,
+    **settings: Any,
+) -> tuple[Study, tuple[Any, Any]]:
+    """Checks all settings of a kill map and returns its study and its two axes; see `kill_map`."""
+    if not isinstance(vary, Mapping):
+        raise InputError(
+            "vary must name two settings with their values, such as "
+            f"{{'learning_rate': [0.001, 0.01], 'first_bias': [-1, 0]}}, not {vary!r}."
+        )
+    if len(vary) != 2:
+        raise InputError(f"vary must name two settings, not {len(vary)}.")
+    for name, values in vary.items():
+        _check_axis(name, values)
+    configs = grid(vary, seeds, settings)
+    axes = tuple((n, tuple(dict.fromkeys(getattr(c, n) for c in configs))) for n in vary)
+    for name, values in axes:
+        if len(values) < 2:
+            raise InputError(f"{name} must have at least two different values for a map.")
+    study = gather(configs, dataset, store)
+    return study, (axes[0], axes[1])
+
+
+def _check_axis(name: str, values: Any) -> None:
+    choices = [field for field in VARIABLE if field not in NO_AXIS]
+    if name not in choices:
+        raise unknown("setting of a map", name, choices)
+    check_values(name, values)
+    if not 2 <= len(values) <= MOST_VALUES:
+        raise InputError(
+            f"{name} must have from 2 to {MOST_VALUES} values for a map, not {len(values)}."
+        )
+
+
+def measured(run: Run, measure: str) -> float:
+    """Returns one of `MEASURES` of a run that has ended, in %; NaN if it diverged."""
+    name = "validation_accuracy" if measure == "accuracy" else measure
+    return measures.measure(name).shown(run)
+
+
+def _spread(values: Sequence[float]) -> float:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else np.nan

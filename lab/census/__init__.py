@@ -1,0 +1,10 @@
+"""What a unit does on the probe set: its summaries, every measure made of them, its life.
+
+A unit is dead if its gate f'(z) is 0 on every image; all other measures are functions of the same
+summaries, one line each.
+"""
+
+from lab.census import lives, units
+from lab.census.units import GREATEST, SUMMED, BoolArray, UnitSummaries
+
+__all__ = ["GREATEST", "SUMMED", "BoolArray", "UnitSummaries", "lives", "units"]

@@ -1,0 +1,23 @@
+"""The exercises of the lessons: for each one a check that gives a hint, never the answer."""
+
+from lab.classroom.exercises import (
+    lesson_1,
+    lesson_2,
+    lesson_3,
+    lesson_4,
+    lesson_5,
+    lesson_6,
+    lesson_7,
+)
+from lab.classroom.exercises.shared import CHECKS
+
+__all__ = [
+    "CHECKS",
+    "lesson_1",
+    "lesson_2",
+    "lesson_3",
+    "lesson_4",
+    "lesson_5",
+    "lesson_6",
+    "lesson_7",
+]

@@ -1,0 +1,119 @@
+"""Checks of the exercises of lesson 4: each gives a hint, never the answer."""
+
+from typing import Any
+
+import numpy as np
+
+from lab.census import units
+from lab.classroom.answers import WrongAnswerError
+from lab.classroom.exercises.shared import (
+    FUNCTION,
+    dead_by_layer,
+    exercise,
+    one_run_of,
+    runs_of,
+    wrong_if,
+)
+from lab.experiment import RunConfig, load_dataset
+from lab.runs import Runs
+
+
+@exercise("4.1")
+def _exactly_a_hundred_dead(model: Any) -> None:
+    """The answer is the Keras model."""
+    wrong_if(not hasattr(model, "layers"), "The answer must be the Keras model.")
+    pixels = load_dataset("mnist-5k").x_train
+    images = pixels.reshape(len(pixels), -1) / np.float32(255)
+    dead = []
+    for layer in model.layers[1:3]:
+        kernel, bias = layer.get_weights()
+        z = images @ kernel + bias
+        dead.append(int((z <= 0).all(axis=0).sum()))
+        images = np.maximum(z, 0)
+    if dead[0] == 100:
+        return
+    wrong_if(
+        dead[0] < 100 <= dead[1],
+        f"In layer 2, {dead[1]} neurons are dead. Asked for is layer 1, which has {dead[0]}.",
+    )
+    wrong_if(
+        dead[0] == 0,
+        "No neuron of layer 1 is dead. What can you do to a bias, so that z is never above 0?",
+    )
+    wrong_if(dead[0] == 512, "All 512 neurons are dead. Change 100 of the biases, not all.")
+    raise WrongAnswerError(f"{dead[0]} neurons of layer 1 are dead. Asked for are 100.")
+
+
+@exercise("4.2")
+def _largest_harmless_rate(answer: Any) -> None:
+    """The answer are the runs that were tried: two at least, with the rate between them known."""
+    wrong_if(
+        answer is None,
+        "`rates` must be a list of numbers in square brackets, such as [0.001, 0.1].",
+    )
+    runs = sorted(runs_of(answer), key=lambda run: run.config.learning_rate)
+    wrong_if(
+        len(Runs(runs).groups(("learning_rate",))) > 1,
+        "Only the learning rate may differ between the runs.",
+    )
+    wrong_if(
+        any(run.config.activation != "relu" for run in runs), "Train networks of ReLU neurons."
+    )
+    shares = {
+        run.config.learning_rate: dead_by_layer(run)[0] / run.layout.widths[0] for run in runs
+    }
+    harmless = [rate for rate, share in shares.items() if share < 0.05]
+    deadly = [rate for rate, share in shares.items() if share >= 0.05]
+    wrong_if(not deadly, "No rate that you tried kills 5 % of layer 1: try larger ones.")
+    wrong_if(not harmless, "Every rate that you tried kills 5 % of layer 1: try smaller ones.")
+    best, next_one = max(harmless), min([r for r in deadly if r > max(harmless)], default=0.0)
+    wrong_if(not next_one, "Try larger rates, until 5 % of layer 1 die.")
+    wrong_if(
+        next_one > 2.001 * best,
+        f"{best:g} is harmless and {next_one:g} kills, but what is between them? Bring them "
+        f"within a factor of 2.",
+    )
+
+
+@exercise("4.3")
+def _always_negative_and_not_dead(run: Any, layer: int, unit: int) -> None:
+    run = one_run_of(run)
+    run.check_unit(layer, unit)
+    last = run.last_summaries(layer)
+    wrong_if(
+        not units.always_negative(last)[unit],
+        f"The largest z of this neuron is {last.max_z[unit]:.3g}: it is not always negative.",
+    )
+    wrong_if(
+        bool(units.dead(last)[unit]),
+        f"This neuron is dead: with {run.config.title} the gate is shut where z is negative. "
+        f"Which function leaves it open?",
+    )
+
+
+@exercise("4.4")
+def _saved_by_one_change(answer: Any, lost: Any) -> None:
+    run, before = one_run_of(answer), one_run_of(lost)
+    changed = _changed(run.config, before.config)
+    wrong_if(not changed, "You have changed nothing.")
+    wrong_if(
+        "first_bias" in changed,
+        "Leave the first bias at −1: save the network in spite of it.",
+    )
+    wrong_if(
+        len(changed) > 1,
+        f"You have changed {', '.join(changed)}. Change one thing only: what the three networks "
+        f"have in common stands in `common`.",
+    )
+    shares = [n / width for n, width in zip(dead_by_layer(run), run.layout.widths, strict=True)]
+    wrong_if(
+        max(shares) > 0.1,
+        f"Of its layers {' / '.join(f'{share:.0%}' for share in shares)} are dead: more than "
+        f"10 %. Which function cannot die at all?",
+    )
+
+
+def _changed(one: RunConfig, other: RunConfig) -> list[str]:
+    """Returns the settings that differ; what makes the activation function is one."""
+    names = [name for name, value in one if value != getattr(other, name)]
+    return list(dict.fromkeys("activation" if name in FUNCTION else name for name in names))

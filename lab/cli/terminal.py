@@ -1,0 +1,213 @@
+"""What the command line draws: live progress, the tables of a study, and verdicts."""
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from lab.census import units
+from lab.experiment import RunConfig, differences, differing, shown, words_of
+from lab.runs import Runs
+from lab.stats import Verdict
+from lab.training import EpochEnd, Event, Phase, RunEnd
+from lab.training import Progress as Step
+from lab.words import counted
+
+MOST_BARS = 12
+ALL = "all runs"
+MOST_GROUPS = 200
+MOST_DIVERGENCES = 3
+
+
+def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
+    """Pulls all events and shows how every run comes along, and the time left for all.
+
+    Where the output is not a terminal, it prints a line for each run that ends.
+
+    Args:
+        events: The events of `studies.Study.events`.
+        configs: The runs that the events are about.
+        console: Where to draw.
+    """
+    with _Bars(configs, console) as bars:
+        for event in events:
+            bars.draw(event)
+            if isinstance(event, RunEnd) and not console.is_terminal:
+                tested = f"test accuracy {event.test_accuracy:.2%}"
+                result = "diverged" if event.diverged else tested
+                console.print(f"{bars.names[event.run]}: {result}")
+
+
+class _Bars(Progress):
+    """A bar for each run and one for all; narrow enough for a terminal of 80 columns."""
+
+    def __init__(self, configs: Sequence[RunConfig], console: Console) -> None:
+        super().__init__(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=8),
+            TextColumn("{task.fields[where]}"),
+            TextColumn("{task.fields[loss]}"),
+            TextColumn("{task.fields[units]}"),
+            console=console,
+            refresh_per_second=4,
+            transient=True,
+            disable=not console.is_terminal,
+        )
+        self.configs = configs
+        self.ended = 0
+        self.names = [
+            ", ".join([config.title, *differing, f"seed {config.seed}"])
+            for config, differing in zip(configs, differences(configs), strict=True)
+        ]
+        self.rows = [
+            self._row(name, config.epochs) for name, config in zip(self.names, configs, strict=True)
+        ]
+        self.all = self._row(ALL, sum(config.epochs for config in configs))
+
+    def _row(self, name: str, epochs: int) -> TaskID:
+        shown = len(self.configs) <= MOST_BARS or name == ALL  # A terminal has few lines.
+        return self.add_task(name, total=epochs, visible=shown, where="", loss="", units="")
+
+    def draw(self, event: Event) -> None:
+        """Shows an event."""
+        if isinstance(event, Phase):
+            self.update(self.all, where=event.text)
+        elif isinstance(event, Step):
+            where = f"{event.epoch}/{self.configs[event.run].epochs}"
+            done = event.epoch - 1 + event.share
+            loss = f"loss {event.loss:.3f}"
+            self.update(self.rows[event.run], completed=done, where=where, loss=loss)
+            self._draw_total()
+        elif isinstance(event, EpochEnd):
+            dead = " ".join(f"{100 * units.dead(layer).mean():.1f}" for layer in event.layers)
+            facts = f"val {event.validation_accuracy:.1%} dead % {dead}"
+            self.update(self.rows[event.run], completed=event.epoch, units=facts)
+        elif isinstance(event, RunEnd):
+            self.ended += 1
+            self.update(self.rows[event.run], completed=self.configs[event.run].epochs)
+            self._draw_total()
+
+    def _draw_total(self) -> None:
+        done = sum(self._tasks[row].completed for row in self.rows)
+        left = self._tasks[self.all].time_remaining
+        clock = "" if left is None else f"{timedelta(seconds=round(left))} left"
+        runs = f"{self.ended} of {len(self.rows)} runs done"
+        self.update(self.all, completed=done, where="training", loss=clock, units=runs)
+
+
+def comparison(runs: Runs) -> Table:
+    """Returns the table of a comparison: one row for each activation function."""
+    run = runs[0]
+    config, record = run.config, run.record
+    table = Table(
+        title=Text(
+            f"{record.dataset}: {config.size}, {config.optimizer}, "
+            f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, "
+            f"{runs.seed_words()}"
+        ),
+        caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
+        f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
+        f"means over seeds; seconds of one core for one run{_divergences(runs)}",
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
+    layers = slash.join(map(str, run.layers))
+    table.add_column("\nactivation", no_wrap=True)
+    table.add_column("test\nloss", justify="right", no_wrap=True)
+    table.add_column("accuracy\nmean %", justify="right", no_wrap=True)
+    table.add_column(f"dead\n{layers} %", justify="right")
+    table.add_column(f"nearly dead\n{layers} %", justify="right")
+    table.add_column("time\ns", justify="right", no_wrap=True)
+    table.add_column("accuracy %\neach seed", min_width=11)
+    for row in runs.summary().to_dict("records"):
+        diverged = f"\n{row['diverged']} of {row['runs']} diverged" if row["diverged"] else ""
+        table.add_row(
+            f"{row['activation']}{diverged}",
+            f"{row['test_loss']:.4f}",
+            f"{100 * row['test_accuracy']:.2f}",
+            slash.join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
+            slash.join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+            f"{row['seconds']:.1f}",
+            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
+        )
+    return table
+
+
+def _divergences(runs: Runs) -> str:
+    """Says of the first runs that diverged when and where, each on a line of its own."""
+    found = runs.divergences()
+    more = [f"{len(found) - MOST_DIVERGENCES} more diverged"] * (len(found) > MOST_DIVERGENCES)
+    return "".join(f"\n{sentence}" for sentence in [*found[:MOST_DIVERGENCES], *more])
+
+
+def study_table(runs: Runs) -> Table:
+    """Returns the table of a study: one row for each combination of settings."""
+    groups = runs.groups()
+    names = differing([group[0].config for group in groups])
+    images = runs[0].record.train_images
+    table = Table(
+        title=Text(f"{runs[0].record.dataset}, {runs.seed_words()}"),
+        caption=f"means over seeds; dead, by layer: no gradient on all {images:,} training images"
+        + (f"\n{MOST_GROUPS} of {len(groups):,} rows" if len(groups) > MOST_GROUPS else ""),
+        title_justify="left",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+    )
+    for name in ("activation", *map(words_of, names)):
+        table.add_column(name)
+    for name in ("runs", "validation %", "test %", "dead %"):
+        table.add_column(name, justify="right")
+    for group in groups[:MOST_GROUPS]:
+        settings = [shown(getattr(group[0].config, name)) for name in names]
+        table.add_row(group[0].config.title, *settings, *_study_numbers(group))
+    return table
+
+
+def _study_numbers(group: Runs) -> list[str]:
+    (row,) = group.summary().to_dict("records")
+    if row["diverged"]:
+        return [str(len(group)), f"{row['diverged']} diverged", "-", "-"]
+    validation = [100 * run.record.epochs[-1].validation_accuracy for run in group]
+    dead = " / ".join(f"{100 * share:.1f}" for share in row["dead_confirmed"])
+    numbers = [f"{sum(validation) / len(group):.2f}", f"{100 * row['test_accuracy']:.2f}"]
+    return [str(len(group)), *numbers, dead]
+
+
+def verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    """Returns the table of the verdicts of one comparison."""
+    measure = verdicts[0].measure
+    title = f"{measure.label}, difference from {verdicts[0].baseline}"
+    unit = f", {measure.unit}" if measure.unit else ""
+    table = Table(
+        title=Text(f"{verdicts[0].where}\n{title}{unit}"),
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("\nactivation", no_wrap=True)
+    for head in ("\nmean", "95 %\ninterval", "p\n(Holm)", "p\n(signs)", "chance\nbetter", "\nn"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for one in verdicts:
+        table.add_row(*map(Text, _verdict_row(one)))
+    return table
+
+
+def _verdict_row(one: Verdict) -> list[str]:
+    found = one.paired
+    if one.problem:
+        return [one.name, *["-"] * 5, f"{found.n}"]
+    interval, share = f"{one.amount(found.low)} to {one.amount(found.high)}", "-"
+    if one.measure.better != "neither":
+        share = f"{100 * found.probability_of_improvement:.0f} %"
+    numbers = (one.p_holm, found.p_sign_flip)
+    p_values = ["-" if math.isnan(p) else f"{p:.2g}" for p in numbers]
+    shown_interval = interval if found.n > 1 else "-"
+    return [one.name, one.amount(found.mean), shown_interval, *p_values, share, f"{found.n}"]

@@ -1,0 +1,48 @@
+"""What a run is, before it is trained: its settings, grids of them, and the data sets.
+
+The settings and the data set's digest are a run's identity; the seed fixes all that is random.
+"""
+
+from lab.experiment import grids, sources, spelling
+from lab.experiment.config import Initializer, RunConfig
+from lab.experiment.data import Dataset, IndexArray, Split, split, stratified_order
+from lab.experiment.grids import (
+    VARIABLE,
+    Plan,
+    check_values,
+    grid,
+    read_plan,
+    read_seeds,
+    read_vary,
+)
+from lab.experiment.sources import NAMES, available, load_dataset, write_npz
+from lab.experiment.spelling import VARIED, differences, differing, shown, words_of
+
+__all__ = [
+    "NAMES",
+    "VARIABLE",
+    "VARIED",
+    "Dataset",
+    "IndexArray",
+    "Initializer",
+    "Plan",
+    "RunConfig",
+    "Split",
+    "available",
+    "check_values",
+    "differences",
+    "differing",
+    "grid",
+    "grids",
+    "load_dataset",
+    "read_plan",
+    "read_seeds",
+    "read_vary",
+    "shown",
+    "sources",
+    "spelling",
+    "split",
+    "stratified_order",
+    "words_of",
+    "write_npz",
+]

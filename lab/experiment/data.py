@@ -1,0 +1,155 @@
+"""Datasets of 28x28 grey images in ten classes, and how a run splits them."""
+
+import functools
+import hashlib
+import math
+import reprlib
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import InputError
+from lab.experiment.config import RunConfig
+from lab.layout import CLASSES, IMAGE_SHAPE
+
+ByteArray = NDArray[np.uint8]
+IndexArray = NDArray[np.intp]
+PARTS = ("x_train", "y_train", "x_test", "y_test")
+STRATIFY_SEED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels for training and testing.
+
+    Attributes:
+        name: Its name in every table and on every figure.
+        x_train: Training images, uint8 of shape (n, 28, 28), 0 to 255.
+        y_train: Their classes, uint8 of shape (n,), 0 to 9.
+        x_test: Test images, as `x_train`.
+        y_test: Their classes, as `y_train`.
+        source: Where the images were found.
+    """
+
+    name: str
+    x_train: ByteArray = field(repr=False)
+    y_train: ByteArray = field(repr=False)
+    x_test: ByteArray = field(repr=False)
+    y_test: ByteArray = field(repr=False)
+    source: str = "made by hand"
+
+    def __post_init__(self) -> None:
+        """Checks types and shapes.
+
+        Raises:
+            InputError: If a part is not as described above.
+        """
+        named = isinstance(self.name, str) and self.name.isprintable()
+        if not (named and 0 < len(self.name) <= 200):
+            raise InputError(
+                f"A dataset's name must be 1 to 200 printable characters, "
+                f"not {reprlib.repr(self.name)}."
+            )
+        for part in PARTS:
+            if not isinstance(getattr(self, part), np.ndarray):
+                raise InputError(
+                    f"{part} of {self.name} must be a NumPy array, "
+                    f"not a {type(getattr(self, part)).__name__}."
+                )
+        for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
+            if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not len(images):
+                raise InputError(
+                    f"Images of {self.name} must be uint8 of shape (n, 28, 28), "
+                    f"not {images.dtype} of shape {images.shape}."
+                )
+            if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+                raise InputError(
+                    f"Labels of {self.name} must be uint8 of shape ({len(images)},), "
+                    f"not {labels.dtype} of shape {labels.shape}."
+                )
+            if labels.max() >= CLASSES:
+                raise InputError(f"Labels of {self.name} must be 0 to 9, not {labels.max()}.")
+
+    @functools.cached_property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each part, written as an IDX file."""
+        return tuple(idx_digest(getattr(self, part)) for part in PARTS)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """SHA-256 of the whole content."""
+        return hashlib.sha256("".join(self.digests).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which images of `x_train` a run uses for what: three arrays of indices.
+
+    Attributes:
+        train: Images to train on.
+        validation: Images to validate on: the last part, as Keras's `validation_split` takes it.
+        probe: Those of `train` on which the units are observed after each epoch.
+    """
+
+    train: IndexArray
+    validation: IndexArray
+    probe: IndexArray
+
+
+def split(dataset: Dataset, config: RunConfig) -> Split:
+    """Splits the training images as the run's settings say.
+
+    Smaller training sets and probes are nested: each is a class-stratified prefix of one fixed
+    order of the images that are not for validation.
+
+    Raises:
+        InputError: If the settings do not fit the dataset's size.
+    """
+    images = len(dataset.x_train)
+    boundary = math.floor(images * (1 - config.validation_split))
+    if not 0 < boundary < images:
+        raise InputError(
+            f"validation_split must leave images to train on and to validate on: "
+            f"{config.validation_split} of the {images:,} images of {dataset.name} does not."
+        )
+    size = config.train_size or boundary
+    if size > boundary:
+        raise InputError(
+            f"train_size must be at most {boundary:,}, the images of {dataset.name} "
+            f"that are not kept for validation, not {size:,}."
+        )
+    if config.batch_size > size:
+        raise InputError(
+            f"batch_size must be at most {size:,}, the number of training images "
+            f"of {dataset.name}, not {config.batch_size:,}."
+        )
+    order = stratified_order(dataset.y_train[:boundary])
+    train = np.arange(boundary) if size == boundary else np.sort(order[:size])
+    probe = size if config.probe_size == "all" else min(config.probe_size, size)
+    return Split(train, np.arange(boundary, images), np.sort(order[:probe]))
+
+
+def stratified_order(labels: ByteArray) -> IndexArray:
+    """Returns a fixed random order of which every prefix is stratified by class.
+
+    Args:
+        labels: Classes, of shape (n,).
+
+    Returns:
+        A permutation of 0 to n - 1. The k-th of a class's n_c images is placed at (k + ½) / n_c.
+    """
+    shuffled = np.random.default_rng(STRATIFY_SEED).permutation(len(labels))
+    place = np.empty(len(labels))
+    for label in np.unique(labels):
+        members = shuffled[labels[shuffled] == label]
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return shuffled[np.argsort(place[shuffled], kind="stable")]
+
+
+def idx_digest(array: ByteArray) -> str:
+    """Returns the SHA-256 of an array of bytes, written as an IDX file: header and content."""
+    header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
+    digest = hashlib.sha256(header)
+    digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

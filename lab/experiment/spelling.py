@@ -1,0 +1,59 @@
+"""How settings and their values are written for people, and read."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lab.experiment.config import RunConfig
+
+# What may differ between the runs of one comparison.
+VARIED = ("activation", "parameter", "source_sha256", "seed")
+
+
+def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
+    """Returns for each the settings, but those in `VARIED`, that are not the same for all.
+
+    Args:
+        configs: The settings.
+        *aside: Further names of settings to leave out.
+    """
+    fields = [name for name in differing(configs) if name not in aside]
+    words = {name: "lr" if name == "learning_rate" else words_of(name) for name in fields}
+    return [[f"{words[n]} {_setting(getattr(config, n))}" for n in fields] for config in configs]
+
+
+def differing(configs: Sequence[RunConfig]) -> list[str]:
+    """Returns the names of the settings, but those in `VARIED`, that are not the same for all."""
+    return [
+        name
+        for name in RunConfig.model_fields
+        if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
+    ]
+
+
+def _setting(value: Any) -> str:
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def words_of(setting: Any) -> str:
+    """Returns the name of a setting as words: `learning_rate` as `learning rate`."""
+    return str(setting).replace("_", " ")
+
+
+def read_values(name: str, text: str) -> list[Any]:
+    """Reads the values of a setting from text: `0.01, 0.1`, or for widths `128, 64x64`."""
+    items = [item.strip() for item in text.split(",") if item.strip()]
+    return [item.split("x") for item in items] if name == "hidden" else list(items)
+
+
+def write_values(values: Iterable[Any]) -> str:
+    """Writes values as `read_values` reads them."""
+    widths = ("x".join(map(str, v)) if isinstance(v, list | tuple) else shown(v) for v in values)
+    return ", ".join(widths)
+
+
+def shown(value: Any) -> str:
+    """Returns a value of a setting for people: widths as `2 × 512`, numbers short."""
+    if isinstance(value, tuple):
+        width, depth = value[0], len(value)
+        return f"{depth} × {width}" if set(value) == {width} else "-".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)

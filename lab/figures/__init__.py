@@ -1,0 +1,39 @@
+"""Whole figures with a name, a caption and their words, ready to save: of runs, studies, neurons.
+
+Each is laid out of `lab.plots`, which draw on one pair of axes.
+"""
+
+from lab.figures import of_analyses, of_neurons, of_studies
+from lab.figures.of_analyses import removal
+from lab.figures.of_neurons import digits, portrait
+from lab.figures.of_runs import (
+    Curve,
+    dead_neurons,
+    ladders,
+    learning_curves,
+    life_maps,
+    lives_and_deaths,
+    pictures,
+    race_figure,
+)
+from lab.figures.of_studies import forest
+from lab.figures.picture import Picture
+
+__all__ = [
+    "Curve",
+    "Picture",
+    "dead_neurons",
+    "digits",
+    "forest",
+    "ladders",
+    "learning_curves",
+    "life_maps",
+    "lives_and_deaths",
+    "of_analyses",
+    "of_neurons",
+    "of_studies",
+    "pictures",
+    "portrait",
+    "race_figure",
+    "removal",
+]

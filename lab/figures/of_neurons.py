@@ -1,0 +1,52 @@
+"""Figures of neurons and of digits."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.figures.picture import Picture, panel_grid
+from lab.plots import canvas, one_neuron
+from lab.runs import Neuron
+from lab.words import number
+
+
+def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 10) -> Picture:
+    """Draws images in rows, each under its label.
+
+    Args:
+        images: Grey images of shape (n, 28, 28).
+        labels: Their classes, of shape (n,).
+        columns: How many stand in a row.
+    """
+    with canvas.style():
+        figure, axes = panel_grid(len(images), min(columns, len(images)), (0.9, 1.1))
+        for image, label, ax in zip(images, labels, axes, strict=True):
+            ax.imshow(image, cmap="gray_r")
+            ax.set(xticks=[], yticks=[])
+            ax.set_title(f"{label}", loc="center")
+    listed = ", ".join(str(label) for label in labels)
+    return Picture(
+        "digits", figure, f"{len(images)} images, dark on white. Their labels: {listed}."
+    )
+
+
+def portrait(neuron: Neuron) -> Picture:
+    """Draws one neuron: weights, pre-activations and gate, its history, what excites it most."""
+    figure = canvas.fixed_figure(
+        (11.5, 5.0), left=0.05, right=0.99, bottom=0.07, top=0.93, wspace=0.55, hspace=0.5
+    )
+    with canvas.style():
+        grid = figure.add_gridspec(2, 3, height_ratios=(2.4, 1), width_ratios=(0.8, 1, 1))
+        panels = (one_neuron.weights, one_neuron.histogram, one_neuron.history)
+        for column, draw in enumerate(panels):
+            draw(neuron, figure.add_subplot(grid[0, column]))
+        one_neuron.exciting(neuron, figure.add_subplot(grid[1, :]))
+    return Picture(f"{neuron.name}, epoch {neuron.epoch}", figure, _portrait_words(neuron))
+
+
+def _portrait_words(neuron: Neuron) -> str:
+    words = [f"{neuron.name.capitalize()} at epoch {neuron.epoch}.", neuron.story]
+    if neuron.bias is not None:
+        words.append(f"Its bias is {number(neuron.bias)}.")
+    if neuron.labels is not None:
+        words.append(f"It is excited most by the digits {', '.join(map(str, neuron.labels))}.")
+    return " ".join([*words, *neuron.missing])

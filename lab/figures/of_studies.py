@@ -1,0 +1,197 @@
+"""The figures of studies: verdicts as a forest plot, and what the learning rate does."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import plots, stats
+from lab.figures.picture import COLUMNS, Picture, captioned, panel_grid, setting_words
+from lab.plots import canvas
+from lab.runs import Measure, Runs, measures
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+OVER_RATES = ("validation_accuracy", "dead")
+FOREST = (
+    "Small: the difference of each seed; large: their mean, filled where they can be told apart; "
+    "line: its 95 % t interval, from six seeds on{}."
+)
+LADDER = (
+    "Small: each seed; large: their mean, with the learning rate; lines join the rates in order. "
+    "Dead: no gradient on any training image."
+)
+RATES = (
+    "Small: each seed; large: their mean; grey: the other functions. Ring: the best learning rate, "
+    "chosen on validation. Cross: a run diverged. Dead: no gradient on any training image."
+)
+MAPS = "Means over seeds ± their standard deviation. Dead: no gradient on any training image."
+
+
+def seeds_to_pair(runs: Runs) -> bool:
+    """Tells whether two activation functions of a comparison have two seeds in common."""
+    return any(verdict.paired.n >= 2 for verdict in stats.verdicts(runs))
+
+
+def forest(
+    runs: Runs, name: str = "comparison", verdicts: list[stats.Verdict] | None = None
+) -> Picture:
+    """Draws the paired differences in test accuracy of a comparison, a row for each function.
+
+    Args:
+        runs: The runs of the comparison.
+        name: The picture's name.
+        verdicts: The verdicts on them; by default corrected for those of these runs alone.
+    """
+    verdicts = verdicts or stats.verdicts(runs)
+    with canvas.style():
+        figure, [ax] = panel_grid(1, 1, (11, 1.8 + 0.75 * len(verdicts)))
+        plots.forest(verdicts, ax)
+        captioned(figure, runs, FOREST.format(_correction(verdicts)))
+    sentences = " ".join(verdict.sentence for verdict in verdicts)
+    return Picture(
+        f"{name}-forest",
+        figure,
+        f"Paired differences in test accuracy from {verdicts[0].baseline}, a row for each "
+        f"activation function. {sentences} {setting_words(runs)}",
+    )
+
+
+def _correction(verdicts: list[stats.Verdict]) -> str:
+    count = max(verdict.comparisons for verdict in verdicts)
+    return f". Corrected for {count} comparisons after Holm" if count > 1 else ""
+
+
+def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
+    """Draws test accuracy against dead neurons for runs of several learning rates."""
+    with canvas.style():
+        figure, [ax] = panel_grid(1, 1, (10, 6))
+        plots.accuracy_against_dead(runs, ax)
+        captioned(figure, runs, LADDER)
+    words = "; ".join(
+        f"{group[0].config.title} at {group[0].config.learning_rate:g}: {_point_words(group)}"
+        for group in runs.groups()
+    )
+    return Picture(
+        f"{name}-accuracy-against-dead",
+        figure,
+        f"Test accuracy against the share of dead hidden neurons, by activation function and "
+        f"learning rate. Means over seeds: {words}. {setting_words(runs)}",
+    )
+
+
+def _point_words(group: Runs) -> str:
+    """Says how many neurons are dead and how accurate the runs are, in the mean."""
+    if lost := len(group.where(status="diverged")):
+        return f"{lost} of {len(group)} diverged"
+    dead, accuracy = map(measures.measure, ("dead", "test_accuracy"))
+    return (
+        f"{np.mean([dead.shown(run) for run in group]):.1f} % dead, "
+        f"{np.mean([accuracy.shown(run) for run in group]):.2f} %"
+    )
+
+
+def learning_rates(runs: Runs, name: str = "learning-rates") -> Picture:
+    """Draws validation accuracy and dead neurons over the learning rates, a panel each function."""
+    titles = list(dict.fromkeys(run.config.title for run in runs.in_order()))
+    columns = min(COLUMNS, len(titles))
+    rows = math.ceil(len(titles) / columns)
+    with canvas.style():
+        figure, axes = panel_grid(2 * rows * columns, columns, (3.3, 3.0))
+        for block, measure in enumerate(OVER_RATES):
+            some = axes[block * rows * columns : (block + 1) * rows * columns]
+            for title, ax in zip(titles, some, strict=False):
+                plots.over_rates(runs, measure, only=title, ax=ax)
+            _one_scale(some[: len(titles)], columns)
+            for ax in some[len(titles) :]:
+                ax.set_axis_off()
+        captioned(figure, runs, RATES)
+    best = "; ".join(map(_best_words, stats.best_rates(runs).to_dict("records")))
+    return Picture(
+        f"{name}-learning-rates",
+        figure,
+        f"Validation accuracy and the share of dead neurons over the learning rate, a panel for "
+        f"each activation function. Best learning rate on validation: {best}. "
+        f"{setting_words(runs)}",
+    )
+
+
+def _one_scale(axes: "list[Axes]", columns: int) -> None:
+    """Gives panels of one measure one scale, so that heights compare; named at the left alone."""
+    lows, highs = zip(*(ax.get_ylim() for ax in axes), strict=True)
+    for place, ax in enumerate(axes):
+        ax.set_ylim(min(lows), max(highs))
+        if place % columns:
+            ax.set_ylabel("")
+
+
+def _best_words(row: "dict[Any, Any]") -> str:
+    if math.isnan(row["learning_rate"]):
+        return f"{row['activation']}: none, a run diverged at each"
+    note = f" ({row['note']})" if row["note"] else ""
+    return (
+        f"{row['activation']}: {row['learning_rate']:g}, with validation accuracy "
+        f"{row['validation_accuracy']:.2f} % and test accuracy {row['test_accuracy']:.2f} %{note}"
+    )
+
+
+def rate_maps(runs: Runs, name: str = "learning-rates") -> Picture:
+    """Draws validation accuracy and dead neurons as maps of function and learning rate."""
+    wanted = [measures.measure(measure) for measure in OVER_RATES]
+    tables = [by_rate(runs, measure) for measure in wanted]
+    rows, columns = tables[0][0].shape
+    with canvas.style():
+        figure, axes = panel_grid(2, 2, (2.2 + 0.85 * max(columns, 3), 1.6 + 0.55 * rows))
+        for measure, (mean, spread, empty), ax in zip(wanted, tables, axes, strict=True):
+            plots.heat_map(mean, spread, measure.axis, ax, empty)
+        captioned(figure, runs, MAPS)
+    told = zip(wanted, tables, strict=True)
+    words = ". ".join(f"{m.axis}: {_map_words(mean, empty)}" for m, (mean, _, empty) in told)
+    return Picture(
+        f"{name}-rate-maps",
+        figure,
+        f"Two maps, a row for each activation function and a column for each learning rate. "
+        f"{words}. {setting_words(runs)}",
+    )
+
+
+def by_rate(runs: Runs, measure: Measure) -> "tuple[pd.DataFrame, pd.DataFrame, NDArray[np.bool_]]":
+    """Returns a measure's mean and spread over the seeds, by activation function and rate.
+
+    Returns:
+        Two tables with a row for each activation function and a column for each learning rate: the
+        mean, NaN where a run diverged, and the standard deviation, NaN with one seed; and which
+        cells have no run.
+    """
+    import pandas as pd
+
+    rows, columns = "activation function", "learning_rate"
+    values = [(r.config.title, r.config.learning_rate, measure.shown(r)) for r in runs.in_order()]
+    frame = pd.DataFrame(values, columns=[rows, columns, "value"])
+    groups = frame.groupby([rows, columns], sort=False).value
+    titles = frame[rows].unique()
+
+    def spread_out(cells: "pd.Series[Any]") -> "pd.DataFrame":
+        table = cells.unstack().reindex(titles).sort_index(axis=1)
+        return table.rename(columns="{:g}".format)
+
+    mean = spread_out(groups.agg(lambda cell: cell.mean(skipna=False)))
+    spread = spread_out(groups.agg(lambda cell: cell.std(skipna=False)))
+    return mean, spread, spread_out(groups.size()).isna().to_numpy()
+
+
+def _map_words(table: "pd.DataFrame", empty: "NDArray[np.bool_]") -> str:
+    def told(value: float, missing: bool) -> str:
+        return "no run" if missing else "diverged" if math.isnan(value) else f"{value:.1f}"
+
+    return "; ".join(
+        f"{title} at "
+        + ", ".join(
+            f"{rate}: {told(value, missing)}"
+            for rate, value, missing in zip(table.columns, values, gaps, strict=True)
+        )
+        for title, values, gaps in zip(table.index, table.to_numpy(), empty, strict=True)
+    )

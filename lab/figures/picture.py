@@ -1,0 +1,136 @@
+"""A picture: a figure with its name and its words, how it is laid out, captioned and saved."""
+
+import html
+import io
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from lab.errors import StoreError
+from lab.plots import canvas
+from lab.runs import Runs
+from lab.system import at_home
+from lab.words import counted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+PNG_DPI = 150
+FILM_DPI = 80
+FRAME_MS, LAST_FRAME_MS = 600, 5000
+COLUMNS = 5
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure to save.
+
+    Attributes:
+        name: Its file's name, without the ending.
+        figure: What is drawn.
+        alt: What it shows, in words, for those who do not see it.
+    """
+
+    endings: ClassVar[tuple[str, ...]] = (".svg", ".png", ".txt")
+    name: str
+    figure: "Figure"
+    alt: str
+
+    def _ipython_display_(self) -> None:
+        """Shows it in a notebook, its words below it.
+
+        A PNG is shown everywhere, also where a notebook is not trusted yet; but JupyterLab drops
+        its alternative text, so the words stand in a line of their own that opens.
+        """
+        from IPython.display import display
+
+        words = f"<details><summary>In words</summary>{html.escape(self.alt)}</details>"
+        display({"image/png": canvas.png(self.figure), "text/plain": self.name}, raw=True)
+        display({"text/html": words, "text/plain": self.alt}, raw=True)
+
+    def save(self, folder: str | Path) -> None:
+        """Saves it in the formats of `endings`, its words among them as text.
+
+        Raises:
+            InputError: If the folder is an address.
+            StoreError: If the folder cannot be written to.
+        """
+        folder = at_home(folder)
+        *drawn, text = (folder / f"{self.name}{end}" for end in self.endings)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with canvas.style():
+                self._draw(*drawn)
+            text.write_text(f"{self.alt}\n", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"Figures cannot be saved in {folder}: {error.strerror}.") from None
+
+    def _draw(self, *files: Path) -> None:
+        svg, png = files
+        about = {"Title": self.name, "Description": self.alt}
+        self.figure.savefig(svg, metadata={**about, "Date": None})
+        self.figure.savefig(png, metadata=about, dpi=PNG_DPI)
+
+
+@dataclass(frozen=True)
+class Film(Picture):
+    """A picture that moves, saved as an animated GIF whose last frame stands longer.
+
+    Attributes:
+        epochs: The epochs that its frames show; `figure` shows the last one.
+        after: Draws the figure as it is after an epoch.
+    """
+
+    endings: ClassVar[tuple[str, ...]] = (".gif", ".txt")
+    epochs: Sequence[int]
+    after: Callable[[int], "Figure"]
+
+    def _draw(self, *files: Path) -> None:
+        (gif,) = files
+        first, *others = [self._frame(epoch) for epoch in self.epochs]
+        durations = [FRAME_MS] * len(others) + [LAST_FRAME_MS]
+        first.save(gif, save_all=True, append_images=others, duration=durations, loop=0)
+
+    def _frame(self, epoch: int) -> "Image":
+        from PIL import Image
+
+        return Image.open(io.BytesIO(canvas.png(self.after(epoch), FILM_DPI))).convert("RGB")
+
+
+def panel_grid(
+    panels: int, columns: int, size: tuple[float, float], share: bool = False
+) -> tuple["Figure", list["Axes"]]:
+    """Returns a figure and its axes, row by row; what is left over stays empty."""
+    from matplotlib.figure import Figure
+
+    rows = -(-panels // columns)
+    figure = Figure(figsize=(size[0] * columns, size[1] * rows + 0.8))
+    axes = figure.subplots(rows, columns, sharex=share, sharey=share, squeeze=False).ravel()
+    for ax in axes[panels:]:
+        ax.set_axis_off()
+    return figure, list(axes[:panels])
+
+
+def captioned(figure: "Figure", runs: Runs, *notes: str) -> None:
+    """Writes the caption under a figure: what was run, and how to read the picture."""
+    text = " ".join([setting_words(runs), *notes])
+    wide = int(figure.get_figwidth() * 13)
+    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=10, color="#333333")
+
+
+def setting_words(runs: Runs) -> str:
+    """Says in words what was run: the data, the network, its training, and the seeds."""
+    record, config = runs[0].record, runs[0].config
+    rates = sorted({run.config.learning_rate for run in runs})
+    return (
+        f"{record.dataset}: {record.train_images:,} images to train on, "
+        f"{record.validation_images:,} to validate, {record.test_images:,} to test. "
+        f"Network {config.size}, {config.initializer}, first bias "
+        f"{config.first_bias:g}, {config.optimizer}, learning rate "
+        f"{', '.join(f'{rate:g}' for rate in rates)}, batches of {config.batch_size}, "
+        f"{counted(config.epochs, 'epoch')}, {runs.seed_words()}."
+    )

@@ -1,0 +1,425 @@
+"""The compiled programs: training steps, evaluation and census, as TensorFlow runs them.
+
+Built to be shared: a program takes a run's weights and optimiser state as `tf.Variable`
+arguments and works on them in place, so runs of one network, activation function and optimiser
+need one compilation. What an epoch or a block holds comes in as tensors. The network is any Keras
+model: see `network.Template`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from lab.activations import Activation
+from lab.census import GREATEST, SUMMED
+from lab.experiment import RunConfig
+from lab.layout import FloatArray, Layout, Weights
+from lab.network.networks import Network, network_of
+from lab.network.optimizers import UPDATES
+from lab.network.templates import Template, template
+from lab.system import compiled, in_own_thread, load_tensorflow
+
+STRIP = 125  # Values that are summed in float32; the images of a block are a multiple of it.
+LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
+GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
+RANDOM_NUMBERS = 2**32  # Their seeds are other than those of the first weights.
+
+
+@dataclass(frozen=True)
+class Program:
+    """The compiled programs that runs of one network, activation function and optimiser share.
+
+    TensorFlow keeps one compiled version for each batch size.
+
+    Attributes:
+        layout: What the network is made of.
+        generators: How many generators of random numbers it has.
+        block: How many images `observe` takes at once.
+        train: Trains steps `counts[0]` to `counts[1]` of an epoch, in place.
+        observe: Loss and number correct, summed over a block of images; and for each hidden layer
+            each unit's reductions, by name, as `units.summarise` takes them.
+    """
+
+    layout: Layout
+    generators: int
+    block: int
+    train: Any
+    observe: Any
+
+
+def program(config: RunConfig) -> Program:
+    """Returns the programs of a run, which others may share; compiled at first use.
+
+    Raises:
+        InputError: If its network is not known here, or is none that the lab can train.
+    """
+    return _program(network_of(config), config.function, config.optimizer)
+
+
+def rates(config: RunConfig) -> Any:
+    """Returns the numbers of a run that its optimiser takes: learning rate and momentum."""
+    tf = load_tensorflow()
+    return tf.constant([config.learning_rate, config.momentum], tf.float32)
+
+
+@functools.cache
+def _program(network: Network, activation: Activation, optimizer: str) -> Program:
+    tf = load_tensorflow()
+    made, update = template(network), UPDATES[optimizer]
+
+    def train(
+        weights: Any,
+        slots: Any,
+        totals: Any,
+        pixels: Any,
+        labels: Any,
+        order: Any,
+        counts: Any,
+        rates: Any,
+        parameter: Any,
+        seeds: Any,
+    ) -> None:
+        start, stop, steps_before, images = tf.unstack(counts)
+        batch = order.shape[1]
+
+        def step(i: Any) -> tuple[Any]:
+            x, y = _images(pixels, labels, order[i])
+            number = steps_before + i
+            count = tf.minimum(batch, images - i * batch)
+            states = _at(seeds, number)
+            found = differentiate(made, weights, x, y, count, activation, parameter, states)
+            update(_trained(made, weights), slots, found.gradients, _count(number), rates)
+            for variable, value in found.moved:
+                variable.assign(value)
+            totals.assign_add(tf.cast(tf.stack([found.loss, found.correct]), tf.float64))
+            return (i + 1,)
+
+        # A Python or tf.range loop would make its bounds compile-time constants.
+        tf.while_loop(lambda i: i < stop, step, (start,))
+
+    reduce: Callable[..., Any] = functools.partial(_reduce, activation)
+    if made.convolves:  # XLA is slow at convolutions alone.
+        reduce = compiled(reduce)
+
+    def observe(
+        weights: Any,
+        pixels: Any,
+        labels: Any,
+        block: Any,
+        count: Any,
+        parameter: Any,
+        shut: Any,
+        counting: Any,
+    ) -> Any:
+        x, y = _images(pixels, labels, block)
+        scores, met = _forward(made, weights, x, activation, parameter)
+        real = tf.range(block.shape[0]) < count
+        layers = tf.cond(
+            counting,
+            lambda: [reduce(parameter, shut, real, z) for z in met],
+            lambda: [_nothing(z.shape[-1]) for z in met],
+        )
+        return _sums(_losses(scores, y, count)), layers
+
+    return Program(
+        layout=made.layout,
+        generators=len(made.generators),
+        block=_block(made.layout),
+        train=compiled(train, by_xla=not made.convolves),
+        observe=compiled(observe, by_xla=not made.convolves),
+    )
+
+
+def _forward(
+    made: Template, weights: Any, images: Any, activation: Activation, parameter: Any
+) -> tuple[Any, list[Any]]:
+    """Returns the scores in inference mode, and the pre-activations of every site in order."""
+    met: list[Any] = []
+
+    def function(z: Any) -> Any:
+        met.append(z)
+        return activation.on_tensors(z, parameter)
+
+    scores, _ = made.scores(weights, images, function)
+    return scores, met
+
+
+def _block(layout: Layout) -> int:
+    """Returns how many images fit into a block: fewer if a layer gives many values of each."""
+    most = max(site.units * site.positions for site in layout.sites)
+    return max(STRIP, min(LARGEST_BLOCK, LARGEST_VALUES // max(most, 1) // STRIP * STRIP))
+
+
+@dataclass(frozen=True)
+class Differentiated:
+    """What one batch gives.
+
+    Attributes:
+        loss: The sum of the images' cross-entropies.
+        correct: How many images are classified right.
+        gradients: Of the mean loss, by each trained array.
+        moved: State that training changes without gradients, with its new value.
+    """
+
+    loss: Any
+    correct: Any
+    gradients: Any
+    moved: Any
+
+
+def differentiate(
+    made: Template,
+    weights: Any,
+    images: Any,
+    labels: Any,
+    count: Any,
+    activation: Activation,
+    parameter: Any,
+    seeds: Sequence[Any],
+) -> Differentiated:
+    """Computes a batch's losses, and the gradients of their mean by the weights, in training mode.
+
+    Args:
+        made: The network.
+        weights: All its arrays, in the layout's order, as variables.
+        images: float32 in [0, 1].
+        labels: Their classes, int32.
+        count: How many images count; the others, at the end, only fill the batch.
+        activation: The activation function.
+        parameter: Its parameter, a float32 scalar.
+        seeds: For each generator of random numbers its state.
+    """
+    tf = load_tensorflow()
+    trained = _trained(made, weights)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(trained)
+        scores, moved = made.scores(
+            weights, images, lambda z: activation.on_tensors(z, parameter), seeds
+        )
+        losses, correct = _losses(scores, labels, count)
+        loss = tf.reduce_sum(losses)
+        mean = loss / tf.cast(count, tf.float32)
+    return Differentiated(loss, tf.reduce_sum(correct), tape.gradient(mean, trained), moved)
+
+
+@in_own_thread
+def gradients_of(
+    config: RunConfig,
+    weights: Weights,
+    images: NDArray[np.uint8],
+    labels: NDArray[Any],
+    step: int = 0,
+) -> Weights:
+    """Computes how the mean cross-entropy of some images changes with each of a run's weights.
+
+    Args:
+        config: The settings, for network and activation function.
+        weights: The weights.
+        images: uint8 of shape (n, height, width).
+        labels: Their classes, shape (n,).
+        step: How many training steps come before; a network with dropout draws by it.
+
+    Returns:
+        For each array of `weights` its gradient, of the same shape; 0 for what is not trained.
+    """
+    tf = load_tensorflow()
+    made = template(network_of(config))
+
+    def compute(weights: Any, x: Any, y: Any, parameter: Any, seeds: Any) -> Any:
+        states = _at(seeds, step)
+        found = differentiate(made, weights, x, y, len(labels), config.function, parameter, states)
+        return found.gradients
+
+    if made.generators:  # XLA draws other numbers, and training is compiled by it.
+        compute = compiled(compute, by_xla=not made.convolves)
+    with tf.device("CPU:0"):
+        variables = [tf.Variable(array) for array in weights]
+        x = tf.constant(images, tf.float32) / 255.0
+        y = tf.constant(labels.astype(np.int32))
+        parameter = tf.constant(config.alpha, tf.float32)
+        seeds = tf.constant(generator_seeds(config, len(made.generators)), tf.int64)
+        found = compute(variables, x, y, parameter, seeds)
+    names = (array.name for array in made.layout.trained)
+    gradients = dict(zip(names, (gradient.numpy() for gradient in found), strict=True))
+    zeros = {name: np.zeros_like(array) for name, array in weights.named.items()}
+    return Weights(weights.layout, tuple((zeros | gradients).values()))
+
+
+@in_own_thread
+def gates(config: RunConfig, z: ArrayLike) -> FloatArray:
+    """Returns the gates f'(z) as the census finds them; `config.gate` is the formula, in NumPy.
+
+    They are compiled, in float32, and numbers below 1.18e-38 are flushed to 0.
+
+    Args:
+        config: The settings, for the activation function.
+        z: Pre-activations of any shape.
+    """
+    tf = load_tensorflow()
+    function = config.function
+    find = compiled(lambda given, parameter: _with_gate(function, parameter, given)[1])
+    with tf.device("CPU:0"):
+        given = tf.constant(np.asarray(z, np.float32))
+        found = find(given, tf.constant(config.alpha, tf.float32))
+    return np.asarray(found.numpy())
+
+
+@in_own_thread
+def first_open(
+    config: RunConfig, weights: Weights, images: NDArray[np.uint8], order: NDArray[np.intp]
+) -> list[NDArray[np.intp]]:
+    """Finds for every unit the first image that opens its gate, with the census's own gate.
+
+    Args:
+        config: The settings, for network and activation function.
+        weights: The weights.
+        images: uint8 of shape (n, height, width).
+        order: Which of them are looked at, one after the other.
+
+    Returns:
+        For each hidden layer, shape (units,): the image's position in the order, from 0; the
+        order's length if none opens it.
+    """
+    tf = load_tensorflow()
+    find, size = _first_open(network_of(config), config.function), STRIP  # Little memory.
+    with tf.device("CPU:0"):
+        variables = [tf.Variable(array) for array in weights]
+        parameter = tf.constant(config.alpha, tf.float32)
+        found = [np.full(site.units, len(order)) for site in weights.layout.sites]
+        for start in reversed(range(0, len(order), size)):
+            block = images[np.resize(order[start : start + size], size)]
+            layers = find(variables, tf.constant(block), parameter)
+            for known, first in zip(found, layers, strict=True):
+                opened = first.numpy() < size
+                known[opened] = start + first.numpy()[opened]
+    return found
+
+
+@functools.cache
+def _first_open(network: Network, activation: Activation) -> Callable[..., Any]:
+    tf = load_tensorflow()
+    made = template(network)
+
+    def first(parameter: Any, z: Any) -> Any:
+        gate = _with_gate(activation, parameter, z)[1]
+        opened = tf.reshape(gate != 0, (z.shape[0], -1, z.shape[-1]))
+        positions = tf.range(z.shape[0])[:, None]
+        return tf.reduce_min(tf.where(tf.reduce_any(opened, 1), positions, z.shape[0]), axis=0)
+
+    if made.convolves:  # As the census.
+        first = compiled(first)
+
+    def find(weights: Any, pixels: Any, parameter: Any) -> list[Any]:
+        x = tf.cast(pixels, tf.float32) / 255.0
+        _, met = _forward(made, weights, x, activation, parameter)
+        return [first(parameter, z) for z in met]
+
+    return compiled(find, by_xla=not made.convolves)
+
+
+def _trained(made: Template, weights: Any) -> list[Any]:
+    return [w for w, array in zip(weights, made.layout.arrays, strict=True) if array.trained]
+
+
+def generator_seeds(config: RunConfig, generators: int) -> list[int]:
+    """Returns for each generator of random numbers, such as of dropout, a seed of its own."""
+    sequence = np.random.SeedSequence([config.seed, RANDOM_NUMBERS])
+    return [int(seed) for seed in sequence.generate_state(max(generators, 1))]
+
+
+def _at(seeds: Any, number: Any) -> list[Any]:
+    """Returns the states of the generators at a step: they depend on seed and step alone."""
+    tf = load_tensorflow()
+    mixed = [seed + tf.cast(number, tf.int64) * GOLDEN for seed in tf.unstack(seeds)]
+    return [tf.stack([state % 2**31, tf.zeros_like(state)]) for state in mixed]
+
+
+def _count(number: Any) -> Any:
+    tf = load_tensorflow()
+    return tf.cast(number + 1, tf.float32)
+
+
+def _images(pixels: Any, labels: Any, block: Any) -> tuple[Any, Any]:
+    tf = load_tensorflow()
+    x = tf.cast(tf.gather(pixels, block), tf.float32) / 255.0
+    return x, tf.gather(labels, block)
+
+
+def _losses(scores: Any, y: Any, count: Any) -> tuple[Any, Any]:
+    """Returns each image's loss, and 1 if it is classified right, else 0; 0 beyond the count.
+
+    An image with a non-finite output is not classified right, whatever its label.
+    """
+    tf = load_tensorflow()
+    real = tf.range(y.shape[0]) < count
+    # The operation itself: tf.nn takes another where the user's code asks for determinism.
+    losses = tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=scores, labels=y).loss
+    finite = tf.reduce_all(tf.math.is_finite(scores), axis=1)
+    correct = finite & tf.equal(tf.argmax(scores, axis=1, output_type=tf.int32), y)
+    return tf.where(real, losses, 0.0), tf.cast(real & correct, tf.float32)
+
+
+def _sums(scores: tuple[Any, Any]) -> Any:
+    tf = load_tensorflow()
+    return tf.reduce_sum(tf.cast(tf.stack(scores), tf.float64), axis=1)
+
+
+def _reduce(activation: Activation, parameter: Any, shut: Any, real: Any, z: Any) -> dict[str, Any]:
+    """Reduces what each unit of a layer does on a block of images, each a float64 of (units,).
+
+    XLA's maximum drops NaN, so non-finite values are counted by themselves. The sums that give
+    the variance are float64: a unit stuck at -1 has one that float32 cannot hold. The others are
+    float32 over strips of a block, three times as fast, and float64 over the strips.
+    """
+    tf = load_tensorflow()
+    images = z.shape[0]
+    z = tf.reshape(z, (-1, z.shape[-1]))
+    real = tf.repeat(real, z.shape[0] // images)[:, None]
+    a, gate = _with_gate(activation, parameter, z)
+    wide = tf.cast(a, tf.float64)
+
+    def number(flags: Any) -> Any:
+        return tf.cast(tf.reduce_sum(tf.cast(real & flags, tf.int32), axis=0), tf.float64)
+
+    def total(values: Any) -> Any:
+        kept = tf.where(real, values, tf.zeros((), values.dtype))
+        if values.dtype == tf.float32:
+            strips = tf.reshape(kept, (-1, STRIP, z.shape[1]))
+            kept = tf.cast(tf.reduce_sum(strips, axis=1), tf.float64)
+        return tf.reduce_sum(kept, axis=0)
+
+    def largest(values: Any) -> Any:
+        return tf.cast(tf.reduce_max(tf.where(real, values, tf.float32.min), axis=0), tf.float64)
+
+    finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
+    return {
+        "nonfinite": number(~finite),
+        "zeros": number(tf.equal(a, 0.0)),
+        "shut": number(tf.abs(gate) <= shut),
+        "sum": total(wide),
+        "sum_abs": total(tf.abs(a)),
+        "sum_square": total(wide * wide),
+        "sum_gate": total(gate),
+        "max_z": largest(z),
+        "max_minus_z": largest(-z),
+        "max_gate": largest(tf.abs(gate)),
+    }
+
+
+def _with_gate(activation: Activation, parameter: Any, z: Any) -> tuple[Any, Any]:
+    """Returns a = f(z), and f'(z) by automatic differentiation: all that the lab calls a gate."""
+    tf = load_tensorflow()
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        a = activation.on_tensors(z, parameter)
+    return a, tape.gradient(a, z)
+
+
+def _nothing(units: int) -> dict[str, Any]:
+    """Returns what `_reduce` does, of a block that is not observed."""
+    tf = load_tensorflow()
+    return {name: tf.zeros(units, tf.float64) for name in (*SUMMED, *GREATEST)}

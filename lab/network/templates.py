@@ -1,0 +1,290 @@
+"""A network that is built once and trained by many runs, and where its activation function sits."""
+
+import contextlib
+import functools
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lab import layout as layouts
+from lab.activations import FloatArray
+from lab.errors import InputError
+from lab.experiment import RunConfig
+from lab.layout import Array, Layout, Site
+from lab.network.networks import TEXTBOOK, Network, network_of
+from lab.system import in_own_thread, load_tensorflow
+
+Function = Callable[[Any], Any]
+
+
+IN_BETWEEN = re.compile(
+    "Flatten|Dropout|Pooling|Padding|Cropping"
+)  # Layers that make no new value.
+
+
+def layout_of(config: RunConfig) -> Layout:
+    """Returns what the network of a run is made of; of the textbook's without TensorFlow.
+
+    Raises:
+        InputError: If the network is not known here, or is none that the lab can train.
+    """
+    if config.network == TEXTBOOK:
+        return layouts.mlp(config.hidden)
+    return template(network_of(config)).layout
+
+
+class StandIn:
+    """Stands in for the activation function in a network that many runs train.
+
+    What it does is set for each use, in each thread: train, observe, or find where it sits.
+    """
+
+    def __init__(self) -> None:
+        """Is the identity until it is set."""
+        self._function: ContextVar[Function | None] = ContextVar("function", default=None)
+
+    def __call__(self, z: Any) -> Any:
+        """Applies the function that is set."""
+        function = self._function.get()
+        return z if function is None else function(z)
+
+    @contextlib.contextmanager
+    def doing(self, function: Function) -> Iterator[None]:
+        """Sets the function within a `with` block."""
+        token = self._function.set(function)
+        try:
+            yield
+        finally:
+            self._function.reset(token)
+
+
+@dataclass(frozen=True, eq=False)
+class Template:
+    """A network that is built once, whose weights come from outside each time it is computed.
+
+    Attributes:
+        model: The Keras model; it ends in class scores (logits), without the softmax.
+        activation: Its activation function, which can be set.
+        layout: What it is made of.
+    """
+
+    model: Any
+    activation: StandIn
+    layout: Layout
+
+    def scores(
+        self,
+        weights: Sequence[Any],
+        images: Any,
+        function: Function,
+        seeds: Sequence[Any] | None = None,
+    ) -> tuple[Any, list[tuple[Any, Any]]]:
+        """Computes class scores, in training if there are seeds and else in inference mode.
+
+        Args:
+            weights: All arrays, in the layout's order.
+            images: float32 in [0, 1].
+            function: What its activation function does with z.
+            seeds: For each generator of random numbers its state, in training.
+
+        Returns:
+            The scores, shape (images, classes), and which of `weights` get which new value.
+        """
+        model, training = self.model, seeds is not None
+        given = {id(v): w for v, w in zip(model.weights, weights, strict=True)}
+        numbers = iter(seeds if seeds is not None else [v.value for v in self.generators])
+        given |= {id(v): next(numbers) for v in self.generators}
+        with self.activation.doing(function):
+            scores, state = model.stateless_call(
+                [given[id(v)] for v in model.trainable_variables],
+                [given[id(v)] for v in model.non_trainable_variables],
+                images,
+                training=training,
+            )
+        known = {id(v) for v in model.weights}
+        pairs = zip(model.non_trainable_variables, state, strict=True)
+        moved = [(given[id(v)], value) for v, value in pairs if id(v) in known]
+        return scores, moved if training else []
+
+    @functools.cached_property
+    def generators(self) -> list[Any]:
+        """The states of its generators of random numbers, such as those of dropout."""
+        known = {id(v) for v in self.model.weights}
+        return [v for v in self.model.non_trainable_variables if id(v) not in known]
+
+    @functools.cached_property
+    def convolves(self) -> bool:
+        """Whether a layer convolves: XLA is slow at that on a CPU."""
+        return any("Conv" in type(layer).__name__ for layer in _layers(self.model))
+
+
+@functools.lru_cache(maxsize=64)
+@in_own_thread
+def template(network: Network) -> Template:
+    """Builds a network to be trained by many runs.
+
+    Raises:
+        InputError: If it is none that the lab can train.
+    """
+    activation = StandIn()
+    more: dict[str, Any] = {"initializer": _zeros} if network.name == TEXTBOOK else {}
+    model = network.build(activation, **more)
+    _end_in_scores(network.name, model)
+    return Template(model, activation, find_layout(network.name, model, activation))
+
+
+def _zeros(_: int) -> str:
+    """The first weights of a template do not matter, and zeros are made at once."""
+    return "zeros"
+
+
+def _end_in_scores(name: str, model: Any) -> None:
+    """Takes the softmax off the last layer."""
+    import keras
+
+    last = _layers(model)[-1]
+    if getattr(last, "activation", None) is not keras.activations.softmax:
+        raise InputError(f"The network {name!r} must end in a dense layer with a softmax.")
+    last.activation = keras.activations.linear
+
+
+def find_layout(name: str, model: Any, activation: StandIn) -> Layout:
+    """Finds the activation sites of a model, in the order of computation, and names its arrays.
+
+    Raises:
+        InputError: If the activation function is not in it.
+    """
+    layers = _layers(model)
+    names = _array_names(layers)
+    found = _meetings(model, activation, layers)
+    if not found:
+        raise InputError(f"The network {name!r} must use the activation function that it is given.")
+    met = [id(layer) for layer, _ in found]
+    numbers = {one: number for number, one in enumerate(met, start=1) if met.count(one) == 1}
+    sites = tuple(
+        _site(_site_name(layer, number, layers), layer, z, names, numbers)
+        for number, (layer, z) in enumerate(found, start=1)
+    )
+    arrays = tuple(
+        Array(
+            name=names[id(variable)],
+            shape=tuple(variable.shape),
+            first=_constant(variable.numpy()),
+            trained=variable.trainable,
+        )
+        for variable in model.weights
+    )
+    kernel, bias = _arrays_of(layers[-1], names)
+    return Layout(sites=sites, arrays=arrays, kernel=kernel, bias=bias)
+
+
+def _meetings(model: Any, activation: StandIn, layers: Sequence[Any]) -> list[tuple[Any, Any]]:
+    """Returns each z that meets the activation function, with its layer: None if it is hidden.
+
+    The model is computed without numbers. Meanwhile each layer has a function of its own.
+    """
+    tf = load_tensorflow()
+    found: list[tuple[Any, Any]] = []
+
+    def meet(layer: Any, z: Any) -> Any:
+        found.append((layer, z))
+        return z
+
+    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
+    def compute(images: Any) -> Any:
+        with activation.doing(functools.partial(meet, None)):
+            return model(images, training=False)
+
+    active = [layer for layer in layers if getattr(layer, "activation", None) is activation]
+    try:
+        for layer in active:
+            layer.activation = functools.partial(meet, layer)
+        compute.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:])))
+    finally:
+        for layer in active:
+            layer.activation = activation
+    return found
+
+
+def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[int, int]) -> Site:
+    source = layer if hasattr(layer, "kernel") else _before(layer)
+    kernel, bias = _arrays_of(source, names)
+    return Site(
+        name=name,
+        kind="convolution" if z.shape.rank > 2 else "dense",
+        units=z.shape[-1],
+        positions=int(np.prod(z.shape[1:-1])),
+        kernel=kernel,
+        bias=bias,
+        below=_below(source, numbers) if kernel else None,
+    )
+
+
+def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:
+    """Returns the name that a layer was given; of a name by Keras, its kind and number."""
+    if layer is None:
+        return f"activation_{number}"
+    kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
+    if not re.fullmatch(rf"{kind}(_\d+)?|{kind.replace('_', '')}(_\d+)?", layer.name):
+        return str(layer.name)
+    same = [other for other in layers if type(other) is type(layer)]
+    return f"{kind}_{1 + next(i for i, other in enumerate(same) if other is layer)}"
+
+
+def _before(layer: Any) -> Any:
+    """Returns the layer whose output alone a layer takes in; None if that is not to be seen."""
+    history = getattr(getattr(layer, "input", None), "_keras_history", None)
+    return getattr(history, "operation", None)
+
+
+def _below(layer: Any, numbers: dict[int, int]) -> int | None:
+    """Returns what a layer takes in: the activations of one site, 0 for the images, or None."""
+    import keras
+
+    before = _before(layer)
+    while before is not None and id(before) not in numbers:
+        if isinstance(before, keras.layers.InputLayer):
+            return 0
+        kind = type(before).__name__
+        if not (IN_BETWEEN.search(kind) or _only_adds_channels(before)):
+            return None
+        before = _before(before)
+    return None if before is None else numbers[id(before)]
+
+
+def _only_adds_channels(layer: Any) -> bool:
+    """Tells whether a layer reshapes (height, width) to (height, width, 1)."""
+    import keras
+
+    is_reshape = isinstance(layer, keras.layers.Reshape)
+    return is_reshape and tuple(layer.output.shape) == (*layer.input.shape, 1)
+
+
+def _arrays_of(layer: Any, names: dict[int, str]) -> tuple[str | None, str | None]:
+    kernel, bias = (getattr(layer, part, None) for part in ("kernel", "bias"))
+    return (None, None) if kernel is None else (names.get(id(kernel)), names.get(id(bias)))
+
+
+def _array_names(layers: Sequence[Any]) -> dict[int, str]:
+    """Names each variable by its layer's number and its own name, such as `layer1.kernel`."""
+    weighted = [layer for layer in layers if layer.weights]
+    return {
+        id(variable): f"layer{number}.{variable.name}"
+        for number, layer in enumerate(weighted, start=1)
+        for variable in layer.weights
+    }
+
+
+def _layers(model: Any) -> list[Any]:
+    """Returns the layers of a model, those of models within it in their place."""
+    inner = (_layers(part) if hasattr(part, "layers") else [part] for part in model.layers)
+    return [layer for part in inner for layer in part]
+
+
+def _constant(values: FloatArray) -> float | None:
+    """Returns the one value of an array of one dimension; None for a kernel, which is drawn."""
+    return None if values.ndim > 1 else float(values.flat[0])

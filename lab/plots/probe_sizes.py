@@ -1,0 +1,39 @@
+"""How many images it takes to know a dead neuron: the share that looks dead, by their number."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from lab.activations import OKABE_ITO
+from lab.plots.canvas import axes
+from lab.plots.looks import marker
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def probe_sizes(tables: "Mapping[int, pd.DataFrame]", ax: "Axes | None" = None) -> "Axes":
+    """Draws for each hidden layer the share of units that look dead, by the number of images.
+
+    Args:
+        tables: For each hidden layer what `probes.by_size` returns.
+        ax: Where to draw.
+    """
+    with axes(ax) as ax:
+        for (layer, table), colour in zip(tables.items(), OKABE_ITO.values(), strict=False):
+            ax.plot(
+                table.images,
+                100 * table.dead_fraction,
+                color=colour,
+                marker=marker(layer - 1),
+                lw=2.5,
+                label=f"layer {layer}",
+            )
+        ax.set(xscale="log", xlabel="probe images", ylabel="neurons that look dead, %")
+        ax.set_ylim(bottom=0)
+        most = int(table.images.max())
+        ticks = [*(size for size in (10, 100, 1_000, 10_000) if size < most), most]
+        ax.set_xticks(ticks, [f"{size:,}" for size in ticks], minor=False)
+        ax.minorticks_off()
+        ax.legend()
+    return ax

@@ -1,0 +1,253 @@
+"""Writing a run, so that a finished epoch is never lost.
+
+The commit rule: arrays go into new files with new names, flushed and renamed into place; then
+`run.json`, which names them, is replaced atomically. What `run.json` names exists; any other file
+is litter and is removed.
+"""
+
+import contextlib
+import hashlib
+import math
+import os
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+from safetensors.numpy import save
+
+from lab.activations import OwnActivation
+from lab.census import units
+from lab.errors import LabError, RunBusyError, RunError
+from lab.experiment import Dataset, RunConfig, split
+from lab.network import layout_of
+from lab.runs import ENDED, LOCK, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
+from lab.store.disk import disk, flush_folder, make_folder, take_lock, write_file
+from lab.system import conditions
+from lab.training import EpochEnd, RunEnd, State
+
+COMMIT_SECONDS = 2.0
+RESUME_SECONDS = 10.0
+
+
+class RunWriter:
+    """Writes one run, which no other process can write meanwhile.
+
+    Epochs are committed every two seconds; the state to go on from, which is large, every ten.
+    A run that was killed goes on from that state and repeats the epochs since, bit for bit.
+
+    Attributes:
+        record: What is committed so far.
+        state: The state after the last epoch taken, or from which the run goes on; None for a
+            run that begins.
+    """
+
+    def __init__(
+        self, folder: Path, config: RunConfig, dataset: Dataset, label: str | None = None
+    ) -> None:
+        """Takes the run's lock and reads how far it has come; a run that begins gets the label.
+
+        Raises:
+            RunBusyError: If another process has the lock, or has just finished the run.
+            InputError: If its activation function is not registered here.
+        """
+        self.record = _new_record(folder.name, config, dataset, label)
+        make_folder_of(folder)
+        self.folder = folder
+        self._lock = take_lock(folder)
+        self._pending: list[EpochEnd] = []
+        self._committed, self._resumable = -math.inf, time.monotonic()
+        self.state: State | None = None
+        if os.path.exists(folder / RECORD):  # Path.exists raises where one may not look.
+            try:
+                self._go_on()
+            except LabError:
+                self._lock.release()
+                raise
+
+    def _go_on(self) -> None:
+        run = Run(self.folder, read_record(self.folder))
+        if run.record.status in ENDED:
+            raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
+        if not run.is_whole():
+            raise RunError(f"Run {run.run_id} is damaged and cannot go on.")
+        self.record = run.record.model_copy(update={"status": "running"})
+        if run.record.resume:
+            weights, slots = run.weights(run.record.resume.last), run.resume_slots()
+            self.state = State(run.record.resume.last, weights, slots)
+
+    def add(self, event: EpochEnd) -> None:
+        """Takes a finished epoch; commits if the last commit is at least two seconds old."""
+        self.state = event.state
+        if event.epoch < len(self.record.epochs):
+            return  # Repeated after a kill: it is kept already.
+        self._pending.append(event)
+        now = time.monotonic()
+        if now - self._resumable >= RESUME_SECONDS:
+            self._commit(self._resume())
+        elif now - self._committed >= COMMIT_SECONDS:
+            self._commit({})
+
+    def end(self, event: RunEnd) -> None:
+        """Commits the run as finished or diverged."""
+        epoch = self._last.epoch
+        confirmed = {f"layer{n}.confirmed": v for n, v in enumerate(event.confirmed, start=1)}
+        changes: dict[str, Any] = {
+            "status": "diverged" if event.diverged else "finished",
+            "test_loss": event.test_loss,
+            "test_accuracy": event.test_accuracy,
+            "confirmed": self._array_file("confirmed", epoch, epoch, confirmed),
+            "resume": None,
+        }
+        if self.record.settings.keep_weights == "last":
+            changes["weights"] = (self._state_file("weights", self._last),)
+        self._commit(changes)
+
+    def close(self) -> None:
+        """Frees the run; one that has not ended is kept as interrupted."""
+        try:
+            if self.record.status == "running" and self.state is not None:
+                self._commit({"status": "interrupted", **self._resume()})
+        finally:
+            let_go(self.folder, self._lock)
+
+    @property
+    def _last(self) -> State:
+        if self.state is None:
+            raise ValueError("No epoch was added.")
+        return self.state
+
+    def _resume(self) -> dict[str, Any]:
+        self._resumable = time.monotonic()
+        return {"resume": self._state_file("resume", self._last)}
+
+    def _commit(self, changes: dict[str, Any]) -> None:
+        """Writes what is pending, then the record that names it, and removes the litter."""
+        pending, record = self._pending, self.record
+        if pending:
+            arrays = _unit_arrays(pending)
+            file = self._array_file("units", pending[0].epoch, pending[-1].epoch, arrays)
+            changes["units"] = (*record.units, file)
+            changes["epochs"] = (*record.epochs, *map(_numbers, pending))
+        if pending and record.settings.keep_weights == "every":
+            files = [self._state_file("weights", event.state) for event in pending]
+            changes["weights"] = (*record.weights, *files)
+        changed = record.model_copy(update=changes)
+        write_record(self.folder, changed)
+        self.record, self._pending = changed, []
+        self._committed = time.monotonic()
+        remove_litter(self.folder, changed)
+
+    def _state_file(self, kind: str, state: State) -> ArrayFile:
+        arrays = state.weights.named
+        if kind == "resume":
+            slots = self.record.layout.slots(self.record.settings.optimizer)
+            arrays |= {slot.name: array for slot, array in zip(slots, state.slots, strict=True)}
+        return self._array_file(kind, state.epoch, state.epoch, arrays)
+
+    def _array_file(self, kind: str, first: int, last: int, arrays: Arrays) -> ArrayFile:
+        content = save(arrays)
+        file = ArrayFile(
+            name=f"{kind}-e{last:04d}.safetensors",
+            first=first,
+            last=last,
+            sha256=hashlib.sha256(content).hexdigest(),
+        )
+        write_file(self.folder / file.name, content)
+        return file
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Replaces a run's `run.json` in one step, after all that it names is on disk."""
+    with disk(folder):
+        flush_folder(folder)
+    write_file(folder / RECORD, record.model_dump_json(indent=1).encode())
+    with disk(folder):
+        flush_folder(folder)
+
+
+def remove_litter(folder: Path, record: Record | None) -> None:
+    """Removes the files of a run's folder that its record does not name: all if there is none."""
+    named = {RECORD, LOCK, *(file.name for file in (record.files if record else ()))}
+    for path in folder.iterdir():
+        if path.name not in named:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def let_go(folder: Path, lock: filelock.BaseFileLock) -> None:
+    """Frees a run: removes litter and the lock, and the folder if nothing was kept in it."""
+    with contextlib.suppress(LabError, OSError):  # What a commit left that failed on some step.
+        begun = os.path.lexists(folder / RECORD)
+        remove_litter(folder, read_record(folder) if begun else None)
+    with contextlib.suppress(OSError):
+        (folder / LOCK).unlink()
+        folder.rmdir()
+    lock.release()
+
+
+def make_folder_of(run: Path) -> None:
+    """Makes the folder of a run, if it is not there.
+
+    Raises:
+        StoreError: If the disk refuses it; then nothing of it is there.
+    """
+    with disk(run):
+        try:
+            make_folder(run)
+        except OSError:
+            with contextlib.suppress(OSError):
+                run.rmdir()
+            raise
+
+
+def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | None = None) -> Record:
+    parts = split(dataset, config)
+    return Record(
+        run_id=name,
+        settings=config,
+        own_activation=_own_activation(config),
+        network=None if config.network == "mlp" else layout_of(config),
+        dataset=dataset.name,
+        dataset_digest=dataset.digest,
+        train_images=len(parts.train),
+        validation_images=len(parts.validation),
+        test_images=len(dataset.x_test),
+        probe_images=len(parts.probe),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        label=label,
+        **conditions(),
+    )
+
+
+def _own_activation(config: RunConfig) -> OwnActivation | None:
+    activation = config.function
+    if activation.source is None:
+        return None
+    return OwnActivation(
+        source=activation.source,
+        sup_gate=activation.largest_gate(None),
+        overflows=activation.overflows,
+    )
+
+
+def _numbers(event: EpochEnd) -> EpochNumbers:
+    return EpochNumbers(**{name: getattr(event, name) for name in EpochNumbers.model_fields})
+
+
+def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
+    """Stacks the summaries and biases of some epochs: arrays of shape (epochs, units)."""
+    summaries = {
+        f"layer{number}.{name}": np.stack([getattr(layer, name) for layer in layers])
+        for number, layers in enumerate(zip(*(e.layers for e in events), strict=True), start=1)
+        for name in units.ARRAYS
+    }
+    layout = events[0].state.weights.layout
+    return summaries | {
+        f"layer{number}.bias": np.stack([event.state.weights.bias(number) for event in events])
+        for number in layout.layers
+        if layout.sites[number - 1].bias
+    }

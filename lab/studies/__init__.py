@@ -1,0 +1,26 @@
+"""What to train: comparisons and sweeps, in this process or in others, and training a run again.
+
+What is recorded is never trained a second time.
+"""
+
+from lab.studies import workers
+from lab.studies.progress import with_progress
+from lab.studies.study import TRIO, Study, compare, finish, gather, plan
+from lab.studies.sweeps import sweep
+from lab.studies.verify import judge, repetition
+from lab.studies.workers import Workers
+
+__all__ = [
+    "TRIO",
+    "Study",
+    "Workers",
+    "compare",
+    "finish",
+    "gather",
+    "judge",
+    "plan",
+    "repetition",
+    "sweep",
+    "with_progress",
+    "workers",
+]

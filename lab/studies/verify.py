@@ -1,0 +1,162 @@
+"""Repeating a recorded run: training it again, and telling whether the same comes out."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from lab.errors import RunError
+from lab.experiment import Dataset
+from lab.runs import ENDED, Run, have_the_same_bits, one_run
+from lab.store import RunStore, temporary_folder
+from lab.studies.study import Study, finish, gather
+
+Outcome = Literal["identical", "alike", "different"]
+FIRST_TOLERANCE = 1e-4
+LEAST_TOLERANCE = 0.005
+SAMPLING_ERRORS = 4
+CAUSES = (
+    "Code that ran before the lab, here or there, can do that, and so can a lab of an earlier "
+    "version, where Keras had another backend: restart Python, and verify it again by the command "
+    "lab verify. If it stays so, the record was changed, or it was not made by this lab."
+)
+# What changed the last bits of runs since a version of the lab.
+SINCE = {
+    "0.1": "Since version 0.2 the lab sums gradients of biases as Keras does, which changes the "
+    "last bits where batches hold fewer than 48 images."
+}
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """What came out when a run was trained again.
+
+    Attributes:
+        outcome: `identical` to the last bit; `alike` within the tolerance, on another kind of
+            processor or with other versions or settings; or `different`.
+        sentence: The same in words.
+    """
+
+    outcome: Outcome
+    sentence: str
+
+
+def verify(run: Run, dataset: Dataset | None = None) -> Repeat:
+    """Trains a run again and compares it with the record, which stays as it is.
+
+    Args:
+        run: A run that has ended.
+        dataset: What it was trained on; by default it is loaded by its name.
+
+    Raises:
+        InputError: If it is no run, or if its activation function is not registered here.
+        RunError: If it has not ended, cannot be read, or was trained on other images.
+        DatasetMissingError: If the data set is not available.
+    """
+    with repetition(run, dataset) as study:
+        finish(study)
+        return judge(run, study.runs()[0])
+
+
+@contextmanager
+def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
+    """Gives the study that trains a run again, in a store of its own; see `verify`."""
+    if one_run(run).record.status not in ENDED:
+        raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
+    _ = run.config.function
+    run.check_whole()
+    images = run.trained_on(dataset)
+    with temporary_folder() as folder:
+        yield gather([run.config], images, RunStore(Path(folder) / "runs"))
+
+
+def judge(run: Run, again: Run) -> Repeat:
+    """Compares a recorded run with the same run, trained again.
+
+    Where processor, versions or environment differ, rounding differs too, and training makes small
+    differences grow. They are alike if the untrained networks agree within 0.01 %, both or none
+    diverged, and the test accuracies differ by at most 4 sampling errors of their difference, or
+    0.5 points if that is more.
+
+    Args:
+        run: The recorded run.
+        again: The run of the same settings and data.
+    """
+    if have_the_same_bits(run, again):
+        epochs = f"all {run.last_epoch + 1} epochs of {run.run_id}"
+        return Repeat("identical", f"Identical: {epochs} came out again to the last bit.")
+    found = _accuracies(run, again)
+    machines = _what_differs(run, again)
+    if not machines:
+        return Repeat(
+            "different",
+            f"Different: from epoch {_first_difference(run, again)} on {run.run_id} came out "
+            f"otherwise on the same kind of processor, with the same versions and settings; "
+            f"{found}. {CAUSES}",
+        )
+    if _alike(run, again):
+        return Repeat(
+            "alike",
+            f"The same within the tolerance, with {machines}: {run.run_id} came out alike, but not "
+            f"to the last bit; {found}. {_changed_since(run)}".strip(),
+        )
+    return Repeat(
+        "different",
+        f"Different, by more than {machines} should make: {run.run_id} came out otherwise; "
+        f"{found}.",
+    )
+
+
+def _accuracies(run: Run, again: Run) -> str:
+    was, now = (100 * (one.record.test_accuracy or np.nan) for one in (run, again))
+    return f"test accuracy {was:.2f} % recorded, {now:.2f} % now"
+
+
+def _what_differs(run: Run, again: Run) -> str:
+    was, now = run.record, again.record
+    names = [n for n in now.versions if n != "python" and was.versions.get(n) != now.versions[n]]
+    parts = [f"another version of {', '.join(names)}"] if names else []
+    if was.processor != now.processor:
+        parts.insert(0, "another kind of processor")
+    if was.threads_per_operation != now.threads_per_operation:
+        parts.append("another number of threads")
+    variables = was.environment.keys() | now.environment.keys()
+    changed = [n for n in sorted(variables) if was.environment.get(n) != now.environment.get(n)]
+    if changed:
+        parts.append(f"another setting of {', '.join(changed)}")
+    return " and ".join(parts)
+
+
+def _changed_since(run: Run) -> str:
+    """Says what the lab has changed since the version that trained a run, if anything."""
+    major_minor = run.record.versions.get("activation-lab", "").rpartition(".")[0]
+    return SINCE.get(major_minor, "")
+
+
+def _alike(run: Run, again: Run) -> bool:
+    was, now = run.record, again.record
+    if was.status != now.status:
+        return False
+    untrained = [[one.epochs[0].validation_loss, one.epochs[0].train_loss] for one in (was, now)]
+    p = (was.test_accuracy or 0.0, now.test_accuracy or 0.0)
+    error = np.sqrt(2 * np.mean(p) * (1 - np.mean(p)) / was.test_images)
+    tolerance = max(LEAST_TOLERANCE, SAMPLING_ERRORS * error)
+    first, second = untrained
+    begins_alike = np.allclose(first, second, rtol=FIRST_TOLERANCE, atol=0, equal_nan=True)
+    return bool(begins_alike and abs(p[0] - p[1]) <= tolerance)
+
+
+def _first_difference(run: Run, again: Run) -> int:
+    """Returns the first epoch whose units or numbers differ."""
+    for epoch in range(min(run.last_epoch, again.last_epoch) + 1):
+        ours, theirs = (one.record.epochs[epoch].validation_loss for one in (run, again))
+        same = all(
+            np.array_equal(run.layer(n).max_z[epoch], again.layer(n).max_z[epoch], equal_nan=True)
+            for n in run.layers
+        )
+        if not same or not np.array_equal(ours, theirs, equal_nan=True):
+            return epoch
+    return run.last_epoch

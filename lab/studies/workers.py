@@ -1,0 +1,448 @@
+"""Training a study in other processes: on this machine, or by any executor, such as Dask's.
+
+A worker builds everything from the settings, trains one run for a turn of some seconds and sends
+the run's files back, as far as they are. The client alone writes the store. A worker or client
+that is killed costs at most the epochs of the turns in hand.
+"""
+
+import collections
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import re
+import sys
+import threading
+import time
+from collections.abc import Generator, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.activations import register_source
+from lab.errors import InputError, LabError, RunError, WorkerError
+from lab.experiment import NAMES, Dataset, RunConfig, load_dataset
+from lab.runs import ENDED, Run
+from lab.store import (
+    Files,
+    RunReceiver,
+    RunStore,
+    files_of,
+    is_exactly_resumable,
+    temporary_folder,
+    unpack,
+    unpacked,
+)
+from lab.studies.study import Study, gather
+from lab.system import PACKAGES, load_tensorflow, versions
+from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
+
+TURN_SECONDS = 10.0
+GRACE_SECONDS = 30.0
+MOST_WORKERS = 1024
+CONNECT_SECONDS = 10
+GO_ON = "What is finished is kept: the same command goes on."
+
+_loading = threading.Lock()
+_hurry: Any = None  # In a worker of `Workers`: the event that asks for what is finished.
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker needs to train a run for a turn.
+
+    Attributes:
+        settings: The run's settings, as JSON.
+        own: Name and source of the user's own activation function, if it is one.
+        dataset: The name of a data set that every worker can load, or the data set itself.
+        digest: The data set's digest.
+        label: What is written on the run.
+        versions: What the worker must have installed.
+        files: The run so far; empty for one that begins.
+        seconds: How long the turn lasts; one epoch is finished at least.
+    """
+
+    settings: str
+    own: tuple[str, str] | None
+    dataset: str | Dataset
+    digest: str
+    label: str | None
+    versions: dict[str, str]
+    files: Files
+    seconds: float
+
+
+def installed() -> dict[str, str]:
+    """Returns the versions of the packages on which a run's bits depend."""
+    return {name: versions()[name] for name in PACKAGES}
+
+
+def work(task: Task) -> Files:
+    """Trains a run for a turn, in a worker, and returns its files.
+
+    A run that was begun on another kind of processor begins anew, and is trained to its end.
+
+    Raises:
+        WorkerError: If this worker has other versions.
+        InputError: If the data set, or the source of the activation function, is not available.
+    """
+    check_versions(f"Worker {platform.node()}", task.versions, installed())
+    with _loading:  # Some executors work in threads.
+        load_tensorflow()
+        if task.own:
+            register_source(*task.own)
+    config, dataset = RunConfig(**json.loads(task.settings)), _loaded(task)
+    with temporary_folder() as folder:
+        place, last, seconds = Path(folder) / "new", -1, task.seconds
+        if task.files:
+            begun = unpack(task.files, Path(folder) / "begun")
+            if is_exactly_resumable(begun):
+                place, last = begun.folder.parent, begun.last_epoch
+            else:
+                seconds = float("inf")
+        study = gather([config], dataset, RunStore(place), task.label)
+        _train(study, last, time.monotonic() + seconds)
+        (run,) = study.store
+        return files_of(run)
+
+
+def _train(study: Study, last: int, until: float) -> None:
+    """Trains until a time, and at least one epoch after the last that is recorded."""
+    (config,) = study.configs
+    epoch = last
+    with contextlib.closing(study.events()) as events:
+        for event in events:
+            if isinstance(event, EpochEnd):
+                epoch = event.epoch
+            is_over = last < epoch < config.epochs and time.monotonic() > until
+            if is_over or (_hurry and _hurry.is_set()):
+                break
+
+
+def _loaded(task: Task) -> Dataset:
+    dataset = load_dataset(task.dataset) if isinstance(task.dataset, str) else task.dataset
+    if dataset.digest != task.digest:
+        raise InputError(
+            f"Worker {platform.node()} has another {dataset.name}: give every machine the same "
+            f"files, such as by LAB_DATA_DIR."
+        )
+    return dataset
+
+
+def check_versions(who: str, wanted: dict[str, str], found: dict[str, str]) -> None:
+    """Checks that a worker has what the client has.
+
+    Raises:
+        WorkerError: If not, with what differs.
+    """
+    others = [
+        f"{name} {found.get(name, 'missing')} in place of {number}"
+        for name, number in wanted.items()
+        if found.get(name) != number
+    ]
+    if others:
+        raise WorkerError(
+            f"{who} has {', '.join(others)}: its numbers could differ. Install the same versions."
+        )
+
+
+class Workers(ProcessPoolExecutor):
+    """Worker processes on this machine, one core each.
+
+    In a script, use it under `if __name__ == "__main__":`, as every pool of new processes.
+    """
+
+    def __init__(self, number: int) -> None:
+        """Prepares the processes; they start with their first task.
+
+        Args:
+            number: How many.
+
+        Raises:
+            InputError: If it is not a whole number from 1 to 1,024.
+        """
+        whole = isinstance(number, int) and not isinstance(number, bool)
+        if not whole or not 1 <= number <= MOST_WORKERS:
+            raise InputError(
+                f"workers must be a whole number from 1 to {MOST_WORKERS:,}, not {number!r}."
+            )
+        spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork.
+        self._hurry = spawn.Event()
+        super().__init__(number, spawn, initializer=_begin, initargs=(self._hurry,))
+
+    def hurry(self) -> None:
+        """Asks every worker to hand back what is finished."""
+        self._hurry.set()
+
+    def take_time(self) -> None:
+        """Lets turns last as long as they are meant to, after `hurry`."""
+        self._hurry.clear()
+
+
+def _begin(hurry: Any) -> None:
+    """Sets a worker up: only its client stops it, and it does not outlive its client."""
+    import signal
+
+    global _hurry
+    _hurry = hurry
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_client, daemon=True).start()
+
+
+def _end_with_client() -> None:
+    if client := multiprocessing.parent_process():
+        client.join()
+        os._exit(1)
+
+
+@contextlib.contextmanager
+def dask(address: str) -> Iterator[Executor]:
+    """Gives an executor of a Dask cluster, after checking its workers.
+
+    Args:
+        address: Of its scheduler, such as `tcp://192.168.0.7:8786`.
+
+    Raises:
+        InputError: If it is no address, or dask.distributed is not installed.
+        WorkerError: If no scheduler answers, or if it has no worker, or one of other versions.
+    """
+    if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):
+        raise InputError(
+            f"dask must be the address of a scheduler, such as tcp://192.168.0.7:8786, "
+            f"not {address!r}."
+        )
+    try:
+        from distributed import Client
+    except ImportError:
+        raise InputError(
+            "dask must be installed for this: python -m pip install 'activation-lab[cluster]'."
+        ) from None
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise WorkerError(
+            f"No Dask scheduler answers at {address} ({type(error).__name__}). Start one with: "
+            f"dask scheduler"
+        ) from None
+    with client:
+        _check_dask_workers(client, address)
+        yield client.get_executor(pure=False)
+
+
+def _check_dask_workers(client: Any, address: str) -> None:
+    try:
+        found = client.run(installed)
+    except Exception as error:  # Whatever the cluster's own machines raise.
+        raise WorkerError(
+            f"A worker of {address} cannot load the lab ({type(error).__name__}: {error}). "
+            f"Install activation-lab there, too."
+        ) from None
+    if not found:
+        raise WorkerError(f"{address} has no workers. Start some with: dask worker {address}")
+    for worker, numbers in found.items():
+        check_versions(f"Worker {worker}", installed(), numbers)
+
+
+def check_executor(executor: Any) -> None:
+    """Checks that an executor can train here.
+
+    Raises:
+        InputError: If it is none, or if it would fork a process in which TensorFlow is loaded: what
+            is forked off hangs or aborts.
+    """
+    if not isinstance(executor, Executor):
+        raise InputError(
+            f"executor must be a concurrent.futures.Executor, such as lab.workers.Workers(2), "
+            f"not {executor!r}."
+        )
+    if "tensorflow" in sys.modules and _forks(executor):
+        raise InputError(
+            f"executor must not fork this process, for TensorFlow is loaded here: give it another "
+            f"context, ProcessPoolExecutor({_most_workers(executor)}, "
+            f"mp_context=multiprocessing.get_context('spawn'))."
+        )
+
+
+def _forks(executor: Executor) -> bool:
+    if not isinstance(executor, ProcessPoolExecutor):
+        return False
+    context: Any = getattr(executor, "_mp_context", None) or multiprocessing
+    return bool(context.get_start_method() == "fork")
+
+
+@dataclass(eq=False)
+class _Hand:
+    """A run that a worker has in hand: its place in the study, and what is kept of it."""
+
+    index: int
+    config: RunConfig
+    receiver: RunReceiver
+
+
+def events(study: Study, executor: Executor, at_once: int | None = None) -> Generator[Event]:
+    """Trains what is missing of a study by an executor's workers and keeps it, turn by turn.
+
+    Stop pulling (close the iterator) to stop: what is finished is kept.
+
+    Args:
+        study: The study.
+        executor: An executor whose workers can import `lab`; it may fork only where TensorFlow is
+            not loaded.
+        at_once: How many runs are in hand at once; by default as many as keep all workers busy.
+
+    Yields:
+        `Progress` after each turn of a run, and `RunEnd` at its end; `run` is a position in
+        `study.missing()` as it was at the beginning.
+
+    Raises:
+        InputError: If an activation function cannot travel, or as `check_executor` does.
+        WorkerError: If a worker cannot train.
+        StoreError: If the store cannot be written to, or another process writes a run.
+    """
+    check_executor(executor)
+    waiting = collections.deque(enumerate(study.missing()))
+    for _, config in waiting:
+        _own(config)
+    study.store.check_writable()
+    hands: dict[Future[Files], _Hand] = {}
+    if isinstance(executor, Workers):
+        executor.take_time()
+    try:
+        while waiting or hands:
+            while waiting and len(hands) < (at_once or _places(executor)):
+                index, config = waiting.popleft()
+                hand = _Hand(index, config, study.store.receiver(config, study.dataset))
+                hands[_submitted(executor, study, hand)] = hand
+            done = wait(hands, timeout=0.5, return_when=FIRST_COMPLETED).done
+            if not done:
+                yield Phase("waiting for workers")  # The caller can stop here.
+            for future in done:
+                hand = hands[future]
+                event = _taken(study, hand, _result(future))
+                del hands[future]
+                if isinstance(event, Progress):
+                    hands[_submitted(executor, study, hand)] = hand
+                else:
+                    hand.receiver.close()
+                yield event
+    finally:
+        _let_go(study, executor, hands)
+
+
+def _places(executor: Executor) -> int:
+    """Returns how many runs keep an executor's workers busy: one each, and one that waits."""
+    client = getattr(executor, "_client", None)
+    return int(sum(client.nthreads().values()) if client else _most_workers(executor)) + 1
+
+
+def _most_workers(executor: Executor) -> int:
+    # No executor tells its size in public; an unknown one gets a number that does no harm.
+    return getattr(executor, "_max_workers", 8)
+
+
+def _own(config: RunConfig) -> tuple[str, str] | None:
+    """Returns name and source of a user's own function, as it is registered here."""
+    source = config.function.source
+    return None if source is None else (config.activation, source)
+
+
+def _submitted(executor: Executor, study: Study, hand: _Hand) -> Future[Files]:
+    named = study.dataset.name in NAMES
+    task = Task(
+        settings=hand.config.model_dump_json(),
+        own=_own(hand.config),
+        dataset=study.dataset.name if named else study.dataset,
+        digest=study.dataset.digest,
+        label=study.label,
+        versions=installed(),
+        files=files_of(hand.receiver.run) if hand.receiver.run else {},
+        seconds=TURN_SECONDS,
+    )
+    try:
+        return executor.submit(work, task)
+    except BrokenExecutor as error:
+        raise _failed(error) from error
+    except RuntimeError as error:
+        raise WorkerError(f"The executor takes no work: {error}. Make a new one.") from error
+
+
+def _result(future: Future[Files]) -> Files:
+    try:
+        return future.result()
+    except LabError:
+        raise
+    except (Exception, CancelledError) as error:
+        raise _failed(error) from error
+
+
+def _failed(error: BaseException) -> WorkerError:
+    if isinstance(error, BrokenExecutor):
+        reason = (
+            "A worker process ended by itself: it was killed, or memory ran out, or TensorFlow "
+            "was forked, or a script starts workers outside of `if __name__ == '__main__':`"
+        )
+    elif isinstance(error, CancelledError):
+        reason = "The scheduler is gone, or it dropped the work"
+    else:
+        reason = f"A worker failed ({type(error).__name__}: {error})"
+    return WorkerError(f"{reason}. {GO_ON}")
+
+
+def _taken(study: Study, hand: _Hand, files: Files) -> Event:
+    """Keeps what a worker has sent back, and says how far the run is."""
+    with unpacked(files) as run:
+        if run.config != hand.config or run.record.dataset_digest != study.dataset.digest:
+            raise RunError(f"A worker sent back another run than {hand.receiver.folder.name}.")
+        if not hand.receiver.goes_on_with(run):  # Begun anew, on another kind of processor.
+            hand.receiver.close()
+            hand.receiver = study.store.receiver(hand.config, study.dataset, anew=True)
+        return _event(hand.index, hand.receiver.keep(run))
+
+
+def _event(index: int, run: Run) -> Event:
+    record = run.record
+    if record.status not in ENDED:
+        last = record.epochs[-1]
+        return Progress(index, last.epoch, 1.0, last.train_loss, last.train_accuracy)
+    confirmed = tuple(run.confirmed(number) for number in run.layers)
+    results = (record.test_loss or 0.0, record.test_accuracy or 0.0)
+    return RunEnd(index, record.status == "diverged", *results, confirmed)
+
+
+def _let_go(study: Study, executor: Executor, hands: dict[Future[Files], _Hand]) -> None:
+    """Takes back what is in hand: from workers of this machine with the epochs they finished."""
+    for future in hands:
+        future.cancel()
+    try:
+        if isinstance(executor, Workers) and hands:
+            executor.hurry()
+            running = [future for future in hands if not future.cancelled()]
+            for future in wait(running, GRACE_SECONDS).done:
+                with contextlib.suppress(LabError):
+                    _taken(study, hands[future], _result(future))
+    finally:
+        for hand in hands.values():
+            hand.receiver.close()
+
+
+def executor_of(workers: int | None, address: str | None) -> Any:
+    """Returns a context that gives the executor wanted, or None for this process.
+
+    Raises:
+        InputError: If both are given, or if the number of workers is not valid.
+    """
+    if workers is not None and address is not None:
+        raise InputError("workers must be left out where dask is given: its workers do the work.")
+    if address is not None:
+        return dask(address)
+    return contextlib.nullcontext() if workers is None else Workers(workers)

@@ -1,0 +1,54 @@
+"""The machine below: files written in one step, zip files, interrupts, the processor, TensorFlow.
+
+Nothing here knows what an activation function or a run is.
+"""
+
+from lab.system import machine
+from lab.system.files import at_home, replacing
+from lab.system.interrupts import ignore_more, in_whole_steps
+from lab.system.machine import (
+    BACKEND,
+    PACKAGES,
+    VARIABLES,
+    cache_folder,
+    check_backend,
+    check_modes,
+    compiled,
+    conditions,
+    cores,
+    in_own_thread,
+    keras_defaults,
+    keras_settings,
+    load_tensorflow,
+    pulled_in_own_thread,
+    threads_per_operation,
+    told,
+    versions,
+)
+from lab.system.zips import open_zip
+
+__all__ = [
+    "BACKEND",
+    "PACKAGES",
+    "VARIABLES",
+    "at_home",
+    "cache_folder",
+    "check_backend",
+    "check_modes",
+    "compiled",
+    "conditions",
+    "cores",
+    "ignore_more",
+    "in_own_thread",
+    "in_whole_steps",
+    "keras_defaults",
+    "keras_settings",
+    "load_tensorflow",
+    "machine",
+    "open_zip",
+    "pulled_in_own_thread",
+    "replacing",
+    "threads_per_operation",
+    "told",
+    "versions",
+]

@@ -1,0 +1,20 @@
+"""The trainer: many runs side by side, each the same to the bit as if it were alone.
+
+It is an iterator of events; whoever pulls them may show, keep or ignore them, and stops by not
+pulling.
+"""
+
+from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
+from lab.training.trainer import batch_order, first_state, train
+
+__all__ = [
+    "EpochEnd",
+    "Event",
+    "Phase",
+    "Progress",
+    "RunEnd",
+    "State",
+    "batch_order",
+    "first_state",
+    "train",
+]

@@ -1,0 +1,326 @@
+"""The trainer: many runs side by side on one machine, each the same to the bit as if alone.
+
+`train` is an iterator of events. Nothing happens between pulls but the pieces of work already
+begun, so to stop is to stop pulling and to pause is not to pull.
+
+Each run advances in pieces of about a quarter of a second on a pool with one thread to a core.
+A piece calls one compiled program, shared by all runs of one activation function, optimiser and
+shape; a run's weights and optimiser state are `tf.Variable` arguments, updated in place.
+"""
+
+import functools
+import sys
+import time
+import warnings
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.census import UnitSummaries, units
+from lab.experiment import Dataset, IndexArray, RunConfig, Split, split
+from lab.layout import Weights
+from lab.network import first_weights, generator_seeds, program, rates
+from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
+from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
+
+PIECE_SECONDS = 0.25
+
+
+@pulled_in_own_thread
+def train(
+    configs: Sequence[RunConfig], dataset: Dataset, states: Mapping[int, State] | None = None
+) -> Generator[Event]:
+    """Trains runs side by side and hands back what happens, as it happens.
+
+    Args:
+        configs: The runs to train.
+        dataset: The images to train, validate and test on.
+        states: For runs (by position) that go on from where they were stopped: their state.
+
+    Yields:
+        `Phase` before work that takes seconds; `Progress` several times a second; `EpochEnd` for
+        epoch 0 and each trained epoch; `RunEnd` once a run is done.
+
+    Raises:
+        InputError: If settings do not fit the dataset, before any training.
+    """
+    states = states or {}
+    splits = [split(dataset, config) for config in configs]
+    if "tensorflow" not in sys.modules:
+        yield Phase("loading TensorFlow")
+    images = Images(dataset)
+    check_modes(load_tensorflow())
+    for sentence in told():
+        warnings.warn(sentence, stacklevel=2)
+    yield Phase("compiling")
+    yield from _side_by_side(
+        [
+            Trainee(index, config, splits[index], images, states.get(index) or first_state(config))
+            for index, config in enumerate(configs)
+        ]
+    )
+
+
+def first_state(config: RunConfig) -> State:
+    """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
+    relu = {"activation": "relu", "parameter": None, "source_sha256": None}
+    weights = _first_weights(config.model_copy(update=relu))
+    slots = weights.layout.slots(config.optimizer)
+    return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
+
+
+@functools.lru_cache(maxsize=4)
+def _first_weights(config: RunConfig) -> Weights:
+    """Makes the first weights; runs of one seed, one after the other, share them."""
+    return first_weights(config)
+
+
+def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:
+    """Returns the training images in the order in which an epoch takes them.
+
+    The order depends on the seed and the epoch alone, so that a resumed run equals an
+    uninterrupted one and runs of one seed see the same batches.
+    """
+    return np.random.default_rng([config.seed, epoch]).permutation(train)
+
+
+def _side_by_side(runs: Sequence["Trainee"]) -> Iterator[Event]:
+    """Advances the runs evenly: a free core takes the idle run that is furthest behind."""
+    idle = set(runs)
+    busy: dict[Future[list[Event] | None], Trainee] = {}
+    pool = ThreadPoolExecutor(cores(), thread_name_prefix="lab-train")
+    try:
+        while idle or busy:
+            while idle and len(busy) < cores():
+                run = min(idle, key=lambda run: (run.position, run.index))
+                idle.remove(run)
+                busy[pool.submit(_advance, run)] = run
+            events = []
+            for future in wait(busy, return_when=FIRST_COMPLETED).done:
+                run = busy.pop(future)
+                piece = future.result()
+                if piece is not None:
+                    idle.add(run)
+                    events += piece
+            yield from events
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _advance(run: "Trainee") -> list[Event] | None:
+    with load_tensorflow().device("CPU:0"):
+        return next(run.pieces, None)
+
+
+class Images:
+    """A dataset on TensorFlow's side: training and test images in one array of bytes.
+
+    Attributes:
+        pixels: uint8 of shape (training + test images, height, width).
+        labels: int32 of shape (training + test images,).
+        test: Indices of the test images.
+    """
+
+    def __init__(self, dataset: Dataset) -> None:
+        """Copies a dataset's images and labels into two tensors."""
+        tf = load_tensorflow()
+        pixels = np.concatenate([dataset.x_train, dataset.x_test])
+        labels = np.concatenate([dataset.y_train, dataset.y_test]).astype(np.int32)
+        with tf.device("CPU:0"):
+            self.pixels, self.labels = tf.constant(pixels), tf.constant(labels)
+        self.test = np.arange(len(dataset.x_train), len(pixels))
+
+
+class Trainee:
+    """One run while it trains: its weights, its optimiser's state and its place in the epoch.
+
+    Attributes:
+        index: Position of the run in `configs`.
+        epoch: The last finished epoch.
+        step: Finished steps of the running epoch.
+        pieces: Does the next piece of work each time it is advanced, and gives its events.
+    """
+
+    def __init__(
+        self, index: int, config: RunConfig, parts: Split, images: Images, state: State
+    ) -> None:
+        """Puts a run's state into TensorFlow's variables."""
+        tf = load_tensorflow()
+        self.index, self.config, self.parts, self.images = index, config, parts, images
+        self.program = program(config)
+        self.sup_gate = config.function.largest_gate(config.parameter)
+        self.fresh = state.epoch == 0
+        self.epoch, self.step = state.epoch, 0
+        self.steps = -(-len(parts.train) // config.batch_size)
+        self.alike = self.steps if self._can_be_filled else len(parts.train) // config.batch_size
+        self._steps_per_piece = 1
+        self._layers: tuple[UnitSummaries, ...] | None = None
+        self._validation: tuple[float, float] | None = None
+        with tf.device("CPU:0"):
+            self.weights = [tf.Variable(array) for array in state.weights]
+            self.slots = [tf.Variable(array) for array in state.slots]
+            self.totals = tf.Variable(np.zeros(2))
+            self.rates = rates(config)
+            self.parameter = tf.constant(config.alpha, tf.float32)
+            self.shut = tf.constant(units.NEARLY * self.sup_gate, tf.float32)
+            self.seeds = tf.constant(generator_seeds(config, self.program.generators), tf.int64)
+        self.pieces = self._pieces()
+
+    @property
+    def _can_be_filled(self) -> bool:
+        """Whether images that do not count may fill a batch: not where its means are kept."""
+        layout = self.program.layout
+        return layout.trained == layout.arrays
+
+    @property
+    def position(self) -> float:
+        """Epochs done, the running one in part; -1 before the record of the untrained network."""
+        return -1.0 if self.fresh else self.epoch + self.step / self.steps
+
+    def _pieces(self) -> Iterator[list[Event]]:
+        self._compile()
+        yield []
+        if self.fresh:
+            yield [self._record(None, 0.0)]
+        while self.epoch < self.config.epochs and self._is_finite():
+            yield from self._train_epoch()
+        yield [self._end()]
+
+    def _compile(self) -> None:
+        """Runs the compiled programs on nothing, which compiles them if no run has before."""
+        self._train_steps(self._order(1), 0, 0)
+        self._observe(np.zeros(0, np.intp), counting=False)
+
+    def _train_epoch(self) -> Iterator[list[Event]]:
+        order = self._order(self.epoch + 1)
+        self.totals.assign([0.0, 0.0])
+        seconds = 0.0
+        while self.step < self.steps:
+            began = time.perf_counter()
+            end = self.alike if self.step < self.alike else self.steps
+            stop = min(self.step + self._steps_per_piece, end)
+            loss, accuracy = self._train_steps(order, self.step, stop)
+            elapsed = time.perf_counter() - began
+            self._steps_per_piece = max(1, int(PIECE_SECONDS / elapsed * (stop - self.step)))
+            self.step = stop
+            seconds += elapsed
+            yield [Progress(self.index, self.epoch + 1, stop / self.steps, loss, accuracy)]
+        self.epoch, self.step = self.epoch + 1, 0
+        yield [self._record((loss, accuracy), seconds)]
+
+    def _order(self, epoch: int) -> IndexArray:
+        return batch_order(self.config, epoch, self.parts.train).astype(np.int32)
+
+    def _batches(self, order: IndexArray, start: int) -> Any:
+        """Returns the batches of one size, shape (steps, batch): all but a smaller rest, or it."""
+        size = self.config.batch_size
+        alike = np.resize(order, (self.alike, size))  # The last one is filled up.
+        batches = alike if start < self.alike else order[None, self.alike * size :]
+        return load_tensorflow().constant(batches)
+
+    def _train_steps(self, order: IndexArray, start: int, stop: int) -> tuple[float, float]:
+        """Trains some steps of an epoch; returns loss and accuracy over the epoch so far."""
+        first = 0 if start < self.alike else self.alike
+        images = len(self.parts.train) - first * self.config.batch_size
+        counts = [start - first, stop - first, self.epoch * self.steps + first, images]
+        self.program.train(
+            self.weights,
+            self.slots,
+            self.totals,
+            self.images.pixels,
+            self.images.labels,
+            self._batches(order, start),
+            load_tensorflow().constant(counts),
+            self.rates,
+            self.parameter,
+            self.seeds,
+        )
+        seen = min(stop * self.config.batch_size, len(self.parts.train))
+        loss, correct = self.totals.numpy() / max(seen, 1)
+        return float(loss), float(correct)
+
+    def _record(self, training: tuple[float, float] | None, seconds: float) -> EpochEnd:
+        """Validates and takes the census; without training, the probe's loss stands for it."""
+        began = time.perf_counter()
+        validation = self._validation = self._evaluate(self.parts.validation)
+        validated = time.perf_counter()
+        on_probe, self._layers = self._census(self.parts.probe)
+        self.fresh = False
+        return EpochEnd(
+            self.index,
+            self.epoch,
+            *(training or on_probe),
+            *validation,
+            seconds,
+            validated - began,
+            time.perf_counter() - validated,
+            self._layers,
+            self._state(),
+        )
+
+    def _end(self) -> RunEnd:
+        """Tests the network and checks the units found dead on all training images."""
+        test = self._evaluate(self.images.test)
+        validation = self._validation or self._evaluate(self.parts.validation)
+        diverged = not (self._is_finite() and np.isfinite([validation[0], test[0]]).all())
+        layers = self._layers or self._census(self.parts.probe)[1]
+        confirmed = tuple(units.dead(layer) for layer in layers)
+        rest = np.setdiff1d(self.parts.train, self.parts.probe)
+        if len(rest) and any(flags.any() for flags in confirmed):
+            layers = self._census(rest)[1]
+            pairs = zip(confirmed, layers, strict=True)
+            confirmed = tuple(flags & units.dead(layer) for flags, layer in pairs)
+        return RunEnd(self.index, diverged, *test, confirmed)
+
+    def _state(self) -> State:
+        arrays, slots = (tuple(v.numpy() for v in group) for group in (self.weights, self.slots))
+        return State(self.epoch, Weights(self.program.layout, arrays), slots)
+
+    def _is_finite(self) -> bool:
+        return all(np.isfinite(variable.numpy()).all() for variable in self.weights)
+
+    def _evaluate(self, indices: IndexArray) -> tuple[float, float]:
+        """Returns the mean loss and the accuracy on some images."""
+        return self._observe(indices, counting=False)[0]
+
+    def _census(self, indices: IndexArray) -> tuple[tuple[float, float], tuple[UnitSummaries, ...]]:
+        """Observes every unit on some images; returns loss, accuracy and each layer's summaries."""
+        scores, layers = self._observe(indices, counting=True)
+        sites = zip(self.program.layout.sites, layers, strict=True)
+        return scores, tuple(
+            units.summarise(layer, len(indices) * site.positions, self.sup_gate)
+            for site, layer in sites
+        )
+
+    def _observe(
+        self, indices: IndexArray, counting: bool
+    ) -> tuple[tuple[float, float], list[dict[str, NDArray[np.float64]]]]:
+        """Returns loss and accuracy on some images, and of each layer the reductions by block."""
+        size = self.program.block
+        starts = range(0, max(len(indices), 1), size)
+        blocks = [self._block(indices[start : start + size], counting) for start in starts]
+        loss, correct = np.sum([sums.numpy() for sums, _ in blocks], axis=0) / max(len(indices), 1)
+        layers = zip(*(layers for _, layers in blocks), strict=True)
+        return (float(loss), float(correct)), [
+            {name: np.stack([block[name].numpy() for block in layer]) for name in layer[0]}
+            for layer in layers
+        ]
+
+    def _block(self, block: IndexArray, counting: bool) -> Any:
+        """Observes a block of images, padded to its fixed size."""
+        tf = load_tensorflow()
+        padded = np.zeros(self.program.block, np.int32)
+        padded[: len(block)] = block
+        return self.program.observe(
+            self.weights,
+            self.images.pixels,
+            self.images.labels,
+            tf.constant(padded),
+            tf.constant(len(block)),
+            self.parameter,
+            self.shut,
+            tf.constant(counting),
+        )

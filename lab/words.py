@@ -1,0 +1,49 @@
+"""Numbers, lists and names in words."""
+
+from collections.abc import Iterable
+from typing import Any
+
+MOST_LAYERS = 3
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: `counted(1, "epoch")` is `1 epoch`, else `2 epochs`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def by_layer(values: Iterable[Any]) -> str:
+    """Joins what is known of each layer; of more than three layers the first and the last.
+
+    >>> by_layer([1.5, 0.0])
+    '1.5 / 0.0'
+    >>> by_layer(range(1, 7))
+    '1 / … / 6'
+    """
+    words = [str(value) for value in values]
+    shown = words if len(words) <= MOST_LAYERS else [words[0], "…", words[-1]]
+    return " / ".join(shown) or "-"
+
+
+def number(value: float) -> str:
+    """Writes a number for prose: three digits, no powers of ten, and a true minus sign."""
+    if abs(value) < 0.001:
+        value = round(value, 4) or 0.0
+    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return digits.replace("-", "−")
+
+
+MOST_NAMES = 5
+
+
+def listed(words: Iterable[str], mark: str = ",") -> str:
+    """Joins words for a sentence; of very many the first, and how many more.
+
+    >>> listed("abc")
+    'a, b and c'
+    >>> listed("abcdefg")
+    'a, b, c, d and 3 more'
+    """
+    words = list(words)
+    if len(words) > MOST_NAMES:
+        words = [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
+    return " and ".join(filter(None, [f"{mark} ".join(words[:-1]), *words[-1:]]))

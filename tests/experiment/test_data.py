@@ -1,0 +1,227 @@
+"""Datasets made by hand, and how a run splits a dataset."""
+
+import hashlib
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_sources import PUBLISHED, sha256, small
+
+from lab import Dataset, RunConfig
+from lab.errors import InputError
+from lab.experiment.data import idx_digest, split, stratified_order
+from lab.system.machine import load_tensorflow
+
+
+def test_a_datasets_digests_are_those_of_its_idx_files():
+    parts = small()
+    dataset = Dataset("mine", **parts)
+    assert dataset.digests == tuple(sha256(array) for array in parts.values())
+    assert dataset.digest == Dataset("yours", **small(), source="elsewhere").digest
+
+
+@pytest.mark.parametrize("shape", [(3, 28, 28), (4,), (0, 28, 28), (2, 0)])
+def test_a_digest_is_the_sha_256_of_header_and_bytes_in_order(shape):
+    plain = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
+    header = bytes((0, 0, 8, len(shape))) + b"".join(n.to_bytes(4, "big") for n in shape)
+    for array in (plain, np.asfortranarray(plain), plain[::-1]):
+        assert idx_digest(array) == hashlib.sha256(header + array.tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize("part", list(PUBLISHED))
+def test_one_changed_byte_changes_a_datasets_digest(part):
+    parts = small()
+    parts[part].flat[3] = (parts[part].flat[3] + 1) % 10
+    assert Dataset("mine", **parts).digest != Dataset("mine", **small()).digest
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("x_train", np.zeros((12, 28, 28)), "not float64 of shape (12, 28, 28)."),
+        ("x_train", np.zeros((12, 784), np.uint8), "not uint8 of shape (12, 784)."),
+        ("x_test", np.zeros((0, 28, 28), np.uint8), "not uint8 of shape (0, 28, 28)."),
+        ("y_train", np.zeros(11, np.uint8), "of shape (12,), not uint8 of shape (11,)."),
+        ("y_test", np.zeros(5, np.int64), "of shape (5,), not int64 of shape (5,)."),
+        ("y_test", np.zeros((5, 10), np.uint8), "of shape (5,), not uint8 of shape (5, 10)."),
+        ("y_train", np.full(12, 10, np.uint8), "Labels of mine must be 0 to 9, not 10."),
+    ],
+)
+def test_parts_of_another_kind_are_refused(part, value, message):
+    with pytest.raises(InputError) as refused:
+        Dataset("mine", **small() | {part: value})
+    kind = "Images" if part.startswith("x") else "Labels"
+    assert str(refused.value).startswith(f"{kind} of mine must be ")
+    assert str(refused.value).endswith(message)
+
+
+def test_a_dataset_is_shown_without_its_pixels():
+    assert repr(Dataset("mine", **small())) == "Dataset(name='mine', source='made by hand')"
+
+
+# Order and split
+
+
+LABELS = st.lists(st.integers(0, 9), min_size=1, max_size=300).map(
+    lambda labels: np.array(labels, np.uint8)
+)
+
+
+@given(LABELS)
+def test_every_prefix_is_stratified(labels):
+    """The k-th of n_c images at (k + ½) / n_c gives n_c · t ± ½ images of class c up to place t.
+
+    So a prefix of m images has m = N · t ± C/2, and is off by at most ½ + C/2 · n_c / N.
+    """
+    order = stratified_order(labels)
+    assert sorted(order) == list(range(len(labels)))
+    sizes = np.bincount(labels, minlength=10)
+    share = sizes / len(labels)
+    seen = np.cumsum(np.eye(10)[labels[order]], axis=0)
+    expected = np.arange(1, len(labels) + 1)[:, None] * share
+    assert (np.abs(seen - expected) <= 0.5 + np.count_nonzero(sizes) / 2 * share + 1e-9).all()
+
+
+@given(st.integers(1, 10), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_every_prefix_of_equal_classes_is_within_one_image_of_its_share(classes, each, seed):
+    labels = np.random.default_rng(seed).permutation(np.repeat(np.arange(classes), each))
+    order = stratified_order(labels.astype(np.uint8))
+    seen = np.cumsum(np.eye(classes)[labels[order]], axis=0)
+    expected = np.arange(1, len(labels) + 1)[:, None] / classes
+    assert (np.abs(seen - expected) < 1 + 1e-9).all()
+
+
+def test_the_stratified_order_is_fixed_and_not_the_files_order():
+    labels = np.arange(1000, dtype=np.uint8) % 10
+    order = stratified_order(labels)
+    assert order.tolist() == stratified_order(labels.copy()).tolist()
+    assert abs(np.corrcoef(order, np.arange(1000))[0, 1]) < 0.2
+    first_of_each = order[:10]
+    assert sorted(labels[first_of_each]) == list(range(10))
+
+
+def blank(images: int) -> Dataset:
+    """Images that take no memory."""
+    x = np.broadcast_to(np.uint8(0), (images, 28, 28))
+    y = (np.arange(images) % 10).astype(np.uint8)
+    return Dataset("blank", x, y, x[:1], y[:1])
+
+
+def test_the_last_fifth_is_for_validation_as_in_keras():
+    parts = split(blank(60_000), RunConfig())
+    assert parts.train.tolist() == list(range(48_000))
+    assert parts.validation.tolist() == list(range(48_000, 60_000))
+
+
+@pytest.mark.parametrize(
+    ("images", "share", "boundary"),
+    [(10_000, 0.1, 9000), (1001, 0.2, 800), (999, 0.5, 499), (1000, 0.3, 700), (1000, 0.9, 99)],
+)
+def test_the_boundary_is_keras_own(images, share, boundary):
+    """Keras takes floor(n · (1 - split)); 1 - 0.9 is a little below 0.1."""
+    load_tensorflow()
+    from keras.src.trainers.data_adapters.array_slicing import train_validation_split
+
+    parts = split(blank(images), RunConfig(validation_split=share, batch_size=32))
+    (train,), (validation,) = train_validation_split((np.arange(images),), share)
+    assert parts.train.tolist() == train.tolist() == list(range(boundary))
+    assert parts.validation.tolist() == validation.tolist() == list(range(boundary, images))
+
+
+def test_the_probe_is_ten_thousand_stratified_training_images():
+    dataset = blank(60_000)
+    parts = split(dataset, RunConfig())
+    assert len(set(parts.probe.tolist())) == 10_000
+    assert set(parts.probe.tolist()) <= set(range(48_000))
+    assert np.bincount(dataset.y_train[parts.probe]).tolist() == [1000] * 10
+
+
+@pytest.mark.parametrize(
+    ("settings", "size"),
+    [
+        ({}, 800),
+        ({"probe_size": "all"}, 800),
+        ({"probe_size": 200}, 200),
+        ({"probe_size": 200, "train_size": 150}, 150),
+        ({"probe_size": "all", "train_size": 150}, 150),
+        ({"probe_size": 1}, 1),
+    ],
+)
+def test_the_probe_is_part_of_the_training_images_and_all_of_them_where_they_are_few(
+    settings, size
+):
+    parts = split(blank(1000), RunConfig(batch_size=10, **settings))
+    assert len(parts.probe) == size
+    assert set(parts.probe) <= set(parts.train)
+    assert parts.probe.tolist() == sorted(parts.probe)
+
+
+def test_smaller_training_sets_are_nested_and_stratified_and_leave_validation_alone():
+    dataset = blank(1000)
+    sizes = (10, 20, 100, 330, 799, 800)
+    splits = [split(dataset, RunConfig(batch_size=10, train_size=size)) for size in sizes]
+    for size, parts in zip(sizes, splits, strict=True):
+        assert len(parts.train) == len(set(parts.train)) == size
+        counts = np.bincount(dataset.y_train[parts.train], minlength=10)
+        assert counts.max() - counts.min() <= 1
+        assert parts.validation.tolist() == list(range(800, 1000))
+    for smaller, larger in itertools.pairwise(splits):
+        assert set(smaller.train) < set(larger.train)
+
+
+def test_the_probe_depends_on_neither_the_seed_nor_the_activation():
+    dataset = blank(1000)
+    probes = [
+        split(dataset, RunConfig(seed=seed, activation=name, probe_size=100)).probe.tolist()
+        for seed in (0, 7)
+        for name in ("relu", "elu")
+    ]
+    assert all(probe == probes[0] for probe in probes)
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        (
+            {"train_size": 801},
+            "train_size must be at most 800, the images of blank that are not kept for "
+            "validation, not 801.",
+        ),
+        (
+            {"batch_size": 801},
+            "batch_size must be at most 800, the number of training images of blank, not 801.",
+        ),
+        (
+            {"batch_size": 51, "train_size": 50},
+            "batch_size must be at most 50, the number of training images of blank, not 51.",
+        ),
+        (
+            {"validation_split": 0.9999},
+            "validation_split must leave images to train on and to validate on: "
+            "0.9999 of the 1,000 images of blank does not.",
+        ),
+        (
+            {"validation_split": 1e-20},
+            "validation_split must leave images to train on and to validate on: "
+            "1e-20 of the 1,000 images of blank does not.",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_the_dataset_are_refused(settings, sentence):
+    with pytest.raises(InputError) as refused:
+        split(blank(1000), RunConfig(**settings))
+    assert str(refused.value) == sentence
+
+
+def test_sizes_that_just_fit_are_taken():
+    parts = split(blank(1000), RunConfig(train_size=800, batch_size=800))
+    assert parts.train.tolist() == list(range(800))
+    assert len(split(blank(1000), RunConfig(validation_split=0.001, batch_size=9)).validation) == 1
+
+
+@pytest.mark.parametrize("name", [5, None, "", "a\nb", "x" * 201])
+def test_what_is_no_name_of_a_data_set_is_refused(name):
+    with pytest.raises(InputError, match="A dataset's name must be 1 to 200 printable characters"):
+        Dataset(name, **small())

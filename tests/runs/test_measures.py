@@ -1,0 +1,134 @@
+"""Measures: each is what the run recorded, in the units in which it is shown."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from lab import Runs, RunStore
+from lab.census import units
+from lab.errors import InputError, RunError
+from lab.runs import measures
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    """One of the runs that come with the lessons: two hidden layers of 512."""
+    return RunStore("notebooks/recorded").runs.where(activation="relu", learning_rate=0.005)[0]
+
+
+@pytest.fixture
+def half_dead(by_hand, two_kinds):
+    """Of three units in layer 1 the first is dead, of two in layer 2 both."""
+    first = [np.zeros((784, 3)), [-1.0, 1.0, 1.0]]
+    second = [np.zeros((3, 2)), [-1.0, -1.0]]
+    weights = [*first, *second, np.zeros((2, 10)), np.zeros(10)]
+    return by_hand(two_kinds, [weights, weights])
+
+
+def test_dead_is_the_share_of_all_hidden_units(half_dead):
+    assert measures.measure("dead").shown(half_dead) == pytest.approx(60)
+    assert measures.dead_share(half_dead) == pytest.approx(0.6)
+
+
+def test_a_layers_measure_is_of_that_layer(half_dead):
+    for name in ("dead_fraction", "dead_confirmed_fraction"):
+        shown = [measures.measure(name, layer).shown(half_dead) for layer in (1, 2)]
+        assert shown == pytest.approx([100 / 3, 100])
+
+
+@pytest.mark.parametrize("name", list(units.LAYER_MEASURES))
+@pytest.mark.parametrize("layer", [1, 2])
+def test_every_measure_of_a_layer_is_the_last_row_of_the_table(recorded, name, layer):
+    table = Runs([recorded]).layers()
+    (expected,) = table[(table.epoch == recorded.last_epoch) & (table.layer == layer)][name]
+    measure = measures.measure(name, layer)
+    assert measure.scale == (100 if name.endswith("_fraction") else 1)
+    np.testing.assert_allclose(measure.shown(recorded), measure.scale * expected, rtol=1e-12)
+
+
+def test_losses_and_accuracies_are_those_of_the_end(recorded):
+    def shown(name):
+        return measures.measure(name).shown(recorded)
+
+    record, last = recorded.record, recorded.record.epochs[-1]
+    assert shown("test_accuracy") == 100 * record.test_accuracy
+    assert shown("test_loss") == record.test_loss
+    assert shown("validation_accuracy") == 100 * last.validation_accuracy
+    assert [shown(f"{part}_loss") for part in ("train", "validation")] == [
+        last.train_loss,
+        last.validation_loss,
+    ]
+    np.testing.assert_array_equal(
+        measures.recorded(recorded, "train_accuracy"), [e.train_accuracy for e in record.epochs]
+    )
+
+
+def test_only_the_epoch_in_which_a_run_diverged_has_no_accuracy(recorded):
+    record = recorded.record.model_copy(update={"status": "diverged"})
+    diverged = dataclasses.replace(recorded, record=record)
+    for name in ("train_accuracy", "validation_accuracy"):
+        lost, kept = (measures.recorded(run, name) for run in (diverged, recorded))
+        assert np.isnan(lost[-1])
+        assert lost[:-1].tolist() == kept[:-1].tolist()
+    assert np.isfinite(measures.recorded(diverged, "train_loss")).all()
+
+
+def test_a_diverged_run_has_no_number_and_an_unfinished_one_no_test_accuracy(recorded):
+    diverged, running = (
+        dataclasses.replace(recorded, record=recorded.record.model_copy(update=update))
+        for update in ({"status": "diverged"}, {"status": "interrupted", "test_accuracy": None})
+    )
+    assert np.isnan(measures.measure("validation_loss").shown(diverged))
+    assert np.isnan(measures.measure("test_accuracy").shown(running))
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "axis", "unit", "better", "worth"),
+    [
+        ("test_accuracy", None, "test accuracy, %", "points", "larger", 0.1),
+        ("validation_loss", None, "validation loss", "", "smaller", 0.01),
+        ("dead", None, "share of dead neurons, %", "points", "smaller", 1),
+        (
+            *("dead_confirmed_fraction", 2),
+            *("share of dead neurons in layer 2, %", "points", "smaller", 1),
+        ),
+        (
+            *("always_negative_fraction", 1),
+            *("share of always negative neurons in layer 1 (on the probe), %", "points"),
+            *("neither", 1),
+        ),
+        (
+            *("zero_fraction", 1),
+            *("share of zero activations in layer 1 (on the probe), %", "points", "neither", 1),
+        ),
+        ("mean_gate", 1, "mean gate in layer 1 (on the probe)", "", "neither", 0.01),
+    ],
+)
+def test_a_measure_says_what_it_is(name, layer, axis, unit, better, worth):
+    measure = measures.measure(name, layer)
+    found = measure.name, measure.axis, measure.unit, measure.better, measure.worth
+    assert found == (name, axis, unit, better, worth)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("test_acuracy",), "Unknown measure 'test_acuracy'. Did you mean 'test_accuracy'?"),
+        ((None,), "Unknown measure 'None'"),
+        (("dead_fraction",), "layer must be the number of a hidden layer, from 1, for dead_fract"),
+        (("dead_fraction", 0), "from 1, for dead_fraction: not 0."),
+        (("dead_fraction", 1.0), "from 1, for dead_fraction: not 1.0."),
+        (("dead_fraction", True), "from 1, for dead_fraction: not True."),
+        (("test_loss", 1), "layer must be left out for test_loss, .* not 1."),
+    ],
+)
+def test_bad_input_is_answered_with_a_sentence(arguments, words):
+    with pytest.raises(InputError, match=words):
+        measures.measure(*arguments)
+
+
+def test_a_layer_that_the_network_has_not_is_told(recorded):
+    for name in ("mean_gate", "dead_confirmed_fraction"):
+        with pytest.raises(RunError, match="layer must be from 1 to 2 in run relu"):
+            measures.measure(name, 3).shown(recorded)

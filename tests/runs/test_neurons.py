@@ -1,0 +1,118 @@
+"""One neuron under the microscope: what is known of it, and what is drawn of it."""
+
+import numpy as np
+import pytest
+
+import lab
+from lab.errors import RunError
+from lab.experiment.data import split
+from lab.figures import of_neurons
+from lab.plots import one_neuron
+from lab.runs import neurons
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    store = lab.RunStore(tmp_path_factory.mktemp("neurons") / "runs")
+    settings = {"hidden": (12, 8), "epochs": 3, "learning_rate": 0.3, "batch_size": 50}
+    (run,) = lab.compare("relu", 1, tiny, store, keep_weights="every", probe_size=200, **settings)
+    return run
+
+
+@pytest.fixture(scope="module")
+def probe(tiny, run):
+    return split(tiny, run.config).probe
+
+
+@pytest.mark.parametrize("layer", [1, 2])
+@pytest.mark.parametrize("epoch", [0, 3])
+def test_it_holds_the_weights_and_pre_activations_of_that_unit_and_epoch(
+    run, tiny, probe, layer, epoch
+):
+    neuron = neurons.look(run, layer, epoch, tiny).neuron(5)
+    w1, b1, w2, b2, *_ = run.weights(epoch)
+    x = tiny.x_train[probe].reshape(len(probe), -1) / 255
+    z = x @ w1 + b1
+    kernel, bias = (w1, b1) if layer == 1 else (w2, b2)
+    if layer == 2:
+        z = np.maximum(z, 0) @ w2 + b2
+    np.testing.assert_array_equal(neuron.incoming, kernel[:, 5])
+    assert neuron.bias == bias[5]
+    np.testing.assert_allclose(neuron.z, z[:, 5], rtol=1e-4, atol=1e-5)
+    assert (
+        neuron.state == lab.census.lives.STATES[lab.census.lives.states(run.layer(layer))[epoch, 5]]
+    )
+    assert neuron.missing == ()
+
+
+def test_the_images_that_excite_it_most_come_first_with_their_labels(run, tiny, probe):
+    neuron = neurons.look(run, 1, 0, tiny).neuron(3)
+    order = sorted(range(len(probe)), key=lambda i: -neuron.z[i])[:8]
+    np.testing.assert_array_equal(neuron.images, tiny.x_train[probe][order])
+    assert neuron.labels.tolist() == tiny.y_train[probe][order].tolist()
+    assert neuron.image_z[0] == neuron.z.max()
+
+
+def test_without_the_weights_of_an_epoch_the_rest_is_there_and_a_sentence(tiny, run, tmp_path):
+    copy = lab.RunStore(tmp_path / "copies").add_copy(run, weights=False)
+    neuron = neurons.look(copy, 1, 2, tiny).neuron(0)
+    assert (neuron.incoming, neuron.bias, neuron.z, neuron.images) == (None,) * 4
+    assert len(neuron.missing) == 1
+    assert "keeps no weights at all" in neuron.missing[0]
+    assert "keep_weights='every'" in neuron.missing[0]
+    picture = of_neurons.portrait(neuron)
+    texts = [text.get_text() for ax in picture.figure.axes for text in ax.texts]
+    assert sum("were not kept" in text for text in texts) == 1
+    assert neuron.missing[0] in picture.alt
+
+
+def test_without_the_images_the_weights_are_there_and_a_sentence(run, tiny):
+    alone = neurons.look(run, 1).neuron(0)
+    assert alone.incoming.shape == (784,)
+    assert alone.z is None
+    assert alone.missing == ("Without the run's data set its images cannot be shown.",)
+    other = lab.Dataset("other", tiny.x_test, tiny.y_test, tiny.x_train, tiny.y_train)
+    assert (
+        "was trained on other images than other"
+        in neurons.look(run, 1, 0, other).neuron(0).missing[0]
+    )
+
+
+def test_a_unit_layer_or_epoch_that_does_not_exist_is_a_sentence(run, tiny):
+    with pytest.raises(RunError, match=r"layer must be from 1 to 2 in run .*, not 3"):
+        neurons.look(run, 3, 0, tiny)
+    with pytest.raises(RunError, match=r"epoch must be from 0 to 3 in run .*, not -1"):
+        neurons.look(run, 1, -1, tiny)
+    with pytest.raises(RunError, match=r"unit must be from 0 to 11 in layer 1 of run .*, not 12"):
+        neurons.look(run, 1, 0, tiny).neuron(12)
+
+
+def test_the_pictures_show_its_weights_its_histogram_and_its_history(run, tiny):
+    neuron = neurons.look(run, 1, 2, tiny).neuron(4)
+    drawn = one_neuron.weights(neuron).get_images()[0].get_array()
+    np.testing.assert_array_equal(drawn, neuron.incoming.reshape(28, 28))
+    ax = one_neuron.histogram(neuron)
+    assert sum(ax.patches[0].get_data().values) == pytest.approx(100)
+    gate = next(other for other in ax.figure.axes if other is not ax).lines[0]
+    z, slope = gate.get_data()
+    known = np.isfinite(slope)
+    np.testing.assert_array_equal(slope[known], (z > 0)[known])
+    history = one_neuron.history(neuron)
+    np.testing.assert_array_equal(history.lines[0].get_ydata(), run.layer(1).max_z[:, 4])
+    assert history.lines[2].get_xdata()[0] == 2
+    shown = {text.get_text() for text in history.get_legend().get_texts()}
+    assert shown == {
+        lab.census.lives.STATES[s] for s in lab.census.lives.states(run.layer(1))[:, 4]
+    }
+    above = one_neuron.weights(neurons.look(run, 2, 2, tiny).neuron(1))
+    assert sum(patch.get_height() for patch in above.patches) == 12
+    labels = [text.get_text() for text in one_neuron.exciting(neuron).get_xticklabels()]
+    assert labels[0].startswith(f"{neuron.labels[0]}: z = ")
+
+
+def test_a_portrait_tells_in_words_what_it_shows(run, tiny):
+    neuron = neurons.look(run, 1, 3, tiny).neuron(4)
+    picture = of_neurons.portrait(neuron)
+    assert picture.alt.startswith("Neuron 4 of layer 1 at epoch 3. ")
+    assert neuron.story in picture.alt
+    assert f"digits {', '.join(map(str, neuron.labels))}." in picture.alt

@@ -1,0 +1,56 @@
+"""The wings of `lab/`: each imports only from those below it, and what they hand out."""
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+LAB = ROOT / "lab"
+sys.path.append(str(ROOT / "docs"))
+
+from house import WINGS, page  # noqa: E402
+
+FILES = sorted(path for path in LAB.rglob("*.py") if path.parent != LAB or path.stem in WINGS)
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Every import from the lab, also those within functions: from where, and what."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lab":
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((a.name, "") for a in node.names if a.name.partition(".")[0] == "lab")
+
+
+def wing_of(path: Path) -> str:
+    return path.relative_to(LAB).parts[0].removesuffix(".py")
+
+
+def test_every_wing_has_its_place_and_its_words() -> None:
+    found = {p.name for p in LAB.iterdir() if (p / "__init__.py").is_file()}
+    found |= {p.stem for p in LAB.glob("*.py")} - {"__init__", "__main__"}
+    assert found == set(WINGS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LAB)))
+def test_a_module_imports_only_from_the_wings_below_and_what_they_hand_out(path: Path) -> None:
+    below = WINGS[: WINGS.index(wing_of(path))]
+    for source, name in imports(path):
+        _, *place = source.split(".") if source != "lab" else ("lab", name)
+        if place[0] == wing_of(path):
+            continue
+        assert place[0] in below, f"{source} is not below {wing_of(path)}"
+        assert len(place) == 1, f"{source} is inside of a wing"
+        if source != "lab" and (LAB / place[0]).is_dir():
+            wing = importlib.import_module(source)
+            is_module = (LAB / place[0] / f"{name}.py").is_file()
+            assert name in wing.__all__ or is_module, f"{source} does not hand out {name}"
+
+
+def test_the_map_of_the_house_is_up_to_date() -> None:
+    written = (LAB / "README.md").read_text(encoding="utf-8")
+    assert written == page(), "Write it anew: uv run python docs/house.py"

@@ -3,17 +3,20 @@
 Importing this package, reading recorded runs and drawing them never imports TensorFlow.
 """
 
-import importlib
 import sys
-from typing import Any
+from types import ModuleType
 
 from lab.activations import register
-from lab.analysis import ablate, kill_map, revive
+from lab.analysis import ablate, gradients, kill_map, probes, revive, surgery
+from lab.census import lives, units
 from lab.errors import LabError
-from lab.experiment import Dataset, RunConfig, load_dataset
-from lab.runs import Run, Runs, measures
+from lab.experiment import Dataset, RunConfig, grids, load_dataset
+from lab.figures import of_studies as study_figures
+from lab.network import programs
+from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
 from lab.studies import compare, sweep, workers
+from lab.system import machine
 
 __all__ = [
     "Dataset",
@@ -23,34 +26,28 @@ __all__ = [
     "RunStore",
     "Runs",
     "ablate",
+    "causes",
     "compare",
+    "gradients",
+    "grids",
     "kill_map",
+    "lives",
     "load_dataset",
+    "machine",
+    "measures",
+    "neurons",
+    "probes",
+    "programs",
     "register",
     "revive",
+    "spreadsheets",
+    "study_figures",
+    "surgery",
     "sweep",
+    "units",
+    "workers",
 ]
 
-# Modules that `from lab import name` gives, whichever wing they are in.
-_MODULES = {
-    "causes": "lab.runs.causes",
-    "gradients": "lab.analysis.gradients",
-    "grids": "lab.experiment.grids",
-    "lives": "lab.census.lives",
-    "machine": "lab.system.machine",
-    "neurons": "lab.runs.neurons",
-    "probes": "lab.analysis.probes",
-    "programs": "lab.network.programs",
-    "spreadsheets": "lab.runs.spreadsheets",
-    "study_figures": "lab.figures.of_studies",
-    "surgery": "lab.analysis.surgery",
-    "units": "lab.census.units",
-}
-# `from lab.workers import Workers` needs more than an attribute.
-sys.modules.update({"lab.measures": measures, "lab.workers": workers})
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module 'lab' has no attribute {name!r}")
-    return importlib.import_module(_MODULES[name])
+# `from lab.workers import Workers`, too, whichever wing a module is in.
+_MODULES = {name: value for name, value in globals().items() if name in __all__}
+sys.modules.update({f"lab.{n}": v for n, v in _MODULES.items() if isinstance(v, ModuleType)})

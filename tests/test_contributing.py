@@ -34,7 +34,7 @@ def passes(project: Path, *tests: str) -> bool:
     return subprocess.run(command, cwd=project, capture_output=True).returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_an_activation_function_is_added_in_one_place(project: Path) -> None:
     apply(ACTIVATION, project)
     assert passes(project, "tests/activations/test_registry.py", "tests/network/test_networks.py")
@@ -45,7 +45,7 @@ def test_an_activation_function_is_added_in_one_place(project: Path) -> None:
     assert found.stdout.strip() == b"6.0"
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_a_measure_is_added_in_one_place(project: Path) -> None:
     apply(MEASURE, project)
     assert passes(project, "tests/census/test_units.py", "tests/plots")

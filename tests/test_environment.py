@@ -21,7 +21,7 @@ needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installe
 
 def test_conda_gets_python_and_pip_and_the_rest_comes_from_this_project() -> None:
     assert CONDA["dependencies"] == ["python=3.12", "pip", {"pip": ["-e .[test]"]}]
-    assert list(EXTRAS) == ["cluster", "test"]
+    assert list(EXTRAS) == ["cluster", "docs", "test"]
     assert "activation-lab[cluster]" in EXTRAS["test"]
 
 
@@ -32,7 +32,7 @@ def test_every_dependency_has_a_lower_bound_and_an_upper_cap() -> None:
         assert re.fullmatch(r"[a-z0-9-]+>=[0-9.]+,<[0-9.]+", dependency)
 
 
-@pytest.mark.packages
+@pytest.mark.seldom
 @needs_uv
 @pytest.mark.parametrize(
     ("platform", "python"),
@@ -51,7 +51,7 @@ def test_the_dependencies_are_available_on_other_machines(platform: str, python:
     assert "tensorflow==2.21" in ended.stdout
 
 
-@pytest.mark.packages
+@pytest.mark.seldom
 @needs_uv
 @pytest.mark.parametrize("versions", ["highest", "lowest-direct"])
 def test_what_conda_installs_runs_the_main_job(tmp_path: Path, versions: str) -> None:

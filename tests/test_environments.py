@@ -185,7 +185,7 @@ def test_modes_of_tensorflow_and_numpy_change_no_number(plain):
     assert found | {"predictions": plain["predictions"]} == plain
 
 
-@pytest.mark.packages
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", [*KERAS_SETTINGS, *MODES])
 def test_a_setting_alone_changes_neither_a_number_nor_a_prediction(plain, name):
     assert tried((KERAS_SETTINGS | MODES)[name]) == plain
@@ -195,7 +195,7 @@ def test_the_scopes_that_training_is_called_in_change_no_number(plain):
     assert tried("\n".join(SCOPES.values()))["bits"] == plain["bits"]
 
 
-@pytest.mark.packages
+@pytest.mark.seldom
 @pytest.mark.parametrize(
     "code",
     [*SCOPES.values(), STRATEGY, FUNCTION],
@@ -212,13 +212,13 @@ def test_other_environment_variables_and_strict_warnings_change_no_number(plain,
     assert tried(WARNINGS, KERAS_HOME=str(tmp_path), **VARIABLES) == plain
 
 
-@pytest.mark.packages
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", VARIABLES)
 def test_an_environment_variable_alone_changes_no_number(plain, name):
     assert tried(**{name: VARIABLES[name]}) == plain
 
 
-@pytest.mark.packages
+@pytest.mark.seldom
 def test_keras_settings_file_alone_changes_no_number(plain, tmp_path):
     (tmp_path / "keras.json").write_text(json.dumps({"backend": "jax", "floatx": "float64"}))
     assert tried(KERAS_HOME=str(tmp_path)) == plain

@@ -1,4 +1,4 @@
-"""Every command of the README runs as written; the two first ones are run by `.ci/run`."""
+"""Every command of the README and of the pages on using the lab runs as written."""
 
 import itertools
 import os
@@ -10,33 +10,51 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+GUIDE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+FIRST, SECOND = (f"python -m pip install uv && uv run {what}" for what in ("lab compare", "pytest"))
+SITE = "uv run --extra docs sphinx-build -W -c docs . site"
+IN_CI = {FIRST, SECOND, SITE}
+needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
 
 
-def commands() -> list[str]:
-    """The lines of the shell blocks and the commands of the table, in their order."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+def commands(text: str) -> list[str]:
+    """The lines of the shell blocks, the commands of the tables, and those in a sentence."""
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    return lines + re.findall(r"^\| `(uv run [^`]+)` \|", README, re.MULTILINE)
+    return lines + re.findall(r"^\| `(uv run [^`]+)` \|", text, re.MULTILINE)
 
 
-def test_ci_runs_the_two_first_commands_as_written() -> None:
-    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    first, second, *_ = commands()
-    assert first == "python -m pip install uv && uv run lab compare"
-    assert second == "python -m pip install uv && uv run pytest"
-    assert {first, second} <= set(ci.splitlines())
+def test_ci_runs_the_two_first_commands_and_builds_the_site_as_written() -> None:
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    assert commands(README)[:2] == [FIRST, SECOND]
+    assert f"`{SITE}`" in README
+    assert set(ci) >= IN_CI
+
+
+def test_the_readme_can_be_read_in_three_minutes() -> None:
+    assert len(README.encode()) <= 12_000
+    assert len(README.splitlines()) <= 180
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
-def test_every_other_command_runs_as_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+@needs_uv
+def test_every_other_command_of_the_readme_runs_as_written(tmp_path, monkeypatch) -> None:
+    run_all(README, tmp_path, monkeypatch)
+
+
+@pytest.mark.seldom
+@needs_uv
+def test_every_command_of_the_pages_runs_as_written(tmp_path, monkeypatch) -> None:
+    run_all(GUIDE, tmp_path, monkeypatch)
+
+
+def run_all(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LAB_DATA_DIR", raising=False)
-    _, _, *others = commands()
-    assert len(others) >= 10
+    others = [command for command in commands(text) if command not in IN_CI]
+    assert len(others) >= 5
     for command in sorted(others, key=lambda command: "delete" in command):
         if "jupyter" in command:
             continue  # It never ends: it has a test of its own.
@@ -57,16 +75,16 @@ def test_every_other_command_runs_as_written(
         if re.search(" (show|label|delete|ablate|verify) ", command):
             command = command.replace("relu-seed0", newest())
         ended = subprocess.run(
-            command, shell=True, cwd=tmp_path, input="y\n", text=True, capture_output=True
+            command, shell=True, cwd=folder, input="y\n", text=True, capture_output=True
         )
         assert ended.returncode == 0, f"{command}\n{ended.stdout}\n{ended.stderr}"
         assert ended.stdout.strip()
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
+@needs_uv
 def test_the_command_that_opens_the_lessons_starts_jupyterlab() -> None:
-    (command,) = (command for command in commands() if "jupyter" in command)
+    (command,) = (command for command in commands(README) if "jupyter" in command)
     quietly = shlex.split(f"{command} --no-browser --allow-root --port=0")
     server = subprocess.Popen(quietly, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     try:
@@ -82,20 +100,33 @@ def newest() -> str:
     return min(path.name for path in Path(os.environ["LAB_STORE"]).iterdir())
 
 
-@pytest.mark.slow
-def test_the_python_of_the_readme_runs(tmp_path: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) == 5
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(README, id="README", marks=pytest.mark.slow),
+        pytest.param(GUIDE, id="pages", marks=pytest.mark.seldom),
+    ],
+)
+@needs_uv
+def test_the_python_that_is_shown_runs(text: str, tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 2
     for block in blocks:
-        script = tmp_path / "readme.py"
+        script = tmp_path / "shown.py"
         script.write_text(block, encoding="utf-8")
         ended = subprocess.run(["uv", "run", "--project", ROOT, "python", script], cwd=tmp_path)
         assert ended.returncode == 0
 
 
-def test_every_picture_is_there_and_has_its_words() -> None:
-    pictures = re.findall(r"!\[([^]]*)\]\(([^)]+)\)", README)
-    assert len(pictures) >= 3
-    for words, place in pictures:
-        assert (ROOT / place).is_file()
-        assert words == (ROOT / place).with_suffix(".txt").read_text(encoding="utf-8").strip()
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES, ROOT / "figures" / "results.md"])
+def test_every_picture_is_there_and_said_in_a_few_words(page: Path) -> None:
+    for words, place in re.findall(r"!\[([^]]*)\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+        picture = page.parent / place
+        assert picture.is_file()
+        assert picture.with_suffix(".txt").is_file()  # The long description.
+        assert 20 <= len(words) <= 200
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = re.findall(r"\]\(([^)#]+)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []

@@ -235,14 +235,16 @@ def figures(
 ) -> None:
     """Draw the figures of the recorded runs, with their words beside them.
 
-    Pictures are SVG and PNG; the race of each comparison is an animated GIF.
+    Pictures are SVG and PNG; the race of each comparison is an animated GIF. A page, `README.md`,
+    shows them all.
     """
-    from lab.figures import pictures
+    from lab.figures import pictures, write_gallery
 
     for picture in pictures(open_store(store).runs):
         picture.save(out_folder)
         endings = ", ".join(picture.endings)
         out.print(plain(f"{out_folder / picture.name}{endings}"), soft_wrap=True)
+    write_gallery(out_folder)
 
 
 @app.command(rich_help_panel=PANEL)

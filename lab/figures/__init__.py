@@ -4,6 +4,7 @@ Each is laid out of `lab.plots`, which draw on one pair of axes.
 """
 
 from lab.figures import of_analyses, of_neurons, of_studies
+from lab.figures.gallery import write_gallery
 from lab.figures.of_analyses import removal
 from lab.figures.of_neurons import digits, portrait
 from lab.figures.of_runs import (
@@ -36,4 +37,5 @@ __all__ = [
     "portrait",
     "race_figure",
     "removal",
+    "write_gallery",
 ]

@@ -277,14 +277,6 @@ def test_where_the_gate_does_not_close_at_zero_the_story_does_not_say_so(two_kin
     assert "above zero" not in words
 
 
-@pytest.mark.parametrize(
-    ("value", "words"),
-    [(8e-7, "0"), (-1e-9, "0"), (0.00049, "0.0005"), (-7153.4, "−7,153"), (0.0223, "0.0223")],
-)
-def test_a_number_in_prose_has_no_powers_of_ten(value, words):
-    assert words.number(value) == words
-
-
 def test_a_leaky_unit_below_zero_is_alive_in_the_story(two_kinds, by_hand):
     steps = [[*layer([1], [0]), *out_of(1)], [*layer([-1], [-0.5]), *out_of(1)]]
     run = by_hand(two_kinds, steps, activation="leaky_relu")

@@ -319,7 +319,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_own_activations_travel_to_processes_and_give_the_same_bits(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(base={**BASE, "epochs": 6}))
@@ -402,7 +402,7 @@ def long_run(tmp_path_factory) -> RunStore:
     return RunStore(store)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.parametrize("blow", ["ctrl-c", "kill a worker", "kill the client"])
 def test_whoever_is_stopped_or_killed_costs_only_the_epochs_in_hand(tmp_path, long_run, blow):
     store = tmp_path / "runs"
@@ -437,7 +437,7 @@ def test_whoever_is_stopped_or_killed_costs_only_the_epochs_in_hand(tmp_path, lo
     assert_same(RunStore(store), long_run)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 @pytest.mark.skipif(not shutil.which("dask"), reason="dask.distributed is not installed")
 def test_a_dask_cluster_loses_nothing_when_a_worker_is_killed(tmp_path, long_run):
     place = tmp_path / "scheduler.json"

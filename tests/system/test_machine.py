@@ -35,7 +35,7 @@ def test_importing_the_lab_imports_neither_tensorflow_nor_keras():
         """
         import sys
         import lab
-        import lab.cli, lab.network, lab.programs, lab.training, lab.system.machine
+        import lab.cli, lab.network.programs, lab.training, lab.widgets
         lab.RunConfig(activation="elu", hidden=(3,))
         lab.load_dataset("mnist-5k")
         print([name for name in ("tensorflow", "keras") if name in sys.modules])

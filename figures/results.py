@@ -1,0 +1,178 @@
+"""Prints the results page, `figures/results.md`, from the tables of recorded runs beside it.
+
+    uv run python figures/results.py                  # the page, from the tables
+    uv run python figures/results.py --train STORE    # trains what is missing, writes the tables
+
+Every number of the page and of the README's findings comes from here. Training on full MNIST takes
+about half an hour on two cores.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+import lab
+from lab import gradients, grids, probes, spreadsheets, stats, surgery
+from lab.figures import of_analyses
+
+FOLDER = Path(__file__).parent
+STUDIES = ("ladder", "functions", "twenty-seeds")
+DEEP = [
+    lab.RunConfig(activation=name, hidden=(32,) * 8, seed=seed)
+    for name in ("relu", "leaky_relu", "elu", "sigmoid")
+    for seed in range(3)
+]
+KILL = {
+    "learning_rate": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
+    "first_bias": [-2, -1, -0.5, -0.25, -0.1, 0, 0.1, 0.5],
+}
+ONE = {"activation": "relu", "learning_rate": 0.005, "seed": 0}  # The run that is looked into.
+
+
+def row(run: lab.Run) -> dict[str, Any]:
+    """Returns what is kept of a run of a study."""
+    dead = dict(zip(("dead_1", "dead_2"), run.confirmed_fractions(), strict=True))
+    config = run.config
+    return {
+        "run_id": run.run_id,
+        "activation": config.activation,
+        "seed": config.seed,
+        "learning_rate": config.learning_rate,
+        "status": run.status,
+        "test_accuracy": run.record.test_accuracy,
+        **dead,
+    }
+
+
+def keep(name: str, table: pd.DataFrame) -> None:
+    """Writes a table beside this file."""
+    (FOLDER / f"{name}.csv").write_bytes(spreadsheets.to_csv(table).encode())
+
+
+def train(store: str) -> None:
+    """Trains what is not in the store yet; writes the tables, and the figures that need weights."""
+    for name in STUDIES:
+        plan = grids.read_plan(FOLDER / f"{name}.toml")
+        runs = lab.sweep(plan.settings, plan.vary, plan.seeds, plan.dataset or "auto", store)
+        keep(name, pd.DataFrame(map(row, runs)))
+    (run,) = lab.RunStore(store).runs.where(**ONE)
+    without = lab.ablate(run)
+    found = {name: getattr(without, name) for name in ("images", "changed", "largest_change")}
+    parameters = {"parameters": without.parameters, "of": run.layout.parameters}
+    gone = {f"gone_{layer}": len(units) for layer, units in enumerate(without.removed, start=1)}
+    keep("ablation", pd.DataFrame([found | parameters | gone]))
+    curve = surgery.removal_curve(run)
+    keep("removal", curve)
+    of_analyses.removal(curve, run.title).save(FOLDER)
+    sizes = {layer: probes.by_size(run, layer) for layer in run.layers}
+    keep("probe-size", pd.concat(sizes, names=["layer"]).reset_index("layer"))
+    of_analyses.probe_sizes(sizes, run.title).save(FOLDER)
+    flow = gradients.flow(DEEP)
+    keep("gradients", flow.table)
+    flow.by_depth().save(FOLDER)
+    found = lab.kill_map(KILL, seeds=3, dataset="mnist-5k", store=store, epochs=3)
+    cells = {name: found.table(name).stack().rename(name) for name in ("dead", "accuracy")}
+    keep("kill-map", pd.concat(cells.values(), axis=1).reset_index())
+    found.picture().save(FOLDER)
+
+
+def table(name: str) -> pd.DataFrame:
+    """Reads a table that `train` has written."""
+    return spreadsheets.read_csv(FOLDER / f"{name}.csv")
+
+
+def values(name: str, column: str, **where: Any) -> Any:
+    """Returns a column of the rows with these values, in %, by seed."""
+    rows = table(name)
+    for key, value in where.items():
+        rows = rows[rows[key] == value]
+    return 100 * rows.set_index("seed")[column].sort_index()
+
+
+def number(value: float, digits: int = 1) -> str:
+    """Writes a number with a true minus sign."""
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
+
+
+def mean(name: str, column: str, digits: int = 1, **where: Any) -> str:
+    """Returns a mean over seeds, in %."""
+    return number(values(name, column, **where).mean(), digits)
+
+
+def interval(name: str, column: str, digits: int = 1, **where: Any) -> str:
+    """Returns a mean over seeds with half its 95 % t interval, in %."""
+    found = values(name, column, **where)
+    paired = stats.paired(found, np.zeros(len(found)), "larger")
+    return f"{number(paired.mean, digits)} ± {number(paired.high - paired.mean, digits)}"
+
+
+def difference(name: str, activation: str, **where: Any) -> stats.Paired:
+    """Returns a function's test accuracy minus ReLU's, in points, paired by seed."""
+    one, other = (
+        values(name, "test_accuracy", activation=choice, **where) for choice in (activation, "relu")
+    )
+    if list(one.index) != list(other.index):
+        raise ValueError(f"{name}: the seeds of {activation} are not those of ReLU")
+    return stats.paired(one, other, "larger")
+
+
+def points(found: stats.Paired, digits: int = 2) -> str:
+    """Returns a difference with half its interval: `−0.16 ± 0.26`."""
+    return f"{number(found.mean, digits)} ± {number(found.high - found.mean, digits)}"
+
+
+def norms(activation: str) -> Any:
+    """Returns the gradient's norm at each layer of the untrained deep network, over seeds."""
+    rows = table("gradients")
+    rows = rows[(rows.activation == activation) & (rows.epoch == 0)]
+    return rows.groupby("layer").gradient_norm.mean()
+
+
+def updates(activation: str) -> Any:
+    """Returns what the first step adds to each layer's weights, by their size, over seeds."""
+    rows = table("gradients")
+    rows = rows[(rows.activation == activation) & (rows.epoch == 0)]
+    return rows.groupby("layer").update_ratio.mean()
+
+
+def page() -> str:
+    """Returns the results page."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=select_autoescape(),
+    )
+    tools: Iterable[Callable[..., Any]] = (
+        difference,
+        interval,
+        mean,
+        norms,
+        number,
+        points,
+        table,
+        updates,
+        values,
+    )
+    names = {tool.__name__: tool for tool in tools}
+    return environment.get_template("results.md.j2").render(names)
+
+
+def main(
+    store: Annotated[
+        str | None, typer.Option("--train", help="Folder that keeps the runs.")
+    ] = None,
+) -> None:
+    """Writes `results.md` from the tables beside it; with a store, trains for the tables first."""
+    if store:
+        train(store)
+    (FOLDER / "results.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,106 @@
+"""What the README and the results page say is what the tables of the recorded runs give."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import t, ttest_rel
+
+from lab.runs.spreadsheets import read_csv
+
+ROOT = Path(__file__).parents[2]
+FIGURES = ROOT / "figures"
+sys.path.append(str(FIGURES))
+
+from results import page  # noqa: E402
+
+PAGE = (FIGURES / "results.md").read_text(encoding="utf-8")
+README = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+FINDINGS = README[README.index("## Three findings") :].partition("## A function")[0]
+NUMBER = r"−?\d[\d,]*(?:\.\d+)?"
+
+
+def runs(name: str):
+    return read_csv(FIGURES / f"{name}.csv")
+
+
+def percent(name: str, column: str = "test_accuracy", **where):
+    rows = runs(name)
+    for key, value in where.items():
+        rows = rows[rows[key] == value]
+    return 100 * rows.pivot(index="seed", columns="activation", values=column)
+
+
+def interval(differences) -> tuple[float, float, float]:
+    half = t.ppf(0.975, len(differences) - 1) * differences.std(ddof=1) / np.sqrt(len(differences))
+    return differences.mean(), differences.mean() - half, differences.mean() + half
+
+
+def test_the_page_is_what_the_tables_print():
+    assert page() == PAGE, "Write it anew: uv run python figures/results.py"
+
+
+@pytest.mark.parametrize("study", ["ladder", "functions", "twenty-seeds"])
+def test_the_runs_are_those_that_were_planned(study):
+    plan = tomllib.loads((FIGURES / f"{study}.toml").read_text(encoding="utf-8"))
+    rates = plan["vary"].get("learning_rate", [0.001])
+    names = plan["vary"]["activation"]
+    planned = {(name, seed, rate) for name in names for seed in plan["seeds"] for rate in rates}
+    found = runs(study)
+    assert len(found) == len(planned)
+    assert set(zip(found.activation, found.seed, found.learning_rate, strict=True)) == planned
+    assert set(found.status) == {"finished"}
+
+
+def test_every_number_of_the_readmes_findings_is_on_the_results_page():
+    words = re.sub(r"!?\[[^]]*\]\([^)]*\)|f'\(z\) is 0", "", FINDINGS)
+    known = set(re.findall(NUMBER, PAGE))
+    said = re.findall(NUMBER, words)
+    assert len(said) > 15
+    assert [number for number in said if number not in known] == []
+
+
+@pytest.mark.parametrize(("activation", "name"), [("leaky_relu", "Leaky ReLU"), ("elu", "ELU")])
+def test_the_differences_of_twenty_seeds_are_paired_t_intervals(activation, name):
+    table = percent("twenty-seeds")
+    mean, low, high = interval(table[activation] - table["relu"])
+    words = " ".join(PAGE.split())
+    found = re.search(rf"{name}'s[^.]*?({NUMBER}) points[^()]*\(?.{{0,4}}95 % interval", words)
+    ends = f"95 % interval {low:.2f} to {high:.2f}".replace("-", "−")
+    assert abs(float(found[1].replace("−", "-"))) == round(abs(mean), 2)
+    assert ends in words
+
+
+def test_the_verdicts_of_twenty_seeds_hold_after_holms_correction():
+    table = percent("twenty-seeds")
+    p = sorted(ttest_rel(table[name], table["relu"]).pvalue for name in ("leaky_relu", "elu"))
+    told_apart = [2 * p[0] <= 0.05, 2 * p[0] <= 0.05 and p[1] <= 0.05]
+    assert PAGE.count("it holds after Holm's correction") == sum(told_apart)
+    assert FINDINGS.count("not distinguishable from") == 2 - sum(told_apart)
+
+
+def test_accuracy_falls_behind_at_the_highest_rate_alone():
+    """What the page and the README say of six seeds in pairs."""
+    for rate in (0.001, 0.005, 0.02, 0.1):
+        table = percent("ladder", learning_rate=rate)
+        for name in ("leaky_relu", "elu"):
+            _, low, high = interval(table[name] - table["relu"])
+            assert (low <= 0 <= high) == (rate < 0.1), (name, rate)
+
+
+@pytest.mark.parametrize("column", ["dead_1", "dead_2", "test_accuracy"])
+def test_the_means_of_six_seeds_are_in_the_table(column):
+    row = next(line for line in PAGE.splitlines() if line.startswith("| 0.02 |") and "%" in line)
+    digits = 2 if column == "test_accuracy" else 1
+    mean, low, _ = interval(percent("ladder", column, learning_rate=0.02)["relu"])
+    assert f" {mean:.{digits}f} ± {mean - low:.{digits}f} %" in row
+
+
+def test_none_but_relu_and_its_kin_lose_neurons():
+    """Of the ten functions at the two lower rates."""
+    table = runs("functions")
+    losers = table[(table.dead_1 > 0) | (table.dead_2 > 0)].activation.unique()
+    assert list(losers) == ["relu"]

@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = "Activation Lab"
-author = copyright = "the authors of the Activation Lab"
+author = "the authors of the Activation Lab"
+project_copyright = author
 version = release = PROJECT["version"]
 
 root_doc = "docs/index"

@@ -5,6 +5,10 @@ uv run --extra docs sphinx-build -W -c docs . site
 
 import tomllib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -41,3 +45,16 @@ html_title = "Activation Lab"
 html_extra_path = ["start"]
 html_copy_source = False
 html_show_sourcelink = False
+default_role = "code"
+
+
+def no_substitutions(
+    app: object, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Lets |f'| in a docstring be the size of f', not a name to look up."""
+    lines[:] = [line.replace("|", r"\|") for line in lines]
+
+
+def setup(app: "Sphinx") -> None:
+    """Connects what the settings cannot say."""
+    app.connect("autodoc-process-docstring", no_substitutions)

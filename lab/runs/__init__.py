@@ -1,0 +1,16 @@
+"""Recorded runs: reading them as if a stranger had written them, and their tables.
+
+A run's folder, a collection of runs with its tables, why neurons died, one neuron, measures at the
+end. Nothing here writes a run.
+"""
+
+from lab.runs import causes, measures, neurons, spreadsheets
+from lab.runs.collection import Runs, each
+from lab.runs.measures import Better, CURVES, Measure, dead_share, layer_words, measure, recorded
+from lab.runs.neurons import LayerView, Neuron
+from lab.runs.record import ARRAY_FILE, ArrayFile, Arrays, ENDED, EpochNumbers, LARGEST_RECORD, LOCK, RECORD, RUN_ID, Record, most_bytes, read_arrays, read_content, read_record
+from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
+from lab.runs.spreadsheets import to_csv
+from lab.runs.tables import IDENTITY
+
+__all__ = ["ARRAY_FILE", "ArrayFile", "Arrays", "Better", "CURVES", "ENDED", "EpochNumbers", "IDENTITY", "LARGEST_RECORD", "LOCK", "LayerView", "Measure", "NO_FILE_INSTEAD", "Neuron", "RECORD", "RUN_ID", "Record", "Run", "Runs", "causes", "dead_share", "each", "have_the_same_bits", "iterate", "layer_words", "lock_of", "measure", "measures", "most_bytes", "neurons", "one_run", "read_arrays", "read_content", "read_record", "recorded", "spreadsheets", "to_csv"]

@@ -1,0 +1,334 @@
+"""Why a unit is dead: the cause that the record shows, and the story of a neuron in words.
+
+The pre-activation of a unit is z = b + w·h: its bias, and its weights on what it is given. When a
+unit dies, its largest z falls; how much of that its bias fell is known, and the rest is the work
+of w·h. In layer 1, h are the images, which never change: the rest is the work of its weights. In a
+deeper layer h moves, too; where the weights of both epochs are kept, they bound their part.
+(Where a function's gate closes on the right, as tanh's does, it is the smallest z that rises.)
+Between the two epochs that are compared, the fall is exactly the sum of both.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.census import lives
+from lab.errors import LabError
+from lab.layout import Site
+from lab.runs.run import Run
+from lab.census import BoolArray
+from lab.words import number
+
+# Of a layer that is silent, each unit's standard deviation is at most this share of its mean |a|.
+SILENT = 1e-6
+
+NONFINITE, BORN_DEAD, SILENT_BELOW = "non-finite", "born dead", "layer below silent"
+BIAS, WEIGHTS, INPUTS, EITHER = "bias", "weights", "inputs", "weights or inputs"
+UNKNOWN = "unknown"
+CAUSES = {
+    NONFINITE: "a value of it is NaN or infinite on some image of the probe",
+    BORN_DEAD: "dead from the untrained network on, without a break",
+    SILENT_BELOW: "in the epoch of its death the layer below began to give the same for all images",
+    BIAS: "more than half of the way to its death was the fall of its bias",
+    WEIGHTS: "in layer 1: at least half of that way was the turn of its weights against the images",
+    INPUTS: "beyond layer 1: at least half of that way was not the bias, and of this the change of "
+    "its weights can account for less than half: what the layer below gives it moved",
+    EITHER: "beyond layer 1: at least half of that way was not the bias, but its weights, or what "
+    "the layer below gives them, or both",
+    UNKNOWN: "the run recorded no biases that would show it, or no single layer leads into it",
+}
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a unit is dead, or that it is non-finite.
+
+    Attributes:
+        name: One of `CAUSES`.
+        since: The epoch since which the unit is in this state.
+        edge_before: One epoch before, the largest z, or the smallest where the gate is shut on the
+            right; NaN where bias and weights are not told apart.
+        edge_after: The same at `since`.
+        by_bias: How far the bias went that way; the rest of the way is the weights'.
+    """
+
+    name: str
+    since: int
+    edge_before: float = np.nan
+    edge_after: float = np.nan
+    by_bias: float = np.nan
+
+
+def find(run: Run, layer: int, epoch: int | None = None) -> dict[int, Cause]:
+    """Finds why units of a hidden layer are dead at an epoch, by what the run recorded.
+
+    The epoch in which a unit died is compared with the one before. Dead means dead on the probe;
+    at the end of a run, units that another training image wakes are left out.
+
+    Args:
+        run: The run.
+        layer: The hidden layer, from 1.
+        epoch: The epoch; by default the last.
+
+    Returns:
+        The cause for each unit that is dead or non-finite.
+
+    Raises:
+        RunError: If there is no such layer or epoch, or if the arrays cannot be read.
+    """
+    epoch = run.last_epoch if epoch is None else epoch
+    run.check_epoch(epoch)
+    return _Inquest(run, layer).at(epoch)
+
+
+class _Inquest:
+    """What is known of a layer, brought together for one inquiry."""
+
+    def __init__(self, run: Run, layer: int) -> None:
+        self.run, self.layer = run, layer
+        self.summaries = run.layer(layer)
+        self.site = run.layout.sites[layer - 1]
+        self.below = self.site.below
+        self._kernels: dict[int, NDArray[np.float64]] = {}
+        self.lived = lives.follow(self.summaries)
+
+    def at(self, epoch: int) -> dict[int, Cause]:
+        """Returns the cause for each unit that is dead or non-finite at an epoch."""
+        return {unit: self.of(unit, epoch) for unit in self.explained(epoch).tolist()}
+
+    def explained(self, epoch: int) -> NDArray[np.intp]:
+        """Returns the units that are dead, on all images where that is known, or non-finite."""
+        dead, finite = self.lived.dead[epoch], self.lived.finite[epoch]
+        if epoch == self.run.last_epoch and self.run.record.confirmed is not None:
+            dead = dead & self.run.confirmed(self.layer)
+        return np.flatnonzero(dead | ~finite)
+
+    def of(self, unit: int, epoch: int) -> Cause:
+        """Returns the cause for one unit that is dead or non-finite at an epoch."""
+        if not self.lived.finite[epoch, unit]:
+            return Cause(NONFINITE, self._broken_since(unit, epoch))
+        return self._of_dead(unit, epoch)
+
+    def _broken_since(self, unit: int, epoch: int) -> int:
+        finite = np.flatnonzero(self.lived.finite[: epoch + 1, unit])
+        return int(finite[-1]) + 1 if len(finite) else 0
+
+    def _of_dead(self, unit: int, epoch: int) -> Cause:
+        since = int(self.lived.dead_since[epoch, unit])
+        if since == 0:
+            return Cause(BORN_DEAD, since)
+        if self._silent_below[since] and not self._silent_below[since - 1]:
+            return Cause(SILENT_BELOW, since)
+        return self._compared(unit, since)
+
+    @functools.cached_property
+    def _silent_below(self) -> BoolArray:
+        """At which epochs each unit of the layer below gives the same for all images."""
+        if not self.below:
+            return np.zeros(len(self.lived.dead), np.bool_)
+        below = self.run.layer(self.below)
+        return np.asarray((below.finite & (below.sd <= SILENT * below.mean_abs)).all(axis=1))
+
+    def _compared(self, unit: int, since: int) -> Cause:
+        sign, edge = self._edge(unit, since)
+        if not sign:  # A bias moves all z alike: it cannot spread them.
+            return Cause(WEIGHTS if self.below == 0 else EITHER, since)
+        before, after = float(edge[since - 1]), float(edge[since])
+        by_bias = sign * float(np.diff(self._biases[since - 1 : since + 1, unit])[0])
+        if not np.isfinite(by_bias + before):
+            return Cause(UNKNOWN, since)
+        way = sign * (after - before)
+        name = BIAS if by_bias > way / 2 else self._not_the_bias(unit, since, way - by_bias)
+        return Cause(name, since, before, after, by_bias)
+
+    def _not_the_bias(self, unit: int, since: int, rest: float) -> str:
+        if self.below == 0:
+            return WEIGHTS
+        return INPUTS if self._most_by_weights(unit, since) < rest / 2 else EITHER
+
+    def _most_by_weights(self, unit: int, since: int) -> float:
+        """Bounds how far the change of a unit's weights in an epoch can have moved any of its z.
+
+        On every image |Δw·h| is at most the sum of |Δw| times the largest |h| of each input. Of a
+        convolution, and behind one, a unit has as many weights on an input as it sees positions.
+        """
+        if not self.below or not {since - 1, since} <= set(self.run.kept_epochs):
+            return np.inf
+        largest = self._largest_inputs(since)
+        before, after = (self._kernel(epoch)[..., unit] for epoch in (since - 1, since))
+        changes = np.abs(after - before).reshape(-1, len(largest)).sum(axis=0)
+        return float(changes @ largest)
+
+    def _kernel(self, epoch: int) -> NDArray[np.float64]:
+        if epoch not in self._kernels:
+            self._kernels[epoch] = self.run.weights(epoch).kernel(self.layer).astype(np.float64)
+        return self._kernels[epoch]
+
+    def _largest_inputs(self, epoch: int) -> NDArray[np.float64]:
+        """The largest |f(z)| of each unit of the layer below, over all z that it had."""
+        below = self.run.layer(self.below or 0)
+        z = np.linspace(below.min_z[epoch], below.max_z[epoch], 65, dtype=np.float64)
+        try:
+            a = self.run.config.f(z)
+        except LabError:  # A user's own function that is not registered here.
+            return np.full(z.shape[1], np.inf)
+        return np.asarray(np.abs(a).max(axis=0))
+
+    @functools.cached_property
+    def _biases(self) -> NDArray[np.float32]:
+        return self.run.biases(self.layer)
+
+    def _edge(self, unit: int, epoch: int) -> tuple[int, NDArray[np.float32]]:
+        """Returns which z decides, and where it went: down (-1), up (1), or both ways (0)."""
+        largest, smallest = self.summaries.max_z[:, unit], self.summaries.min_z[:, unit]
+        low, high = float(smallest[epoch]), float(largest[epoch])
+        shut_left, shut_right = _is_shut(self.run, low - 1), _is_shut(self.run, high + 1)
+        if shut_left != shut_right:
+            return (-1, largest) if shut_left else (1, smallest)
+        return (-1, largest) if high <= 0 else (int(low > 0), smallest)
+
+
+def _is_shut(run: Run, z: float) -> bool:
+    """Returns whether no gradient passes at z; True for a function that is not known here.
+
+    Counted as shut is what single precision rounds to 0 beside the largest gate.
+    """
+    try:
+        gate = run.config.gate(np.array([z]))
+    except LabError:
+        return True
+    return bool(np.abs(gate[0]) <= 1e-7 * (run.sup_gate if np.isfinite(run.sup_gate) else 1.0))
+
+
+def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
+    """Tells in a few sentences what a unit does at an epoch, why, and how it came there.
+
+    Args:
+        run: The run.
+        layer: The hidden layer, from 1.
+        unit: The unit in it, from 0.
+        epoch: The epoch; by default the last.
+
+    Raises:
+        RunError: If there is no such layer, unit or epoch, or if the arrays cannot be read.
+    """
+    run.check_unit(layer, unit)
+    epoch = run.last_epoch if epoch is None else epoch
+    run.check_epoch(epoch)
+    inquest = _Inquest(run, layer)
+    explained = unit in inquest.explained(epoch)
+    sentences = (
+        _state_words(run, layer, unit, epoch),
+        _cause_words(inquest.site, inquest.of(unit, epoch)) if explained else "",
+        f"Its life: {inquest.lived.story(unit, epoch)}.",
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
+    summaries = run.layer(layer)
+    state = lives.STATES[lives.states(summaries)[epoch, unit]]
+    low, high, gate = (
+        float(values[epoch, unit])
+        for values in (summaries.min_z, summaries.max_z, summaries.max_gate)
+    )
+    if state == "dead":  # Only then is it worth reading what was confirmed.
+        return _dead_words(run, layer, unit, epoch, low, high)
+    open_share = 1 - float(summaries.shut[epoch, unit]) / summaries.images
+    probe = _probe_words(run)
+    return {
+        "alive": f"Alive: its gate is open on {number(100 * open_share)} % of {probe}; its largest "
+        f"pre-activation is {number(high)}.",
+        "always negative": f"Always negative, but not dead: no image of {probe} pushes it above "
+        f"zero (its largest pre-activation is {number(high)}), but its gate still lets up to "
+        f"{number(gate)} of the gradient through.",
+        "nearly dead": f"Nearly dead: its gate lets at most {number(gate)} of the gradient through "
+        f"on any image of {probe}; its pre-activations lie between {number(low)} and "
+        f"{number(high)}.",
+        "non-finite": f"Neither dead nor alive: on {summaries.nonfinite[epoch, unit]:,} of "
+        f"{probe} it has a value that is not a finite number.",
+    }[state]
+
+
+def _dead_words(run: Run, layer: int, unit: int, epoch: int, low: float, high: float) -> str:
+    record = run.record
+    on_probe, images = f"On the probe of {record.probe_images:,} images", "no image of the probe"
+    at_zero = not _is_shut(run, 1e-6) and _is_shut(run, -1e-6)
+    between = (
+        f"its largest pre-activation is {number(high)}"
+        if at_zero
+        else f"its pre-activations lie between {number(low)} and {number(high)}, where the "
+        f"slope is 0 in single precision"
+    )
+    if epoch == run.last_epoch and record.confirmed is not None:
+        if not run.confirmed(layer)[unit]:
+            return (
+                f"Alive, though no image of the probe shows it. {on_probe} {between}, but some "
+                f"other training image opens its gate."
+            )
+        images = "no training image"
+    elif record.probe_images == record.train_images:
+        images = "no training image"
+    opens = "pushes it above zero" if at_zero else "opens its gate"
+    if record.probe_images == record.train_images:
+        return f"Dead: {images} {opens}: {between}."
+    return f"Dead: {images} {opens}. {on_probe} {between}."
+
+
+def _probe_words(run: Run) -> str:
+    images, all_images = run.record.probe_images, run.record.train_images
+    return (
+        f"all {images:,} training images"
+        if images == all_images
+        else (f"the probe of {images:,} images")
+    )
+
+
+def _cause_words(site: Site, cause: Cause) -> str:
+    if cause.name == NONFINITE:
+        return f"It has been so since epoch {cause.since}: training diverged."
+    if cause.name == BORN_DEAD:
+        return "It was born so: dead with its first weights and bias, and never alive since."
+    if cause.name == SILENT_BELOW:
+        return (
+            f"It died in epoch {cause.since}, when layer {site.below} below it went silent: each "
+            f"of its neurons gives the same for every image."
+        )
+    if cause.name == UNKNOWN:
+        why = (
+            "more than one layer leads into it."
+            if site.bias is None
+            else "the run did not record the biases around this epoch. Train it again to know."
+        )
+        unknown = "whether by its bias or its weights is not known"
+        return f"It died in epoch {cause.since}; {unknown}: {why}"
+    return _way_words(site, cause)
+
+
+def _way_words(site: Site, cause: Cause) -> str:
+    given = f"what layer {site.below} gives " if site.below else "what the layers below give "
+    on_images = site.below == 0
+    if np.isnan(cause.by_bias):
+        grew = "its weights" if on_images else f"its weights, or {given}them,"
+        return (
+            f"It died in epoch {cause.since}: {grew} grew, and spread its "
+            f"pre-activations so far that none met an open gate."
+        )
+    way = cause.edge_after - cause.edge_before
+    which, went, driven = ("largest", "fell", "down") if way < 0 else ("smallest", "rose", "up")
+    turned = "its weights turned against the images" if way < 0 else "its weights drove it up"
+    verdict = {
+        BIAS: f"its bias was driven {driven}",
+        WEIGHTS: turned,
+        INPUTS: f"{given}it moved: the change of its own weights is too small for this",
+        EITHER: f"it was its weights, or {given}them, or both",
+    }[cause.name]
+    rest = "the weights on the images" if on_images else f"the weights and {given}them"
+    return (
+        f"In epoch {cause.since} it died: its {which} pre-activation {went} from "
+        f"{number(cause.edge_before)} to {number(cause.edge_after)}, by {number(abs(way))}: "
+        f"{number(cause.by_bias)} of it by the bias, {number(abs(way) - cause.by_bias)} by "
+        f"{rest}. So {verdict}."
+    )

@@ -1,0 +1,145 @@
+"""Measures: one number of a recorded run at its end, with its words, its unit and its worth."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.census import units
+from lab.errors import InputError, unknown
+from lab.runs.run import Run
+
+Better = Literal["larger", "smaller", "neither"]
+CURVES = {
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy, %",
+    "validation_loss": "validation loss",
+    "validation_accuracy": "validation accuracy, %",
+}
+TESTED = {"test_accuracy": "test accuracy, %", "test_loss": "test loss"}
+OF_THE_NETWORK = (*TESTED, *CURVES, "dead")
+OF_A_LAYER = ("dead_confirmed_fraction", *units.LAYER_MEASURES)
+NAMES = (*OF_THE_NETWORK, *OF_A_LAYER)
+FEWER_IS_BETTER = ("dead", "nearly_dead", "saturated", "dormant", "constant", "nonfinite")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number of a recorded run at its end.
+
+    Attributes:
+        name: Its name in the tables, such as `test_accuracy`.
+        label: Its name in a sentence, such as `test accuracy`.
+        unit: What a difference is told in: `points` (of a percentage), or nothing.
+        scale: What the recorded number is multiplied with to be shown: 100 for shares.
+        better: Which of two values is the better one; `neither` where that is no question.
+        worth: The smallest difference that is worth seeing, as it is shown.
+        of: Takes the number from a run, as it is recorded.
+    """
+
+    name: str
+    label: str
+    unit: str
+    scale: float
+    better: Better
+    worth: float
+    of: Callable[[Run], float]
+
+    def shown(self, run: Run) -> float:
+        """Returns the number of a run that has ended, as it is shown; NaN if the run diverged."""
+        return np.nan if run.status == "diverged" else self.scale * self.of(run)
+
+    def mean(self, runs: Iterable[Run]) -> float:
+        """Returns the mean over runs that have ended, as it is shown; NaN if one diverged."""
+        return float(np.mean([self.shown(run) for run in runs]))
+
+    @property
+    def axis(self) -> str:
+        """Its name on an axis, such as `test accuracy, %`."""
+        return f"{self.label}, %" if self.unit else self.label
+
+
+def measure(name: str, layer: int | None = None) -> Measure:
+    """Returns a measure by its name.
+
+    Args:
+        name: One of `NAMES`: test, validation and training losses and accuracies; `dead`, the
+            share of all hidden units that are dead on all training images; and of one layer
+            `dead_confirmed_fraction`, the same, and all of `units.LAYER_MEASURES`, on the probe.
+        layer: The hidden layer, from 1, of a layer's measure; nothing for the others.
+
+    Raises:
+        InputError: If there is no such measure, or if it needs a layer and gets none, or gets one
+            and needs none.
+    """
+    if name not in NAMES:
+        raise unknown("measure", name, NAMES)
+    if name in OF_THE_NETWORK:
+        if layer is not None:
+            raise InputError(
+                f"layer must be left out for {name}, which is of the whole network, not {layer!r}."
+            )
+        return _of_network(name)
+    if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or layer < 1:
+        got = "it is missing" if layer is None else f"not {layer!r}"
+        raise InputError(f"layer must be the number of a hidden layer, from 1, for {name}: {got}.")
+    return _of_layer(name, int(layer))
+
+
+def _of_network(name: str) -> Measure:
+    if name == "dead":
+        return _share(name, "share of dead neurons", "smaller", dead_share)
+    label = {**TESTED, **CURVES}[name].removesuffix(", %")
+
+    def of(run: Run) -> float:
+        value = getattr(run.record if name in TESTED else run.record.epochs[-1], name)
+        return np.nan if value is None else value
+
+    if name.endswith("accuracy"):
+        return Measure(name, label, "points", 100.0, "larger", 0.1, of)
+    return Measure(name, label, "", 1.0, "smaller", 0.01, of)
+
+
+def _of_layer(name: str, layer: int) -> Measure:
+    if name == "dead_confirmed_fraction":
+        label = f"share of dead neurons in layer {layer}"
+        return _share(name, label, "smaller", lambda run: run.confirmed_fraction(layer))
+    words, where = layer_words(name), f"in layer {layer} (on the probe)"
+
+    def of(run: Run) -> float:
+        return float(recorded(run, name, layer)[-1])
+
+    if not name.endswith("_fraction"):
+        return Measure(name, f"{words} {where}", "", 1.0, "neither", 0.01, of)
+    noun = "activations" if name == "zero_fraction" else "neurons"
+    fewer = name.removesuffix("_fraction") in FEWER_IS_BETTER
+    return _share(name, f"share of {words} {noun} {where}", "smaller" if fewer else "neither", of)
+
+
+def _share(name: str, label: str, better: Better, of: Callable[[Run], float]) -> Measure:
+    return Measure(name, label, "points", 100.0, better, 1.0, of)
+
+
+def layer_words(name: str) -> str:
+    """Returns a layer's measure in words: `dead_fraction` as `dead`."""
+    return name.removesuffix("_fraction").replace("_", " ")
+
+
+def recorded(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
+    """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`.
+
+    The epoch in which it diverged has no accuracy: no mean may take what is left for one.
+    """
+    if name in CURVES:
+        values = np.array([getattr(epoch, name) for epoch in run.record.epochs], np.float64)
+        if run.status == "diverged" and name.endswith("accuracy"):
+            values[-1] = np.nan
+        return values
+    return units.LAYER_MEASURES[name](run.layer(layer))
+
+
+def dead_share(run: Run) -> float:
+    """Returns the share of all hidden units that are dead on all training images."""
+    return float(np.average(run.confirmed_fractions(), weights=run.layout.widths))

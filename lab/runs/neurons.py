@@ -1,0 +1,179 @@
+"""One neuron under the microscope: what is known of it at an epoch, and pictures of that.
+
+view = neurons.look(run, layer=1, dataset=load_dataset("mnist-5k"))
+neuron = view.neuron(17)
+neurons.weights(neuron), neurons.histogram(neuron), neurons.history(neuron)
+"""
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.runs import causes
+from lab.census import lives
+from lab.experiment import Dataset, Split, split
+from lab.errors import LabError
+from lab.layout import Weights
+from lab.runs.run import Run
+
+if TYPE_CHECKING:
+    pass
+
+EXCITING = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Neuron:
+    """What is known of one unit at the end of an epoch.
+
+    What the run or the machine does not hold is None, and `missing` says why.
+
+    Attributes:
+        run: Its run.
+        layer: Its hidden layer, from 1.
+        unit: Its number, from 0.
+        epoch: The epoch.
+        state: One of `lives.STATES`.
+        story: What it does, why, and how it came there.
+        incoming: Its incoming weights, one for each pixel or each unit of the layer below; of a
+            convolution of shape (height, width, channels).
+        bias: Its bias.
+        z: Its pre-activations on the probe set, shape (images,), or (images, height, width).
+        images: The probe images that excite it most, first the largest z: uint8 (n, height, width).
+        labels: Their classes.
+        image_z: Their pre-activations, the largest of each.
+        missing: Sentences on what is not available.
+    """
+
+    run: Run
+    layer: int
+    unit: int
+    epoch: int
+    state: str
+    story: str
+    incoming: NDArray[np.float32] | None
+    bias: float | None
+    z: NDArray[np.float32] | None
+    images: NDArray[np.uint8] | None
+    labels: NDArray[np.uint8] | None
+    image_z: NDArray[np.float32] | None
+    missing: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What to call it: `neuron 17 of layer 1`."""
+        return f"neuron {self.unit} of layer {self.layer}"
+
+
+class LayerView:
+    """A hidden layer of a run at the end of one epoch; what it computes, it computes once."""
+
+    def __init__(
+        self, run: Run, layer: int, epoch: int, dataset: Dataset | LabError | None
+    ) -> None:
+        """Takes what `look` has checked."""
+        self.run, self.layer, self.epoch, self.dataset = run, layer, epoch, dataset
+        self._missing: dict[str, str] = {}
+
+    def neuron(self, unit: int) -> Neuron:
+        """Returns what is known of a unit.
+
+        Raises:
+            RunError: If there is no such unit.
+        """
+        self.run.check_unit(self.layer, unit)
+        z = None if self.z is None else self.z[..., unit]
+        largest = None if z is None else z.reshape(len(z), -1).max(axis=1)
+        best = None if largest is None else np.argsort(-largest, kind="stable")[:EXCITING]
+        images, labels = (self._of_probe(part, best) for part in ("x_train", "y_train"))
+        return Neuron(
+            run=self.run,
+            layer=self.layer,
+            unit=unit,
+            epoch=self.epoch,
+            state=lives.STATES[self._states[unit]],
+            story=causes.story(self.run, self.layer, unit, self.epoch),
+            incoming=None if self.kernel is None else self.kernel[..., unit],
+            bias=None if self.bias is None else float(self.bias[unit]),
+            z=z,
+            images=images,
+            labels=labels,
+            image_z=None if largest is None else largest[best],
+            missing=tuple(self._missing.values()),
+        )
+
+    @functools.cached_property
+    def weights(self) -> Weights | None:
+        """The network's weights, or None if the run did not keep them."""
+        try:
+            return self.run.weights(self.epoch)
+        except LabError as error:
+            self._missing["weights"] = str(error)
+            return None
+
+    @property
+    def kernel(self) -> NDArray[np.float32] | None:
+        """The weights that lead into the layer; None if not kept, or not a single layer's."""
+        found = self.weights and self.run.layout.incoming(self.layer)[0]
+        return self.weights.kernel(self.layer) if self.weights and found else None
+
+    @property
+    def bias(self) -> NDArray[np.float32] | None:
+        """The biases of the layer, or None as for the kernel."""
+        found = self.weights and self.run.layout.incoming(self.layer)[1]
+        return self.weights.bias(self.layer) if self.weights and found else None
+
+    @functools.cached_property
+    def z(self) -> NDArray[np.float32] | None:
+        """Pre-activations on the probe set as `Run.pre_activations`, or None without the images."""
+        if self.weights is None:
+            return None
+        if not isinstance(self.dataset, Dataset):
+            why = f" {self.dataset}" if self.dataset else ""
+            self._missing["images"] = f"Without the run's data set its images cannot be shown.{why}"
+            return None
+        try:
+            return self.run.pre_activations(self.dataset, self.layer, self.epoch)
+        except LabError as error:
+            self._missing["images"] = str(error)
+            return None
+
+    @functools.cached_property
+    def _states(self) -> NDArray[np.int8]:
+        return np.asarray(lives.states(self.run.layer(self.layer))[self.epoch])
+
+    def _of_probe(self, part: str, places: NDArray[np.intp] | None) -> NDArray[Any] | None:
+        if places is None or not isinstance(self.dataset, Dataset):
+            return None
+        return np.asarray(getattr(self.dataset, part)[self._split.probe[places]])
+
+    @functools.cached_property
+    def _split(self) -> Split:
+        return split(cast("Dataset", self.dataset), self.run.config)
+
+
+def look(
+    run: Run,
+    layer: int = 1,
+    epoch: int | None = None,
+    dataset: Dataset | LabError | None = None,
+) -> LayerView:
+    """Puts a layer of a run under the microscope.
+
+    Args:
+        run: The run.
+        layer: The hidden layer, from 1.
+        epoch: The epoch; by default the last.
+        dataset: The data set that the run was trained on, for pre-activations and images, or
+            the error that says why it is not available.
+
+    Raises:
+        RunError: If there is no such layer or epoch, or if the arrays cannot be read.
+    """
+    run.check_unit(layer, 0)
+    epoch = run.last_epoch if epoch is None else epoch
+    run.check_epoch(epoch)
+    return LayerView(run, layer, epoch, dataset)

@@ -1,0 +1,466 @@
+"""One recorded run: its numbers, its units, its weights. Only `Run.model` needs TensorFlow."""
+
+import dataclasses
+import functools
+import inspect
+import itertools
+import os
+import reprlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+import numpy as np
+from numpy.typing import NDArray
+
+from lab import activations
+from lab.census import lives, units
+from lab.experiment import RunConfig
+from lab.experiment import Dataset, split
+from lab.errors import InputError, RunError
+from lab.network import forward
+from lab.network import build_model
+from lab.layout import Layout, Weights
+from lab.runs.record import ENDED, LOCK, ArrayFile, Arrays, EpochNumbers, Record, Status, read_arrays, read_record, take, take_all
+from lab.experiment import load_dataset
+from lab.census import UnitSummaries
+
+if TYPE_CHECKING:
+    import keras
+
+# A file in the place of a lock would outlive its holder. Older versions cannot be told so.
+_CHOICES = inspect.signature(filelock.BaseFileLock.__init__).parameters
+NO_FILE_INSTEAD: dict[str, Any] = (
+    {"fallback_to_soft": False} if "fallback_to_soft" in _CHOICES else {}
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded run.
+
+    Attributes:
+        folder: Where it is kept.
+        record: All that is known of it, but the arrays.
+    """
+
+    folder: Path
+    record: Record
+
+    @property
+    def run_id(self) -> str:
+        """Its readable, content-addressed name, such as `relu-seed0-3f2a1c9b`."""
+        return self.record.run_id
+
+    @property
+    def config(self) -> RunConfig:
+        """Its settings."""
+        return self.record.settings
+
+    @property
+    def status(self) -> Status:
+        """`running`, `finished`, `interrupted` or `diverged`.
+
+        A run that has not ended is running while a process holds its lock, and else interrupted.
+        """
+        if self.record.status in ENDED:
+            return self.record.status
+        return "running" if _is_locked(self.folder) else "interrupted"
+
+    @property
+    def divergence(self) -> str:
+        """When it diverged, and the layer where that began, in words; empty if it did not.
+
+        On its way to infinity z passes where a function of the user's own overflows, if it does.
+        """
+        if self.record.status != "diverged":
+            return ""
+        try:
+            return f"Diverged in epoch {self.last_epoch}: {self._first_broken()}"
+        except RunError:
+            return f"Diverged in epoch {self.last_epoch}; where it began cannot be read."
+
+    def _first_broken(self) -> str:
+        """Says which layer was the first with a non-finite unit; of one epoch, the lowest."""
+        broken = np.array([units.nonfinite(self.layer(n)).any(axis=1) for n in self.layers])
+        if not broken.any():
+            return "the output layer alone went non-finite."
+        epoch = int(broken.any(axis=0).argmax())
+        layer = 1 + int(broken[:, epoch].argmax())
+        when = "" if epoch == self.last_epoch else f", in epoch {epoch}"
+        first = f"layer {layer} was the first whose neurons went non-finite{when}."
+        own = self.record.own_activation
+        if own is None or own.overflows is None:
+            return first
+        where = activations.beyond(own.overflows)
+        return f"{first} Its function overflowed: in float32 value or slope is not finite {where}."
+
+    @property
+    def last_epoch(self) -> int:
+        """The last finished epoch; 0 is the untrained network."""
+        return self.record.epochs[-1].epoch
+
+    @property
+    def seconds(self) -> float:
+        """Time that training, validation and census took on one core."""
+        return sum(
+            e.train_seconds + e.validation_seconds + e.census_seconds for e in self.record.epochs
+        )
+
+    @property
+    def title(self) -> str:
+        """What it is, for a figure: activation function, data set, learning rate and seed."""
+        config = self.config
+        return (
+            f"{config.title}, {self.record.dataset}, learning rate {config.learning_rate:g}, "
+            f"seed {config.seed}"
+        )
+
+    @property
+    def sup_gate(self) -> float:
+        """Sup |f'| of its activation function; NaN where f' is not bounded."""
+        if own := self.record.own_activation:
+            return own.sup_gate
+        return activations.get(self.config.activation).largest_gate(self.config.parameter)
+
+    @property
+    def layers(self) -> range:
+        """The numbers of its hidden layers, from 1."""
+        return self.layout.layers
+
+    @property
+    def layout(self) -> Layout:
+        """What its network is made of."""
+        return self.record.layout
+
+    @functools.cached_property
+    def _unit_files(self) -> list[Arrays]:
+        return [self._read(file) for file in self.record.units]
+
+    def layer(self, number: int) -> UnitSummaries:
+        """Returns what every unit of a hidden layer did, arrays of shape (epochs, units).
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        width = self._width(number)
+        arrays = {name: self._unit_array(number, width, name) for name in units.ARRAYS}
+        images = self.record.probe_images * self.layout.sites[number - 1].positions
+        return UnitSummaries(images, self.sup_gate, **arrays)
+
+    def _width(self, number: int) -> int:
+        _check("layer", number, self.layers, f"in run {self.run_id}")
+        return self.layout.widths[number - 1]
+
+    def _unit_array(self, number: int, width: int, name: str) -> NDArray[Any]:
+        parts = [
+            take(
+                arrays,
+                f"layer{number}.{name}",
+                (file.last - file.first + 1, width),
+                units.ARRAYS[name],
+            )
+            for file, arrays in zip(self.record.units, self._unit_files, strict=True)
+        ]
+        return np.concatenate(parts)
+
+    def biases(self, number: int) -> NDArray[np.float32]:
+        """Returns the biases of a hidden layer after every epoch, shape (epochs, units).
+
+        NaN where the run did not record them: those of the untrained network are always known,
+        and runs of earlier versions have no others but with the weights that they kept. NaN of a
+        layer whose pre-activations no single layer's biases lead into.
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        biases = np.full((self.last_epoch + 1, self._width(number)), np.nan, np.float32)
+        if self.layout.sites[number - 1].bias is None:
+            return biases
+        biases[0] = self.config.first_bias
+        for epoch in self.kept_epochs:
+            biases[epoch] = self.weights(epoch).bias(number)
+        name = f"layer{number}.bias"
+        for file, arrays in zip(self.record.units, self._unit_files, strict=True):
+            if name in arrays:
+                here = biases[file.first : file.last + 1]
+                here[:] = take(arrays, name, here.shape)
+        return biases
+
+    def lives(self, number: int) -> lives.Lives:
+        """Returns the life histories of a hidden layer's units, on the probe set.
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        return lives.follow(self.layer(number))
+
+    def last_summaries(self, number: int) -> UnitSummaries:
+        """Returns a layer's summaries at the last epoch, arrays of shape (units,)."""
+        layer = self.layer(number)
+        last = {name: getattr(layer, name)[-1] for name in units.ARRAYS}
+        return dataclasses.replace(layer, **last)
+
+    def confirmed(self, number: int) -> units.BoolArray:
+        """Returns which units of a layer, shape (units,), are dead on all training images.
+
+        Raises:
+            RunError: If the run has not ended, so that this is not known.
+        """
+        if self.record.confirmed is None:
+            raise RunError(f"Run {self.run_id} has not ended: its dead units are not confirmed.")
+        arrays = self._read(self.record.confirmed)
+        return take(arrays, f"layer{number}.confirmed", (self._width(number),), np.bool_)
+
+    def confirmed_fraction(self, number: int) -> float:
+        """Returns the share of a layer's units that are dead on all training images.
+
+        NaN before the run has ended, and where a unit of the layer is non-finite.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        self._width(number)
+        if self.record.confirmed is None:
+            return np.nan
+        return float(units.fraction(self.last_summaries(number), self.confirmed(number)))
+
+    def confirmed_fractions(self) -> list[float]:
+        """Returns `confirmed_fraction` of each hidden layer."""
+        return [self.confirmed_fraction(number) for number in self.layers]
+
+    @property
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose weights it keeps, in order."""
+        return sorted({file.last for file in self._weight_files})  # Twice, where it can go on.
+
+    @property
+    def _weight_files(self) -> list[ArrayFile]:
+        return [*self.record.weights, *([self.record.resume] if self.record.resume else [])]
+
+    def check_epoch(self, epoch: int) -> None:
+        """Checks that an epoch is recorded.
+
+        Raises:
+            RunError: If it is not.
+        """
+        _check("epoch", epoch, range(self.last_epoch + 1), f"in run {self.run_id}")
+
+    def check_unit(self, layer: int, unit: int) -> None:
+        """Checks that there are such a hidden layer and such a unit in it.
+
+        Raises:
+            RunError: If there are not.
+        """
+        where = f"in layer {layer} of run {self.run_id}"
+        _check("unit", unit, range(self._width(layer)), where)
+
+    def weights(self, epoch: int | None = None) -> Weights:
+        """Returns the network's arrays, by name; as a sequence, in the order of Keras.
+
+        Those of the textbook's network are kernel and bias of every layer in turn.
+
+        Args:
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Raises:
+            RunError: If the run did not keep the weights of that epoch.
+        """
+        if epoch is None:
+            epoch = max(self.kept_epochs, default=self.last_epoch)
+        for file in self._weight_files:
+            if file.last == epoch:
+                arrays = self._read(file)
+                return Weights(self.layout, take_all(arrays, self.layout.arrays))
+        self.check_epoch(epoch)
+        kept = ", ".join(map(str, self.kept_epochs))
+        which = f"of epoch {epoch}, but of: {kept}" if kept else "at all"
+        raise RunError(
+            f"Run {self.run_id} keeps no weights {which}. "
+            f"A run trained with keep_weights='every' keeps those of every epoch."
+        )
+
+    def pre_activations(
+        self, dataset: Dataset, layer: int, epoch: int | None = None
+    ) -> NDArray[np.float32]:
+        """Returns a layer's pre-activations z on the probe set, float32.
+
+        Of shape (images, units), or (images, height, width, units) for a convolution. Computed
+        from the weights that were kept, for the textbook's network with NumPy, so the last bits
+        may differ from those that the run saw.
+
+        Args:
+            dataset: The data set that the run was trained on.
+            layer: The hidden layer, from 1.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Raises:
+            RunError: If there is no such layer, if the run did not keep the weights of that
+                epoch, or if the data set is another one.
+        """
+        self._width(layer)
+        self.trained_on(dataset)
+        probe = dataset.x_train[split(dataset, self.config).probe]
+        layers = forward(self.config, self.weights(epoch), probe)
+        return next(itertools.islice(layers, layer - 1, None))
+
+    def trained_on(self, dataset: Dataset | None = None) -> Dataset:
+        """Returns the data set that the run was trained on: the one that is given, checked.
+
+        Args:
+            dataset: The data set; by default it is loaded by its name.
+
+        Raises:
+            InputError: If it is no data set.
+            RunError: If it is another one.
+            DatasetMissingError: If it is not given and not available.
+        """
+        found = load_dataset(self.record.dataset) if dataset is None else dataset
+        if not isinstance(found, Dataset):
+            raise InputError(f"dataset must be a loaded data set, not {reprlib.repr(found)}.")
+        if found.digest != self.record.dataset_digest:
+            raise RunError(f"Run {self.run_id} was trained on other images than {found.name}.")
+        return found
+
+    def resume_slots(self) -> tuple[NDArray[np.float32], ...]:
+        """Returns the optimiser's arrays of an unfinished run, as `training.State` has them."""
+        if self.record.resume is None:
+            raise RunError(f"Run {self.run_id} is finished and keeps no optimiser state.")
+        arrays = self._read(self.record.resume)
+        return take_all(arrays, self.layout.slots(self.config.optimizer))
+
+    def model(self, epoch: int | None = None) -> "keras.Model":
+        """Returns the trained network as a plain, compiled Keras model.
+
+        Args:
+            epoch: The epoch at whose end it is wanted; by default the last that was kept.
+
+        Raises:
+            RunError: If the run did not keep the weights of that epoch, or if its activation
+                function is a user's own that is not registered here: the message has its source.
+        """
+        weights = self.weights(epoch)
+        self._check_registered()
+        model = build_model(self.config)
+        model.set_weights(list(weights))
+        return model
+
+    def _check_registered(self) -> None:
+        try:
+            _ = self.config.function
+        except InputError as error:
+            own = self.record.own_activation
+            source = f" Its recorded source:\n{own.source}" if own else ""
+            raise RunError(f"{error}{source}") from None
+
+    def is_whole(self) -> bool:
+        """Tells whether its arrays can be read: every layer's units, and the weights it names."""
+        try:
+            self.check_whole()
+        except RunError:
+            return False
+        return True
+
+    def check_whole(self) -> None:
+        """Checks that its arrays can be read: every layer's units, and the weights it names.
+
+        Raises:
+            RunError: If not, with the reason.
+        """
+        self.confirmed_fractions()
+        for epoch in self.kept_epochs:
+            self.weights(epoch)
+        for number in self.layers:
+            self.layer(number)
+
+    def size(self) -> int:
+        """Returns the bytes that the run takes on disk.
+
+        Raises:
+            RunError: If its folder cannot be read.
+        """
+        try:
+            return sum(map(_size, list(self.folder.iterdir())))
+        except OSError as error:
+            raise RunError(f"Run {self.run_id} cannot be read: {error.strerror}.") from None
+
+    def _read(self, file: ArrayFile) -> Arrays:
+        return read_arrays(self.folder, self.record, file)
+
+
+def have_the_same_bits(one: Run, other: Run) -> bool:
+    """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
+    return _bits(one) == _bits(other)
+
+
+def _bits(run: Run) -> list[bytes]:
+    """Returns what was measured in a run as bytes, so that NaN is equal to NaN."""
+    names = [name for name in EpochNumbers.model_fields if not name.endswith("_seconds")]
+    epochs = [[getattr(epoch, name) for name in names] for epoch in run.record.epochs]
+    ends = [run.record.test_loss, run.record.test_accuracy]
+    arrays = [getattr(run.layer(n), name) for n in run.layers for name in units.ARRAYS]
+    confirmed = [run.confirmed(n) for n in run.layers if run.record.confirmed]
+    numbers = [np.array(values, np.float64) for values in (epochs, ends)]
+    return [array.tobytes() for array in (*numbers, *arrays, *confirmed)]
+
+
+def one_run(run: Any) -> Run:
+    """Checks that something is a run, and returns it.
+
+    Raises:
+        InputError: If it is something else, such as the runs that `lab.compare` gives.
+    """
+    if not isinstance(run, Run):
+        raise InputError(f"run must be one recorded run, such as runs[0], not {reprlib.repr(run)}.")
+    return run
+
+
+def _check(name: str, value: Any, allowed: range, where: str) -> None:
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or value not in allowed:
+        limits = f"from {allowed[0]} to {allowed[-1]}"
+        raise RunError(f"{name} must be {limits} {where}, not {value!r}.")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0  # Its writer has removed it just now.
+
+
+def lock_of(folder: Path, timeout: float) -> filelock.BaseFileLock:
+    """Returns the lock of a run, as the operating system has it: free when its holder ends."""
+    return filelock.FileLock(folder / LOCK, timeout=timeout, **NO_FILE_INSTEAD)
+
+
+def _is_locked(folder: Path) -> bool:
+    if not os.path.exists(folder / LOCK):  # Path.exists raises where one may not look.
+        return False
+    try:
+        with lock_of(folder, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except (OSError, NotImplementedError):
+        return False
+
+
+def iterate(folders: Sequence[Path]) -> Iterator[tuple[Path, Run | RunError]]:
+    """Yields each folder with its run, or with the reason why it cannot be read."""
+    for folder in folders:
+        try:
+            yield folder, Run(folder, read_record(folder))
+        except RunError as error:
+            yield folder, error

@@ -1,0 +1,194 @@
+"""The rows of each table: what is said of one run, or of runs that differ in the seed alone."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.runs import causes
+from lab.census import units
+from lab.runs.run import Run
+from lab.words import by_layer
+
+IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
+
+
+def identity(run: Run) -> dict[str, Any]:
+    """Returns the columns that every table starts with."""
+    config = run.config
+    parameter = np.nan if config.parameter is None else config.parameter
+    values = (run.run_id, config.activation, parameter, config.seed)
+    return dict(zip(IDENTITY, (*values, run.record.dataset, config.learning_rate), strict=True))
+
+
+def summary_row(runs: list[Run]) -> dict[str, Any]:
+    """Returns the means over runs that differ in the seed alone, of those that ended."""
+    first = runs[0]
+    ended = sorted((r for r in runs if r.status == "finished"), key=lambda run: run.config.seed)
+    last = [[run.last_summaries(number) for number in run.layers] for run in ended]
+    nearly_dead = units.LAYER_MEASURES["nearly_dead_fraction"]
+    nearly = [[float(nearly_dead(layer)) for layer in run] for run in last]
+    return {
+        "activation": first.config.title,
+        "dataset": first.record.dataset,
+        "learning_rate": first.config.learning_rate,
+        "runs": len(runs),
+        "diverged": sum(run.status == "diverged" for run in runs),
+        "test_loss": _mean([run.record.test_loss for run in ended]),
+        "test_accuracy": _mean([run.record.test_accuracy for run in ended]),
+        "every_test_accuracy": tuple(run.record.test_accuracy for run in ended),
+        "dead_confirmed": _means([run.confirmed_fractions() for run in ended]),
+        "nearly_dead": _means(nearly),
+        "seconds": _mean([run.seconds for run in ended]),
+    }
+
+
+def result_row(row: dict[Hashable, Any]) -> dict[str, Any]:
+    """Returns a row of the summary as it is printed."""
+    return {
+        "activation": row["activation"],
+        "dataset": row["dataset"],
+        "learning rate": row["learning_rate"],
+        "runs": row["runs"],
+        "test accuracy, %": _diverged(row) or f"{100 * row['test_accuracy']:.2f}",
+        "each seed, %": " ".join(f"{100 * a:.2f}" for a in row["every_test_accuracy"]) or "-",
+        "dead, %": by_layer(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
+        "nearly dead, %": by_layer(f"{100 * share:.1f}" for share in row["nearly_dead"]),
+    }
+
+
+def _diverged(row: dict[Hashable, Any]) -> str:
+    if not row["diverged"]:
+        return ""
+    mean = f"{100 * row['test_accuracy']:.2f}, " if row["every_test_accuracy"] else ""
+    return f"{mean}{row['diverged']} of {row['runs']} diverged"
+
+
+def _mean(values: Sequence[Any]) -> float:
+    return float(np.mean(values)) if values else np.nan
+
+
+def _means(rows: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    return tuple(_mean(column) for column in zip(*rows, strict=True))
+
+
+def run_rows(run: Run) -> Mapping[str, Any]:
+    """Returns the settings and the end of a run."""
+    record = run.record
+    return {
+        "epochs": [run.last_epoch],
+        "status": run.status,
+        "test_loss": np.nan if record.test_loss is None else record.test_loss,
+        "test_accuracy": np.nan if record.test_accuracy is None else record.test_accuracy,
+        "train_seconds": run.seconds,
+        "label": record.label,
+    }
+
+
+def epoch_rows(run: Run) -> Mapping[str, Any]:
+    """Returns losses and accuracies of every epoch."""
+    epochs = run.record.epochs
+    return {
+        "epoch": [e.epoch for e in epochs for _ in range(2)],
+        "split": ["train", "validation"] * len(epochs),
+        "loss": [loss for e in epochs for loss in (e.train_loss, e.validation_loss)],
+        "accuracy": [a for e in epochs for a in (e.train_accuracy, e.validation_accuracy)],
+    }
+
+
+def layer_rows(run: Run) -> Mapping[str, Any]:
+    """Returns every measure of every layer at every epoch."""
+    layers = [run.layer(number) for number in run.layers]
+    epochs = len(run.record.epochs)
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.stack(values, axis=1).ravel()
+
+    measures = {
+        name: column([measure(layer) for layer in layers])
+        for name, measure in units.LAYER_MEASURES.items()
+    }
+    confirmed = np.full((epochs, len(layers)), np.nan)
+    confirmed[-1] = run.confirmed_fractions()
+    return {
+        "epoch": np.repeat(np.arange(epochs), len(layers)),
+        "layer": np.tile(np.array(run.layers), epochs),
+        "units": np.tile(np.array(run.layout.widths), epochs),
+        "dead_fraction": measures.pop("dead_fraction"),
+        "dead_confirmed_fraction": confirmed.ravel(),
+        **measures,
+        "probe_size": run.record.probe_images,
+    }
+
+
+def unit_rows(run: Run) -> Mapping[str, Any]:
+    """Returns what every unit did at every epoch."""
+    layers = [run.layer(number) for number in run.layers]
+    epochs, hidden = len(run.record.epochs), run.layout.widths
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.concatenate(values, axis=1).ravel()
+
+    columns = {
+        "epoch": np.repeat(np.arange(epochs), sum(hidden)),
+        "layer": np.tile(np.repeat(np.array(run.layers), hidden), epochs),
+        "unit": np.tile(np.concatenate([np.arange(n) for n in hidden]), epochs),
+        **{name: column([getattr(layer, name) for layer in layers]) for name in units.ARRAYS},
+        **{
+            name: column([measure(layer) for layer in layers])
+            for name, measure in units.UNIT_MEASURES.items()
+        },
+    }
+    return {n: v if units.applies(layers[0], n) else np.nan for n, v in columns.items()}
+
+
+def life_rows(run: Run) -> Mapping[str, Any]:
+    """Returns when every unit died and revived, and why it is dead."""
+    layers = [run.lives(number) for number in run.layers]
+    widths = run.layout.widths
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.concatenate(values)
+
+    since = column([lived.dead_since[-1] for lived in layers])
+    found = [causes.find(run, number) for number in run.layers]
+    return {
+        "layer": np.repeat(np.array(run.layers), widths),
+        "unit": column([np.arange(width) for width in widths]),
+        "born_dead": column([lived.born_dead for lived in layers]),
+        "died": [text for lived in layers for text in _epochs_as_text(lived.died)],
+        "revived": [text for lived in layers for text in _epochs_as_text(lived.revived)],
+        "epochs_dead": column([lived.dead.sum(axis=0) for lived in layers]),
+        "dead_for_good_since": np.where(since >= 0, since, np.nan),
+        "cause": [
+            causes_of[unit].name if unit in causes_of else ""
+            for causes_of, width in zip(found, widths, strict=True)
+            for unit in range(width)
+        ],
+    }
+
+
+def _epochs_as_text(flow: units.BoolArray) -> list[str]:
+    return [", ".join(map(str, np.flatnonzero(unit))) for unit in flow.T]
+
+
+def flow_rows(run: Run) -> Mapping[str, Any]:
+    """Returns how many units died and revived in every epoch."""
+    layers = [run.lives(number) for number in run.layers]
+    epochs = len(run.record.epochs)
+
+    def column(values: list[Any]) -> NDArray[Any]:
+        return np.stack([value.sum(axis=1) for value in values], axis=1).ravel()
+
+    return {
+        "epoch": np.repeat(np.arange(epochs), len(layers)),
+        "layer": np.tile(np.array(run.layers), epochs),
+        "units": np.tile(np.array(run.layout.widths), epochs),
+        "born_dead": column([lived.dead & (np.arange(epochs) == 0)[:, None] for lived in layers]),
+        "died": column([lived.died for lived in layers]),
+        "revived": column([lived.revived for lived in layers]),
+        "lost": column([lived.lost for lived in layers]),
+        "dead": column([lived.dead for lived in layers]),
+        "never_dead": column([lived.never_dead for lived in layers]),
+    }

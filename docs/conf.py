@@ -1,6 +1,6 @@
 """How Sphinx builds the site: the lessons as stored, the guide, the results, the reference.
 
-uv run --extra docs sphinx-build -W -c docs . site
+uv run --extra docs sphinx-build -W -c docs . site/html
 """
 
 import tomllib

@@ -35,12 +35,12 @@ def number(value: float) -> str:
 MOST_NAMES = 5
 
 
-def listed(words: Iterable[str], mark: str = ",") -> str:
+def join_words(words: Iterable[str], mark: str = ",") -> str:
     """Joins words for a sentence; of very many the first, and how many more.
 
-    >>> listed("abc")
+    >>> join_words("abc")
     'a, b and c'
-    >>> listed("abcdefg")
+    >>> join_words("abcdefg")
     'a, b, c, d and 3 more'
     """
     words = list(words)

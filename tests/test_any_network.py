@@ -477,9 +477,9 @@ def test_behind_a_convolution_weights_count_at_every_position_they_look_at(tiny,
 
     run = by_changes(tiny, tmp_path, changes)
     largest = np.maximum(run.layer(2).max_z[1], 0)
-    inquest = causes._Inquest(run, 3)
-    assert inquest._most_by_weights(0, 1) == 0
-    assert inquest._most_by_weights(1, 1) == pytest.approx(10 * 16 * largest.sum(), rel=1e-4)
+    finder = causes._CauseFinder(run, 3)
+    assert finder._most_by_weights(0, 1) == 0
+    assert finder._most_by_weights(1, 1) == pytest.approx(10 * 16 * largest.sum(), rel=1e-4)
 
 
 def test_behind_a_normalisation_the_cause_of_a_death_is_not_known(tiny, tmp_path):

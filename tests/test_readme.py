@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 GUIDE = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 FIRST, SECOND = (f"python -m pip install uv && uv run {what}" for what in ("lab compare", "pytest"))
-SITE = "uv run --extra docs sphinx-build -W -c docs . site"
+SITE = "uv run --extra docs sphinx-build -W -c docs . site/html"
 IN_CI = {FIRST, SECOND, SITE}
 needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installed")
 

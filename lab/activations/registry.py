@@ -178,7 +178,7 @@ def parse(text: str) -> tuple[str, float | None]:
     return activation.name, activation.resolve(value) if separator else None
 
 
-def listed(choices: Any) -> list[str]:
+def checked_names(choices: Any) -> list[str]:
     """Returns chosen activation functions as a list; a single name is a list of one.
 
     Raises:

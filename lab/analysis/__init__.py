@@ -4,11 +4,11 @@ All of it computes; `lab.figures` draws.
 """
 
 from lab.analysis import gradients, maps, probes, surgery, validation
-from lab.analysis.maps import KillMap, kill_map
+from lab.analysis.maps import SettingsMap, kill_map
 from lab.analysis.surgery import ablate, removal_curve, revive
 
 __all__ = [
-    "KillMap",
+    "SettingsMap",
     "ablate",
     "gradients",
     "kill_map",

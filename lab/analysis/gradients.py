@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lab.census import units
 from lab.errors import InputError, unknown
 from lab.experiment import Dataset, RunConfig, load_dataset, split
-from lab.figures import Picture, of_analyses
+from lab.figures import CaptionedFigure, of_analyses
 from lab.layout import Weights
 from lab.network import UPDATES, gradients_of, rates
 from lab.studies import with_progress
@@ -24,7 +24,7 @@ from lab.training import EpochEnd, batch_order, train
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES = {
+REACHED = {
     "mean_gate": of_analyses.LINEAR,
     "gradient_norm": "gradient norm",
     "update_ratio": "update / weights",
@@ -49,23 +49,23 @@ class Flow:
     configs: tuple[RunConfig, ...]
     table: "pd.DataFrame"
 
-    def by_depth(self, name: str = "gradients-by-depth") -> Picture:
+    def by_depth(self, name: str = "gradients-by-depth") -> CaptionedFigure:
         """Draws the three measures by layer: dashed untrained, solid after the last epoch."""
-        measures = {title: self._means(measure) for measure, title in MEASURES.items()}
+        measures = {title: self._means(measure) for measure, title in REACHED.items()}
         return of_analyses.by_depth(measures, self._settings(), name)
 
     def over_epochs(
         self, measure: str = "gradient_norm", name: str = "gradients-over-epochs"
-    ) -> Picture:
+    ) -> CaptionedFigure:
         """Draws a measure over the epochs, a panel for each kind of network, a line for each layer.
 
         Raises:
             InputError: If there is no such measure.
         """
-        if measure not in MEASURES:
-            raise unknown("measure", measure, MEASURES)
+        if measure not in REACHED:
+            raise unknown("measure", measure, REACHED)
         values = self._means(measure)
-        return of_analyses.over_epochs(MEASURES[measure], values, self._settings(), name)
+        return of_analyses.over_epochs(REACHED[measure], values, self._settings(), name)
 
     def _kinds(self) -> dict[RunConfig, list[int]]:
         """The places in `configs` of each kind of network, whatever the seed."""

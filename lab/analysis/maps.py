@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lab.errors import InputError, unknown
-from lab.experiment import VARIABLE, Dataset, check_values, grid, shown, words_of
-from lab.figures import Picture, of_analyses
+from lab.experiment import VARIABLE, Dataset, check_values, grid, value_words, words_of
+from lab.figures import CaptionedFigure, of_analyses
 from lab.runs import Run, Runs, measures
 from lab.store import RunStore
 from lab.studies import Study, finish, gather
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 MOST_VALUES = 32
 NO_AXIS = ("activation", "parameter", "keep_weights", "epochs")
-MEASURES = {
+MAPPED = {
     "dead": "dead hidden neurons, %",
     "accuracy": "validation accuracy, %",
 }
 
 
 @dataclass(frozen=True, eq=False)
-class KillMap:
+class SettingsMap:
     """Runs over a grid of two settings.
 
     Attributes:
@@ -53,7 +53,7 @@ class KillMap:
         """
         for (name, values), value in zip((self.rows, self.columns), (row, column), strict=True):
             if value not in values:
-                known = ", ".join(map(shown, values))
+                known = ", ".join(map(value_words, values))
                 raise InputError(f"{name} must be one of {known} in this map, not {value!r}.")
         return Runs([run for run in self.runs if self._place(run) == (row, column)])
 
@@ -72,23 +72,23 @@ class KillMap:
         """
         import pandas as pd
 
-        if measure not in MEASURES:
-            raise unknown("measure", measure, MEASURES)
+        if measure not in MAPPED:
+            raise unknown("measure", measure, MAPPED)
         cells = [[measured(r, measure) for r in self.cell(*place)] for place in self._cells]
         values = [_spread(cell) if spread else np.mean(cell) for cell in cells]
         (row, rows), (column, columns) = self.rows, self.columns
         grid = np.array(values).reshape(len(rows), len(columns))
         return pd.DataFrame(
             grid,
-            index=pd.Index(list(map(shown, rows)), name=row),
-            columns=pd.Index(list(map(shown, columns)), name=column),
+            index=pd.Index(list(map(value_words, rows)), name=row),
+            columns=pd.Index(list(map(value_words, columns)), name=column),
         )
 
-    def picture(self, name: str = "kill-map") -> Picture:
+    def picture(self, name: str = "kill-map") -> CaptionedFigure:
         """Draws the two maps side by side, with the mean and the spread in each cell."""
         maps = {
             title: (self.table(measure), self.table(measure, spread=True))
-            for measure, title in MEASURES.items()
+            for measure, title in MAPPED.items()
         }
         return of_analyses.kill_map(maps, self._settings(), name)
 
@@ -105,7 +105,7 @@ class KillMap:
         config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
         seeds = len({run.config.seed for run in self.runs})
         said = [
-            f"{words_of(name)} {shown(getattr(config, name))}"
+            f"{words_of(name)} {value_words(getattr(config, name))}"
             for name in fixed
             if name not in (self.rows[0], self.columns[0])
         ]
@@ -119,7 +119,7 @@ def kill_map(
     dataset: str | Dataset = "auto",
     store: str | Path | RunStore | None = None,
     **settings: Any,
-) -> KillMap:
+) -> SettingsMap:
     """Trains a network at every combination of two settings; recorded runs are loaded.
 
     Args:
@@ -136,7 +136,7 @@ def kill_map(
     """
     study, axes = plan_map(vary, seeds, dataset, store, **settings)
     finish(study)
-    return KillMap(*axes, study.runs())
+    return SettingsMap(*axes, study.runs())
 
 
 def plan_map(
@@ -177,9 +177,9 @@ def _check_axis(name: str, values: Any) -> None:
 
 
 def measured(run: Run, measure: str) -> float:
-    """Returns one of `MEASURES` of a run that has ended, in %; NaN if it diverged."""
+    """Returns one of `MAPPED` of a run that has ended, in %; NaN if it diverged."""
     name = "validation_accuracy" if measure == "accuracy" else measure
-    return measures.measure(name).shown(run)
+    return measures.measure(name).printed(run)
 
 
 def _spread(values: Sequence[float]) -> float:

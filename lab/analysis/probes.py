@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lab import plots
 from lab.errors import InputError
 from lab.experiment import Dataset, RunConfig, split, stratified_order
-from lab.figures import Picture, of_analyses
+from lab.figures import CaptionedFigure, of_analyses
 from lab.network import programs
 from lab.runs import Run, one_run
 
@@ -104,7 +104,7 @@ def draw(run: Run, dataset: Dataset | None = None, ax: "Axes | None" = None) -> 
     return plots.probe_sizes(_tables(run, dataset), ax)
 
 
-def picture(run: Run, dataset: Dataset | None = None) -> Picture:
+def picture(run: Run, dataset: Dataset | None = None) -> CaptionedFigure:
     """Draws the share of neurons that look dead by the number of images, with its words."""
     return of_analyses.probe_sizes(_tables(run, dataset), run.title)
 

@@ -1,6 +1,6 @@
 """For the class: exercises that check themselves, and what a teacher needs to set a class up."""
 
-from lab.classroom.answers import Verdict, predictions
+from lab.classroom.answers import CheckResult, predictions
 from lab.classroom.checking import check
 
-__all__ = ["Verdict", "check", "predictions"]
+__all__ = ["CheckResult", "check", "predictions"]

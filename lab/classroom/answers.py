@@ -21,7 +21,7 @@ class WrongAnswerError(Exception):
 
 
 @dataclass(frozen=True, repr=False)
-class Verdict:
+class CheckResult:
     """What a check says of an answer; it counts as true if the answer is right.
 
     Attributes:

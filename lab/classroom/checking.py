@@ -3,11 +3,11 @@
 from types import EllipsisType
 from typing import Any
 
-from lab.classroom.answers import EMPTY, KIND, Verdict, WrongAnswerError
+from lab.classroom.answers import EMPTY, KIND, CheckResult, WrongAnswerError
 from lab.errors import LabError, unknown
 
 
-def check(exercise: str, *answer: Any) -> Verdict:
+def check(exercise: str, *answer: Any) -> CheckResult:
     """Checks an answer to an exercise of the lessons.
 
     It needs no notebook and no widget: `assert check("2.1", 84060)` grades an answer.
@@ -32,13 +32,13 @@ def check(exercise: str, *answer: Any) -> Verdict:
     if exercise not in CHECKS:
         raise unknown("exercise", exercise, CHECKS)
     if not answer or any(isinstance(part, EllipsisType) for part in answer):
-        return Verdict(exercise, False, EMPTY)
+        return CheckResult(exercise, False, EMPTY)
     try:
         CHECKS[exercise](*answer)
     except WrongAnswerError as wrong:
-        return Verdict(exercise, False, str(wrong))
+        return CheckResult(exercise, False, str(wrong))
     except LabError as error:
-        return Verdict(exercise, False, f"{KIND}. {error}")
+        return CheckResult(exercise, False, f"{KIND}. {error}")
     except Exception as error:  # A student never meets the check's own traceback.
-        return Verdict(exercise, False, f"{KIND} ({type(error).__name__}: {error}).")
-    return Verdict(exercise, True)
+        return CheckResult(exercise, False, f"{KIND} ({type(error).__name__}: {error}).")
+    return CheckResult(exercise, True)

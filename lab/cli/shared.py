@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lab.cli.terminal import show_progress, verdict_table
 from lab.errors import InputError
-from lab.experiment import RunConfig
+from lab.experiment import RunConfig, spelling
 from lab.system import at_home, ignore_more, in_whole_steps
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def setting(field: str, *flags: str) -> Any:
     """Makes a command line option of a field of `RunConfig`, which checks its value."""
     about = RunConfig.model_fields[field]
     default = about.default
-    shown = ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+    shown = spelling.value_words(default)
     title = f"{(about.title or field).capitalize()}: {about.description}."
     note = "" if default is None else f" [dim]\\[default: {shown}][/dim]"
     return typer.Option(*flags, help=title + note, metavar="VALUE")
@@ -87,7 +87,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
         settings = {name: given.pop(name) for name in SETTINGS}
         settings = {name: value for name, value in settings.items() if value is not None}
         if "hidden" in settings:
-            settings["hidden"] = tuple(settings["hidden"].split(","))
+            settings["hidden"] = tuple(spelling.read_widths(settings["hidden"]))
         command(**given, settings=settings)
 
     own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.census import units
-from lab.experiment import RunConfig, differences, differing, shown, words_of
+from lab.experiment import RunConfig, differences, differing, value_words, words_of
 from lab.runs import Runs
 from lab.stats import Verdict
 from lab.training import EpochEnd, Event, Phase, RunEnd
@@ -166,7 +166,7 @@ def study_table(runs: Runs) -> Table:
     for name in ("runs", "validation %", "test %", "dead %"):
         table.add_column(name, justify="right")
     for group in groups[:MOST_GROUPS]:
-        settings = [shown(getattr(group[0].config, name)) for name in names]
+        settings = [value_words(getattr(group[0].config, name)) for name in names]
         table.add_row(group[0].config.title, *settings, *_study_numbers(group))
     return table
 

@@ -93,7 +93,7 @@ def sweep(
         list[str] | None,
         typer.Option(
             help="A setting and its values; repeat it for several settings. For hidden, widths are "
-            "joined by x.",
+            "joined by -.",
             metavar="NAME=V1,V2,…",
         ),
     ] = None,
@@ -154,7 +154,7 @@ def kill_map(
     vary: Annotated[
         list[str],
         typer.Option(
-            help="Twice: a setting and its values. For hidden, widths are joined by x.",
+            help="Twice: a setting and its values. For hidden, widths are joined by -.",
             metavar="NAME=V1,V2,…",
         ),
     ],
@@ -169,7 +169,7 @@ def kill_map(
     """Map how many neurons die, and the accuracy, over two settings; by default after 3 epochs.
 
     [bold]lab kill-map --vary learning_rate=1e-3,1e-2,0.1 --vary first_bias=-1,-0.5,0[/bold]
-    [bold]lab kill-map --vary hidden=128,128x128x128 --vary first_bias=-0.5,0[/bold]
+    [bold]lab kill-map --vary hidden=128,128-128-128 --vary first_bias=-0.5,0[/bold]
     """
     from lab.analysis import maps
 
@@ -183,8 +183,8 @@ def kill_map(
         **settings,
     )
     train_or_stop(study)
-    found = maps.KillMap(*axes, study.runs())
-    for measure in maps.MEASURES:
+    found = maps.SettingsMap(*axes, study.runs())
+    for measure in maps.MAPPED:
         out.print(plain(measure + ", %", style="bold"))
         print_text(found.table(measure).round(1).reset_index())
     picture = found.picture()

@@ -16,7 +16,7 @@ from lab.experiment.grids import (
     read_vary,
 )
 from lab.experiment.sources import NAMES, available, load_dataset, write_npz
-from lab.experiment.spelling import VARIED, differences, differing, shown, words_of
+from lab.experiment.spelling import VARIED, differences, differing, value_words, words_of
 
 __all__ = [
     "NAMES",
@@ -38,11 +38,11 @@ __all__ = [
     "read_plan",
     "read_seeds",
     "read_vary",
-    "shown",
     "sources",
     "spelling",
     "split",
     "stratified_order",
+    "value_words",
     "words_of",
     "write_npz",
 ]

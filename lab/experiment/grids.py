@@ -142,7 +142,7 @@ def read_seeds(text: str) -> list[int]:
 
 
 def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
-    """Reads varied settings as they are typed: `learning_rate=0.1,0.2`, `hidden=64x64,128`.
+    """Reads varied settings as they are typed: `learning_rate=0.1,0.2`, `hidden=64-64,128`.
 
     Raises:
         InputError: If a text is not of this form, or if a setting comes twice.

@@ -1,5 +1,6 @@
 """How settings and their values are written for people, and read."""
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
     """
     fields = [name for name in differing(configs) if name not in aside]
     words = {name: "lr" if name == "learning_rate" else words_of(name) for name in fields}
-    return [[f"{words[n]} {_setting(getattr(config, n))}" for n in fields] for config in configs]
+    return [[f"{words[n]} {value_words(getattr(config, n))}" for n in fields] for config in configs]
 
 
 def differing(configs: Sequence[RunConfig]) -> list[str]:
@@ -30,30 +31,29 @@ def differing(configs: Sequence[RunConfig]) -> list[str]:
     ]
 
 
-def _setting(value: Any) -> str:
-    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
 def words_of(setting: Any) -> str:
     """Returns the name of a setting as words: `learning_rate` as `learning rate`."""
     return str(setting).replace("_", " ")
 
 
+def read_widths(text: str) -> list[str]:
+    """Reads the widths of the hidden layers: `512-512`, `512x512`, `512 × 512` or `512,512`."""
+    return [width.strip() for width in re.split(r"[x×,]|(?<=\d)-(?=\d)", text)]
+
+
 def read_values(name: str, text: str) -> list[Any]:
-    """Reads the values of a setting from text: `0.01, 0.1`, or for widths `128, 64x64`."""
+    """Reads the values of a setting from text: `0.01, 0.1`, or for widths `128, 64-64`."""
     items = [item.strip() for item in text.split(",") if item.strip()]
-    return [item.split("x") for item in items] if name == "hidden" else list(items)
+    return list(map(read_widths, items)) if name == "hidden" else list(items)
 
 
 def write_values(values: Iterable[Any]) -> str:
     """Writes values as `read_values` reads them."""
-    widths = ("x".join(map(str, v)) if isinstance(v, list | tuple) else shown(v) for v in values)
-    return ", ".join(widths)
+    return ", ".join(map(value_words, values))
 
 
-def shown(value: Any) -> str:
-    """Returns a value of a setting for people: widths as `2 × 512`, numbers short."""
-    if isinstance(value, tuple):
-        width, depth = value[0], len(value)
-        return f"{depth} × {width}" if set(value) == {width} else "-".join(map(str, value))
+def value_words(value: Any) -> str:
+    """Returns a value of a setting for people: widths as `512-512`, numbers short."""
+    if isinstance(value, list | tuple):
+        return "-".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

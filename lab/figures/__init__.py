@@ -4,6 +4,7 @@ Each is laid out of `lab.plots`, which draw on one pair of axes.
 """
 
 from lab.figures import of_analyses, of_neurons, of_studies
+from lab.figures.captioned import CaptionedFigure
 from lab.figures.gallery import write_gallery
 from lab.figures.of_analyses import removal
 from lab.figures.of_neurons import digits, portrait
@@ -18,11 +19,10 @@ from lab.figures.of_runs import (
     race_figure,
 )
 from lab.figures.of_studies import forest
-from lab.figures.picture import Picture
 
 __all__ = [
+    "CaptionedFigure",
     "Curve",
-    "Picture",
     "dead_neurons",
     "digits",
     "forest",

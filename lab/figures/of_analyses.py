@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from lab import plots
 from lab.experiment import RunConfig, words_of
-from lab.figures.picture import Picture
-from lab.plots import canvas, looks
+from lab.figures.captioned import CaptionedFigure
+from lab.plots import canvas, styles
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LINEAR = "mean gate f'(z)"  # The measure by depth whose axis is not logarithmic.
 
 
-def removal(curve: "pd.DataFrame", title: str) -> Picture:
+def removal(curve: "pd.DataFrame", title: str) -> CaptionedFigure:
     """Draws test accuracy against neurons taken out.
 
     Args:
@@ -38,10 +38,10 @@ def removal(curve: "pd.DataFrame", title: str) -> Picture:
         for order, rows in curve.groupby("order", sort=False)[["share", "test_accuracy"]]
     ]
     words = f"Test accuracy against the share of hidden neurons taken out, {title}."
-    return Picture("neurons-removed", figure, f"{words} {'; '.join(lines)}.")
+    return CaptionedFigure("neurons-removed", figure, f"{words} {'; '.join(lines)}.")
 
 
-def probe_sizes(tables: "Mapping[int, pd.DataFrame]", title: str) -> Picture:
+def probe_sizes(tables: "Mapping[int, pd.DataFrame]", title: str) -> CaptionedFigure:
     """Draws the share of neurons that look dead by the number of images.
 
     Args:
@@ -55,7 +55,7 @@ def probe_sizes(tables: "Mapping[int, pd.DataFrame]", title: str) -> Picture:
         plots.probe_sizes(tables, figure.subplots()).set_title(title)
     layers = "; ".join(f"layer {layer}: {_sizes(table)}" for layer, table in tables.items())
     words = f"Share of neurons that look dead by the number of images, {title}. {layers}."
-    return Picture("probe-size", figure, words)
+    return CaptionedFigure("probe-size", figure, words)
 
 
 def _sizes(table: "pd.DataFrame") -> str:
@@ -65,7 +65,7 @@ def _sizes(table: "pd.DataFrame") -> str:
 
 def by_depth(
     measures: Mapping[str, Mapping[RunConfig, NDArray[np.float64]]], settings: str, name: str
-) -> Picture:
+) -> CaptionedFigure:
     """Draws measures by layer: dashed untrained, solid after the last epoch.
 
     Args:
@@ -84,12 +84,12 @@ def by_depth(
             ends = {config: found[[0, -1]] for config, found in values.items()}
             plots.by_depth(ends, title, title != LINEAR, ax)
         _settle(figure, settings)
-    return Picture(name, figure, _depth_words(measures, settings))
+    return CaptionedFigure(name, figure, _depth_words(measures, settings))
 
 
 def over_epochs(
     title: str, values: Mapping[RunConfig, NDArray[np.float64]], settings: str, name: str
-) -> Picture:
+) -> CaptionedFigure:
     """Draws a measure over the epochs, a panel for each kind of network, a line for each layer.
 
     Args:
@@ -107,7 +107,7 @@ def over_epochs(
             plots.layers_over_epochs(found, title, title != LINEAR, ax)
             ax.set_title(config.title)
         _settle(figure, settings)
-    return Picture(name, figure, _depth_words({title: values}, settings))
+    return CaptionedFigure(name, figure, _depth_words({title: values}, settings))
 
 
 def _settle(figure: Any, settings: str) -> None:
@@ -124,14 +124,14 @@ def _depth_words(
         f"{title}, {label}, by layer: untrained {_numbers(found[0])}; "
         f"at the end {_numbers(found[-1])}"
         for title, values in measures.items()
-        for label, found in zip(looks.labels(list(values)), values.values(), strict=True)
+        for label, found in zip(styles.labels(list(values)), values.values(), strict=True)
     ]
     return f"{settings}. {'. '.join(parts)}."
 
 
 def kill_map(
     maps: "Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]", settings: str, name: str
-) -> Picture:
+) -> CaptionedFigure:
     """Draws two maps side by side, with the mean and the spread in each cell.
 
     Args:
@@ -149,7 +149,7 @@ def kill_map(
             plots.heat_map(mean, spread, title, ax)
         figure.suptitle(settings, fontsize=12, x=0.01, ha="left")
     words = [_map_words(title, mean) for title, (mean, _) in maps.items()]
-    return Picture(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")
+    return CaptionedFigure(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")
 
 
 def _map_words(title: str, table: "pd.DataFrame") -> str:

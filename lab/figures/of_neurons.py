@@ -3,13 +3,15 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.figures.picture import Picture, panel_grid
+from lab.figures.captioned import CaptionedFigure, panel_grid
 from lab.plots import canvas, one_neuron
 from lab.runs import Neuron
 from lab.words import number
 
 
-def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 10) -> Picture:
+def digits(
+    images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 10
+) -> CaptionedFigure:
     """Draws images in rows, each under its label.
 
     Args:
@@ -24,12 +26,12 @@ def digits(images: NDArray[np.uint8], labels: NDArray[np.uint8], columns: int = 
             ax.set(xticks=[], yticks=[])
             ax.set_title(f"{label}", loc="center")
     listed = ", ".join(str(label) for label in labels)
-    return Picture(
+    return CaptionedFigure(
         "digits", figure, f"{len(images)} images, dark on white. Their labels: {listed}."
     )
 
 
-def portrait(neuron: Neuron) -> Picture:
+def portrait(neuron: Neuron) -> CaptionedFigure:
     """Draws one neuron: weights, pre-activations and gate, its history, what excites it most."""
     figure = canvas.fixed_figure(
         (11.5, 5.0), left=0.05, right=0.99, bottom=0.07, top=0.93, wspace=0.55, hspace=0.5
@@ -40,7 +42,7 @@ def portrait(neuron: Neuron) -> Picture:
         for column, draw in enumerate(panels):
             draw(neuron, figure.add_subplot(grid[0, column]))
         one_neuron.exciting(neuron, figure.add_subplot(grid[1, :]))
-    return Picture(f"{neuron.name}, epoch {neuron.epoch}", figure, _portrait_words(neuron))
+    return CaptionedFigure(f"{neuron.name}, epoch {neuron.epoch}", figure, _portrait_words(neuron))
 
 
 def _portrait_words(neuron: Neuron) -> str:

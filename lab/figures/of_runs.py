@@ -12,6 +12,14 @@ from numpy.typing import NDArray
 from lab import activations, plots
 from lab.census import lives, units
 from lab.experiment import RunConfig, differences
+from lab.figures.captioned import (
+    COLUMNS,
+    AnimatedFigure,
+    CaptionedFigure,
+    add_caption,
+    panel_grid,
+    setting_words,
+)
 from lab.figures.of_studies import (
     accuracy_against_dead,
     forest,
@@ -19,7 +27,6 @@ from lab.figures.of_studies import (
     rate_maps,
     seeds_to_pair,
 )
-from lab.figures.picture import COLUMNS, Film, Picture, captioned, panel_grid, setting_words
 from lab.network import layout_of
 from lab.plots import canvas, neuron_lives
 from lab.runs import Run, Runs, measures
@@ -34,7 +41,7 @@ Curve = Callable[[str, int], canvas.Values]  # (measure, hidden layer) -> its va
 RESULTS = ("activation", "test accuracy, %", "each seed, %", "dead, %", "nearly dead, %")
 
 
-def pictures(runs: Runs) -> Iterator[Picture]:
+def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
     """Draws every figure that the runs give, one after the other.
 
     The activation functions; for each comparison (runs that differ in activation function and
@@ -54,8 +61,8 @@ def pictures(runs: Runs) -> Iterator[Picture]:
             yield draw(comparison, name)
         if seeds_to_pair(comparison):
             yield forest(comparison, name)
-    rungs = ladders(ended)
-    for name, ladder in zip(_names(rungs, rate=False), rungs, strict=True):
+    by_rate = ladders(ended)
+    for name, ladder in zip(_names(by_rate, rate=False), by_rate, strict=True):
         for draw_rates in (accuracy_against_dead, learning_rates, rate_maps):
             yield draw_rates(ladder, name)
 
@@ -78,7 +85,7 @@ def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
     return names
 
 
-def functions() -> Picture:
+def functions() -> CaptionedFigure:
     """Draws every registered activation function with its derivative, a panel each."""
     from matplotlib.lines import Line2D
 
@@ -94,7 +101,7 @@ def functions() -> Picture:
         )
         figure.legend(handles=lines, loc="outside lower right", ncols=2)
     words = "; ".join(_function_in_words(name) for name in names)
-    return Picture(
+    return CaptionedFigure(
         "functions",
         figure,
         f"Panels with one activation function each, f as a thick and its derivative as a thin "
@@ -109,7 +116,7 @@ def _function_in_words(name: str) -> str:
     return f"{title}: {function.formula}; derivative from {gates.min():.2f} to {gates.max():.2f}"
 
 
-def summary(runs: Runs, name: str = "comparison") -> Picture:
+def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws a comparison on one page: accuracy, loss, dead neurons, and the table of results."""
     from matplotlib.figure import Figure
 
@@ -124,9 +131,9 @@ def summary(runs: Runs, name: str = "comparison") -> Picture:
         for layer, ax in itertools.zip_longest(layers, axes[2:]):
             plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
         _table(figure.add_subplot(grid[2, :]), rows, len(runs[0].layers))
-        captioned(figure, runs, SEEDS, _dead_words(runs), NEARLY)
+        add_caption(figure, runs, SEEDS, _dead_words(runs), NEARLY)
     words = "; ".join(f"{r[0]}: test accuracy, %: {r[1]}; dead by layer, %: {r[3]}" for r in rows)
-    return Picture(
+    return CaptionedFigure(
         f"{name}-summary",
         figure,
         f"Validation accuracy, validation loss and dead neurons over the epochs, and a table. "
@@ -152,15 +159,15 @@ def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
     table.set_fontsize(12)
 
 
-def learning_curves(runs: Runs, name: str = "comparison") -> Picture:
+def learning_curves(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws training and validation loss and accuracy over the epochs."""
     with canvas.style():
         figure, axes = panel_grid(4, 2, (6.5, 3.8))
         for measure, ax in zip(measures.CURVES, axes, strict=True):
             plots.learning_curves(runs, measure, ax)
-        captioned(figure, runs, SEEDS, EPOCH_0)
+        add_caption(figure, runs, SEEDS, EPOCH_0)
     ends = _ends(runs, lambda run: 100 * run.record.epochs[-1].validation_accuracy)
-    return Picture(
+    return CaptionedFigure(
         f"{name}-learning-curves",
         figure,
         f"Curves of loss and accuracy, training and validation, over the epochs. Validation "
@@ -168,20 +175,20 @@ def learning_curves(runs: Runs, name: str = "comparison") -> Picture:
     )
 
 
-def dead_neurons(runs: Runs, name: str = "comparison") -> Picture:
+def dead_neurons(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws the dead neurons of every hidden layer over the epochs."""
     layers = runs[0].layers
     with canvas.style():
         figure, axes = panel_grid(len(layers), min(2, len(layers)), (6.5, 4.2))
         for layer, ax in zip(layers, axes, strict=True):
             plots.dead_neurons(runs, layer, ax=ax)
-        captioned(figure, runs, SEEDS, _dead_words(runs))
+        add_caption(figure, runs, SEEDS, _dead_words(runs))
     words = " ".join(
         f"Layer {n}, dead on all training images at the end: "
         f"{_ends(runs, lambda run, n=n: 100 * run.confirmed_fractions()[n - 1])}."  # type: ignore
         for n in layers
     )
-    return Picture(
+    return CaptionedFigure(
         f"{name}-dead-neurons",
         figure,
         f"Curves of the share of dead neurons over the epochs, a panel for each hidden layer. "
@@ -189,7 +196,7 @@ def dead_neurons(runs: Runs, name: str = "comparison") -> Picture:
     )
 
 
-def life_maps(runs: Runs, name: str = "comparison") -> Picture:
+def life_maps(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws the life map of the first and last hidden layer, of each function's first seed."""
     firsts = Runs([group[0] for group in runs.groups()])
     layers = sorted({1, len(runs[0].layers)})
@@ -211,11 +218,11 @@ def life_maps(runs: Runs, name: str = "comparison") -> Picture:
             ax.set(xlim=(-0.5, longest), ylim=(tallest, 0))
         handles = neuron_lives.life_legend(np.concatenate([s.ravel() for s in states]))
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
-        captioned(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)
+        add_caption(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)
     words = " ".join(
         _lives_in_words(run, layer, s) for (layer, run), s in zip(panels, states, strict=True)
     )
-    return Picture(
+    return CaptionedFigure(
         f"{name}-life-maps",
         figure,
         f"Maps with a row for each neuron and a column for each epoch, its state as colour. "
@@ -231,7 +238,7 @@ def _lives_in_words(run: Run, layer: int, states: NDArray[np.int8]) -> str:
     )
 
 
-def lives_and_deaths(runs: Runs, name: str = "comparison") -> Picture:
+def lives_and_deaths(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws who died and revived in each epoch, and the survival curves.
 
     The flows are those of one run, of the first seed of the function whose neurons died most.
@@ -244,9 +251,9 @@ def lives_and_deaths(runs: Runs, name: str = "comparison") -> Picture:
         for layer, above, below in zip(layers, axes, axes[len(layers) :], strict=False):
             plots.flows(run, layer, above)
             plots.survival(runs, layer, below)
-        captioned(figure, runs, FLOWS.format(run.config.seed), SEEDS, _dead_words(runs, False))
+        add_caption(figure, runs, FLOWS.format(run.config.seed), SEEDS, _dead_words(runs, False))
     words = " ".join(_flows_in_words(run, layer) for layer in layers)
-    return Picture(
+    return CaptionedFigure(
         f"{name}-lives",
         figure,
         f"Above, bars of the neurons that died and revived in each epoch, for {run.config.title}, "
@@ -268,7 +275,7 @@ def _flows_in_words(run: Run, layer: int) -> str:
     )
 
 
-def race(runs: Runs, name: str = "comparison") -> Film:
+def race(runs: Runs, name: str = "comparison") -> AnimatedFigure:
     """Draws what the front end `Race` shows while these runs are trained, a frame for an epoch.
 
     Of very many epochs some have no frame. The axes are from the start those of the end.
@@ -284,7 +291,7 @@ def race(runs: Runs, name: str = "comparison") -> Film:
         figure.text(0.015, 0.025, _race_caption(runs), fontsize=11, color="#333333")
         return figure
 
-    return Film(
+    return AnimatedFigure(
         f"{name}-race",
         after(last),
         f"The race, epoch by epoch: curves of training loss, validation accuracy and dead neurons "

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import plots, stats
-from lab.figures.picture import COLUMNS, Picture, captioned, panel_grid, setting_words
+from lab.figures.captioned import COLUMNS, CaptionedFigure, add_caption, panel_grid, setting_words
 from lab.plots import canvas
 from lab.runs import Measure, Runs, measures
 
@@ -38,7 +38,7 @@ def seeds_to_pair(runs: Runs) -> bool:
 
 def forest(
     runs: Runs, name: str = "comparison", verdicts: list[stats.Verdict] | None = None
-) -> Picture:
+) -> CaptionedFigure:
     """Draws the paired differences in test accuracy of a comparison, a row for each function.
 
     Args:
@@ -50,9 +50,9 @@ def forest(
     with canvas.style():
         figure, [ax] = panel_grid(1, 1, (11, 1.8 + 0.75 * len(verdicts)))
         plots.forest(verdicts, ax)
-        captioned(figure, runs, FOREST.format(_correction(verdicts)))
+        add_caption(figure, runs, FOREST.format(_correction(verdicts)))
     sentences = " ".join(verdict.sentence for verdict in verdicts)
-    return Picture(
+    return CaptionedFigure(
         f"{name}-forest",
         figure,
         f"Paired differences in test accuracy from {verdicts[0].baseline}, a row for each "
@@ -65,17 +65,17 @@ def _correction(verdicts: list[stats.Verdict]) -> str:
     return f". Corrected for {count} comparisons after Holm" if count > 1 else ""
 
 
-def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Picture:
+def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
     """Draws test accuracy against dead neurons for runs of several learning rates."""
     with canvas.style():
         figure, [ax] = panel_grid(1, 1, (10, 6))
         plots.accuracy_against_dead(runs, ax)
-        captioned(figure, runs, LADDER)
+        add_caption(figure, runs, LADDER)
     words = "; ".join(
         f"{group[0].config.title} at {group[0].config.learning_rate:g}: {_point_words(group)}"
         for group in runs.groups()
     )
-    return Picture(
+    return CaptionedFigure(
         f"{name}-accuracy-against-dead",
         figure,
         f"Test accuracy against the share of dead hidden neurons, by activation function and "
@@ -89,12 +89,12 @@ def _point_words(group: Runs) -> str:
         return f"{lost} of {len(group)} diverged"
     dead, accuracy = map(measures.measure, ("dead", "test_accuracy"))
     return (
-        f"{np.mean([dead.shown(run) for run in group]):.1f} % dead, "
-        f"{np.mean([accuracy.shown(run) for run in group]):.2f} %"
+        f"{np.mean([dead.printed(run) for run in group]):.1f} % dead, "
+        f"{np.mean([accuracy.printed(run) for run in group]):.2f} %"
     )
 
 
-def learning_rates(runs: Runs, name: str = "learning-rates") -> Picture:
+def learning_rates(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
     """Draws validation accuracy and dead neurons over the learning rates, a panel each function."""
     titles = list(dict.fromkeys(run.config.title for run in runs.in_order()))
     columns = min(COLUMNS, len(titles))
@@ -108,9 +108,9 @@ def learning_rates(runs: Runs, name: str = "learning-rates") -> Picture:
             _one_scale(some[: len(titles)], columns)
             for ax in some[len(titles) :]:
                 ax.set_axis_off()
-        captioned(figure, runs, RATES)
+        add_caption(figure, runs, RATES)
     best = "; ".join(map(_best_words, stats.best_rates(runs).to_dict("records")))
-    return Picture(
+    return CaptionedFigure(
         f"{name}-learning-rates",
         figure,
         f"Validation accuracy and the share of dead neurons over the learning rate, a panel for "
@@ -138,7 +138,7 @@ def _best_words(row: "dict[Any, Any]") -> str:
     )
 
 
-def rate_maps(runs: Runs, name: str = "learning-rates") -> Picture:
+def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
     """Draws validation accuracy and dead neurons as maps of function and learning rate."""
     wanted = [measures.measure(measure) for measure in OVER_RATES]
     tables = [by_rate(runs, measure) for measure in wanted]
@@ -147,10 +147,10 @@ def rate_maps(runs: Runs, name: str = "learning-rates") -> Picture:
         figure, axes = panel_grid(2, 2, (2.2 + 0.85 * max(columns, 3), 1.6 + 0.55 * rows))
         for measure, (mean, spread, empty), ax in zip(wanted, tables, axes, strict=True):
             plots.heat_map(mean, spread, measure.axis, ax, empty)
-        captioned(figure, runs, MAPS)
+        add_caption(figure, runs, MAPS)
     told = zip(wanted, tables, strict=True)
     words = ". ".join(f"{m.axis}: {_map_words(mean, empty)}" for m, (mean, _, empty) in told)
-    return Picture(
+    return CaptionedFigure(
         f"{name}-rate-maps",
         figure,
         f"Two maps, a row for each activation function and a column for each learning rate. "
@@ -169,7 +169,7 @@ def by_rate(runs: Runs, measure: Measure) -> "tuple[pd.DataFrame, pd.DataFrame, 
     import pandas as pd
 
     rows, columns = "activation function", "learning_rate"
-    values = [(r.config.title, r.config.learning_rate, measure.shown(r)) for r in runs.in_order()]
+    values = [(r.config.title, r.config.learning_rate, measure.printed(r)) for r in runs.in_order()]
     frame = pd.DataFrame(values, columns=[rows, columns, "value"])
     groups = frame.groupby([rows, columns], sort=False).value
     titles = frame[rows].unique()

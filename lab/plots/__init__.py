@@ -5,7 +5,7 @@ here trains, and nothing calls `pyplot`. An activation function keeps its colour
 every picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
 """
 
-from lab.plots import canvas, heat_maps, looks, neuron_lives, one_neuron
+from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, styles
 from lab.plots.accuracy import accuracy_against_dead, removal
 from lab.plots.depth import by_depth, layers_over_epochs
 from lab.plots.epoch_curves import curves, dead_neurons, learning_curves, survival
@@ -31,12 +31,12 @@ __all__ = [
     "layers_over_epochs",
     "learning_curves",
     "life_map",
-    "looks",
     "neuron_lives",
     "one_neuron",
     "over_rates",
     "probe_sizes",
     "removal",
+    "styles",
     "survival",
     "with_derivative",
 ]

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lab.activations import OKABE_ITO
 from lab.plots.canvas import axes
-from lab.plots.looks import looks_by_title
+from lab.plots.styles import styles_by_title
 from lab.runs import Run, Runs, measure
 
 if TYPE_CHECKING:
@@ -29,15 +29,15 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
     Raises:
         InputError: If there are no runs.
     """
-    by_title = looks_by_title(runs)
+    by_title = styles_by_title(runs)
     means: dict[tuple[float, float], str] = {}
     with axes(ax) as ax:
-        for group, look in by_title.values():
+        for group, style in by_title.values():
             points = np.array([_point(run) for run in group])
             ends = {tuple(np.mean([_point(r) for r in g], axis=0)): g for g in group.groups()}
             means |= {end: f"{g[0].config.learning_rate:g}" for end, g in ends.items()}
-            ax.plot(*points.T, look.marker, mfc="none", mec=look.colour, ms=6)
-            ax.plot(*np.array(list(ends)).T, ms=10, **look.options)
+            ax.plot(*points.T, style.marker, mfc="none", mec=style.colour, ms=6)
+            ax.plot(*np.array(list(ends)).T, ms=10, **style.options)
         ax.set(xlabel="hidden neurons dead on all training images, %", ylabel="test accuracy, %")
         ax.legend(handlelength=4)
         if len({run.config.learning_rate for run in runs}) > 1:
@@ -46,7 +46,7 @@ def accuracy_against_dead(runs: Runs, ax: "Axes | None" = None) -> "Axes":
 
 
 def _point(run: Run) -> tuple[float, float]:
-    return measure("dead").shown(run), measure("test_accuracy").shown(run)
+    return measure("dead").printed(run), measure("test_accuracy").printed(run)
 
 
 def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], str]) -> None:

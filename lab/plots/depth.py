@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.experiment import RunConfig
 from lab.plots.canvas import Values, axes, in_lines, log_scale, whole_epochs
-from lab.plots.looks import looks_of, marker
+from lab.plots.styles import marker, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,16 +28,16 @@ def by_depth(
         ax: Where to draw.
     """
     with axes(ax) as ax:
-        for (before, after), look in zip(groups.values(), looks_of(list(groups)), strict=True):
+        for (before, after), style in zip(groups.values(), styles_of(list(groups)), strict=True):
             layers = np.arange(1, len(before) + 1)
-            ax.plot(layers, before, "--", color=look.colour, marker=look.marker, mfc="white")
+            ax.plot(layers, before, "--", color=style.colour, marker=style.marker, mfc="white")
             ax.plot(
                 layers,
                 after,
-                color=look.colour,
-                marker=look.marker,
+                color=style.colour,
+                marker=style.marker,
                 lw=2.5,
-                label=in_lines(look.label),
+                label=in_lines(style.label),
             )
         ax.plot([], "--", color="black", marker="o", mfc="white", label="untrained")
         _scale(ax, log)

@@ -10,7 +10,7 @@ from lab.census import units
 from lab.errors import unknown
 from lab.experiment import RunConfig
 from lab.plots.canvas import Limits, Values, axes, in_lines, log_scale, whole_epochs
-from lab.plots.looks import Look, check_some, looks_of
+from lab.plots.styles import Style, check_some, styles_of
 from lab.runs import CURVES, Run, Runs, layer_words, recorded
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ def _grouped(runs: Runs, values: Callable[[Run], Values]) -> dict[RunConfig, lis
 
 def _ring_confirmed(ax: "Axes", runs: Runs, layer: int) -> None:
     groups = runs.groups()
-    for group, look in zip(groups, looks_of([g[0].config for g in groups]), strict=True):
+    for group, style in zip(groups, styles_of([g[0].config for g in groups]), strict=True):
         shares = [100 * run.confirmed_fractions()[layer - 1] for run in group]
         at = [group[0].last_epoch], [np.mean(shares)]
-        ax.plot(*at, "o", mfc="white", mec=look.colour, ms=8, zorder=3)
+        ax.plot(*at, "o", mfc="white", mec=style.colour, ms=8, zorder=3)
 
 
 def curves(
@@ -112,8 +112,8 @@ def curves(
     """
     scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
     with axes(ax) as ax:
-        looks = zip(looks_of(list(groups)), groups.values(), strict=True)
-        ends = [_draw_group(ax, look, seeds, scale) for look, seeds in looks]
+        looks = zip(styles_of(list(groups)), groups.values(), strict=True)
+        ends = [_draw_group(ax, style, seeds, scale) for style, seeds in looks]
         whole_epochs(ax)
         ax.set_ylabel(axis_label(measure, layer))
         _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
@@ -124,17 +124,17 @@ def curves(
 
 
 def _draw_group(
-    ax: "Axes", look: Look, seeds: Sequence[Values], scale: float
-) -> tuple[float, Look]:
-    """Draws curves of one look; returns where their mean ends, and the look to name it with."""
+    ax: "Axes", style: Style, seeds: Sequence[Values], scale: float
+) -> tuple[float, Style]:
+    """Draws curves of one style; returns where their mean ends, and the style to name it with."""
     for curve in seeds:
-        ax.plot(scale * np.asarray(curve), color=look.colour, lw=0.9, alpha=0.5)
+        ax.plot(scale * np.asarray(curve), color=style.colour, lw=0.9, alpha=0.5)
     mean = scale * mean_curve(seeds)
-    ax.plot(mean, look.line, color=look.colour, lw=3)
+    ax.plot(mean, style.line, color=style.colour, lw=3)
     if any(not np.isfinite(curve).all() for curve in seeds):
-        look = replace(look, label=f"{look.label} (diverged)")
+        style = replace(style, label=f"{style.label} (diverged)")
     finite = mean[np.isfinite(mean)]
-    return float(finite[-1]) if len(finite) else np.nan, look
+    return float(finite[-1]) if len(finite) else np.nan, style
 
 
 def axis_label(measure: str, layer: int = 1) -> str:
@@ -169,22 +169,28 @@ def mean_curve(seeds: Sequence[Values]) -> Values:
     return np.asarray(np.mean(padded, axis=0))
 
 
-def label_ends(ax: "Axes", ends: list[tuple[float, Look]]) -> None:
+def label_ends(ax: "Axes", ends: list[tuple[float, Style]]) -> None:
     """Names each curve at its right end, with a piece of its line; names keep a distance."""
     low, high = ax.get_ylim()
     scale = np.log if ax.get_yscale() == "log" else np.asarray
     bottom, top = scale(low), scale(high)
-    shown = sorted(((end if np.isfinite(end) else low, look) for end, look in ends), key=_end)
+    shown = sorted(((end if np.isfinite(end) else low, style) for end, style in ends), key=_end)
     wanted = [float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1)) for end, _ in shown]
-    names = [in_lines(look.label) for _, look in shown]
+    names = [in_lines(style.label) for _, style in shown]
     line = LINE_INCHES * ax.figure.dpi / ax.get_window_extent().height
     line = min(line, 0.98 / max(sum(map(_lines, names)), 1))
     heights = _apart(wanted, [line * _lines(name) for name in names], 1 + line / 2)
     beyond = _inches_beyond(ax)
-    for height, name, (_, look) in zip(heights, names, shown, strict=True):
+    for height, name, (_, style) in zip(heights, names, shown, strict=True):
         piece = [height, height]
         ax.plot(
-            [0.08, 0.5], piece, look.line, color=look.colour, lw=3, transform=beyond, clip_on=False
+            [0.08, 0.5],
+            piece,
+            style.line,
+            color=style.colour,
+            lw=3,
+            transform=beyond,
+            clip_on=False,
         )
         ax.text(0.58, height, name, transform=beyond, va="center", linespacing=1.0)
 
@@ -193,7 +199,7 @@ def _lines(text: str) -> int:
     return 1 + text.count("\n")
 
 
-def _end(pair: tuple[float, Look]) -> float:
+def _end(pair: tuple[float, Style]) -> float:
     return pair[0]
 
 

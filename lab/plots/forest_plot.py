@@ -7,7 +7,7 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.plots.canvas import axes, in_lines
-from lab.plots.looks import Look, looks_of
+from lab.plots.styles import Style, styles_of
 from lab.stats import Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def forest(verdicts: Sequence[Verdict], ax: "Axes | None" = None) -> "Axes":
         raise InputError(f"verdicts must be one or more on one measure, and they are {told}.")
     baselines = {verdict.baseline: verdict.against for verdict in verdicts}
     configs = baselines | {verdict.name: verdict.config for verdict in verdicts}
-    looks = dict(zip(configs, looks_of(list(configs.values())), strict=True))
+    looks = dict(zip(configs, styles_of(list(configs.values())), strict=True))
     with axes(ax, (9.0, 1.6 + 0.75 * len(verdicts))) as ax:
         ax.axvline(0, color="black", lw=1)
         for row, verdict in enumerate(verdicts):
@@ -46,14 +46,14 @@ def forest(verdicts: Sequence[Verdict], ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def _draw_row(ax: "Axes", row: int, verdict: Verdict, look: Look) -> None:
-    found, colour = verdict.paired, look.colour
+def _draw_row(ax: "Axes", row: int, verdict: Verdict, style: Style) -> None:
+    found, colour = verdict.paired, style.colour
     seeds = found.differences[np.isfinite(found.differences)]
     ax.plot(seeds, np.full(len(seeds), row + 0.24), ".", color=colour, ms=7, alpha=0.6)
     if verdict.decidable:
         ax.plot([found.low, found.high], [row, row], "-", color=colour, lw=3)
     fill = colour if verdict.distinguishable else "white"
-    ax.plot([found.mean], [row], look.marker, color=colour, mfc=fill, ms=10, mew=2)
+    ax.plot([found.mean], [row], style.marker, color=colour, mfc=fill, ms=10, mew=2)
     words = _numbers(verdict)
     ax.text(1.02, row, words, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lab.activations import OKABE_ITO
 from lab.experiment import RunConfig
 from lab.plots.canvas import axes, beside, fixed_figure, in_lines, style
-from lab.plots.looks import looks_of
+from lab.plots.styles import styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,9 +39,9 @@ def functions(
     configs = [RunConfig(activation=choice) for choice in choices]
     z = np.linspace(-reach, reach, 801)
     with axes(ax) as ax:
-        for config, look in zip(configs, looks_of(configs), strict=True):
+        for config, curve in zip(configs, styles_of(configs), strict=True):
             values = broken(config.gate(z)) if derivative else config.f(z)
-            ax.plot(z, values, lw=2.5, **(look.options | {"marker": ""}))
+            ax.plot(z, values, lw=2.5, **(curve.options | {"marker": ""}))
         ax.set(xlabel="pre-activation z", ylabel="gate f'(z)" if derivative else "activation f(z)")
         if configs:
             ax.legend(handlelength=3)

@@ -8,7 +8,7 @@ import numpy as np
 from lab import stats
 from lab.errors import unknown
 from lab.plots.canvas import Values, axes, in_lines
-from lab.plots.looks import Look, looks_by_title
+from lab.plots.styles import Style, styles_by_title
 from lab.runs import Measure, Runs, measures
 
 if TYPE_CHECKING:
@@ -37,16 +37,16 @@ def over_rates(
     Raises:
         InputError: If there is no such measure, layer or activation function, or no runs.
     """
-    by_title, wanted = looks_by_title(runs.in_order()), measures.measure(measure, layer)
+    by_title, wanted = styles_by_title(runs.in_order()), measures.measure(measure, layer)
     if only is not None and only not in by_title:
         raise unknown("activation function", only, by_title)
     best = {run.run_id for run in stats.at_best_rates(runs)}
     with axes(ax) as ax:
         ax.set_xscale("log")
         for title in sorted(by_title, key=lambda title: title == only):  # In colour: on top.
-            own, look = by_title[title]
+            own, style = by_title[title]
             if only in (None, title):
-                _draw_function(ax, own, wanted, look, best)
+                _draw_function(ax, own, wanted, style, best)
             else:
                 ax.plot(*_means(own.groups(), wanted), "-", color="#cccccc", lw=1.5)
         _rate_axis(ax, {run.config.learning_rate for run in runs})
@@ -59,19 +59,19 @@ def over_rates(
 
 
 def _draw_function(
-    ax: "Axes", runs: Runs, wanted: Measure, look: Look, best: Container[str]
+    ax: "Axes", runs: Runs, wanted: Measure, style: Style, best: Container[str]
 ) -> None:
     """Draws every seed, the means, a ring at the best rate, and crosses where a run diverged."""
-    points = [(run.config.learning_rate, wanted.shown(run)) for run in runs]
-    ax.plot(*zip(*points, strict=True), ".", color=look.colour, ms=5, alpha=0.6)
+    points = [(run.config.learning_rate, wanted.printed(run)) for run in runs]
+    ax.plot(*zip(*points, strict=True), ".", color=style.colour, ms=5, alpha=0.6)
     groups = runs.groups()
     rates, means = _means(groups, wanted)
-    ax.plot(rates, means, lw=2.5, ms=8, **look.options)
+    ax.plot(rates, means, lw=2.5, ms=8, **style.options)
     ringed = [place for place, group in enumerate(groups) if group[0].run_id in best]
     ax.plot(rates[ringed], means[ringed], "o", ms=16, mfc="none", mec="black", mew=1.5)
     lost = rates[np.isnan(means)]
     at = ax.get_xaxis_transform()
-    ax.plot(lost, np.full(len(lost), 0.03), "x", color=look.colour, ms=9, mew=2, transform=at)
+    ax.plot(lost, np.full(len(lost), 0.03), "x", color=style.colour, ms=9, mew=2, transform=at)
 
 
 def _means(groups: Sequence[Runs], wanted: Measure) -> tuple[Values, Values]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from lab.activations import OKABE_ITO
 from lab.plots.canvas import axes
-from lab.plots.looks import marker
+from lab.plots.styles import marker
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ import numpy as np
 
 from lab.census import units
 from lab.errors import RunError
-from lab.plots import looks
+from lab.plots import styles
 from lab.report.findings import Tell
 from lab.runs import Run, Runs
 from lab.words import by_layer
@@ -61,7 +61,7 @@ def _number(value: float, digits: int) -> str:
 def curve_styles(runs: Runs) -> dict[str, dict[str, str]]:
     """Returns colour and dashes of each activation function's curves."""
     configs = {run.config.title: run.config for run in runs}
-    own = looks.looks_of(list(configs.values()))
+    own = styles.styles_of(list(configs.values()))
     return {
         title: {"colour": look.colour, "dashes": DASHES[look.line]}
         for title, look in zip(configs, own, strict=True)

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab import figures, stats
-from lab.figures import Picture, of_studies
+from lab.figures import CaptionedFigure, of_studies
 from lab.plots import canvas
 from lab.runs import ENDED, Runs
 from lab.stats import Verdict
 
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
-MEASURES = ("test_accuracy", "dead")
+COMPARED = ("test_accuracy", "dead")
 LADDERS = {
     "Accuracy against dead neurons": of_studies.accuracy_against_dead,
     "What the learning rate does": of_studies.learning_rates,
@@ -31,14 +31,14 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
     titled = list(zip(stats.places(comparisons, stats.at_rate), comparisons, strict=True))
     shown = sorted(titled, key=lambda pair: _weight(pair[1]), reverse=True)[:MOST_COMPARISONS]
     # Of all comparisons: the correction for their number must not depend on what is shown.
-    verdicts = [verdict for measure in MEASURES for verdict in stats.verdicts(ended, measure)]
+    verdicts = [verdict for measure in COMPARED for verdict in stats.verdicts(ended, measure)]
     found = []
     for title, comparison in (pair for pair in titled if pair in shown):
         tell(f"Drawing {title}")
         found.append(_finding(title, comparison, [v for v in verdicts if v.where == title]))
     tell("Drawing what the learning rate does")
     ladders = figures.ladders(ended)
-    rungs = sorted(
+    ranked = sorted(
         zip(stats.places(ladders), ladders, strict=True),
         key=lambda pair: len(pair[1]),
         reverse=True,
@@ -49,7 +49,7 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
         "left_out": [pair[0] for pair in titled if pair not in shown],
         "ladders": [
             (f"{title}, {place}", draw(ladder))
-            for place, ladder in rungs[:MOST_LADDERS]
+            for place, ladder in ranked[:MOST_LADDERS]
             for title, draw in LADDERS.items()
         ],
         "unended": [run for run in runs if run.status not in ENDED],
@@ -65,7 +65,7 @@ def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
         "Learning curves": figures.learning_curves(runs),
         "Dead neurons": figures.dead_neurons(runs),
     }
-    on_accuracy = [verdict for verdict in verdicts if verdict.measure.name == MEASURES[0]]
+    on_accuracy = [verdict for verdict in verdicts if verdict.measure.name == COMPARED[0]]
     if any(verdict.paired.n > 1 for verdict in on_accuracy):
         forest = of_studies.forest(runs, verdicts=on_accuracy)
         pictures = {"Differences in test accuracy": forest, **pictures}
@@ -97,7 +97,7 @@ def _weight(runs: Runs) -> tuple[int, int]:
     return len({run.config.seed for run in runs}), len(runs)
 
 
-def inline(picture: Picture, prefix: str) -> str:
+def inline(picture: CaptionedFigure, prefix: str) -> str:
     """Returns a figure as SVG to stand in a page beside others: its ids begin with the prefix."""
     svg = canvas.svg(picture.figure, picture.alt)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

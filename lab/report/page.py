@@ -15,7 +15,7 @@ from lab.report.findings import Tell, findings, inline
 from lab.report.method import method
 from lab.runs import Runs
 from lab.system import at_home, replacing
-from lab.words import counted, listed
+from lab.words import counted, join_words
 
 MARK = '<meta name="generator" content="activation-lab report">'
 MARK_WITHIN = 2000
@@ -136,7 +136,7 @@ def report(
         explorer={"runs": rows, "looks": curve_styles(readable), "most": MOST_ROWS},
         last_epoch=max((run.last_epoch for run in readable), default=0),
         counted=counted,
-        listed=listed,
+        join_words=join_words,
         nearly=units.NEARLY,
         **findings(readable, tell),
         **method(readable),
@@ -157,7 +157,7 @@ def default_question(runs: Runs) -> str:
     """Returns the question that some runs answer, made of what differs among them."""
     names = list(dict.fromkeys(run.config.title for run in runs))
     rates = sorted({run.config.learning_rate for run in runs})
-    ladder = f" at learning rates {listed(f'{r:g}' for r in rates)}" if len(rates) > 1 else ""
+    ladder = f" at learning rates {join_words(f'{r:g}' for r in rates)}" if len(rates) > 1 else ""
     if len(names) < 2:
         return f"How many neurons{''.join(f' of {name}' for name in names)} die{ladder}?"
-    return f"How do {listed(names)} compare in accuracy and dead neurons{ladder}?"
+    return f"How do {join_words(names)} compare in accuracy and dead neurons{ladder}?"

@@ -6,11 +6,64 @@ end. Nothing here writes a run.
 
 from lab.runs import causes, measures, neurons, spreadsheets
 from lab.runs.collection import Runs, each
-from lab.runs.measures import Better, CURVES, Measure, dead_share, layer_words, measure, recorded
+from lab.runs.measures import CURVES, Better, Measure, dead_share, layer_words, measure, recorded
 from lab.runs.neurons import LayerView, Neuron
-from lab.runs.record import ARRAY_FILE, ArrayFile, Arrays, ENDED, EpochNumbers, LARGEST_RECORD, LOCK, RECORD, RUN_ID, Record, most_bytes, read_arrays, read_content, read_record
+from lab.runs.record import (
+    ARRAY_FILE,
+    ENDED,
+    LARGEST_RECORD,
+    LOCK,
+    RECORD,
+    RUN_ID,
+    ArrayFile,
+    Arrays,
+    EpochNumbers,
+    Record,
+    most_bytes,
+    read_arrays,
+    read_content,
+    read_record,
+)
 from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
 from lab.runs.spreadsheets import to_csv
 from lab.runs.tables import IDENTITY
 
-__all__ = ["ARRAY_FILE", "ArrayFile", "Arrays", "Better", "CURVES", "ENDED", "EpochNumbers", "IDENTITY", "LARGEST_RECORD", "LOCK", "LayerView", "Measure", "NO_FILE_INSTEAD", "Neuron", "RECORD", "RUN_ID", "Record", "Run", "Runs", "causes", "dead_share", "each", "have_the_same_bits", "iterate", "layer_words", "lock_of", "measure", "measures", "most_bytes", "neurons", "one_run", "read_arrays", "read_content", "read_record", "recorded", "spreadsheets", "to_csv"]
+__all__ = [
+    "ARRAY_FILE",
+    "CURVES",
+    "ENDED",
+    "IDENTITY",
+    "LARGEST_RECORD",
+    "LOCK",
+    "NO_FILE_INSTEAD",
+    "RECORD",
+    "RUN_ID",
+    "ArrayFile",
+    "Arrays",
+    "Better",
+    "EpochNumbers",
+    "LayerView",
+    "Measure",
+    "Neuron",
+    "Record",
+    "Run",
+    "Runs",
+    "causes",
+    "dead_share",
+    "each",
+    "have_the_same_bits",
+    "iterate",
+    "layer_words",
+    "lock_of",
+    "measure",
+    "measures",
+    "most_bytes",
+    "neurons",
+    "one_run",
+    "read_arrays",
+    "read_content",
+    "read_record",
+    "recorded",
+    "spreadsheets",
+    "to_csv",
+]

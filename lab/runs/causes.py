@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import lives
+from lab.census import BoolArray, lives
 from lab.errors import LabError
 from lab.layout import Site
 from lab.runs.run import Run
-from lab.census import BoolArray
 from lab.words import number
 
 # Of a layer that is silent, each unit's standard deviation is at most this share of its mean |a|.
@@ -80,10 +79,10 @@ def find(run: Run, layer: int, epoch: int | None = None) -> dict[int, Cause]:
     """
     epoch = run.last_epoch if epoch is None else epoch
     run.check_epoch(epoch)
-    return _Inquest(run, layer).at(epoch)
+    return _CauseFinder(run, layer).at(epoch)
 
 
-class _Inquest:
+class _CauseFinder:
     """What is known of a layer, brought together for one inquiry."""
 
     def __init__(self, run: Run, layer: int) -> None:
@@ -217,12 +216,12 @@ def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
     run.check_unit(layer, unit)
     epoch = run.last_epoch if epoch is None else epoch
     run.check_epoch(epoch)
-    inquest = _Inquest(run, layer)
-    explained = unit in inquest.explained(epoch)
+    finder = _CauseFinder(run, layer)
+    explained = unit in finder.explained(epoch)
     sentences = (
         _state_words(run, layer, unit, epoch),
-        _cause_words(inquest.site, inquest.of(unit, epoch)) if explained else "",
-        f"Its life: {inquest.lived.story(unit, epoch)}.",
+        _cause_words(finder.site, finder.of(unit, epoch)) if explained else "",
+        f"Its life: {finder.lived.story(unit, epoch)}.",
     )
     return " ".join(filter(None, sentences))
 

@@ -9,12 +9,22 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from lab import activations
-from lab.experiment import RunConfig
 from lab.errors import InputError, RunError, unknown
+from lab.experiment import VARIED, RunConfig
 from lab.runs.record import ENDED
 from lab.runs.run import Run
-from lab.experiment import VARIED
-from lab.runs.tables import IDENTITY, epoch_rows, flow_rows, identity, layer_rows, life_rows, result_row, run_rows, summary_row, unit_rows
+from lab.runs.tables import (
+    IDENTITY,
+    epoch_rows,
+    flow_rows,
+    identity,
+    layer_rows,
+    life_rows,
+    result_row,
+    run_rows,
+    summary_row,
+    unit_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -47,13 +47,13 @@ class Measure:
     worth: float
     of: Callable[[Run], float]
 
-    def shown(self, run: Run) -> float:
+    def printed(self, run: Run) -> float:
         """Returns the number of a run that has ended, as it is shown; NaN if the run diverged."""
         return np.nan if run.status == "diverged" else self.scale * self.of(run)
 
     def mean(self, runs: Iterable[Run]) -> float:
         """Returns the mean over runs that have ended, as it is shown; NaN if one diverged."""
-        return float(np.mean([self.shown(run) for run in runs]))
+        return float(np.mean([self.printed(run) for run in runs]))
 
     @property
     def axis(self) -> str:

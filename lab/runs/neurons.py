@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.runs import causes
 from lab.census import lives
-from lab.experiment import Dataset, Split, split
 from lab.errors import LabError
+from lab.experiment import Dataset, Split, split
 from lab.layout import Weights
+from lab.runs import causes
 from lab.runs.run import Run
 
 if TYPE_CHECKING:

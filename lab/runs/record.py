@@ -33,11 +33,11 @@ from pydantic import (
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from lab.census import units
-from lab.experiment import RunConfig
-from lab.errors import RunError
-from lab.layout import MOST_WEIGHTS, Array, Layout, mlp
 from lab.activations import OwnActivation, Strict, printable
+from lab.census import units
+from lab.errors import RunError
+from lab.experiment import RunConfig
+from lab.layout import MOST_WEIGHTS, Array, Layout, mlp
 
 FORMAT = 1
 RECORD, LOCK = "run.json", "lock"
@@ -273,7 +273,7 @@ def read_arrays(folder: Path, record: Record, file: ArrayFile) -> Arrays:
         raise RunError(f"{file.name} is not a safetensors file: {error}.") from None
 
 
-def take(
+def array_of(
     arrays: Arrays, name: str, shape: tuple[int, ...], dtype: DTypeLike = np.float32
 ) -> NDArray[Any]:
     """Returns an array by its name.
@@ -290,9 +290,9 @@ def take(
     return arrays[name]
 
 
-def take_all(arrays: Arrays, wanted: Iterable[Array]) -> tuple[NDArray[np.float32], ...]:
+def arrays_of(arrays: Arrays, wanted: Iterable[Array]) -> tuple[NDArray[np.float32], ...]:
     """Returns arrays by their names, as `take` does."""
-    return tuple(take(arrays, array.name, array.shape) for array in wanted)
+    return tuple(array_of(arrays, array.name, array.shape) for array in wanted)
 
 
 @contextlib.contextmanager

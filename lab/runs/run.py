@@ -16,16 +16,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import activations
-from lab.census import lives, units
-from lab.experiment import RunConfig
-from lab.experiment import Dataset, split
+from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, RunError
-from lab.network import forward
-from lab.network import build_model
+from lab.experiment import Dataset, RunConfig, load_dataset, split
 from lab.layout import Layout, Weights
-from lab.runs.record import ENDED, LOCK, ArrayFile, Arrays, EpochNumbers, Record, Status, read_arrays, read_record, take, take_all
-from lab.experiment import load_dataset
-from lab.census import UnitSummaries
+from lab.network import build_model, forward
+from lab.runs.record import (
+    ENDED,
+    LOCK,
+    ArrayFile,
+    Arrays,
+    EpochNumbers,
+    Record,
+    Status,
+    array_of,
+    arrays_of,
+    read_arrays,
+    read_record,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -159,7 +167,7 @@ class Run:
 
     def _unit_array(self, number: int, width: int, name: str) -> NDArray[Any]:
         parts = [
-            take(
+            array_of(
                 arrays,
                 f"layer{number}.{name}",
                 (file.last - file.first + 1, width),
@@ -192,7 +200,7 @@ class Run:
         for file, arrays in zip(self.record.units, self._unit_files, strict=True):
             if name in arrays:
                 here = biases[file.first : file.last + 1]
-                here[:] = take(arrays, name, here.shape)
+                here[:] = array_of(arrays, name, here.shape)
         return biases
 
     def lives(self, number: int) -> lives.Lives:
@@ -221,7 +229,7 @@ class Run:
         if self.record.confirmed is None:
             raise RunError(f"Run {self.run_id} has not ended: its dead units are not confirmed.")
         arrays = self._read(self.record.confirmed)
-        return take(arrays, f"layer{number}.confirmed", (self._width(number),), np.bool_)
+        return array_of(arrays, f"layer{number}.confirmed", (self._width(number),), np.bool_)
 
     def confirmed_fraction(self, number: int) -> float:
         """Returns the share of a layer's units that are dead on all training images.
@@ -282,7 +290,7 @@ class Run:
         for file in self._weight_files:
             if file.last == epoch:
                 arrays = self._read(file)
-                return Weights(self.layout, take_all(arrays, self.layout.arrays))
+                return Weights(self.layout, arrays_of(arrays, self.layout.arrays))
         self.check_epoch(epoch)
         kept = ", ".join(map(str, self.kept_epochs))
         which = f"of epoch {epoch}, but of: {kept}" if kept else "at all"
@@ -338,7 +346,7 @@ class Run:
         if self.record.resume is None:
             raise RunError(f"Run {self.run_id} is finished and keeps no optimiser state.")
         arrays = self._read(self.record.resume)
-        return take_all(arrays, self.layout.slots(self.config.optimizer))
+        return arrays_of(arrays, self.layout.slots(self.config.optimizer))
 
     def model(self, epoch: int | None = None) -> "keras.Model":
         """Returns the trained network as a plain, compiled Keras model.

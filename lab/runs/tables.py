@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.runs import causes
 from lab.census import units
+from lab.runs import causes
 from lab.runs.run import Run
 from lab.words import by_layer
 

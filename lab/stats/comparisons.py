@@ -42,7 +42,7 @@ def verdicts(
     if best_rate:
         ended = at_best_rates(ended)
     groups = ended.comparisons(*(["learning_rate"] if best_rate else []))
-    known = dict(each(ended, lambda run: (run.run_id, wanted.shown(run))))
+    known = dict(each(ended, lambda run: (run.run_id, wanted.printed(run))))
     where = places(groups, at_each_rate if best_rate else at_rate)
     _check_baseline(ended, baseline)
     found = [

@@ -30,11 +30,11 @@ from lab.runs import (
     read_record,
 )
 from lab.store.disk import make_folder, take_lock
-from lab.store.receiver import RunReceiver
+from lab.store.importer import RunImporter
 from lab.store.writer import RunWriter, write_record
 from lab.system import at_home, conditions
 
-Opened = TypeVar("Opened", RunWriter, RunReceiver)
+Opened = TypeVar("Opened", RunWriter, RunImporter)
 DELETED = ".deleted-"
 PROJECT = 'name = "activation-lab"'
 # What a first commit makes before the record, which names it, is there: of epoch 0, or of a run
@@ -214,8 +214,8 @@ class RunStore:
             if not beside:
                 raise StoreError(f"{self.path} holds the run {run.run_id} already.")
             folder = self._beside(run.run_id.partition(".")[0])
-        with contextlib.closing(RunReceiver(folder)) as receiver:
-            return receiver.keep(run, weights)
+        with contextlib.closing(RunImporter(folder)) as importer:
+            return importer.keep(run, weights)
 
     def variants(self, run_id: str) -> list[Run]:
         """Returns the runs of an id that can be read: its own, and those kept beside it."""
@@ -248,9 +248,9 @@ class RunStore:
         What a deletion leaves that is stopped between the two, the next one removes.
         """
         left = list(self.path.glob(f"{DELETED}*"))
-        grave = folder.rename(self.path / f"{DELETED}{secrets.token_hex(8)}")
+        removed = folder.rename(self.path / f"{DELETED}{secrets.token_hex(8)}")
         with contextlib.suppress(FileNotFoundError):  # Another process removes it, too.
-            shutil.rmtree(grave)
+            shutil.rmtree(removed)
         for path in left:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -286,7 +286,7 @@ class RunStore:
             is_exactly_resumable,
         )
 
-    def receiver(self, config: RunConfig, dataset: Dataset, anew: bool = False) -> RunReceiver:
+    def importer(self, config: RunConfig, dataset: Dataset, anew: bool = False) -> RunImporter:
         """Opens a run that is trained elsewhere: what is kept of it, or else a new one.
 
         Args:
@@ -298,7 +298,7 @@ class RunStore:
             RunBusyError: If another process is training the run.
             StoreError: If the store cannot be written to.
         """
-        return self._opened(config, dataset, RunReceiver, lambda _: not anew)
+        return self._opened(config, dataset, RunImporter, lambda _: not anew)
 
     def _opened(
         self,

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from lab.activations import listed
+from lab.activations import checked_names
 from lab.errors import InputError
 from lab.experiment import Dataset, RunConfig, grid, load_dataset, split
 from lab.runs import Runs
@@ -119,7 +119,7 @@ def plan(
         InputError: If a setting is not valid, in one sentence.
         DatasetMissingError: If the dataset is not available.
     """
-    names = listed(activations)
+    names = checked_names(activations)
     if "activation" in settings:
         raise InputError(
             f"activation must be given as activations, such as "

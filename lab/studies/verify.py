@@ -31,7 +31,7 @@ SINCE = {
 
 
 @dataclass(frozen=True)
-class Repeat:
+class Verification:
     """What came out when a run was trained again.
 
     Attributes:
@@ -44,7 +44,7 @@ class Repeat:
     sentence: str
 
 
-def verify(run: Run, dataset: Dataset | None = None) -> Repeat:
+def verify(run: Run, dataset: Dataset | None = None) -> Verification:
     """Trains a run again and compares it with the record, which stays as it is.
 
     Args:
@@ -73,7 +73,7 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
         yield gather([run.config], images, RunStore(Path(folder) / "runs"))
 
 
-def judge(run: Run, again: Run) -> Repeat:
+def judge(run: Run, again: Run) -> Verification:
     """Compares a recorded run with the same run, trained again.
 
     Where processor, versions or environment differ, rounding differs too, and training makes small
@@ -87,23 +87,23 @@ def judge(run: Run, again: Run) -> Repeat:
     """
     if have_the_same_bits(run, again):
         epochs = f"all {run.last_epoch + 1} epochs of {run.run_id}"
-        return Repeat("identical", f"Identical: {epochs} came out again to the last bit.")
+        return Verification("identical", f"Identical: {epochs} came out again to the last bit.")
     found = _accuracies(run, again)
     machines = _what_differs(run, again)
     if not machines:
-        return Repeat(
+        return Verification(
             "different",
             f"Different: from epoch {_first_difference(run, again)} on {run.run_id} came out "
             f"otherwise on the same kind of processor, with the same versions and settings; "
             f"{found}. {CAUSES}",
         )
     if _alike(run, again):
-        return Repeat(
+        return Verification(
             "alike",
             f"The same within the tolerance, with {machines}: {run.run_id} came out alike, but not "
             f"to the last bit; {found}. {_changed_since(run)}".strip(),
         )
-    return Repeat(
+    return Verification(
         "different",
         f"Different, by more than {machines} should make: {run.run_id} came out otherwise; "
         f"{found}.",

@@ -2,7 +2,7 @@
 
 A worker builds everything from the settings, trains one run for a turn of some seconds and sends
 the run's files back, as far as they are. The client alone writes the store. A worker or client
-that is killed costs at most the epochs of the turns in hand.
+that is killed costs at most the epochs of the turns in remote.
 """
 
 import collections
@@ -35,7 +35,7 @@ from lab.experiment import NAMES, Dataset, RunConfig, load_dataset
 from lab.runs import ENDED, Run
 from lab.store import (
     Files,
-    RunReceiver,
+    RunImporter,
     RunStore,
     files_of,
     is_exactly_resumable,
@@ -181,7 +181,7 @@ class Workers(ProcessPoolExecutor):
         super().__init__(number, spawn, initializer=_begin, initargs=(self._hurry,))
 
     def hurry(self) -> None:
-        """Asks every worker to hand back what is finished."""
+        """Asks every worker to remote back what is finished."""
         self._hurry.set()
 
     def take_time(self) -> None:
@@ -281,12 +281,12 @@ def _forks(executor: Executor) -> bool:
 
 
 @dataclass(eq=False)
-class _Hand:
-    """A run that a worker has in hand: its place in the study, and what is kept of it."""
+class _RemoteRun:
+    """A run that a worker has in remote: its place in the study, and what is kept of it."""
 
     index: int
     config: RunConfig
-    receiver: RunReceiver
+    importer: RunImporter
 
 
 def events(study: Study, executor: Executor, at_once: int | None = None) -> Generator[Event]:
@@ -298,7 +298,7 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
         study: The study.
         executor: An executor whose workers can import `lab`; it may fork only where TensorFlow is
             not loaded.
-        at_once: How many runs are in hand at once; by default as many as keep all workers busy.
+        at_once: How many runs are in remote at once; by default as many as keep all workers busy.
 
     Yields:
         `Progress` after each turn of a run, and `RunEnd` at its end; `run` is a position in
@@ -314,29 +314,29 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
     for _, config in waiting:
         _own(config)
     study.store.check_writable()
-    hands: dict[Future[Files], _Hand] = {}
+    remotes: dict[Future[Files], _RemoteRun] = {}
     if isinstance(executor, Workers):
         executor.take_time()
     try:
-        while waiting or hands:
-            while waiting and len(hands) < (at_once or _places(executor)):
+        while waiting or remotes:
+            while waiting and len(remotes) < (at_once or _places(executor)):
                 index, config = waiting.popleft()
-                hand = _Hand(index, config, study.store.receiver(config, study.dataset))
-                hands[_submitted(executor, study, hand)] = hand
-            done = wait(hands, timeout=0.5, return_when=FIRST_COMPLETED).done
+                remote = _RemoteRun(index, config, study.store.importer(config, study.dataset))
+                remotes[_submitted(executor, study, remote)] = remote
+            done = wait(remotes, timeout=0.5, return_when=FIRST_COMPLETED).done
             if not done:
                 yield Phase("waiting for workers")  # The caller can stop here.
             for future in done:
-                hand = hands[future]
-                event = _taken(study, hand, _result(future))
-                del hands[future]
+                remote = remotes[future]
+                event = _taken(study, remote, _result(future))
+                del remotes[future]
                 if isinstance(event, Progress):
-                    hands[_submitted(executor, study, hand)] = hand
+                    remotes[_submitted(executor, study, remote)] = remote
                 else:
-                    hand.receiver.close()
+                    remote.importer.close()
                 yield event
     finally:
-        _let_go(study, executor, hands)
+        _let_go(study, executor, remotes)
 
 
 def _places(executor: Executor) -> int:
@@ -356,16 +356,16 @@ def _own(config: RunConfig) -> tuple[str, str] | None:
     return None if source is None else (config.activation, source)
 
 
-def _submitted(executor: Executor, study: Study, hand: _Hand) -> Future[Files]:
+def _submitted(executor: Executor, study: Study, remote: _RemoteRun) -> Future[Files]:
     named = study.dataset.name in NAMES
     task = Task(
-        settings=hand.config.model_dump_json(),
-        own=_own(hand.config),
+        settings=remote.config.model_dump_json(),
+        own=_own(remote.config),
         dataset=study.dataset.name if named else study.dataset,
         digest=study.dataset.digest,
         label=study.label,
         versions=installed(),
-        files=files_of(hand.receiver.run) if hand.receiver.run else {},
+        files=files_of(remote.importer.run) if remote.importer.run else {},
         seconds=TURN_SECONDS,
     )
     try:
@@ -398,15 +398,15 @@ def _failed(error: BaseException) -> WorkerError:
     return WorkerError(f"{reason}. {GO_ON}")
 
 
-def _taken(study: Study, hand: _Hand, files: Files) -> Event:
+def _taken(study: Study, remote: _RemoteRun, files: Files) -> Event:
     """Keeps what a worker has sent back, and says how far the run is."""
     with unpacked(files) as run:
-        if run.config != hand.config or run.record.dataset_digest != study.dataset.digest:
-            raise RunError(f"A worker sent back another run than {hand.receiver.folder.name}.")
-        if not hand.receiver.goes_on_with(run):  # Begun anew, on another kind of processor.
-            hand.receiver.close()
-            hand.receiver = study.store.receiver(hand.config, study.dataset, anew=True)
-        return _event(hand.index, hand.receiver.keep(run))
+        if run.config != remote.config or run.record.dataset_digest != study.dataset.digest:
+            raise RunError(f"A worker sent back another run than {remote.importer.folder.name}.")
+        if not remote.importer.goes_on_with(run):  # Begun anew, on another kind of processor.
+            remote.importer.close()
+            remote.importer = study.store.importer(remote.config, study.dataset, anew=True)
+        return _event(remote.index, remote.importer.keep(run))
 
 
 def _event(index: int, run: Run) -> Event:
@@ -419,20 +419,20 @@ def _event(index: int, run: Run) -> Event:
     return RunEnd(index, record.status == "diverged", *results, confirmed)
 
 
-def _let_go(study: Study, executor: Executor, hands: dict[Future[Files], _Hand]) -> None:
-    """Takes back what is in hand: from workers of this machine with the epochs they finished."""
-    for future in hands:
+def _let_go(study: Study, executor: Executor, remotes: dict[Future[Files], _RemoteRun]) -> None:
+    """Takes back what is in remote: from workers of this machine with the epochs they finished."""
+    for future in remotes:
         future.cancel()
     try:
-        if isinstance(executor, Workers) and hands:
+        if isinstance(executor, Workers) and remotes:
             executor.hurry()
-            running = [future for future in hands if not future.cancelled()]
+            running = [future for future in remotes if not future.cancelled()]
             for future in wait(running, GRACE_SECONDS).done:
                 with contextlib.suppress(LabError):
-                    _taken(study, hands[future], _result(future))
+                    _taken(study, remotes[future], _result(future))
     finally:
-        for hand in hands.values():
-            hand.receiver.close()
+        for remote in remotes.values():
+            remote.importer.close()
 
 
 def executor_of(workers: int | None, address: str | None) -> Any:

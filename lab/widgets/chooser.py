@@ -19,7 +19,7 @@ class Chooser(VBox):
 
     def __init__(self, choices: str | Iterable[str]) -> None:
         """Ticks the functions given, each with a parameter if wanted: `leaky_relu=0.1`."""
-        pairs = [activations.parse(choice) for choice in activations.listed(choices)]
+        pairs = [activations.parse(choice) for choice in activations.checked_names(choices)]
         parsed = dict(pairs)
         if len(parsed) < len(pairs):
             raise InputError(

@@ -10,7 +10,7 @@ from ipywidgets import Button, Dropdown, IntSlider, Layout, SelectMultiple, Text
 from lab import plots
 from lab.census import units
 from lab.errors import InputError
-from lab.plots import canvas, looks
+from lab.plots import canvas, styles
 from lab.runs import CURVES, Run, Runs, layer_words, recorded, to_csv
 from lab.store import RunStore
 from lab.widgets.front import Front, box, given_runs, offer, on_change, row
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ALL: Any = ...  # No label or name can be equal to it.
 WIDTHS = {"activation": "230px", "dataset": "180px", "learning rate": "180px", "label": "200px"}
-MEASURES = {
+CURVE_LABELS = {
     **{name: words.removesuffix(", %") for name, words in CURVES.items()},
     **{name: layer_words(name) for name in units.LAYER_MEASURES},
 }
@@ -39,7 +39,7 @@ class Compare(Front):
         self.runs = given_runs(runs).in_order()
         self.filters = {name: self._filter(name) for name in FILTERS}
         self.groups = box(SelectMultiple, (), "runs", "520px", rows=5)
-        measures = [(words, name) for name, words in MEASURES.items()]
+        measures = [(words, name) for name, words in CURVE_LABELS.items()]
         self.measure = box(Dropdown, "validation_accuracy", "measure", "260px", options=measures)
         self.layer = box(Dropdown, None, "layer", "110px")
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
@@ -71,7 +71,7 @@ class Compare(Front):
             [run for run in self.runs if all(FILTERS[n](run) == v for n, v in wanted.items())]
         )
         groups = passed.groups()
-        names = looks.labels([group[0].config for group in groups])
+        names = styles.labels([group[0].config for group in groups])
         self.groups.options = [
             (f"{name} ({group[0].record.dataset}, {group.seed_words()})", group)
             for name, group in zip(names, groups, strict=True)
@@ -153,7 +153,7 @@ def _table(runs: Runs, measure: str, layer: int, epoch: int) -> "pd.DataFrame":
     import pandas as pd
 
     groups = runs.groups()
-    names = looks.labels([group[0].config for group in groups])
+    names = styles.labels([group[0].config for group in groups])
     rows = [_row(group, measure, layer, epoch) for group in groups]
     return pd.DataFrame([{"activation": name} | row for name, row in zip(names, rows, strict=True)])
 
@@ -169,7 +169,7 @@ def _row(group: Runs, measure: str, layer: int, epoch: int) -> dict[str, str]:
         mean = _number(np.mean(values), measure) if whole else "not all ran so far"
     return {
         "dataset": group[0].record.dataset,
-        f"{MEASURES[measure]} at epoch {epoch}, mean": mean,
+        f"{CURVE_LABELS[measure]} at epoch {epoch}, mean": mean,
         "seeds": group.seed_words(),
         "each seed": ", ".join(_number(value, measure) for value in values) or "-",
     }
@@ -183,7 +183,7 @@ def _number(value: np.floating[Any], measure: str) -> str:
 def _words(table: "pd.DataFrame", measure: str, layer: int, epoch: int) -> str:
     rows = "; ".join(f"{row[0]}: {row[2]}" for row in table.itertuples(index=False, name=None))
     where = "" if measure in CURVES else f" of layer {layer}"
-    return f"Curves of {MEASURES[measure]}{where} over the epochs. At epoch {epoch}: {rows}."
+    return f"Curves of {CURVE_LABELS[measure]}{where} over the epochs. At epoch {epoch}: {rows}."
 
 
 def _code(measure: str, layer: int) -> str:

@@ -65,7 +65,7 @@ class Line:
 
 
 @dataclass(frozen=True, eq=False)
-class Heat:
+class Job:
     """What a race runs.
 
     Attributes:
@@ -81,15 +81,15 @@ class Heat:
     stopped: str
 
 
-def training(study: Study) -> Heat:
+def training(study: Study) -> Job:
     """Trains what is missing of a study; what is recorded stands beside it from the start."""
     lines = [_begun_line(study, config) for config in study.missing()]
     lines += [_finished_line(run) for run in study.runs()]
     stopped = "Stopped. What is finished is kept; press Train to go on."
-    return Heat(tuple(lines), study.events, lambda: (study.runs(), _kept(study)), stopped)
+    return Job(tuple(lines), study.events, lambda: (study.runs(), _kept(study)), stopped)
 
 
-def replay(study: Study, speed: Callable[[], float]) -> Heat:
+def replay(study: Study, speed: Callable[[], float]) -> Job:
     """Shows the recorded runs of a study again, at `speed()` epochs a second."""
     runs = list(study.runs())
     rows = [_rows(run) for run in runs]
@@ -103,10 +103,10 @@ def replay(study: Study, speed: Callable[[], float]) -> Heat:
 
     lines = tuple(Line(run.config) for run in runs)
     stopped = "Stopped. Press Train to replay it from its beginning."
-    return Heat(lines, events, lambda: (study.runs(), "Replayed from the record."), stopped)
+    return Job(lines, events, lambda: (study.runs(), "Replayed from the record."), stopped)
 
 
-def again(study: Study) -> Heat:
+def again(study: Study) -> Job:
     """Trains recorded runs afresh, keeps the record, and compares the two to the last bit."""
     folder = temporary_folder()
     fresh = replace(study, store=RunStore(folder.name))
@@ -126,7 +126,7 @@ def again(study: Study) -> Heat:
 
     lines = tuple(Line(config) for config in study.configs)
     stopped = "Stopped. The record is as it was; this second training is dropped."
-    return Heat(lines, fresh.events, end, stopped)
+    return Job(lines, fresh.events, end, stopped)
 
 
 def _kept(study: Study) -> str:

@@ -73,7 +73,7 @@ class KillMap(Live):
         """
         settings = {"activation": activation, "epochs": epochs} | settings
         maps.plan_map(vary, seeds, dataset, store, **settings)
-        self.found: maps.KillMap | None = None
+        self.found: maps.SettingsMap | None = None
         self._dataset, self._store, self._settings = dataset, store, settings
         self._axes: tuple[Any, Any] = (("", ()), ("", ()))
         choices = list(dict.fromkeys((activation, *activations.names())))
@@ -83,10 +83,10 @@ class KillMap(Live):
         (rows, columns) = vary.items()
         self.rows, self.row_values = _axis("rows", *rows)
         self.columns, self.column_values = _axis("columns", *columns)
-        self.grids = {measure: Grid() for measure in maps.MEASURES}
+        self.grids = {measure: Grid() for measure in maps.MAPPED}
         titled = [
             VBox([HTML(f"<b>{title}</b>"), self.grids[measure]], layout=Layout(margin="0 24px 0 0"))
-            for measure, title in maps.MEASURES.items()
+            for measure, title in maps.MAPPED.items()
         ]
         super().__init__(
             [
@@ -99,7 +99,7 @@ class KillMap(Live):
         for grid in self.grids.values():
             grid.observe(lambda change: self._pick(change["new"]), names="picked")
 
-    def heat(self) -> jobs.Heat:
+    def job(self) -> jobs.Job:
         """Returns the training of all cells that are not recorded yet."""
         study, self._axes = self._plan()
         self.found = None
@@ -137,7 +137,7 @@ class KillMap(Live):
     def draw(self) -> None:
         """Draws both maps, the table, and the curves of the cell that is picked."""
         if len(self.runs):
-            self.found = maps.KillMap(*self._axes, self.runs)
+            self.found = maps.SettingsMap(*self._axes, self.runs)
         cells = {measure: self._values(measure) for measure in self.grids}
         for measure, grid in self.grids.items():
             self._paint(grid, measure, cells[measure])
@@ -157,7 +157,7 @@ class KillMap(Live):
         names = [name for name, _ in self._axes]
         return [
             line
-            for line in self._heat.lines
+            for line in self._job.lines
             if line.rows and tuple(getattr(line.config, name) for name in names) == place
         ]
 
@@ -165,8 +165,8 @@ class KillMap(Live):
         (row_name, rows), (column_name, columns) = self._axes
         with grid.hold_sync():
             grid.columns = len(columns)
-            grid.column_names = list(map(spelling.shown, columns))
-            grid.row_names = list(map(spelling.shown, rows))
+            grid.column_names = list(map(spelling.value_words, columns))
+            grid.row_names = list(map(spelling.value_words, rows))
             grid.corner = f"{words_of(row_name)} ↓  {words_of(column_name)} →"
             grid.colours = [
                 heat_maps.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells
@@ -174,20 +174,22 @@ class KillMap(Live):
             grid.marks = [_mark(values) for values in cells]
             pairs = zip(self.places, cells, strict=True)
             grid.names = [f"{self._title(place)}: {_told(values)}" for place, values in pairs]
-            grid.label = maps.MEASURES[measure]
+            grid.label = maps.MAPPED[measure]
 
     def _title(self, place: Place) -> str:
         pairs = zip(self._axes, place, strict=True)
-        return ", ".join(f"{words_of(name)} {spelling.shown(v)}" for (name, _), v in pairs)
+        return ", ".join(f"{words_of(name)} {spelling.value_words(v)}" for (name, _), v in pairs)
 
     def _table(self, cells: Mapping[str, Sequence[Sequence[float]]]) -> "pd.DataFrame":
         """A row for each cell: its two settings, and both measures with the seeds' spread."""
         import pandas as pd
 
         names = [words_of(name) for name, _ in self._axes]
-        frame = pd.DataFrame([map(spelling.shown, place) for place in self.places], columns=names)
+        frame = pd.DataFrame(
+            [map(spelling.value_words, place) for place in self.places], columns=names
+        )
         for measure, values in cells.items():
-            frame[maps.MEASURES[measure]] = list(map(_told, values))
+            frame[maps.MAPPED[measure]] = list(map(_told, values))
         return frame
 
     def _pick(self, cell: int) -> None:

@@ -35,7 +35,7 @@ class Live(Front):
     def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
         """Stacks the controls, the buttons below them, and the parts of every front end."""
         self.runs = Runs([])
-        self._heat = jobs.Heat((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
+        self._job = jobs.Job((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
         self._background: Background | None = None
         self._looking = threading.RLock()  # A thread may wait for another one that holds it.
         self._watching: Future[None] | None = None
@@ -52,7 +52,7 @@ class Live(Front):
         super().__init__([*controls, buttons], views)
         self.say("Choose, then press Train.")
 
-    def heat(self) -> jobs.Heat:
+    def job(self) -> jobs.Job:
         """Returns what is to run, by the settings chosen; overridden by each front end.
 
         Raises:
@@ -69,16 +69,16 @@ class Live(Front):
         with self.sentences():
             if self.look():
                 raise InputError("This training goes on already. Stop it to begin another one.")
-            self._begin(self.heat())
+            self._begin(self.job())
 
-    def _begin(self, heat: jobs.Heat) -> None:
-        background = Background(heat.events)
+    def _begin(self, job: jobs.Job) -> None:
+        background = Background(job.events)
         try:
             background.start()
         except RunBusyError:
             self.stop.disabled = False  # Its own front end may be gone from the page.
             raise
-        self._heat, self._background = heat, background
+        self._job, self._background = job, background
         self._since = None
         self.runs = Runs([])
         self.say("Beginning …")
@@ -124,7 +124,7 @@ class Live(Front):
         epochs = 0
         for event in events:
             if not isinstance(event, Phase):
-                self._heat.lines[event.run].take(event)
+                self._job.lines[event.run].take(event)
                 epochs += isinstance(event, EpochEnd | jobs.Replayed)
             elif self._goes_on:
                 self.say(f"{event.text[0].upper()}{event.text[1:]} …")
@@ -144,7 +144,7 @@ class Live(Front):
         return background is not None and not (background.stopping or background.paused)
 
     def _show_progress(self) -> None:
-        lines = self._heat.lines
+        lines = self._job.lines
         total = sum(line.config.epochs for line in lines)
         share = sum(line.done for line in lines) / total
         self.progress.value = round(1000 * share)
@@ -162,9 +162,9 @@ class Live(Front):
         if background is not None and background.complaint:
             sentence = background.complaint
         elif background is not None and background.stopping:
-            sentence = self._heat.stopped
+            sentence = self._job.stopped
         else:
-            self.runs, sentence = self._heat.end()
+            self.runs, sentence = self._job.end()
             self.progress.value = 1000
         self.draw()
         self.say(sentence)

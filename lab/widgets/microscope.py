@@ -29,7 +29,7 @@ MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
 NARROW, WIDE = 16, 32
 NOT_FINITE = "#999999"
-MEASURES: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
+COLOURINGS: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
     "largest pre-activation": lambda layer: layer.max_z,
     "share of images that open the gate": lambda layer: 1 - layer.shut / layer.images,
     "mean gate": lambda layer: layer.mean_gate,
@@ -69,7 +69,7 @@ class Microscope(Front):
         self._updating, self._quiet = False, True
         self.run = box(Dropdown, None, "run", "400px", options=run_names(self.runs))
         self.layer = box(Dropdown, None, "layer", "95px")
-        self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *MEASURES))
+        self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *COLOURINGS))
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
         self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
         self.neuron = box(Dropdown, None, "neuron", "220px")
@@ -221,7 +221,7 @@ class Microscope(Front):
 
     def _values(self) -> NDArray[np.float64]:
         """The measure that colours the cells, shape (epochs, units)."""
-        return np.asarray(MEASURES[self.measure.value](self._summaries), np.float64)
+        return np.asarray(COLOURINGS[self.measure.value](self._summaries), np.float64)
 
     def _look(self, run_id: str, layer: int, epoch: int) -> LayerView:
         run = next(run for run in self.runs if run.run_id == run_id)
@@ -294,7 +294,7 @@ def _table(neuron: Neuron) -> "pd.DataFrame":
     layer = neuron.run.layer(neuron.layer)
     values = {
         name: f"{float(measure(layer)[neuron.epoch, neuron.unit]):.4g}"
-        for name, measure in MEASURES.items()
+        for name, measure in COLOURINGS.items()
     }
     bias = "not kept" if neuron.bias is None else f"{neuron.bias:.4g}"
     facts = {"neuron": neuron.unit, "epoch": neuron.epoch, "state": neuron.state, "bias": bias}

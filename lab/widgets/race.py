@@ -8,7 +8,7 @@ from ipywidgets import BoundedIntText, Dropdown, FloatSlider, FloatText, Text
 
 from lab import figures
 from lab.errors import InputError
-from lab.experiment import Dataset, Initializer, RunConfig
+from lab.experiment import Dataset, Initializer, RunConfig, spelling
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.widgets import jobs
@@ -60,7 +60,7 @@ class Race(Live):
         self.learning_rate = box(
             FloatText, start.learning_rate, "learning rate", "190px", step=0.001
         )
-        self.hidden = box(Text, ", ".join(map(str, start.hidden)), "hidden units", "260px")
+        self.hidden = box(Text, spelling.value_words(start.hidden), "hidden units", "260px")
         self.initializer = box(
             Dropdown, start.initializer, "first weights", "230px", options=get_args(Initializer)
         )
@@ -76,7 +76,7 @@ class Race(Live):
             ]
         )
 
-    def heat(self) -> jobs.Heat:
+    def job(self) -> jobs.Job:
         """Returns what is to run: a training, a replay, or a training once more."""
         if not self.chooser.choices:
             raise InputError("Tick one or more activation functions to train.")
@@ -90,7 +90,7 @@ class Race(Live):
 
     def _chosen_settings(self) -> dict[str, Any]:
         controls = {name: getattr(self, name).value for name in CONTROLS}
-        hidden = tuple(part.strip() for part in self.hidden.value.split(","))
+        hidden = tuple(spelling.read_widths(self.hidden.value))
         return self._settings | controls | {"hidden": hidden}
 
     def _study(self) -> Study:
@@ -101,9 +101,9 @@ class Race(Live):
 
     def draw(self) -> None:
         """Draws the curves and the table as they are now; at the end, the table of results."""
-        lines = [line for line in self._heat.lines if line.rows]
+        lines = [line for line in self._job.lines if line.rows]
         if lines:
-            table = _table(self._heat.lines)
+            table = _table(self._job.lines)
             self.show(_figure(lines), _words(table))
             self.show_table(self.runs.results() if len(self.runs) else table)
 

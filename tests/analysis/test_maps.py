@@ -7,7 +7,7 @@ import pytest
 
 import lab
 from lab import LabError, RunStore
-from lab.analysis.maps import KillMap
+from lab.analysis.maps import SettingsMap
 
 SMALL = {"batch_size": 50, "epochs": 1}
 
@@ -21,7 +21,7 @@ def killed(tiny, tmp_path):
 
 def test_a_map_has_a_row_and_a_column_for_each_value(killed, tmp_path):
     dead = killed.table("dead")
-    assert dead.index.tolist() == ["1 × 4", "2 × 4"]
+    assert dead.index.tolist() == ["4", "4-4"]
     assert dead.columns.tolist() == ["-1000", "0"]
     assert (dead.index.name, dead.columns.name) == ("hidden", "first_bias")
     assert dead["-1000"].tolist() == [100, 100]
@@ -35,8 +35,8 @@ def test_the_cells_are_means_over_seeds_of_what_the_runs_recorded(killed):
     ):
         values = [100 * of_run(run) for run in killed.cell((4, 4), 0)]
         assert len(values) == 2
-        found = killed.table(measure).loc["2 × 4", "0"]
-        around = killed.table(measure, spread=True).loc["2 × 4", "0"]
+        found = killed.table(measure).loc["4-4", "0"]
+        around = killed.table(measure, spread=True).loc["4-4", "0"]
         assert found == pytest.approx(sum(values) / 2)
         assert around == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
 
@@ -50,7 +50,7 @@ def test_the_share_is_of_units_and_not_of_layers(tiny, tmp_path):
 
 
 def test_with_one_seed_there_is_no_spread(killed):
-    alone = KillMap(killed.rows, killed.columns, killed.runs.where(seed=0))
+    alone = SettingsMap(killed.rows, killed.columns, killed.runs.where(seed=0))
     assert alone.table(spread=True).isna().all(axis=None)
 
 
@@ -71,8 +71,8 @@ def test_the_picture_writes_every_cell_and_its_words_say_the_same(killed):
     assert (dead.get_xlabel(), dead.get_ylabel()) == ("first bias", "hidden")
     assert dead.texts[0].get_text() == "100.0\n± 0.0"
     assert len(accuracy.texts) == 4
-    found = killed.table().loc["1 × 4", "0"]
-    words = f"dead hidden neurons, %, for first bias -1000, 0: hidden 1 × 4: 100.0, {found:.1f}; "
+    found = killed.table().loc["4", "0"]
+    words = f"dead hidden neurons, %, for first bias -1000, 0: hidden 4: 100.0, {found:.1f}; "
     assert words in picture.alt
     assert "means of 2 seeds" in picture.alt
 
@@ -130,7 +130,7 @@ def test_the_command_prints_both_maps_and_saves_the_picture(lab_main, tmp_path):
     command = ["kill-map", "--dataset", "mnist-5k", "--epochs", "1", "--out", tmp_path / "out"]
     code, out, _ = lab_main(*command, "--vary", "hidden=4,4x4", "--vary", "first_bias=-1000,0")
     assert code == 0
-    assert "2 × 4" in out
+    assert "4-4" in out
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".svg", ".png", ".txt"}
 
 

@@ -111,7 +111,7 @@ def show(
     found: dict[tuple[str, str], list[float]], read: dict[str, list[float]], dataset: str
 ) -> None:
     table = Table(title="seconds for a run, and of this process")
-    for name in ("", f"{dataset}, 2 × 512, 2 epochs", "", "mnist-5k, 2 × 16, 1 epoch", ""):
+    for name in ("", f"{dataset}, 512-512, 2 epochs", "", "mnist-5k, 16-16, 1 epoch", ""):
         table.add_column(name, justify="right")
     for way in WAYS:
         cells = []

@@ -58,7 +58,7 @@ def redraws(name: str, store: RunStore):
             yield
     if name == "Race":
         front, runs = widgets.Race(), list(store)[:3]
-        front._heat = jobs.Heat(
+        front._job = jobs.Job(
             tuple(map(jobs._finished_line, runs)), lambda: iter(()), lambda: (store.runs, ""), ""
         )
         while True:
@@ -67,7 +67,7 @@ def redraws(name: str, store: RunStore):
             yield
     if name == "KillMap":
         front = widgets.KillMap()
-        front._heat = front.heat()
+        front._job = front.job()
         for number in itertools.count():
             for grid in front.grids.values():
                 grid.picked = number % 16

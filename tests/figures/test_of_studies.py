@@ -63,7 +63,7 @@ def test_maps_by_rate_hold_means_spreads_and_gaps(runs):
     assert list(mean.index) == ["ReLU", "ELU α=1"]
     assert list(mean.columns) == ["0.01", "0.3"]
     assert empty.tolist() == [[False, False], [False, True]]
-    cell = [wanted.shown(r) for r in runs.where(activation="relu", learning_rate=0.3)]
+    cell = [wanted.printed(r) for r in runs.where(activation="relu", learning_rate=0.3)]
     assert len(cell) == 2
     assert mean.loc["ReLU", "0.3"] == pytest.approx(np.mean(cell))
     assert spread.loc["ReLU", "0.3"] == pytest.approx(abs(cell[0] - cell[1]) / np.sqrt(2))

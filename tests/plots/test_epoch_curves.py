@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from lab import Runs, plots
 from lab.errors import InputError, RunError
 from lab.plots.epoch_curves import label_ends, mean_curve
-from lab.plots.looks import Look
+from lab.plots.styles import Style
 
 
 def curves(ax, colour):
@@ -52,7 +52,7 @@ def test_each_curve_is_named_at_its_end_in_its_line_style(look, runs):
 def test_many_names_stay_on_the_axes_and_in_the_order_of_their_ends():
     ax = Figure().subplots()
     ax.set_ylim(0, 1)
-    looks = [Look(str(n), "black", "-", "o") for n in range(12)]
+    looks = [Style(str(n), "black", "-", "o") for n in range(12)]
     label_ends(ax, [(0.9 + n / 1000, look) for n, look in enumerate(looks)])
     heights = {int(text.get_text()): text.get_position()[1] for text in ax.texts}
     assert [heights[n] for n in range(12)] == sorted(heights.values())

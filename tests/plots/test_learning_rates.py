@@ -17,12 +17,12 @@ def test_a_measure_over_the_rates_is_the_mean_at_each(rates, measure):
     (line,) = (line for line in ax.get_lines() if line.get_label() == "ReLU")
     relu = rates.where(activation="relu")
     means = [
-        np.mean([wanted.shown(run) for run in relu.where(learning_rate=rate)])
+        np.mean([wanted.printed(run) for run in relu.where(learning_rate=rate)])
         for rate in (0.001, 0.3)
     ]
     np.testing.assert_allclose(line.get_xydata(), [(0.001, means[0]), (0.3, means[1])])
     (seeds, *_) = (line for line in ax.get_lines() if line.get_marker() == ".")
-    assert sorted(seeds.get_ydata()) == sorted(map(wanted.shown, relu))
+    assert sorted(seeds.get_ydata()) == sorted(map(wanted.printed, relu))
     assert ax.get_ylabel() == wanted.axis
 
 

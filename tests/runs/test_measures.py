@@ -27,13 +27,13 @@ def half_dead(by_hand, two_kinds):
 
 
 def test_dead_is_the_share_of_all_hidden_units(half_dead):
-    assert measures.measure("dead").shown(half_dead) == pytest.approx(60)
+    assert measures.measure("dead").printed(half_dead) == pytest.approx(60)
     assert measures.dead_share(half_dead) == pytest.approx(0.6)
 
 
 def test_a_layers_measure_is_of_that_layer(half_dead):
     for name in ("dead_fraction", "dead_confirmed_fraction"):
-        shown = [measures.measure(name, layer).shown(half_dead) for layer in (1, 2)]
+        shown = [measures.measure(name, layer).printed(half_dead) for layer in (1, 2)]
         assert shown == pytest.approx([100 / 3, 100])
 
 
@@ -44,12 +44,12 @@ def test_every_measure_of_a_layer_is_the_last_row_of_the_table(recorded, name, l
     (expected,) = table[(table.epoch == recorded.last_epoch) & (table.layer == layer)][name]
     measure = measures.measure(name, layer)
     assert measure.scale == (100 if name.endswith("_fraction") else 1)
-    np.testing.assert_allclose(measure.shown(recorded), measure.scale * expected, rtol=1e-12)
+    np.testing.assert_allclose(measure.printed(recorded), measure.scale * expected, rtol=1e-12)
 
 
 def test_losses_and_accuracies_are_those_of_the_end(recorded):
     def shown(name):
-        return measures.measure(name).shown(recorded)
+        return measures.measure(name).printed(recorded)
 
     record, last = recorded.record, recorded.record.epochs[-1]
     assert shown("test_accuracy") == 100 * record.test_accuracy
@@ -79,8 +79,8 @@ def test_a_diverged_run_has_no_number_and_an_unfinished_one_no_test_accuracy(rec
         dataclasses.replace(recorded, record=recorded.record.model_copy(update=update))
         for update in ({"status": "diverged"}, {"status": "interrupted", "test_accuracy": None})
     )
-    assert np.isnan(measures.measure("validation_loss").shown(diverged))
-    assert np.isnan(measures.measure("test_accuracy").shown(running))
+    assert np.isnan(measures.measure("validation_loss").printed(diverged))
+    assert np.isnan(measures.measure("test_accuracy").printed(running))
 
 
 @pytest.mark.parametrize(
@@ -131,4 +131,4 @@ def test_bad_input_is_answered_with_a_sentence(arguments, words):
 def test_a_layer_that_the_network_has_not_is_told(recorded):
     for name in ("mean_gate", "dead_confirmed_fraction"):
         with pytest.raises(RunError, match="layer must be from 1 to 2 in run relu"):
-            measures.measure(name, 3).shown(recorded)
+            measures.measure(name, 3).printed(recorded)

@@ -20,7 +20,7 @@ from lab import Dataset, RunStore
 from lab.errors import InputError, RunBusyError, RunError, WorkerError
 from lab.experiment.grids import grid
 from lab.runs.run import have_the_same_bits
-from lab.store.receiver import unpack
+from lab.store.importer import unpack
 from lab.studies import workers
 from lab.studies.study import Study, gather
 from lab.studies.workers import Workers, check_versions, events, executor_of

@@ -15,7 +15,7 @@ SETTINGS = {"hidden": (6, 5, 5, 5), "epochs": 2, "batch_size": 50}
 @pytest.fixture(scope="module")
 def stores(tiny, tmp_path_factory):
     """The same two runs in two stores: a healthy one and one that diverges."""
-    made = [RunStore(tmp_path_factory.mktemp("heats") / "runs") for _ in range(2)]
+    made = [RunStore(tmp_path_factory.mktemp("jobs") / "runs") for _ in range(2)]
     for store in made:
         lab.compare("relu", 1, tiny, store, **SETTINGS)
         lab.compare("leaky_relu=1000", 1, tiny, store, learning_rate=1000.0, **SETTINGS)
@@ -41,8 +41,8 @@ def test_the_last_bit_of_a_loss_and_a_missing_epoch_make_a_difference(stores):
 
 def test_a_replay_gives_every_epoch_of_the_record_in_order(stores, tiny):
     study = studies.plan("relu", 1, tiny, stores[0], **SETTINGS)
-    heat = jobs.replay(study, lambda: 1000.0)
-    events = list(heat.events())
+    job = jobs.replay(study, lambda: 1000.0)
+    events = list(job.events())
     run = stores[0].runs.where(activation="relu")[0]
     assert [event.epoch for event in events] == [0, 1, 2]
     for event, epoch in zip(events, run.record.epochs, strict=True):

@@ -45,7 +45,7 @@ def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
         )
     assert front.grids["dead"].marks[:3] == ["100"] * 3
     assert set(front.grids["dead"].colours[:3]) == {"#fee838"}  # The bright end of cividis.
-    dead = front.frame[maps.MEASURES["dead"]].tolist()
+    dead = front.frame[maps.MAPPED["dead"]].tolist()
     assert dead[:3] == ["100.0 ± 0.0 %"] * 3
     assert "Finished: all 12 runs are kept" in front.status.value
 
@@ -98,10 +98,10 @@ def test_a_diverged_cell_is_marked_and_named(tiny, tmp_path):
 
 def test_another_setting_brings_values_of_its_own(front):
     front.rows.value = "hidden"
-    assert front.row_values.value == "64, 64x64, 64x64x64x64, 64x64x64x64x64x64x64x64"
+    assert front.row_values.value == "64, 64-64, 64-64-64-64, 64-64-64-64-64-64-64-64"
     front.row_values.value = "3, 3x2"
     trained(front)
-    assert front.grids["dead"].row_names == ["1 × 3", "3-2"]
+    assert front.grids["dead"].row_names == ["3", "3-2"]
 
 
 @pytest.mark.parametrize(

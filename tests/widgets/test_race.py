@@ -80,7 +80,7 @@ def test_the_curves_are_those_of_the_record(tiny, store):
 
     race = play(script)
     (run,) = store
-    (line,) = race._heat.lines
+    (line,) = race._job.lines
     assert list(line.curve("validation_accuracy", 0)) == [
         e.validation_accuracy for e in run.record.epochs
     ]
@@ -93,7 +93,7 @@ def test_stop_keeps_what_is_finished_and_train_goes_on_from_there(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 4000})
         race.start()
-        while not any(line.rows for line in race._heat.lines):
+        while not any(line.rows for line in race._job.lines):
             await asyncio.sleep(0.02)
         race.stop.click()
         assert "Stopping" in race.status.value
@@ -112,19 +112,19 @@ def test_a_race_that_goes_on_shows_the_epochs_from_before_at_their_place(tiny, s
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 60})
         race.start()
-        while len(race._heat.lines[0].rows) < 5:
+        while len(race._job.lines[0].rows) < 5:
             await asyncio.sleep(0.01)
         race.stop.click()
         stopped = await race.finished()
         race.start()
-        assert len(race._heat.lines[0].rows) >= 5
+        assert len(race._job.lines[0].rows) >= 5
         await race.finished()
         return race, stopped
 
     race, stopped = play(script)
     assert len(stopped) == 0
     (run,) = store
-    losses = list(race._heat.lines[0].curve("train_loss", 0))
+    losses = list(race._job.lines[0].curve("train_loss", 0))
     assert losses == [epoch.train_loss for epoch in run.record.epochs]
     assert len(losses) == 61
 
@@ -136,7 +136,7 @@ def test_the_table_of_a_race_names_the_dead_by_layer_in_order(tiny, store):
         await race.finished()
         return race
 
-    (row,) = race_table(play(script)._heat.lines).to_dict("records")
+    (row,) = race_table(play(script)._job.lines).to_dict("records")
     (run,) = store
     first, second = (100 * (run.layer(n).max_gate[-1] == 0).mean() for n in (1, 2))
     assert first != second
@@ -170,7 +170,7 @@ def test_stopping_what_is_recorded_says_that_nothing_changed(tiny, store, choice
         await race.finished()
         race.recorded.value, race.speed.value = choice, 1
         race.start()
-        while not race._heat.lines[0].rows:
+        while not race._job.lines[0].rows:
             await asyncio.sleep(0.01)
         race.stop.click()
         await race.finished()
@@ -241,7 +241,7 @@ def test_the_time_left_counts_neither_a_pause_nor_what_was_recorded_before(tiny,
         assert "Paused" in race.status.value
         race.stop.click()
         await race.finished()
-        race._heat.lines[0].done = 200.0
+        race._job.lines[0].done = 200.0
         race._background = SimpleNamespace(stopping=False, paused=False)
         race._since = time.monotonic() - 10, 0.4  # From 40 % to 50 % in ten seconds.
         race._show_progress()
@@ -254,21 +254,21 @@ def test_pause_holds_and_resume_goes_on(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 300})
         race.start()
-        while not any(line.rows for line in race._heat.lines):
+        while not any(line.rows for line in race._job.lines):
             await asyncio.sleep(0.02)
         race.pause.click()
         assert race.pause.description == "Resume"
         await asyncio.sleep(0.5)
-        held = race._heat.lines[0].done
+        held = race._job.lines[0].done
         await asyncio.sleep(0.5)
-        assert race._heat.lines[0].done == held < 300
+        assert race._job.lines[0].done == held < 300
         assert "Paused" in race.status.value
         race.pause.click()
         assert race.pause.description == "Pause"
         await race.finished()
         return race
 
-    assert play(script)._heat.lines[0].done == 300
+    assert play(script)._job.lines[0].done == 300
 
 
 def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(tiny, store):

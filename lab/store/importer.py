@@ -14,7 +14,7 @@ from lab.store.writer import let_go, make_folder_of, remove_litter, write_record
 Files = dict[str, bytes]
 
 
-class RunReceiver:
+class RunImporter:
     """Keeps one run as it grows elsewhere; no other process can write it meanwhile.
 
     The commit rule is the writer's: what the record names is on disk before the record is.

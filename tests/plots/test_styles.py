@@ -4,7 +4,7 @@ import pytest
 
 from lab import plots
 from lab.activations import registry
-from lab.plots import looks
+from lab.plots import styles
 
 
 def test_every_built_in_function_has_a_look_of_its_own_of_the_palette(look):
@@ -36,5 +36,5 @@ def test_many_parameters_of_one_function_all_look_different_and_the_default_keep
 
 def test_settings_that_differ_are_named_in_the_labels(runs):
     a, b = runs[0].config, runs[0].config.model_copy(update={"learning_rate": 0.5})
-    assert looks.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
-    assert looks.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]
+    assert styles.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
+    assert styles.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]

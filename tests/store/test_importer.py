@@ -9,7 +9,7 @@ from made_runs import made_up_end, made_up_epoch, write
 from lab import RunConfig, RunStore
 from lab.errors import RunBusyError, RunError, StoreError
 from lab.runs.run import have_the_same_bits
-from lab.store.receiver import RunReceiver, files_of, unpack, unpacked
+from lab.store.importer import RunImporter, files_of, unpack, unpacked
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=3, batch_size=30)
 
@@ -99,14 +99,14 @@ def files_run_id(files) -> str:
 
 
 def test_a_run_grows_as_it_is_sent_and_keeps_just_what_its_record_names(store, tiny, tmp_path):
-    with contextlib.closing(store.receiver(CONFIG, tiny)) as receiver:
+    with contextlib.closing(store.importer(CONFIG, tiny)) as importer:
         for epochs in (1, 2, 4):
             run = grown(tmp_path, tiny, epochs)
             if epochs == 2:  # Committed in one piece, so not the pieces that are kept here.
-                assert receiver.goes_on_with(run)
-            kept = receiver.keep(run)
+                assert importer.goes_on_with(run)
+            kept = importer.keep(run)
             assert kept.last_epoch == min(epochs, 4) - 1
-            assert names(receiver.folder) == {
+            assert names(importer.folder) == {
                 "lock",
                 "run.json",
                 *(file.name for file in run.record.files),
@@ -118,24 +118,24 @@ def test_a_run_grows_as_it_is_sent_and_keeps_just_what_its_record_names(store, t
 
 
 def test_a_run_that_lacks_what_is_kept_does_not_go_on_with_it(store, tiny, tmp_path):
-    with contextlib.closing(store.receiver(CONFIG, tiny)) as receiver:
-        receiver.keep(grown(tmp_path, tiny, 3))
-        assert not receiver.goes_on_with(grown(tmp_path, tiny, 1))
+    with contextlib.closing(store.importer(CONFIG, tiny)) as importer:
+        importer.keep(grown(tmp_path, tiny, 3))
+        assert not importer.goes_on_with(grown(tmp_path, tiny, 1))
 
 
 def test_nothing_stays_of_a_run_that_was_not_kept(store, tiny):
-    receiver = store.receiver(CONFIG, tiny)
-    assert receiver.run is None
-    (receiver.folder / "units-e0000.safetensors").write_bytes(b"half")
+    importer = store.importer(CONFIG, tiny)
+    assert importer.run is None
+    (importer.folder / "units-e0000.safetensors").write_bytes(b"half")
     assert RunStore(store.path).refused == {}
-    receiver.close()
+    importer.close()
     assert list(store.path.iterdir()) == []
 
 
 def test_what_a_killed_receiver_left_is_in_nobodys_way(store, tiny, elsewhere):
-    receiver = store.receiver(CONFIG, tiny)
-    (receiver.folder / "weights-e0003.safetensors").write_bytes(b"half")
-    receiver._lock.release()  # As the end of its process does.
+    importer = store.importer(CONFIG, tiny)
+    (importer.folder / "weights-e0003.safetensors").write_bytes(b"half")
+    importer._lock.release()  # As the end of its process does.
     assert RunStore(store.path).refused == {}
     (run,) = elsewhere
     kept = store.add_copy(run, beside=True)
@@ -145,14 +145,14 @@ def test_what_a_killed_receiver_left_is_in_nobodys_way(store, tiny, elsewhere):
 
 
 def test_a_run_in_hand_and_one_that_has_ended_are_busy(store, tiny, elsewhere):
-    with contextlib.closing(store.receiver(CONFIG, tiny)):
+    with contextlib.closing(store.importer(CONFIG, tiny)):
         with pytest.raises(RunBusyError, match="is being trained by another process"):
-            store.receiver(CONFIG, tiny)
+            store.importer(CONFIG, tiny)
         with pytest.raises(RunBusyError):
             store.writer(CONFIG, tiny)
     store.add_copy(next(iter(elsewhere)))
     with pytest.raises(RunBusyError, match="was finished by another process just now"):
-        store.receiver(CONFIG, tiny)
+        store.importer(CONFIG, tiny)
 
 
 def test_a_damaged_run_is_left_alone_and_a_new_one_is_begun_beside_it(store, tiny, tmp_path):
@@ -160,10 +160,10 @@ def test_a_damaged_run_is_left_alone_and_a_new_one_is_begun_beside_it(store, tin
     shutil.copytree(run.folder, store.path / run.run_id)
     next((store.path / run.run_id).glob("resume-*")).write_bytes(b"x")
     with pytest.raises(RunError, match="is damaged"):
-        RunReceiver(store.path / run.run_id)
-    with contextlib.closing(store.receiver(CONFIG, tiny)) as receiver:
-        assert receiver.folder.name == f"{run.run_id}.2"
-        assert receiver.keep(run).run_id == f"{run.run_id}.2"
+        RunImporter(store.path / run.run_id)
+    with contextlib.closing(store.importer(CONFIG, tiny)) as importer:
+        assert importer.folder.name == f"{run.run_id}.2"
+        assert importer.keep(run).run_id == f"{run.run_id}.2"
     assert RunStore(store.path)[f"{run.run_id}.2"].is_whole()
 
 
@@ -174,12 +174,12 @@ def test_a_full_disk_is_one_sentence_and_what_was_kept_stays(store, tiny, tmp_pa
     def full(*_):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with contextlib.closing(store.receiver(CONFIG, tiny)) as receiver:
-        receiver.keep(grown(tmp_path, tiny, 1))
+    with contextlib.closing(store.importer(CONFIG, tiny)) as importer:
+        importer.keep(grown(tmp_path, tiny, 1))
         later = grown(tmp_path, tiny, 3)
         monkeypatch.setattr("lab.store.writer.os.fsync", full)
         with pytest.raises(StoreError, match=r"could not be kept in .*: No space left on device"):
-            receiver.keep(later)
+            importer.keep(later)
         monkeypatch.undo()
     (kept,) = RunStore(store.path)
     assert kept.last_epoch == 0

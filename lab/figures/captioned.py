@@ -26,7 +26,7 @@ COLUMNS = 5
 
 
 @dataclass(frozen=True)
-class Picture:
+class CaptionedFigure:
     """A figure to save.
 
     Attributes:
@@ -77,7 +77,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Film(Picture):
+class AnimatedFigure(CaptionedFigure):
     """A picture that moves, saved as an animated GIF whose last frame stands longer.
 
     Attributes:
@@ -115,7 +115,7 @@ def panel_grid(
     return figure, list(axes[:panels])
 
 
-def captioned(figure: "Figure", runs: Runs, *notes: str) -> None:
+def add_caption(figure: "Figure", runs: Runs, *notes: str) -> None:
     """Writes the caption under a figure: what was run, and how to read the picture."""
     text = " ".join([setting_words(runs), *notes])
     wide = int(figure.get_figwidth() * 13)

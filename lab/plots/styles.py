@@ -16,7 +16,7 @@ MARKERS = "osD^vPX*"
 
 
 @dataclass(frozen=True)
-class Look:
+class Style:
     """How a group of runs, or a function, is drawn."""
 
     label: str
@@ -26,7 +26,7 @@ class Look:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How Matplotlib is told to draw a line with markers in this look."""
+        """How Matplotlib is told to draw a line with markers in this style."""
         return {
             "ls": self.line,
             "marker": self.marker,
@@ -35,21 +35,21 @@ class Look:
         }
 
 
-def looks_of(configs: Sequence[RunConfig]) -> list[Look]:
-    """Returns a look for each: the function's own, or the next free one of its colour.
+def styles_of(configs: Sequence[RunConfig]) -> list[Style]:
+    """Returns a style for each: the function's own, or the next free one of its colour.
 
-    Where a function comes more than once, the one with its default parameter keeps its own look.
+    Where a function comes more than once, the one with its default parameter keeps its own style.
     """
-    looks: dict[int, Look] = {}
+    styles: dict[int, Style] = {}
     names = labels(configs)
     free = list(itertools.product(OKABE_ITO.values(), LINES))
     for place in sorted(range(len(configs)), key=lambda i: not _is_default(configs[i])):
-        own = _own_look(configs[place])
+        own = _own_style(configs[place])
         alike = [pair for pair in free if pair[0] == own[0]]
-        look = next(iter([own] * (own in free) + alike + free), own)
-        free = [pair for pair in free if pair != look]
-        looks[place] = Look(names[place], *look, marker(place))
-    return [looks[place] for place in range(len(configs))]
+        style = next(iter([own] * (own in free) + alike + free), own)
+        free = [pair for pair in free if pair != style]
+        styles[place] = Style(names[place], *style, marker(place))
+    return [styles[place] for place in range(len(configs))]
 
 
 def _is_default(config: RunConfig) -> bool:
@@ -57,7 +57,7 @@ def _is_default(config: RunConfig) -> bool:
     return known and config.parameter == activations.get(config.activation).default
 
 
-def _own_look(config: RunConfig) -> tuple[str, str]:
+def _own_style(config: RunConfig) -> tuple[str, str]:
     if config.source_sha256:
         return activations.own_style(config.activation)
     activation = activations.get(config.activation)
@@ -75,8 +75,8 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     return [", ".join([c.title, *more]) for c, more in zip(configs, differing, strict=True)]
 
 
-def looks_by_title(runs: Runs) -> dict[str, tuple[Runs, Look]]:
-    """Returns the runs of each activation function in the order of their rates, and its look.
+def styles_by_title(runs: Runs) -> dict[str, tuple[Runs, Style]]:
+    """Returns the runs of each activation function in the order of their rates, and its style.
 
     Raises:
         InputError: If there are no runs.
@@ -85,10 +85,10 @@ def looks_by_title(runs: Runs) -> dict[str, tuple[Runs, Look]]:
     by_title: dict[str, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.config.learning_rate):
         by_title.setdefault(run.config.title, []).append(run)
-    looks = looks_of([group[0].config for group in by_title.values()])
+    styles = styles_of([group[0].config for group in by_title.values()])
     return {
-        title: (Runs(group), replace(look, label=title))
-        for (title, group), look in zip(by_title.items(), looks, strict=True)
+        title: (Runs(group), replace(style, label=title))
+        for (title, group), style in zip(by_title.items(), styles, strict=True)
     }
 
 

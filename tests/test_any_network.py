@@ -177,7 +177,9 @@ def company():
     ]
 
 
-@pytest.mark.parametrize("activation", ["relu", "elu", "tanh"])
+@pytest.mark.parametrize(
+    "activation", ["relu", *(pytest.param(a, marks=pytest.mark.slow) for a in ("elu", "tanh"))]
+)
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_run_is_the_same_to_the_bit_alone_in_company_and_resumed(tiny, name, activation):
     config = RunConfig(network=name, activation=activation, **SMALL | {"epochs": 3})
@@ -200,6 +202,7 @@ print(*(digest(epoch_ends(events, run)) for run in range(2)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs Linux")
 def test_a_run_is_the_same_to_the_bit_on_one_core_in_a_fresh_process(tiny, request):
     arguments = [sys.executable, "-c", FRESH, str(request.path.parent)]

@@ -205,6 +205,7 @@ def test_a_scope_alone_changes_no_number(plain, code):
     assert tried(code)["bits"] == plain["bits"]
 
 
+@pytest.mark.slow
 def test_other_environment_variables_and_strict_warnings_change_no_number(plain, tmp_path):
     settings = {"backend": "torch", "floatx": "float64", "epsilon": 0.1}
     settings["image_data_format"] = "channels_first"
@@ -224,6 +225,7 @@ def test_keras_settings_file_alone_changes_no_number(plain, tmp_path):
     assert tried(KERAS_HOME=str(tmp_path)) == plain
 
 
+@pytest.mark.slow
 def test_what_changes_the_last_bits_is_recorded(plain):
     flags = "--xla_cpu_multi_thread_eigen=false --xla_cpu_enable_fast_math=true"
     found = tried("\n".join((IN_USE, GRAPPLER, JIT)), XLA_FLAGS=flags, TF_ENABLE_ONEDNN_OPTS="0")
@@ -237,6 +239,7 @@ def test_what_changes_the_last_bits_is_recorded(plain):
     }
 
 
+@pytest.mark.slow
 def test_flags_of_xla_that_come_after_the_labs_start_are_neither_obeyed_nor_recorded(plain):
     late = "import lab.system, os\nlab.system.load_tensorflow()\n"
     late += "os.environ['XLA_FLAGS'] = '--xla_cpu_enable_fast_math=true'"

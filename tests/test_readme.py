@@ -118,10 +118,10 @@ def test_the_python_that_is_shown_runs(text: str, tmp_path: Path) -> None:
         assert ended.returncode == 0
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES, ROOT / "figures" / "results.md"])
-def test_every_picture_is_there_and_said_in_a_few_words(page: Path) -> None:
-    for words, place in re.findall(r"!\[([^]]*)\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
-        picture = page.parent / place
+@pytest.mark.parametrize("place", [ROOT / "README.md", *PAGES, ROOT / "figures" / "results.md"])
+def test_every_picture_is_there_and_said_in_a_few_words(place: Path) -> None:
+    for words, file in re.findall(r"!\[([^]]*)\]\(([^)]+)\)", place.read_text(encoding="utf-8")):
+        picture = place.parent / file
         assert picture.is_file()
         assert picture.with_suffix(".txt").is_file()  # The long description.
         assert 20 <= len(words) <= 200

@@ -366,7 +366,7 @@ def test_its_model_is_a_keras_model_with_that_function(trained, tiny):
     np.testing.assert_allclose(model.predict(x, verbose=0), theirs.predict(x, verbose=0), 1e-5)
 
 
-@pytest.mark.parametrize("ending", ["keras", "h5"])
+@pytest.mark.parametrize("ending", ["keras", pytest.param("h5", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "function",
     [

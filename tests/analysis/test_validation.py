@@ -11,8 +11,16 @@ from lab.analysis import validation
 from lab.analysis.validation import Check
 from lab.network import optimizers
 
+LONGER = ("ELU", "propagation")
 
-@pytest.mark.parametrize("group", validation.SHORT)
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        pytest.param(group, marks=[pytest.mark.slow] * (group in LONGER))
+        for group in validation.SHORT
+    ],
+)
 def test_the_lab_gives_the_published_numbers(group):
     checks = list(validation.SHORT[group]())
     assert checks
@@ -53,6 +61,7 @@ def test_a_wrong_gate_is_found(monkeypatch):
     assert failed("moments") == ["GELU: E f'²"]
 
 
+@pytest.mark.slow
 def test_first_weights_of_a_wrong_size_are_found(monkeypatch):
     right = validation.first_state
 

@@ -298,6 +298,7 @@ def test_a_network_is_judged_by_its_size_and_by_what_it_reads(trained):
     assert check("2.4", trained(hidden=(14,), epochs=10, learning_rate=0.005))
 
 
+@pytest.mark.slow
 def test_a_function_of_your_own_has_to_win_on_every_seed_under_the_same_rules(trained):
     tf = lab.system.machine.load_tensorflow()
     lab.register("weak", lambda z: 0.01 * tf.tanh(z))

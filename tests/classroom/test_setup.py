@@ -20,6 +20,7 @@ def tree(folder):
     return [(p, p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else None) for p in paths]
 
 
+@pytest.mark.slow
 def test_a_class_has_its_runs_and_reading_them_changes_nothing(lab_main, tmp_path):
     folder = tmp_path / "class"
     before = os.umask(0o077)

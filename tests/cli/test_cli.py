@@ -351,6 +351,7 @@ def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_pa
     films = re.findall(r"out/(\S+)\.gif, \.txt", text)
     assert len(films) == 1
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "README.md",
         *(f"{name}.{end}" for name in names for end in ("svg", "png", "txt")),
         *(f"{name}.{end}" for name in films for end in ("gif", "txt")),
     }
@@ -550,6 +551,7 @@ def test_compare_trains_prints_keeps_and_loads_the_second_time(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in place.rglob("*")} == files
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_the_epochs_says_how_to_go_on_and_the_same_command_finishes(tmp_path):
     place = tmp_path / "runs"
     command = ["compare", *TINY, "--epochs", "250", "--seeds", "2", "--activation", "relu"]

@@ -140,6 +140,7 @@ def test_the_same_runs_give_the_same_files(runs, tmp_path):
         assert first.read_bytes() == second.read_bytes()
 
 
+@pytest.mark.slow
 def test_names_with_signs_of_formulas_are_shown_as_they_are(runs, tmp_path):
     run = runs[0]
     named = run.record.model_copy(update={"dataset": "_$x$ <b>%s\\frac & $$"})
@@ -150,6 +151,7 @@ def test_names_with_signs_of_formulas_are_shown_as_they_are(runs, tmp_path):
     assert "_$x$ <b>%s\\frac & $$" in caption(of_runs.learning_curves(Runs([odd])))
 
 
+@pytest.mark.slow
 def test_a_network_of_one_hidden_layer_has_one_panel_of_dead_neurons(tiny, tmp_path):
     runs = lab.compare("relu", 1, tiny, hidden=(6,), epochs=1)
     for picture in of_runs.pictures(runs):
@@ -214,6 +216,7 @@ def test_eight_layers_show_the_first_and_the_last_in_the_table(tiny):
     assert table[1, 3].get_text().get_text().count("/") == 2
 
 
+@pytest.mark.slow
 def test_life_maps_of_many_functions_stand_below_each_other(tiny):
     names = list(lab.activations.names())
     runs = lab.compare(names, 1, tiny, hidden=(4, 4), epochs=1)

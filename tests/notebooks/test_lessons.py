@@ -77,7 +77,10 @@ def test_a_lesson_is_light_and_has_short_cells(lesson):
     assert (FOLDER / lesson).stat().st_size < 1_000_000
 
 
-@every_lesson
+@pytest.mark.parametrize(
+    "lesson",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name[1] not in "15")) for name in LESSONS],
+)
 def test_a_lesson_gives_its_stored_outputs_again_without_network_and_a_changed_one_is_found(
     lesson, folder, without_network
 ):

@@ -12,6 +12,7 @@ from matplotlib.text import Text
 
 import lab
 from lab import Runs, plots, stats
+from lab.activations import registry
 from lab.figures import of_runs, of_studies
 
 LONG = "a_function_whose_name_has_forty_letters_"
@@ -37,18 +38,27 @@ def test_plots_need_neither_tensorflow_nor_pyplot(runs):
     assert b"<svg" in ended.stdout
 
 
-@pytest.fixture
-def long_named(tiny, tmp_path_factory):
-    """Runs whose functions have a default, a parameter, and the longest name that is allowed."""
-    lab.register(LONG, lambda z: tf.nn.relu(z))
+@pytest.fixture(scope="session")
+def trained(tiny, tmp_path_factory):
+    """A function with the longest name that is allowed; runs with it and with parameters."""
+    own = lab.register(LONG, lambda z: tf.nn.relu(z))
     place = tmp_path_factory.mktemp("long") / "runs"
     settings = {"hidden": (20, 10), "epochs": 3, "batch_size": 50}
     functions = ["relu", "leaky_relu=0.25", LONG]
-    return Runs(
+    runs = Runs(
         run
         for rate in (0.3, 0.01)
         for run in lab.compare(functions, 2, tiny, place, learning_rate=rate, **settings)
     )
+    del registry._REGISTRY[LONG]
+    return own, runs
+
+
+@pytest.fixture
+def long_named(trained):
+    own, runs = trained
+    registry.add(own)  # Each test forgets it.
+    return runs
 
 
 DRAWN = {

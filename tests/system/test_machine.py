@@ -80,6 +80,7 @@ def test_tensorflow_loads_in_silence_with_one_thread_to_an_operation_and_stderr_
     assert err == "before\nbefore, unbuffered\nafter, unbuffered\nafter\n"
 
 
+@pytest.mark.slow
 def test_where_the_users_own_code_came_first_its_threads_and_log_level_stay():
     out, _ = run(
         """

@@ -122,6 +122,7 @@ print(*(digest(epoch_ends(events, run)) for run in range(3)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(__import__("os"), "sched_setaffinity"), reason="needs Linux")
 def test_a_run_is_the_same_to_the_bit_on_one_core_in_a_fresh_process(
     tiny: Dataset, request: pytest.FixtureRequest
@@ -348,6 +349,7 @@ print(*(w.message for w in caught if "lab" in str(w.message)))
 """
 
 
+@pytest.mark.slow
 def test_where_tensorflow_was_used_before_it_trains_and_says_so(
     request: pytest.FixtureRequest,
 ) -> None:

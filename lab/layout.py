@@ -91,7 +91,7 @@ class Layout(_Value):
 
     @property
     def trained(self) -> tuple[Array, ...]:
-        """The arrays that the optimiser changes, in turn."""
+        """The arrays that the optimiser changes, in order."""
         return tuple(array for array in self.arrays if array.trained)
 
     @property

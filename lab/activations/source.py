@@ -1,4 +1,4 @@
-"""A user's own function as Python text that makes it anew, with all that it takes from outside."""
+"""A user's own function as Python text that makes it again, with all that it uses."""
 
 import ast
 import dis
@@ -21,7 +21,7 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 def source_of(name: str, function: Any) -> str:
-    """Returns Python text that makes the function anew, under its name.
+    """Returns Python text that makes the function again, under its name.
 
     Raises:
         InputError: If the source is not available, or if it takes something from outside that is

@@ -1,6 +1,6 @@
 """What a unit does on the probe set: its summaries, and the measures derived from them.
 
-Every measure stands here once, as a function of a layer's `UnitSummaries`; `UNIT_MEASURES` and
+Every measure is defined here, as a function of a layer's `UnitSummaries`; `UNIT_MEASURES` and
 `LAYER_MEASURES` list them for the tables.
 """
 
@@ -33,7 +33,7 @@ class UnitSummaries:
 
     Attributes:
         images: Number of probe images; of a convolution, whose units are channels, of images ×
-            positions, which stand for images in all that follows.
+            positions, which count as images in all that follows.
         sup_gate: sup |f'| of the activation function; NaN where f' is not bounded.
         nonfinite: Images on which z, a or the gate is NaN or infinite.
         max_z: Largest z.

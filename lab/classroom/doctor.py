@@ -144,7 +144,7 @@ def tensorflow() -> Finding:
 
 
 def environment() -> Finding:
-    """Does the user's environment leave the numbers as they are?"""
+    """Does the user's environment leave the numbers unchanged?"""
     backend, place = _backend()
     set_here = ", ".join(name for name in VARIABLES if os.environ.get(name))
     if set_here:

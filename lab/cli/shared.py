@@ -173,7 +173,7 @@ def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
 
 
 def plain(text: str, style: str = "") -> Text:
-    """Returns a text as it stands: no markup is read, and control characters are written out."""
+    """Returns a text unchanged: markup is not read, and control characters are written out."""
     return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), style)
 
 

@@ -142,7 +142,7 @@ def comparison(runs: Runs) -> Table:
 
 
 def _divergences(runs: Runs) -> str:
-    """Says of the first runs that diverged when and where, each on a line of its own."""
+    """Says when and where the first runs diverged, one line for each."""
     found = runs.divergences()
     more = [f"{len(found) - MOST_DIVERGENCES} more diverged"] * (len(found) > MOST_DIVERGENCES)
     return "".join(f"\n{sentence}" for sentence in [*found[:MOST_DIVERGENCES], *more])

@@ -78,7 +78,7 @@ class CaptionedFigure:
 
 @dataclass(frozen=True)
 class AnimatedFigure(CaptionedFigure):
-    """A picture that moves, saved as an animated GIF whose last frame stands longer.
+    """A figure that moves, saved as an animated GIF whose last frame stays longer.
 
     Attributes:
         epochs: The epochs that its frames show; `figure` shows the last one.

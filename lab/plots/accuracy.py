@@ -50,7 +50,7 @@ def _point(run: Run) -> tuple[float, float]:
 
 
 def _label_where_there_is_room(ax: "Axes", points: Mapping[tuple[float, float], str]) -> None:
-    """Writes a text beside each point, unless a text stands too near already."""
+    """Writes a text beside each point, unless another text is too near."""
     ax.get_xlim(), ax.get_ylim()  # Settles the limits, which the places depend on.
     placed: list[NDArray[Any]] = []
     for point, text in points.items():

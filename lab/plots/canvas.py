@@ -56,7 +56,7 @@ def axes(ax: "Axes | None", size: tuple[float, float] = (7.0, 4.3)) -> Iterator[
 
 
 def fixed_figure(size: tuple[float, float], **edges: float) -> "Figure":
-    """Returns a figure whose axes stand where they are told: drawn in a third of the time."""
+    """Returns a figure whose axes have fixed places: it is drawn in a third of the time."""
     from matplotlib.figure import Figure
 
     with style():

@@ -1,4 +1,4 @@
-"""How functions and groups of runs are told apart: colour, line style, marker and label."""
+"""What tells functions and groups of runs apart: colour, line style, marker and label."""
 
 import itertools
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Style:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How Matplotlib is told to draw a line with markers in this style."""
+        """Matplotlib's options for a line with markers in this style."""
         return {
             "ls": self.line,
             "marker": self.marker,

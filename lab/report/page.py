@@ -55,7 +55,7 @@ def write_report(
 
 
 def _place(path: Any) -> Path:
-    """Returns the file that a report is written to: where links lead, as they are to stay."""
+    """Returns the file to write a report to; links stay, and what they lead to is written."""
     if not isinstance(path, str | Path):
         raise InputError(f"The report must be a file, such as 'report.html', not {path!r}.")
     place = at_home(path, "The report must be a file of this machine, such as 'report.html',")

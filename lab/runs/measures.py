@@ -32,7 +32,7 @@ class Measure:
     Attributes:
         name: Its name in the tables, such as `test_accuracy`.
         label: Its name in a sentence, such as `test accuracy`.
-        unit: What a difference is told in: `points` (of a percentage), or nothing.
+        unit: The unit of a difference: `points` (of a percentage), or nothing.
         scale: What the recorded number is multiplied with to be shown: 100 for shares.
         better: Which of two values is the better one; `neither` where that is no question.
         worth: The smallest difference that is worth seeing, as it is shown.

@@ -150,7 +150,7 @@ class Record(Strict):
         return self
 
     def _check_files(self) -> None:
-        """Checks that each file is of its kind and of epochs that there are, in turn."""
+        """Checks that each file is of its kind and of epochs that exist, in order."""
         single = {"weights": self.weights, "confirmed": (self.confirmed,), "resume": (self.resume,)}
         for kind, files in {"units": self.units, **single}.items():
             last = -1
@@ -159,7 +159,7 @@ class Record(Strict):
                     raise ValueError(f"{kind} names {file.name} for epoch {file.last}")
                 if not last < file.first <= file.last < len(self.epochs):
                     raise ValueError(
-                        f"{file.name} is of epochs that it does not have, or not in turn"
+                        f"{file.name} is of epochs that it does not have, or not in order"
                     )
                 if kind in single and file.first != file.last:
                     raise ValueError(f"{file.name} must be of one epoch")
@@ -195,7 +195,7 @@ def read_record(folder: Path) -> Record:
     starts = [0, *(file.last + 1 for file in record.units)]
     in_turn = [*(file.first for file in record.units), len(epochs)] == starts
     if not epochs or [e.epoch for e in record.epochs] != epochs or not in_turn:
-        raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in turn, with their units.")
+        raise RunError(f"{RECORD} does not hold the epochs 0, 1, 2, … in order, with their units.")
     return record
 
 
@@ -237,7 +237,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(pairs) > MOST_KEYS:
         raise ValueError(f"an object has more than {MOST_KEYS} keys")
     if len(dict(pairs)) < len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key appears twice")
     return dict(pairs)
 
 

@@ -277,7 +277,7 @@ class Run:
     def weights(self, epoch: int | None = None) -> Weights:
         """Returns the network's arrays, by name; as a sequence, in the order of Keras.
 
-        Those of the textbook's network are kernel and bias of every layer in turn.
+        Those of the textbook's network are kernel and bias of every layer in order.
 
         Args:
             epoch: The epoch at whose end they are wanted; by default the last that was kept.

@@ -137,7 +137,7 @@ def _with_unit(verdict: Verdict, value: float) -> str:
 def _digits(verdict: Verdict) -> int:
     """Returns the fewer of two digits of half the interval and two of the worth.
 
-    Where the interval excludes 0 there are enough digits that no end of it is shown as 0.
+    Where the interval excludes 0, enough digits are printed that neither end reads 0.
     """
     low, high = verdict.paired.low, verdict.paired.high
     digits = min(_decimals((high - low) / 20), _decimals(verdict.measure.worth / 10))

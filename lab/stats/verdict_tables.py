@@ -56,7 +56,7 @@ def _row(verdict: Verdict) -> dict[str, Any]:
 def by_seed(verdicts: Iterable[Verdict]) -> "pd.DataFrame":
     """Returns every seed's difference, one row for each verdict and seed.
 
-    Columns: `activation`, `baseline`, `where`, `measure`, `seed`, and as they are shown `value`,
+    Columns: `activation`, `baseline`, `where`, `measure`, `seed`, and as printed `value`,
     `baseline_value` and `difference`; NaN where a run diverged.
     """
     import pandas as pd

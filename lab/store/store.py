@@ -406,7 +406,7 @@ def id_of(config: RunConfig, dataset_digest: str) -> str:
     """Returns the id of a run by its settings and its data set's digest.
 
     Settings at their defaults are left out of the hash, so that a setting added later leaves the
-    ids of recorded runs as they are.
+    ids of recorded runs unchanged.
     """
     settings = {
         "dataset": dataset_digest,

@@ -63,7 +63,7 @@ def verify(run: Run, dataset: Dataset | None = None) -> Verification:
 
 @contextmanager
 def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
-    """Gives the study that trains a run again, in a store of its own; see `verify`."""
+    """Yields the study that trains a run again, in a temporary store; see `verify`."""
     if one_run(run).record.status not in ENDED:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
     _ = run.config.function

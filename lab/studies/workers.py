@@ -1,7 +1,7 @@
 """Training a study in other processes: on this machine, or by any executor, such as Dask's.
 
 A worker builds everything from the settings, trains one run for a turn of some seconds and sends
-the run's files back, as far as they are. The client alone writes the store. A worker or client
+the files written so far back. The client alone writes the store. A worker or client
 that is killed costs at most the epochs of the turns in remote.
 """
 
@@ -90,7 +90,7 @@ def installed() -> dict[str, str]:
 def work(task: Task) -> Files:
     """Trains a run for a turn, in a worker, and returns its files.
 
-    A run that was begun on another kind of processor begins anew, and is trained to its end.
+    A run that was begun on another kind of processor starts again, and is trained to its end.
 
     Raises:
         WorkerError: If this worker has other versions.
@@ -185,7 +185,7 @@ class Workers(ProcessPoolExecutor):
         self._hurry.set()
 
     def take_time(self) -> None:
-        """Lets turns last as long as they are meant to, after `hurry`."""
+        """Lets turns last their full time again, after `hurry`."""
         self._hurry.clear()
 
 
@@ -403,7 +403,7 @@ def _taken(study: Study, remote: _RemoteRun, files: Files) -> Event:
     with unpacked(files) as run:
         if run.config != remote.config or run.record.dataset_digest != study.dataset.digest:
             raise RunError(f"A worker sent back another run than {remote.importer.folder.name}.")
-        if not remote.importer.goes_on_with(run):  # Begun anew, on another kind of processor.
+        if not remote.importer.goes_on_with(run):  # Started again, on another kind of processor.
             remote.importer.close()
             remote.importer = study.store.importer(remote.config, study.dataset, anew=True)
         return _event(remote.index, remote.importer.keep(run))

@@ -109,7 +109,7 @@ def _tensorflow() -> Any:
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(1)
             in_own_thread(tf.constant)(0)
-            tf.get_logger().setLevel("ERROR")  # Each function is compiled anew, by design.
+            tf.get_logger().setLevel("ERROR")  # Each function is compiled again, by design.
         in_own_thread(check_modes)(tf)
         _variables()
         in_own_thread(tf.function(lambda: tf.constant(0), jit_compile=True))()  # Reads XLA_FLAGS.
@@ -261,7 +261,7 @@ def _call(made: Any, *arguments: Any) -> Any:
 
 
 def in_own_thread(function: Callable[P, R]) -> Callable[P, R]:
-    """Lets a function run in a thread of its own, which no scope of its caller reaches.
+    """Runs a function in a new thread, which no scope of its caller reaches.
 
     Such scopes are TensorFlow's graphs, functions, devices and strategies, those of Keras, and
     NumPy's error state.
@@ -276,7 +276,7 @@ def in_own_thread(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def pulled_in_own_thread(function: Callable[P, Generator[R]]) -> Callable[P, Generator[R]]:
-    """Lets a generator function run in a thread of its own, as `in_own_thread` does."""
+    """Runs a generator function in a new thread, as `in_own_thread` does."""
 
     @functools.wraps(function)
     def pull(*arguments: P.args, **named: P.kwargs) -> Generator[R]:

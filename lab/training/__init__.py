@@ -1,7 +1,6 @@
 """The trainer: many runs side by side, each the same to the bit as if it were alone.
 
-It is an iterator of events; whoever pulls them may show, keep or ignore them, and stops by not
-pulling.
+It is an iterator of events. A caller shows, keeps or ignores them, and stops by no longer pulling.
 """
 
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State

@@ -243,7 +243,7 @@ class Trainee:
         return float(loss), float(correct)
 
     def _record(self, training: tuple[float, float] | None, seconds: float) -> EpochEnd:
-        """Validates and takes the census; without training, the probe's loss stands for it."""
+        """Validates and takes the census; the untrained network's training loss is the probe's."""
         began = time.perf_counter()
         validation = self._validation = self._evaluate(self.parts.validation)
         validated = time.perf_counter()

@@ -95,7 +95,7 @@ class Compare(Front):
         self.draw()
 
     def draw(self) -> None:
-        """Draws the picture and the table anew."""
+        """Draws the picture and the table again."""
         with self.sentences():
             runs, measure, layer = self.chosen, self.measure.value, self.layer.value or 1
             if not len(runs):

@@ -104,7 +104,7 @@ class Front(VBox):
         self.code.value = f"The same in Python: <code>{html.escape(line)}</code>"
 
     def still(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Returns picture and words as they are now, as two outputs that need no kernel."""
+        """Returns the current picture and words as two outputs that need no kernel."""
         words = f"<details><summary>In words</summary>{html.escape(self._words)}</details>"
         told = f"{ASLEEP}{self.table.value}{words}"
         text = f'{STILL_STYLE}<div class="{STILL} {NO_FORMULAS}">{told}</div>'
@@ -175,7 +175,7 @@ def row(*controls: Widget) -> HBox:
 
 
 def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
-    """Returns the runs of a store in their order, and others as they are given.
+    """Returns the runs of a store in their order, and others in the order given.
 
     Raises:
         InputError: If they are no runs.

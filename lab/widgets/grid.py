@@ -16,8 +16,8 @@ class Grid(anywidget.AnyWidget):
         marks: A letter or a number in each cell, so that colour does not speak alone.
         names: What each cell is, in words.
         columns: Cells in a row.
-        column_names: What stands above the columns; without it the cells are small.
-        row_names: What stands before each row.
+        column_names: The titles above the columns; without them the cells are small.
+        row_names: The titles before the rows.
         corner: What the rows and columns are.
         label: What the whole grid shows, in words.
         picked: The cell that is picked, from 0.

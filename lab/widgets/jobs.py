@@ -82,7 +82,7 @@ class Job:
 
 
 def training(study: Study) -> Job:
-    """Trains what is missing of a study; what is recorded stands beside it from the start."""
+    """Trains what is missing of a study; recorded runs are shown beside it from the start."""
     lines = [_begun_line(study, config) for config in study.missing()]
     lines += [_finished_line(run) for run in study.runs()]
     stopped = "Stopped. What is finished is kept; press Train to go on."

@@ -163,7 +163,7 @@ class Microscope(Front):
             self.neuron.value = unit
 
     def draw(self) -> None:
-        """Draws the grid and the neuron anew."""
+        """Draws the grid and the neuron again."""
         if self._updating or self._quiet or self.run.value is None:
             return
         with self.sentences():

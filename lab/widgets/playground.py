@@ -64,7 +64,7 @@ class Playground(Front):
         self.draw()
 
     def draw(self) -> None:
-        """Draws the picture and the table anew."""
+        """Draws the picture and the table again."""
         with self.sentences():
             z = self._pre_activations(self.run.value, self.layer.value, self.epoch.value)
             figure = plots.function_pair(self.chooser.choices, z)

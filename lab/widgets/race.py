@@ -100,7 +100,7 @@ class Race(Live):
         return plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
 
     def draw(self) -> None:
-        """Draws the curves and the table as they are now; at the end, the table of results."""
+        """Draws the current curves and table; at the end, the table of results."""
         lines = [line for line in self._job.lines if line.rows]
         if lines:
             table = _table(self._job.lines)

@@ -449,7 +449,7 @@ def _read_all(folder) -> None:
 
 
 BAD_RECORDS = {
-    "a key stands twice": lambda raw: json.dumps(raw)[:-1] + ', "status": "running"}',
+    "a key appears twice": lambda raw: json.dumps(raw)[:-1] + ', "status": "running"}',
     "a deep key stands twice": lambda raw: json.dumps(raw).replace(
         '"seed": 0', '"seed": 1, "seed": 0'
     ),

@@ -152,7 +152,7 @@ def test_no_file_can_be_larger_than_the_largest_network_with_its_optimiser():
         ("confirmed", {"first": 0}, "confirmed-e0002.safetensors must be of one epoch"),
         ("weights", {"name": "units-e0002.safetensors"}, "weights names units-e0002.safetensors"),
         ("weights", {"name": "weights-e0001.safetensors"}, "weights names weights-e0001"),
-        ("units", {"first": 2}, "does not hold the epochs 0, 1, 2, … in turn, with their units"),
+        ("units", {"first": 2}, "does not hold the epochs 0, 1, 2, … in order, with their units"),
         (
             "confirmed",
             {"first": 9, "last": 9, "name": "confirmed-e0009.safetensors"},
@@ -189,7 +189,7 @@ def test_thousands_of_files_of_all_epochs_are_refused_without_counting_them(tmp_
     raw["units"] = [raw["units"][0] | {"name": name, "first": 0, "last": 10_000}] * 5000
     (folder / "run.json").write_text(json.dumps(raw))
     tracemalloc.start()
-    with pytest.raises(RunError, match="is of epochs that it does not have, or not in turn"):
+    with pytest.raises(RunError, match="is of epochs that it does not have, or not in order"):
         read_record(folder)
     assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
     tracemalloc.stop()

@@ -103,7 +103,7 @@ def _saved_by_one_change(answer: Any, lost: Any) -> None:
     wrong_if(
         len(changed) > 1,
         f"You have changed {', '.join(changed)}. Change one thing only: what the three networks "
-        f"have in common stands in `common`.",
+        f"have in common is in `common`.",
     )
     shares = [n / width for n, width in zip(dead_by_layer(run), run.layout.widths, strict=True)]
     wrong_if(

@@ -47,7 +47,9 @@ def _holding_after_holm(holding: Any) -> None:
         p = np.array(p_values)
         in_turn = np.sort(p) * np.arange(len(p), 0, -1) <= 0.05
         mistakes = {
-            "You count the p-values as they are. Multiply before you compare.": (p <= 0.05).sum(),
+            "You count the p-values without a correction. Multiply before you compare.": (
+                p <= 0.05
+            ).sum(),
             "You multiply each by the number of all. Holm asks less after each that holds: one "
             "less.": (p * len(p) <= 0.05).sum(),
             "You go on after one that is above 0.05. Stop there.": in_turn.sum(),

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from numbers import Integral
 from typing import Any
 
 
@@ -31,6 +32,22 @@ class RunBusyError(StoreError):
 
 class WorkerError(LabError, RuntimeError):
     """Worker processes that cannot be started, or that ended before their work."""
+
+
+def is_whole(value: Any) -> bool:
+    """Tells whether a value is a whole number: Python's or NumPy's, but not True."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_whole(name: str, value: Any, least: int, most: int) -> None:
+    """Checks a whole number.
+
+    Raises:
+        InputError: If it is none, or beyond its limits.
+    """
+    if not is_whole(value) or not least <= value <= most:
+        limits = f"from {least:,} to {most:,}"
+        raise InputError(f"{name} must be a whole number {limits}, not {value!r}.")
 
 
 def unknown(kind: str, name: Any, choices: Iterable[str]) -> InputError:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import plots
-from lab.errors import InputError
+from lab.errors import InputError, is_whole
 from lab.experiment import Dataset, RunConfig, split, stratified_order
 from lab.figures import CaptionedFigure, of_analyses
 from lab.network import programs
@@ -83,7 +83,7 @@ def by_size(
     if not isinstance(sizes, Sequence):
         raise InputError(f"sizes must be a list of numbers of images, not {sizes!r}.")
     for size in sizes:
-        if not isinstance(size, int | np.integer) or size < 1:
+        if not is_whole(size) or size < 1:
             raise InputError(f"sizes must be whole numbers of at least 1, not {size!r}.")
     found = first_open(run, layer, dataset)
     total = run.record.train_images

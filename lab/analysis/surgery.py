@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import units
-from lab.errors import InputError, RunError, unknown
+from lab.errors import InputError, RunError, check_whole, unknown
 from lab.experiment import Dataset, IndexArray, RunConfig, split
 from lab.layout import FloatArray, Weights, mlp
 from lab.network import TEXTBOOK, forward
@@ -165,8 +165,8 @@ def removal_curve(
     """
     import pandas as pd
 
-    _check_whole("steps", steps, 1, 1_000)
-    _check_whole("seed", seed, 0, 2**32 - 1)
+    check_whole("steps", steps, 1, 1_000)
+    check_whole("seed", seed, 0, 2**32 - 1)
     network = _Network(one_run(run), dataset)
     total = sum(run.layout.widths)
     rows = []
@@ -296,12 +296,6 @@ def _blocks(images: IndexArray) -> list[IndexArray]:
 def _scores(config: RunConfig, weights: Weights, images: Any) -> FloatArray:
     blocks = [images[block] for block in _blocks(np.arange(len(images)))]
     return np.concatenate([list(forward(config, weights, block))[-1] for block in blocks])
-
-
-def _check_whole(name: str, value: object, least: int, most: int) -> None:
-    if not isinstance(value, int | np.integer) or not least <= value <= most:
-        limits = f"from {least:,} to {most:,}"
-        raise InputError(f"{name} must be a whole number {limits}, not {value!r}.")
 
 
 def _dead(run: Run) -> Removed:

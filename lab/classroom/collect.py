@@ -18,7 +18,6 @@ from pathlib import Path, PurePosixPath
 from lab.errors import InputError, LabError, RunError, StoreError
 from lab.runs import (
     ARRAY_FILE,
-    ENDED,
     LARGEST_RECORD,
     RECORD,
     RUN_ID,
@@ -273,7 +272,7 @@ def _refused(source: Path, reason: str, name: str = "") -> Finding:
 
 
 def _check(record: Record) -> None:
-    if record.status not in ENDED:
+    if not record.ended:
         raise RunError(f"it has not ended: its last epoch is {record.epochs[-1].epoch}")
     if record.run_id.partition(".")[0] != id_of(record.settings, record.dataset_digest):
         raise RunError("its id is not the one of its settings")

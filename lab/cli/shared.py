@@ -4,7 +4,7 @@ import functools
 import inspect
 import itertools
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,21 +51,21 @@ def setting(field: str, *flags: str) -> Any:
     return typer.Option(*flags, help=title + note, metavar="VALUE")
 
 
-# The settings of a run that the command line takes, and other names for some of their options.
-SETTINGS: Mapping[str, tuple[str, ...]] = {
-    "epochs": (),
-    "learning_rate": (),
-    "hidden": (),
-    "optimizer": (),
-    "momentum": (),
-    "initializer": ("--init",),
-    "first_bias": ("--bias",),
-    "batch_size": (),
-    "validation_split": (),
-    "train_size": (),
-    "probe_size": ("--probe",),
-    "keep_weights": (),
-}
+# The settings of a run that the command line takes.
+SETTINGS = (
+    "epochs",
+    "learning_rate",
+    "hidden",
+    "optimizer",
+    "momentum",
+    "initializer",
+    "first_bias",
+    "batch_size",
+    "validation_split",
+    "train_size",
+    "probe_size",
+    "keep_weights",
+)
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
@@ -77,9 +77,9 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, setting(name, *flags)],
+            annotation=Annotated[str | None, setting(name, spelling.option_of(name))],
         )
-        for name, flags in SETTINGS.items()
+        for name in SETTINGS
     ]
 
     @functools.wraps(command)
@@ -128,8 +128,8 @@ def train_or_stop(study: "Study", events: "Generator[Event] | None" = None) -> N
         events: Its training; by default in this process.
     """
     missing = study.missing()
-    if recorded := len(study.configs) - len(missing):
-        out.print(f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.")
+    if words := study.recorded_words(missing):
+        out.print(words)
     if not missing:
         return
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lab.errors import InputError, unknown
+from lab.errors import InputError, is_whole, unknown
 from lab.experiment.config import RunConfig
 from lab.experiment.spelling import read_values
 from lab.system import at_home
@@ -106,7 +106,7 @@ def seed_list(seeds: int | Iterable[int]) -> list[int]:
     Raises:
         InputError: If it is neither.
     """
-    counted = isinstance(seeds, int | np.integer) and seeds is not True and 1 <= seeds <= MOST_SEEDS
+    counted = is_whole(seeds) and 1 <= seeds <= MOST_SEEDS
     listed = isinstance(seeds, Iterable) and not isinstance(seeds, str | Mapping)
     listed = listed and not (isinstance(seeds, np.ndarray) and seeds.ndim == 0)
     asked = range(seeds) if counted else seeds if listed else ()  # type: ignore

@@ -10,6 +10,15 @@ from lab.experiment.config import RunConfig
 VARIED = ("activation", "parameter", "source_sha256", "seed")
 
 
+# Settings whose option of the command line is shorter than their name.
+OPTIONS = {"initializer": "--init", "first_bias": "--bias", "probe_size": "--probe"}
+
+
+def option_of(setting: str) -> str:
+    """Returns the option of the command line that sets a setting, such as `--learning-rate`."""
+    return OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
+
+
 def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
     """Returns for each the settings, but those in `VARIED`, that are not the same for all.
 

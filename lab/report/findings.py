@@ -7,7 +7,7 @@ from typing import Any
 from lab import figures, stats
 from lab.figures import CaptionedFigure, of_studies
 from lab.plots import canvas
-from lab.runs import ENDED, Runs
+from lab.runs import Runs
 from lab.stats import Verdict
 
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
@@ -52,8 +52,8 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
             for place, ladder in ranked[:MOST_LADDERS]
             for title, draw in LADDERS.items()
         ],
-        "unended": [run for run in runs if run.status not in ENDED],
-        "diverged": [run for run in runs if run.status == "diverged"],
+        "unended": [run for run in runs if not run.ended],
+        "diverged": [run for run in runs if run.diverged],
     }
 
 

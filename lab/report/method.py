@@ -6,12 +6,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lab import activations
-from lab.experiment import VARIED, RunConfig, sources
+from lab.experiment import VARIED, RunConfig, sources, spelling
 from lab.runs import Run, Runs
 
 MOST_VALUES = 12
 MOST_COMMANDS = 20
-FLAGS = {"initializer": "--init", "first_bias": "--bias", "probe_size": "--probe"}
 
 
 def method(runs: Runs) -> dict[str, Any]:
@@ -55,9 +54,7 @@ def _value(run: Run, name: str) -> str:
     value = getattr(run.config, name)
     if value is None:
         return f"{run.record.train_images:,}"  # Only `train_size` can be left open.
-    if isinstance(value, tuple):
-        return "-".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return spelling.value_words(value)
 
 
 def _datasets(runs: Runs) -> list[tuple[str, str, str]]:
@@ -140,6 +137,6 @@ def _command(run: Run, choices: Sequence[str], seeds: str) -> str:
         words += ["--activation", choice]
     for name, value in run.config.model_dump(exclude_defaults=True).items():
         if name not in VARIED:
-            text = ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-            words += [FLAGS.get(name, f"--{name.replace('_', '-')}"), text]
+            text = spelling.value_words(value) if name == "hidden" else str(value)
+            words += [spelling.option_of(name), text]
     return shlex.join([*words, "--seeds", seeds])

@@ -11,7 +11,6 @@ import numpy as np
 from lab import activations
 from lab.errors import InputError, RunError, unknown
 from lab.experiment import VARIED, RunConfig
-from lab.runs.record import ENDED
 from lab.runs.run import Run
 from lab.runs.tables import (
     IDENTITY,
@@ -164,7 +163,7 @@ class Runs(Sequence[Run]):
 
     def ended(self) -> "Runs":
         """Returns the runs that have ended: finished or diverged."""
-        return Runs([run for run in self if run.status in ENDED])
+        return Runs([run for run in self if run.ended])
 
     def readable(self) -> "Runs":
         """Returns the runs whose arrays can be read; a warning names each of the others."""
@@ -176,7 +175,7 @@ class Runs(Sequence[Run]):
             f"{run.config.title}, learning rate {run.config.learning_rate:g}, "
             f"seed {run.config.seed}: {run.divergence}"
             for run in self
-            if run.status == "diverged"
+            if run.diverged
         ]
 
     def seed_words(self) -> str:

@@ -49,7 +49,7 @@ class Measure:
 
     def printed(self, run: Run) -> float:
         """Returns the number of a run that has ended, as it is shown; NaN if the run diverged."""
-        return np.nan if run.status == "diverged" else self.scale * self.of(run)
+        return np.nan if run.diverged else self.scale * self.of(run)
 
     def mean(self, runs: Iterable[Run]) -> float:
         """Returns the mean over runs that have ended, as it is shown; NaN if one diverged."""
@@ -134,7 +134,7 @@ def recorded(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
     """
     if name in CURVES:
         values = np.array([getattr(epoch, name) for epoch in run.record.epochs], np.float64)
-        if run.status == "diverged" and name.endswith("accuracy"):
+        if run.diverged and name.endswith("accuracy"):
             values[-1] = np.nan
         return values
     return units.LAYER_MEASURES[name](run.layer(layer))

@@ -120,6 +120,16 @@ class Record(Strict):
     resume: ArrayFile | None = None
 
     @property
+    def ended(self) -> bool:
+        """Whether it was trained to its end, or diverged."""
+        return self.status in ENDED
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a weight or a loss became NaN or infinite."""
+        return self.status == "diverged"
+
+    @property
     def layout(self) -> Layout:
         """What its network is made of."""
         return self.network or mlp(self.settings.hidden)
@@ -133,9 +143,9 @@ class Record(Strict):
     @model_validator(mode="after")
     def _check_together(self) -> "Record":
         results = (self.test_loss, self.test_accuracy, self.confirmed)
-        if self.status in ENDED and None in results:
+        if self.ended and None in results:
             raise ValueError(f"a run that is {self.status} must hold its results")
-        if self.status in ENDED and self.resume:
+        if self.ended and self.resume:
             raise ValueError(f"a run that is {self.status} has nothing to go on from")
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):

@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from lab import activations
 from lab.census import UnitSummaries, lives, units
-from lab.errors import InputError, RunError
+from lab.errors import InputError, RunError, is_whole
 from lab.experiment import Dataset, RunConfig, load_dataset, split
 from lab.layout import Layout, Weights
 from lab.network import build_model, forward
 from lab.runs.record import (
-    ENDED,
     LOCK,
     ArrayFile,
     Arrays,
@@ -73,9 +72,19 @@ class Run:
 
         A run that has not ended is running while a process holds its lock, and else interrupted.
         """
-        if self.record.status in ENDED:
+        if self.ended:
             return self.record.status
         return "running" if _is_locked(self.folder) else "interrupted"
+
+    @property
+    def ended(self) -> bool:
+        """Whether it finished or diverged."""
+        return self.record.ended
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a weight or a loss became NaN or infinite."""
+        return self.record.diverged
 
     @property
     def divergence(self) -> str:
@@ -83,7 +92,7 @@ class Run:
 
         On its way to infinity z passes where a function of the user's own overflows, if it does.
         """
-        if self.record.status != "diverged":
+        if not self.diverged:
             return ""
         try:
             return f"Diverged in epoch {self.last_epoch}: {self._first_broken()}"
@@ -435,8 +444,7 @@ def one_run(run: Any) -> Run:
 
 
 def _check(name: str, value: Any, allowed: range, where: str) -> None:
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not is_whole or value not in allowed:
+    if not is_whole(value) or value not in allowed:
         limits = f"from {allowed[0]} to {allowed[-1]}"
         raise RunError(f"{name} must be {limits} {where}, not {value!r}.")
 

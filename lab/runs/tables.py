@@ -34,7 +34,7 @@ def summary_row(runs: list[Run]) -> dict[str, Any]:
         "dataset": first.record.dataset,
         "learning_rate": first.config.learning_rate,
         "runs": len(runs),
-        "diverged": sum(run.status == "diverged" for run in runs),
+        "diverged": sum(run.diverged for run in runs),
         "test_loss": _mean([run.record.test_loss for run in ended]),
         "test_accuracy": _mean([run.record.test_accuracy for run in ended]),
         "every_test_accuracy": tuple(run.record.test_accuracy for run in ended),

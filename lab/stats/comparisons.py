@@ -128,8 +128,8 @@ def _problems(runs: Sequence[Run], known: Mapping[str, float], measure: Measure)
     """Says of each activation function with which seeds it diverged or has no finite value."""
     problems = []
     for group in by_activation(Runs([r for r in runs if not math.isfinite(known[r.run_id])])):
-        diverged = Runs([run for run in group if run.status == "diverged"])
-        valueless = Runs([run for run in group if run.status != "diverged"])
+        diverged = Runs([run for run in group if run.diverged])
+        valueless = Runs([run for run in group if not run.diverged])
         title = group[0].config.title
         if len(diverged):
             problems.append(f"{title} diverged with {diverged.seed_words()}")

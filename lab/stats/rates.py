@@ -88,7 +88,7 @@ def _rate_row(choice: _Choice, where: str) -> dict[str, Any]:
         "test_accuracy": TEST.mean(best) if best else math.nan,
         "seeds": len(best) if best else 0,
         "rates": len(choice.rates),
-        "diverged": sum(any(r.status == "diverged" for r in rate) for rate in choice.rates),
+        "diverged": sum(any(r.diverged for r in rate) for rate in choice.rates),
         "note": _note(choice),
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lab.errors import RunBusyError, RunError, StoreError
-from lab.runs import ENDED, RECORD, Record, Run, read_content, read_record
+from lab.runs import RECORD, Record, Run, read_content, read_record
 from lab.store.disk import disk, take_lock, write_file
 from lab.store.writer import let_go, make_folder_of, remove_litter, write_record
 
@@ -37,7 +37,7 @@ class RunImporter:
         try:
             begun = os.path.exists(folder / RECORD)  # Path.exists raises where one may not look.
             self.run = Run(folder, read_record(folder)) if begun else None
-            if self.run and self.run.record.status in ENDED:
+            if self.run and self.run.record.ended:
                 raise RunBusyError(f"Run {folder.name} was finished by another process just now.")
             if self.run and not self.run.is_whole():
                 raise RunError(f"Run {folder.name} is damaged.")

@@ -19,7 +19,6 @@ from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.experiment import Dataset, RunConfig
 from lab.runs import (
     ARRAY_FILE,
-    ENDED,
     LOCK,
     RECORD,
     RUN_ID,
@@ -176,7 +175,7 @@ class RunStore:
     def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that was interrupted, if any."""
         runs = [run for _, run in self._variants(config, dataset) if run]
-        return next((run for run in runs if run.record.status not in ENDED), None)
+        return next((run for run in runs if not run.record.ended), None)
 
     def label(self, name: str, text: str | None) -> Run:
         """Gives a run a label, which its tables show; an empty text or None takes it away.
@@ -206,7 +205,7 @@ class RunStore:
             StoreError: If this store holds the run already, or cannot be written to.
         """
         run = one_run(run)
-        if run.status not in ENDED or not run.is_whole():
+        if not run.ended or not run.is_whole():
             raise RunError(f"Run {run.run_id} has not ended or cannot be read: it is not copied.")
         self.check_writable()
         folder = self.path / run.run_id
@@ -313,7 +312,7 @@ class RunStore:
         if run := _ended(variants):
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         for folder, run in variants:
-            if run and run.record.status not in ENDED and goes_on(run):
+            if run and not run.record.ended and goes_on(run):
                 with contextlib.suppress(RunError):  # Damaged: a new one is kept beside it.
                     return opened(folder)
         return opened(self._beside(name) if variants else self.path / name)
@@ -370,7 +369,7 @@ def check_label(text: str) -> None:
 
 def _ended(variants: list[tuple[Path, Run | None]]) -> Run | None:
     runs = [run for _, run in variants if run]
-    return next((r for r in runs if r.record.status in ENDED and r.is_whole()), None)
+    return next((r for r in runs if r.record.ended and r.is_whole()), None)
 
 
 def _is_of(run: Run, config: RunConfig, dataset: Dataset) -> bool:
@@ -423,4 +422,4 @@ def is_exactly_resumable(run: Run) -> bool:
     """Tells whether this machine can go on with an unfinished run to the same bits."""
     record = run.record
     same = all(getattr(record, name) == here for name, here in conditions().items())
-    return record.status not in ENDED and same
+    return not record.ended and same

@@ -24,7 +24,7 @@ from lab.census import units
 from lab.errors import LabError, RunBusyError, RunError
 from lab.experiment import Dataset, RunConfig, split
 from lab.network import layout_of
-from lab.runs import ENDED, LOCK, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
+from lab.runs import LOCK, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
 from lab.store.disk import disk, flush_folder, make_folder, take_lock, write_file
 from lab.system import conditions
 from lab.training import EpochEnd, RunEnd, State
@@ -70,7 +70,7 @@ class RunWriter:
 
     def _go_on(self) -> None:
         run = Run(self.folder, read_record(self.folder))
-        if run.record.status in ENDED:
+        if run.record.ended:
             raise RunBusyError(f"Run {run.run_id} was finished by another process just now.")
         if not run.is_whole():
             raise RunError(f"Run {run.run_id} is damaged and cannot go on.")

@@ -40,6 +40,15 @@ class Study:
         """Returns the settings of the runs that are not recorded, or not to their end."""
         return [config for config in self.configs if not self.store.find(config, self.dataset)]
 
+    def recorded_words(self, missing: Sequence[RunConfig]) -> str:
+        """Says how many runs are recorded; empty if none is.
+
+        Args:
+            missing: What `missing` returned.
+        """
+        recorded, planned = len(self.configs) - len(missing), len(self.configs)
+        return f"{recorded} of {planned} runs are recorded already and are loaded." * bool(recorded)
+
     def events(self) -> Generator[Event]:
         """Trains what is missing and keeps it, epoch by epoch.
 
@@ -184,9 +193,8 @@ def finish(study: Study, events: Generator[Event] | None = None) -> None:
         events: Its training; by default in this process.
     """
     missing = study.missing()
-    if recorded := len(study.configs) - len(missing):
-        text = f"{recorded} of {len(study.configs)} runs are recorded already and are loaded.\n"
-        sys.stderr.write(text)
+    if words := study.recorded_words(missing):
+        sys.stderr.write(f"{words}\n")
     if missing:
         happening = with_progress(events or study.events(), missing, study.dataset)
         with in_whole_steps(happening) as steps:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lab.errors import RunError
 from lab.experiment import Dataset
-from lab.runs import ENDED, Run, have_the_same_bits, one_run
+from lab.runs import Run, have_the_same_bits, one_run
 from lab.store import RunStore, temporary_folder
 from lab.studies.study import Study, finish, gather
 
@@ -64,7 +64,7 @@ def verify(run: Run, dataset: Dataset | None = None) -> Verification:
 @contextmanager
 def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
     """Yields the study that trains a run again, in a temporary store; see `verify`."""
-    if one_run(run).record.status not in ENDED:
+    if not one_run(run).record.ended:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
     _ = run.config.function
     run.check_whole()

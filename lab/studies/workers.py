@@ -30,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from lab.activations import register_source
-from lab.errors import InputError, LabError, RunError, WorkerError
+from lab.errors import InputError, LabError, RunError, WorkerError, check_whole
 from lab.experiment import NAMES, Dataset, RunConfig, load_dataset
-from lab.runs import ENDED, Run
+from lab.runs import Run
 from lab.store import (
     Files,
     RunImporter,
@@ -171,17 +171,13 @@ class Workers(ProcessPoolExecutor):
         Raises:
             InputError: If it is not a whole number from 1 to 1,024.
         """
-        whole = isinstance(number, int) and not isinstance(number, bool)
-        if not whole or not 1 <= number <= MOST_WORKERS:
-            raise InputError(
-                f"workers must be a whole number from 1 to {MOST_WORKERS:,}, not {number!r}."
-            )
+        check_whole("workers", number, 1, MOST_WORKERS)
         spawn = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork.
         self._hurry = spawn.Event()
         super().__init__(number, spawn, initializer=_begin, initargs=(self._hurry,))
 
     def hurry(self) -> None:
-        """Asks every worker to remote back what is finished."""
+        """Asks every worker to hand back what is finished."""
         self._hurry.set()
 
     def take_time(self) -> None:
@@ -411,12 +407,12 @@ def _taken(study: Study, remote: _RemoteRun, files: Files) -> Event:
 
 def _event(index: int, run: Run) -> Event:
     record = run.record
-    if record.status not in ENDED:
+    if not record.ended:
         last = record.epochs[-1]
         return Progress(index, last.epoch, 1.0, last.train_loss, last.train_accuracy)
     confirmed = tuple(run.confirmed(number) for number in run.layers)
     results = (record.test_loss or 0.0, record.test_accuracy or 0.0)
-    return RunEnd(index, record.status == "diverged", *results, confirmed)
+    return RunEnd(index, record.diverged, *results, confirmed)
 
 
 def _let_go(study: Study, executor: Executor, remotes: dict[Future[Files], _RemoteRun]) -> None:

@@ -162,7 +162,7 @@ def _row(group: Runs, measure: str, layer: int, epoch: int) -> dict[str, str]:
     curves = [recorded(run, measure, layer) for run in group]
     values = [curve[epoch] for curve in curves if epoch < len(curve)]
     whole = len(values) == len(curves)
-    lost = sum(run.status == "diverged" and epoch >= run.last_epoch for run in group)
+    lost = sum(run.diverged and epoch >= run.last_epoch for run in group)
     if lost:
         mean = f"{lost} of {len(group)} diverged"
     else:

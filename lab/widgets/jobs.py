@@ -146,7 +146,7 @@ def _begun_line(study: Study, config: RunConfig) -> Line:
 def _finished_line(run: Run) -> Line:
     line = Line(run.config)
     line.rows, line.done = _rows(run), float(run.last_epoch)
-    diverged = run.status == "diverged"
+    diverged = run.diverged
     line.result = f"{DIVERGED if diverged else _tested(run.record.test_accuracy)}, recorded"
     return line
 

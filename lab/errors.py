@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeGuard
 
 
 class LabError(Exception):
@@ -34,7 +34,7 @@ class WorkerError(LabError, RuntimeError):
     """Worker processes that cannot be started, or that ended before their work."""
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: Any) -> TypeGuard[int]:
     """Tells whether a value is a whole number: Python's or NumPy's, but not True."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 

@@ -294,7 +294,7 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
         study: The study.
         executor: An executor whose workers can import `lab`; it may fork only where TensorFlow is
             not loaded.
-        at_once: How many runs are in remote at once; by default as many as keep all workers busy.
+        at_once: How many runs are trained at once; by default as many as keep all workers busy.
 
     Yields:
         `Progress` after each turn of a run, and `RunEnd` at its end; `run` is a position in

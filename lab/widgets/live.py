@@ -37,7 +37,7 @@ class Live(Front):
         self.runs = Runs([])
         self._job = jobs.Job((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
         self._background: Background | None = None
-        self._looking = threading.RLock()  # A thread may wait for another one that holds it.
+        self._refreshing = threading.RLock()  # A thread may wait for another one that holds it.
         self._watching: Future[None] | None = None
         self._since: tuple[float, float] | None = None  # When it began or went on, and where.
         self._drew = self._draw_cost = 0.0
@@ -67,7 +67,7 @@ class Live(Front):
     def start(self) -> None:
         """Begins, as the Train button does; returns at once."""
         with self.sentences():
-            if self.look():
+            if self.refresh():
                 raise InputError("This training goes on already. Stop it to begin another one.")
             self._begin(self.job())
 
@@ -102,12 +102,12 @@ class Live(Front):
         return self.runs
 
     async def _watch(self) -> None:
-        while self.look():
+        while self.refresh():
             await asyncio.sleep(LOOK_SECONDS)
 
-    def look(self) -> bool:
-        """Shows what has happened since the last look; returns whether the training goes on."""
-        with self._looking:
+    def refresh(self) -> bool:
+        """Shows what has happened since the last time; returns whether the training goes on."""
+        with self._refreshing:
             if self._background is None:
                 return False
             alive = self._background.alive  # Asked before the events are taken: none is lost.

@@ -1,10 +1,11 @@
 """`Microscope`: a layer's neurons as a grid, and one of them in every detail."""
 
+import contextlib
 import functools
 import html
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from ipywidgets import HTML, Dropdown, IntSlider, Layout, Play, VBox, jslink
@@ -66,7 +67,8 @@ class Microscope(Front):
         self._dataset = dataset
         self._view = functools.lru_cache(maxsize=4)(self._look)
         self._images = functools.cache(self._load)
-        self._updating, self._quiet = False, True
+        self._changes = False
+        self._summaries: UnitSummaries | None = None
         self.run = box(Dropdown, None, "run", "400px", options=run_names(self.runs))
         self.layer = box(Dropdown, None, "layer", "95px")
         self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *COLOURINGS))
@@ -84,19 +86,30 @@ class Microscope(Front):
             ]
         )
         self.link = jslink((self.play, "value"), (self.epoch, "value"))
-        on_change([self.run], self._choose_run)
-        on_change([self.layer], self._choose_layer)
-        on_change([self.measure, self.epoch], self.draw)
-        on_change([self.neuron], self._choose_neuron)
-        self.grid.observe(lambda change: self._choose_cell(change["new"]), names="picked")
-        self._begin()
-        self.look_at(layer, unit, epoch)
-
-    def _begin(self) -> None:
-        with self.sentences():
+        on_change([self.run], self._for_user(self._choose_run))
+        on_change([self.layer], self._for_user(self._choose_layer))
+        on_change([self.measure, self.epoch], self._for_user(self.draw))
+        on_change([self.neuron], self._for_user(self.draw_neuron))
+        self.grid.observe(self._for_user(self._choose_cell), names="picked")
+        with self.sentences(), self._changing():
             if not len(self.runs):
                 raise InputError("There is no run to look at. Record one with: lab compare")
             self.run.value = self.run.options[0][1]
+            self._take_run()
+        self.look_at(layer, unit, epoch)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Changes controls without the answer to a user's change."""
+        before, self._changes = self._changes, True
+        try:
+            yield
+        finally:
+            self._changes = before
+
+    def _for_user(self, react: Callable[[], None]) -> Callable[..., None]:
+        """Returns what answers a change that the user made."""
+        return lambda *_: None if self._changes else react()
 
     def look_at(
         self, layer: int | None = None, unit: int | None = None, epoch: int | None = None
@@ -106,17 +119,17 @@ class Microscope(Front):
         if run is None:
             return
         with self.sentences():
-            self._quiet = True
             try:
                 run.check_unit(self.layer.value if layer is None else layer, unit or 0)
                 run.check_epoch(self.epoch.value if epoch is None else epoch)
-                self.epoch.value = self.epoch.value if epoch is None else epoch
-                if layer is not None:
-                    self.layer.value = layer
-                if unit is not None or layer is not None:
-                    self.neuron.value = self._first() if unit is None else unit
+                with self._changing():
+                    self.epoch.value = self.epoch.value if epoch is None else epoch
+                    if layer is not None:
+                        self.layer.value = layer
+                        self._take_layer()
+                    if unit is not None:
+                        self.neuron.value = unit
             finally:
-                self._quiet = False
                 self.draw()
 
     def _first(self) -> int:
@@ -125,49 +138,46 @@ class Microscope(Front):
         return int(dead[0]) if len(dead) else 0
 
     def _choose_run(self) -> None:
-        run = self.run.value
-        self._updating = True
-        offer(self.layer, run.layers)
-        self.epoch.max = self.play.max = run.last_epoch
-        self.epoch.value = run.last_epoch
-        self._updating = False
-        self._choose_layer()
-
-    def _choose_layer(self) -> None:
-        if self._updating:
-            return
         with self.sentences():
-            layer = self.run.value.layer(self.layer.value)
-            self._summaries, self._states = layer, lives.states(layer)
-            self._lived = lives.follow(layer)
-            self.grid.columns = NARROW if layer.max_z.shape[1] <= 8 * NARROW else WIDE
-            self._updating = True
-            self.neuron.options = _neuron_names(self._states[self.epoch.value])
-            self.neuron.value = self._first()
-            self._updating = False
+            with self._changing():
+                self._take_run()
             self.draw()
 
-    def _choose_neuron(self) -> None:
-        if self.neuron.value is not None and not (self._updating or self._quiet):
-            self.draw_neuron()
+    def _take_run(self) -> None:
+        offer(self.layer, self.run.value.layers)
+        self.epoch.max = self.play.max = self.run.value.last_epoch
+        self.epoch.value = self.run.value.last_epoch
+        self._take_layer()
 
-    def _choose_cell(self, unit: int) -> None:
-        if self._updating:
-            return
+    def _choose_layer(self) -> None:
+        with self.sentences():
+            with self._changing():
+                self._take_layer()
+            self.draw()
+
+    def _take_layer(self) -> None:
+        self._summaries = None  # Until it is read.
+        layer = self.run.value.layer(self.layer.value)
+        self._summaries, self._states = layer, lives.states(layer)
+        self._lived = lives.follow(layer)
+        self.grid.columns = NARROW if layer.max_z.shape[1] <= 8 * NARROW else WIDE
+        self.neuron.options = _neuron_names(self._states[self.epoch.value])
+        self.neuron.value = self._first()
+
+    def _choose_cell(self) -> None:
         with self.sentences():
             try:
-                self.run.value.check_unit(self.layer.value, unit)
+                self.run.value.check_unit(self.layer.value, self.grid.picked)
             except LabError:
                 self.grid.picked = self.neuron.value
                 raise
-            self.neuron.value = unit
+            self.neuron.value = self.grid.picked
 
     def draw(self) -> None:
         """Draws the grid and the neuron again."""
-        if self._updating or self._quiet or self.run.value is None:
+        if self._summaries is None:
             return
-        with self.sentences():
-            self._updating = True
+        with self.sentences(), self._changing():
             states = self._states[self.epoch.value]
             unit = self.neuron.value
             self.neuron.options = _neuron_names(states)
@@ -179,16 +189,13 @@ class Microscope(Front):
                 self.grid.names = _cell_names(states, self.measure.value, values)
                 self.grid.label = f"Neurons of layer {self.layer.value}"
             self.legend.value = self._legend()
-        self._updating = False
         self.draw_neuron()
 
     def draw_neuron(self) -> None:
         """Draws the neuron that is picked."""
-        with self.sentences():
-            self._updating = True
+        with self.sentences(), self._changing():
             unit, layer, epoch = self.neuron.value, self.layer.value, self.epoch.value
             self.grid.picked = unit
-            self._updating = False
             neuron = self._view(self.run.value.run_id, layer, epoch).neuron(unit)
             picture = of_neurons.portrait(neuron)
             self.story.value = _story(neuron)
@@ -221,7 +228,8 @@ class Microscope(Front):
 
     def _values(self) -> NDArray[np.float64]:
         """The measure that colours the cells, shape (epochs, units)."""
-        return np.asarray(COLOURINGS[self.measure.value](self._summaries), np.float64)
+        measure, summaries = COLOURINGS[self.measure.value], self._summaries
+        return np.asarray(measure(cast("UnitSummaries", summaries)), np.float64)
 
     def _look(self, run_id: str, layer: int, epoch: int) -> LayerView:
         run = next(run for run in self.runs if run.run_id == run_id)

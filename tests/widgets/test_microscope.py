@@ -167,7 +167,7 @@ def test_the_list_of_runs_keeps_their_order_and_names_what_tells_them_apart(tiny
         microscope = Microscope(runs, dataset=tiny)
         assert microscope.run.value == runs[0]
         assert [name for name, _ in microscope.run.options] == [
-            f"ReLU, tiny, lr 0.001, seed 0, first bias {run.config.first_bias}" for run in runs
+            f"ReLU, tiny, lr 0.001, seed 0, first bias {run.config.first_bias:g}" for run in runs
         ]
     twins = Microscope([usual, again], dataset=tiny).run.options
     assert twins[0][0] == f"ReLU, tiny, lr 0.001, seed 0 ({usual.run_id})"

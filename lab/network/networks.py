@@ -1,7 +1,6 @@
-"""Networks in plain Keras and in NumPy: the textbook's, and any other; their first weights.
+"""Networks as values: how each is built, as plain Keras. The textbook's MLP is the first.
 
-A `Network` says how a network is built. `template` builds it once to be trained by many runs, with
-a stand-in for the activation function, and finds where that sits: the network's layout.
+A run names its network; `network_of` finds it here.
 """
 
 import contextlib

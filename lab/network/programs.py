@@ -3,7 +3,7 @@
 Built to be shared: a program takes a run's weights and optimiser state as `tf.Variable`
 arguments and works on them in place, so runs of one network, activation function and optimiser
 need one compilation. What an epoch or a block holds comes in as tensors. The network is any Keras
-model: see `network.Template`.
+model: see `templates.Template`.
 """
 
 import functools

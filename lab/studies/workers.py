@@ -2,7 +2,7 @@
 
 A worker builds everything from the settings, trains one run for a turn of some seconds and sends
 the files written so far back. The client alone writes the store. A worker or client
-that is killed costs at most the epochs of the turns in remote.
+that is killed costs at most the epochs of the turns under way.
 """
 
 import collections

@@ -238,7 +238,7 @@ class Runs(Sequence[Run]):
         of the layer's mean of it); `zero_fraction` (of all unit-image pairs, those with a = 0);
         `nonfinite_fraction` (units with NaN or infinity: the other shares are NaN then);
         `mean_gate`; `activation_mean`; `activation_sd`; `probe_size` (images in the probe set).
-        `lab.census.units` defines each, and takes other thresholds; whatever else its `LAYER_MEASURES`
+        `lab.units` defines each, and takes other thresholds; whatever else its `LAYER_MEASURES`
         lists has a column, too. Those that compare the gate with its largest are NaN for a
         function whose slope is not bounded.
         """

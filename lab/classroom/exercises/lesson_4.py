@@ -46,7 +46,7 @@ def _exactly_a_hundred_dead(model: Any) -> None:
 
 @exercise("4.2")
 def _largest_harmless_rate(answer: Any) -> None:
-    """The answer are the runs that were tried: two at least, with the rate between them known."""
+    """The answer holds the runs that were tried: at least two, which bracket the rate."""
     wrong_if(
         answer is None,
         "`rates` must be a list of numbers in square brackets, such as [0.001, 0.1].",

@@ -33,7 +33,7 @@ def _dead_share_from_gates(share: Any) -> None:
 
 @exercise("6.2")
 def _images_until_the_truth(run: Any, images: Any) -> None:
-    """Asked for is layer 2, and the order in which probes grow."""
+    """The exercise asks for layer 2, and for the order in which probes grow."""
     opened = probes.first_open(one_run_of(run), 2)
     all_images = one_run_of(run).record.train_images
     alive = opened[opened <= all_images]
@@ -79,7 +79,7 @@ def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
 
 @exercise("6.4")
 def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
-    """The answer are units of layer 1: as many as are dead, and no image gets another class."""
+    """The answer lists units of layer 1: as many as are dead, and no image gets another class."""
     run = one_run_of(run)
     wrong_if(
         isinstance(units_out, Mapping),

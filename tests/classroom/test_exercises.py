@@ -225,7 +225,7 @@ WRONG = [
     ("7.1", RAISED, 1.0049, "the spread of Leaky ReLU alone"),
     ("7.1", RAISED, 1.2122, "Asked for is Leaky ReLU's"),
     ("7.1", RAISED, 0.1512, "Divide it by the spread in pairs"),
-    ("7.1", RAISED, 0.1153, "By it, divide"),
+    ("7.1", RAISED, 0.1153, "Divide the spread without pairs by it"),
     ("7.1", None, 1.311, "must be recorded runs"),
     ("7.2", lambda p: sum(q <= 0.05 for q in p), "Multiply before you compare"),
     ("7.2", lambda p: sum(q * len(p) <= 0.05 for q in p), "by the number of all"),

@@ -72,7 +72,7 @@ def matches(
             raise WrongAnswerError(hint)
     if values.shape != np.shape(right):
         given, wanted = (_shape(array) for array in (values, right))
-        raise WrongAnswerError(f"The answer is {given}. Asked for is {wanted}.")
+        raise WrongAnswerError(f"The answer is {given}. The exercise asks for {wanted}.")
     raise WrongAnswerError("This is not right. Check your way step by step.")
 
 

@@ -34,14 +34,15 @@ def _exactly_a_hundred_dead(model: Any) -> None:
         return
     wrong_if(
         dead[0] < 100 <= dead[1],
-        f"In layer 2, {dead[1]} neurons are dead. Asked for is layer 1, which has {dead[0]}.",
+        f"In layer 2, {dead[1]} neurons are dead. The exercise asks for layer 1, "
+        f"which has {dead[0]}.",
     )
     wrong_if(
         dead[0] == 0,
         "No neuron of layer 1 is dead. What can you do to a bias, so that z is never above 0?",
     )
     wrong_if(dead[0] == 512, "All 512 neurons are dead. Change 100 of the biases, not all.")
-    raise WrongAnswerError(f"{dead[0]} neurons of layer 1 are dead. Asked for are 100.")
+    raise WrongAnswerError(f"{dead[0]} neurons of layer 1 are dead. The exercise asks for 100.")
 
 
 @exercise("4.2")

@@ -26,7 +26,7 @@ def _dead_share_from_gates(share: Any) -> None:
             (gates == 0).all(axis=1).mean()
         ),
         "This is the share of the living.": 0.6,
-        "This is their number. Asked for is their share of all neurons.": 2.0,
+        "This is their number. The exercise asks for their share of all neurons.": 2.0,
     }
     matches(called(share, gates), 0.4, mistakes)
 
@@ -69,7 +69,7 @@ def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
             float(student_t.ppf(0.975, len(differences))) * error
         ),
         "95 % leave 2.5 % on each side: use 0.975.": float(student_t.ppf(0.95, 2)) * error,
-        "This is the whole width. Asked for is the part on one side, the ± of the mean.": (
+        "This is the whole width. The exercise asks for the part on one side, the ± of the mean.": (
             2 * t * error
         ),
         "One point is one percent: multiply by 100.": t * error / 100,

@@ -18,8 +18,8 @@ def _width_without_pairs(runs: Any, times: Any) -> None:
     relu, leaky, elu = (accuracy[name] for name in ("relu", "leaky_relu", "elu"))
     apart, pairs = math.sqrt(relu.var() + leaky.var()), float((leaky - relu).std())
     mistakes = {
-        "This is how many times as wide the interval with pairs is. Asked for is the other way "
-        "round: without pairs, divided by with pairs.": pairs / apart,
+        "This is how many times as wide the interval with pairs is. The exercise asks for "
+        "the other way round: without pairs, divided by with pairs.": pairs / apart,
         "This is the ratio of the variances. The width goes with their square root.": (
             (apart / pairs) ** 2
         ),
@@ -31,7 +31,7 @@ def _width_without_pairs(runs: Any, times: Any) -> None:
         ),
         "This has the spread of Leaky ReLU alone. Without pairs the ups and downs of both "
         "count.": leaky.std() / pairs,
-        "This is ELU's. Asked for is Leaky ReLU's.": (
+        "This is ELU's. The exercise asks for Leaky ReLU's.": (
             math.sqrt(relu.var() + elu.var()) / (elu - relu).std()
         ),
         "This is the spread without pairs. Divide it by the spread in pairs.": apart,
@@ -61,7 +61,7 @@ def _holding_after_holm(holding: Any) -> None:
         found = called(holding, list(p_values))
         wrong_if(
             np.shape(found) == np.shape(p),
-            "You give a value for each comparison. Asked for is the number of those that hold.",
+            "You give a value for each comparison. The exercise asks for the number that hold.",
         )
         matches(found, right, mistakes)
 

@@ -7,7 +7,7 @@ from typing import Any, TypeGuard
 
 
 class LabError(Exception):
-    """Any error whose message is written for the user; the command line shows it as it is."""
+    """Any error whose message is written for the user; the command line shows it unchanged."""
 
 
 class InputError(LabError, ValueError):
@@ -31,7 +31,7 @@ class RunBusyError(StoreError):
 
 
 class WorkerError(LabError, RuntimeError):
-    """Worker processes that cannot be started, or that ended before their work."""
+    """Worker processes that cannot start, or that ended before their work was done."""
 
 
 def is_whole(value: Any) -> TypeGuard[int]:

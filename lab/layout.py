@@ -30,8 +30,8 @@ class Array(_Value):
     Attributes:
         name: Its name, such as `layer1.kernel`.
         shape: Its shape.
-        first: The value that all of it has in the untrained network; None if it is drawn.
-        trained: Whether the optimiser changes it. Moving means, for one, are not trained.
+        first: The value of all its elements in the untrained network; None if they are drawn.
+        trained: Whether the optimiser changes it. Moving means, for example, are not.
     """
 
     name: Name
@@ -49,10 +49,10 @@ class Site(_Value):
             over images × positions.
         units: How many units it has.
         positions: At how many places of an image a unit is observed; 1 for a dense layer.
-        kernel: The array of weights that lead into it, if a single layer's do.
-        bias: The array of biases that lead into it, if a single layer's do.
-        below: What that layer takes in: the activations of this site, from 1, alone, or 0 for the
-            images alone; None for anything else.
+        kernel: The array of weights that lead into it, if they are a single layer's.
+        bias: The array of biases that lead into it, if they are a single layer's.
+        below: The only input of that layer: the number of a site, from 1, for its activations, or 0
+            for the images; None for any other input.
     """
 
     name: Name
@@ -70,8 +70,8 @@ class Layout(_Value):
     Attributes:
         sites: The activation sites, in the order of computation; layer 1 is the first.
         arrays: All arrays, in the order of Keras's `get_weights`.
-        kernel: The array of weights that lead into the output, if a single layer's do.
-        bias: The array of biases that lead into the output, if a single layer's do.
+        kernel: The array of weights that lead into the output, if they are a single layer's.
+        bias: The array of biases that lead into the output, if they are a single layer's.
     """
 
     sites: Annotated[tuple[Site, ...], Field(min_length=1, max_length=1000)]
@@ -100,7 +100,7 @@ class Layout(_Value):
         return sum(math.prod(array.shape) for array in self.trained)
 
     def slots(self, optimizer: str) -> list[Array]:
-        """Returns the optimiser's arrays: Adam's m and v, SGD's velocity, of each trained one."""
+        """Returns the optimiser's arrays: Adam's m and v, or SGD's velocity, by trained array."""
         return [
             array.model_copy(update={"name": f"{slot}.{array.name}", "first": 0.0})
             for slot in SLOTS[optimizer]
@@ -153,7 +153,7 @@ class Weights(Sequence[FloatArray]):
         Shape (inputs, units) for a dense layer, (height, width, channels, units) for a convolution.
 
         Raises:
-            KeyError: If no single layer's weights do.
+            KeyError: If these are not a single layer's weights.
         """
         return self.named[str(self.layout.incoming(layer)[0])]
 
@@ -162,7 +162,7 @@ class Weights(Sequence[FloatArray]):
         return self.named[str(self.layout.incoming(layer)[1])]
 
     def with_arrays(self, changed: Mapping[str, FloatArray]) -> "Weights":
-        """Returns the weights with some arrays, by name, in place of those they have."""
+        """Returns the weights with some arrays, given by name, replaced."""
         return Weights(self.layout, tuple((self.named | dict(changed)).values()))
 
 

@@ -1,7 +1,7 @@
 """A user's own activation function: made from its source, checked and made known to the lab.
 
-What is trained is the recorded source itself, run once more by itself: nothing that changes later
-outside can change the function, and two functions of one source are one.
+Training runs the recorded source alone: no later change outside it can change the function, and
+functions with the same source are the same.
 """
 
 import math
@@ -22,31 +22,31 @@ from lab.system import compiled, in_own_thread, load_tensorflow
 
 Function = Callable[[Any], Any]
 Pair = tuple[NDArray[np.float32], NDArray[np.float32]]
-# |z| where a function is looked at for overflow: every whole number to 1,000, and on to 10,000.
+# The |z| at which overflow is checked: every whole number to 1,000, then on to 10,000.
 FAR = np.concatenate([np.arange(1.0, 1001.0), np.geomspace(1000.0, 10_000.0, 25)[1:]])
 
 
 def register(name: str, function: Callable[[Any], Any]) -> Activation:
-    """Makes your own activation function known to the lab: it trains and is counted as the rest.
+    """Registers your own activation function: the lab then trains and counts it like the others.
 
         import tensorflow as tf
         lab.register("swoosh", lambda z: z * tf.sigmoid(2 * z))
         runs = lab.compare(("relu", "swoosh"))
 
-    Its source, with the helper functions and plain values that it takes from outside, is kept
-    with its runs and tells them apart from those of another function of this name. Later changes
-    of those values do not reach it: to change it, register it again.
+    Its runs keep its source, with the helper functions and plain values that it uses, and so differ
+    from runs of another function of this name. Later changes of those values do not reach it: to
+    change it, register it again.
 
     Args:
-        name: How it is called: a small letter, then small letters, digits and underscores.
+        name: Its name: a small letter, then small letters, digits and underscores.
         function: f on a float32 tensor z of any shape; it returns f(z) for each element. It is
-            compiled, so choose between values with `tf.where`, not with `if`. Made with def or
-            lambda; or a `functools.partial` of such a function with plain values; or one of
-            Keras's layers `Activation`, `ELU`, `LeakyReLU` and `ReLU`.
+            compiled, so choose between values with `tf.where`, not with `if`. Give a def, a lambda,
+            a `functools.partial` of one with plain values, or one of Keras's layers `Activation`,
+            `ELU`, `LeakyReLU` and `ReLU`.
 
     Warns:
         UserWarning: If its value or slope overflows in float32 for some z of at most 10,000. A
-            neuron whose z comes there makes the whole run diverge.
+            neuron whose z goes that far makes the whole run diverge.
 
     Returns:
         The function as the lab knows it, with f and f' for NumPy arrays.
@@ -93,9 +93,9 @@ def _no_function(name: str, given: Any) -> str:
 
 
 def register_source(name: str, source: str) -> Activation:
-    """Makes a function known by its source, as `register` has taken it in another process.
+    """Registers a function from its source, which `register` read in another process.
 
-    The source is run: give it only what this user has registered, never what a file holds.
+    It runs the source: pass only what this user has registered, never what a file holds.
 
     Raises:
         InputError: If the source does not run here, such as for a library that is missing.
@@ -142,9 +142,9 @@ def _named(name: str, made: Function) -> Function:
 
 
 def _overflows(name: str, function: Function) -> tuple[float, float] | None:
-    """Returns the z from which on, to the left and to the right, value or slope is not finite.
+    """Returns the first z, to the left and to the right, whose value or slope is not finite.
 
-    Infinite on a side where both are finite up to 10,000; None if they are on both.
+    Infinite on a side where both are finite up to 10,000; None if both sides are.
     """
     z = np.stack([-FAR, FAR]).astype(np.float32)
     a, gate = _compiled(name, function, z)
@@ -184,10 +184,10 @@ def _made_from(name: str, source: str) -> Function:
 
 
 def _check(name: str, given: Function, made: Function) -> None:
-    """Tries a function compiled, as it will be trained.
+    """Tries a compiled function, as training will use it.
 
     Raises:
-        InputError: If it does not do; see `register`.
+        InputError: If it cannot be trained; see `register`.
     """
     rng = np.random.default_rng(0)
     z = rng.permutation(np.linspace(-10, 10, 2048)).astype(np.float32).reshape(64, 32)

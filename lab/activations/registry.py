@@ -47,17 +47,17 @@ class Activation:
         reference: The work that introduced it.
         function: f on NumPy arrays: `(z, parameter) -> a`, both of one shape.
         derivative: f' on NumPy arrays: `(z, parameter) -> f'(z)`; what training uses at a kink.
-        on_tensors: f on TensorFlow tensors: `(z, parameter) -> a`. The function that is trained;
-            its gate is found by automatic differentiation.
+        on_tensors: f on TensorFlow tensors: `(z, parameter) -> a`. Training uses it; automatic
+            differentiation gives its gate.
         in_keras: `(parameter) -> activation`, Keras's own form of f, for a `Dense` layer; it
             differs from `on_tensors` by rounding alone.
         colour: Its colour in every figure, of Okabe and Ito's palette for colour-blind eyes.
         line: Its line style in every figure, as Matplotlib writes it.
         parameter: The symbol of its parameter, or None if it has none.
         default: The parameter's value if none is given; None if there is no parameter.
-        source: Of a user's own function: its source, with all that it takes from outside.
-        overflows: Of a user's own function: the z from which on, to the left and to the right,
-            its value or slope is not finite in float32; None if it is finite on both sides.
+        source: The source of a user's own function, with all that it uses from outside.
+        overflows: For a user's own function: the first z to the left and to the right at which its
+            value or slope is not finite in float32; None if both sides are finite.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Activation:
     overflows: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        """Lets values run over and under in silence, whatever NumPy's error state."""
+        """Silences overflow and underflow, whatever NumPy's error state."""
         for name in ("function", "derivative"):
             quiet = np.errstate(all="ignore")(getattr(self, name))
             object.__setattr__(self, name, quiet)
@@ -244,7 +244,7 @@ def _floats(z: Any) -> FloatArray:
 
 
 def own_style(name: str) -> tuple[str, str]:
-    """Returns colour and line style for a user's own function: one that no built-in one has."""
+    """Returns a colour and line style for a user's own function that no built-in one has."""
     taken = {(activation.colour, activation.line) for activation in _BUILT_IN}
     free = [pair for pair in itertools.product(OKABE_ITO.values(), LINES) if pair not in taken]
     return free[zlib.crc32(name.encode()) % len(free)]

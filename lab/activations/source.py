@@ -122,7 +122,7 @@ def _def(code: CodeType) -> tuple[str, Definition]:
 
 
 def _lambda(code: CodeType) -> tuple[str, ast.Lambda]:
-    """Finds a lambda by line and column: its instructions stand in its body, and in no other."""
+    """Finds a lambda by line and column: its own body alone holds its instructions."""
     lines, _ = inspect.findsource(code)
     tree = ast.parse("".join(lines))
     spots = [spot for spot in code.co_positions() if None not in spot and spot[::2] < spot[1::2]]
@@ -143,7 +143,7 @@ def _lambda(code: CodeType) -> tuple[str, ast.Lambda]:
     text = _cut(lines, innermost)
     try:
         ast.parse(text, mode="eval")
-    except SyntaxError:  # Its lines hang together by brackets around it.
+    except SyntaxError:  # Brackets outside it join its lines.
         text = f"({text})"
     expression = ast.parse(text, mode="eval").body
     if not isinstance(expression, ast.Lambda):
@@ -170,10 +170,10 @@ def _cut(lines: list[str], node: ast.Lambda) -> str:
 def _with_defaults(
     function: FunctionType, text: str, definition: Definition
 ) -> tuple[str, dict[str, Any]]:
-    """Returns a function's text, and by name what it takes from outside, its defaults included.
+    """Returns a function's text and, by name, what it uses from outside, its defaults included.
 
-    A default that its expression no longer gives, as in a function that was made in a loop, is
-    the value that it was made with.
+    If a default's expression no longer gives its value, as for a function made in a loop, the value
+    is used.
     """
     known, code = function.__globals__, function.__code__
     inside = _global_names(code)
@@ -211,7 +211,7 @@ def _defaults(function: FunctionType, arguments: ast.arguments) -> list[tuple[st
 
 
 def _still_gives(expression: ast.expr, value: Any, known: dict[str, Any]) -> bool:
-    """Tells whether a default's expression, where the source is run, gives this value."""
+    """Tells whether a default's expression gives this value where the source runs."""
     names = _names(expression)
     if not names:
         return True
@@ -231,7 +231,7 @@ def _is_written_out(value: Any) -> bool:
 
 
 def _replaced(text: str, node: ast.expr, words: str) -> str:
-    """Returns a text with other words in the place of a part of it; columns count bytes."""
+    """Returns a text with a part of it replaced; columns count bytes."""
     content = text.encode()
     starts = [0, *(end + 1 for end, byte in enumerate(content) if byte == ord("\n"))]
     start = starts[node.lineno - 1] + node.col_offset
@@ -307,7 +307,7 @@ Source = Annotated[str, Field(max_length=20_000), AfterValidator(_printable_line
 
 
 class Strict(BaseModel):
-    """What is read from a file of anyone's: no field more, none changed."""
+    """Data from a file that anyone may have written: no extra field, and no field can change."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
         frozen=True, extra="forbid", ser_json_inf_nan="strings"
@@ -315,14 +315,14 @@ class Strict(BaseModel):
 
 
 class OwnActivation(Strict):
-    """What is kept of a user's own activation function: text to read, which nothing here runs.
+    """The record of a user's own activation function: text to read, which nothing here runs.
 
     Attributes:
         source: Its source, with all that it takes from outside.
         sup_gate: sup |f'|; NaN where f' is not bounded.
-        overflows: The z from which on, to the left and to the right, its value or slope is not
-            finite in float32; infinite on a side where it is. None if it is on both sides, or if
-            the run is of a version that did not look.
+        overflows: The first z to the left and to the right at which its value or slope is not
+            finite in float32; infinite on a finite side. None if both sides are finite, or if an
+            older version, which did not check, made the run.
     """
 
     source: Source

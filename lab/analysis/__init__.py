@@ -1,4 +1,4 @@
-"""What is asked of trained networks: surgery, probes, gradients, kill maps, published numbers.
+"""Experiments on trained networks: surgery, probes, gradients, kill maps, published numbers.
 
 All of it computes; `lab.figures` draws.
 """

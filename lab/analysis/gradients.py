@@ -43,7 +43,8 @@ class Flow:
             - `mean_gate`: the layer's mean of f'(z) on the probe set; NaN for the output layer;
             - `gradient_norm`: Euclidean norm of the gradient of the loss by the layer's kernel, on
               the batch that the next training step takes; NaN if no single kernel leads into it;
-            - `update_ratio`: the norm of what that step adds to the kernel, by the kernel's norm.
+            - `update_ratio`: the norm of what that step adds to the kernel, divided by the kernel's
+              norm.
     """
 
     configs: tuple[RunConfig, ...]
@@ -98,8 +99,8 @@ class Flow:
 def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "auto") -> Flow:
     """Trains networks and looks at what reaches each layer, before training and at every epoch.
 
-    Nothing is kept in a store: of an optimiser a record keeps no history, so recorded runs are
-    trained again, too.
+    It uses no store: a record keeps no history of the optimiser, so even recorded runs are trained
+    again.
 
     Args:
         configs: A network, or several.
@@ -164,7 +165,7 @@ def _next_gradients(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Wei
 def _next_update(
     event: EpochEnd, config: RunConfig, dataset: Dataset, gradients: Weights
 ) -> Weights:
-    """What the next training step adds to each array, by the optimiser that trains."""
+    """What the next step of the run's optimiser adds to each array."""
     tf = load_tensorflow()
     steps = -(-len(split(dataset, config).train) // config.batch_size)
     number = tf.constant(event.epoch * steps + 1, tf.float32)

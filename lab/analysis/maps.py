@@ -101,7 +101,7 @@ class SettingsMap:
         return row, column
 
     def _settings(self) -> str:
-        """What is the same in all cells, so far as a reader asks for it."""
+        """The settings of all cells that a reader asks for."""
         config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
         seeds = len({run.config.seed for run in self.runs})
         said = [

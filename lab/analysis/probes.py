@@ -1,7 +1,7 @@
 """How many images it takes to know a dead neuron: the apparent dead fraction by the probe's size.
 
-A neuron looks dead as long as none of the images looked at opens its gate. So ever fewer look
-dead, the more images one looks at; all training images together tell the truth.
+A neuron looks dead as long as no image looked at opens its gate. With more images, fewer neurons
+look dead; all training images together tell the truth.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-# What was found, by settings and digests: a front end that is shown again need not wait again.
+# Results by settings and digests, so that a front end shown again does not wait again.
 _known: dict[tuple[RunConfig, str, str], list[NDArray[np.intp]]] = {}
 SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 
 
 def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDArray[np.intp]:
-    """Returns for every unit how many images one must look at until one opens its gate.
+    """Returns for every unit how many images it takes until one opens its gate.
 
-    Looked at are all training images, in the order in which probes grow: each prefix is
-    stratified by class.
+    It looks at all training images, in the order in which probes grow: each prefix is stratified by
+    class.
 
     Args:
         run: A run that kept its weights.

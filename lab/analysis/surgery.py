@@ -41,7 +41,7 @@ class Ablation:
         run: The run.
         removed: For each hidden layer, which units were taken out.
         weights: The weights of the narrower network.
-        images: On how many training images it was compared with the whole network.
+        images: The number of training images on which the two networks were compared.
         changed: Training images to which it gives another class.
         largest_change: The largest difference of any class's score (logit) on them.
         largest_score: The largest |score| of the whole network, to judge the difference by.
@@ -109,9 +109,9 @@ def ablate(
 ) -> Ablation:
     """Takes units out of a trained network and compares it with the whole one.
 
-    What a unit gave on average over the training images goes into the next layer's bias. For a
-    dead ReLU unit that is 0, for an ELU unit stuck at -α it is -α: to take such a unit out changes
-    nothing but the last bits, for sums of fewer numbers are rounded otherwise.
+    The next layer's bias takes over a unit's mean over the training images: 0 for a dead ReLU unit,
+    -α for an ELU unit stuck at -α. Removing such a unit changes only the last bits, because sums of
+    fewer numbers round differently.
 
     Args:
         run: A run that kept its weights.
@@ -122,7 +122,7 @@ def ablate(
     Raises:
         InputError: If `units` is not such a mapping.
         RunError: If there is no such layer or unit, if the run kept no weights, or if its network
-            is another one than the textbook's.
+            is not the textbook's.
     """
     one_run(run)
     removed = _dead(run) if units is None else _chosen(run, units)
@@ -153,15 +153,15 @@ def removal_curve(
     Args:
         run: A run that kept its weights.
         dataset: What the run was trained on; by default it is loaded by its name.
-        steps: In how many steps, equally wide, all units are taken out; fewer if they are fewer.
+        steps: The number of equal steps that take all units out; fewer if there are fewer units.
         seed: For the random orders.
 
     Returns:
         A row for each order and step: `order`, `removed`, `share`, `test_accuracy`.
 
     Raises:
-        InputError: If `steps` is not from 1 to 1,000, or `seed` is none.
-        RunError: If the run kept no weights, or its network is another one than the textbook's.
+        InputError: If `steps` is not from 1 to 1,000, or `seed` is not a seed.
+        RunError: If the run kept no weights, or its network is not the textbook's.
     """
     import pandas as pd
 
@@ -186,15 +186,15 @@ def revive(
 ) -> "pd.DataFrame":
     """Wakes the units that are dead on all training images, trains on, and compares with a twin.
 
-    `reset` gives a dead unit new incoming weights, of the run's own distribution, the first bias,
-    and outgoing weights of 0, so that the network's output is at first as it was (Sokar et al.
-    2023). `leaky` puts Leaky ReLU, α = 0.01, in place of the activation function. The twin is
-    trained on as it is. Both get a fresh optimiser and the same batches.
+    `reset` gives a dead unit new incoming weights from the run's distribution, the first bias, and
+    outgoing weights of 0, so that the network's output does not change at first (Sokar et al.
+    2023). `leaky` replaces the activation function by Leaky ReLU, α = 0.01. The twin trains on
+    unchanged. Both get a fresh optimiser and the same batches.
 
     Args:
         run: A run that kept its weights.
         how: The treatment.
-        epochs: How long both are trained on.
+        epochs: For how many epochs both train on.
         dataset: What the run was trained on; by default it is loaded by its name.
 
     Returns:
@@ -203,8 +203,8 @@ def revive(
 
     Raises:
         InputError: If there is no such treatment.
-        RunError: If the run kept no weights, or has not ended, or if units are to be reset in
-            another network than the textbook's.
+        RunError: If the run kept no weights, has not ended, or, for `reset`, does not have the
+            textbook's network.
     """
     import pandas as pd
 
@@ -315,7 +315,7 @@ def _chosen(run: Run, chosen: Mapping[int, Iterable[int]]) -> Removed:
 
 
 def _rankings(network: _Network, seed: int) -> tuple[IndexArray, ...]:
-    """The units of all hidden layers, numbered through, in each of the orders."""
+    """The units of all hidden layers, numbered consecutively, in each of the orders."""
     shuffled = np.random.default_rng(seed).permutation(sum(network.run.layout.widths))
     dead = np.concatenate([network.run.confirmed(number) for number in network.run.layers])
     size = np.concatenate([size for _, size in network.means])
@@ -330,7 +330,7 @@ def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
 
 
 def _reset(run: Run, weights: Weights) -> Weights:
-    """Gives the dead units new incoming weights, the first bias, and no way out."""
+    """Gives the dead units new incoming weights, the first bias, and outgoing weights of 0."""
     other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
     fresh, changed = first_state(other).weights, {n: a.copy() for n, a in weights.named.items()}
     for layer, dead in enumerate(_dead(run), start=1):

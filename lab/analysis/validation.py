@@ -1,13 +1,13 @@
 """Published and closed-form numbers against the lab's own: `lab validate` prints the table.
 
-Each number is computed by the lab's own functions: its activation functions, first weights,
-optimiser, trainer. How far it may lie from the published one is argued, never chosen to fit:
+The lab's own functions compute each number: activation functions, first weights, optimiser,
+trainer. The limit on its distance from the published one has a reason, and is never chosen to fit:
 
 - a number printed with five digits: half a unit of the last one;
 - a share among n simulated networks: four standard errors √(p (1 - p) / n), which chance alone
   exceeds once in 16,000 times;
 - a mean of few networks: 6.87 standard errors, the t quantile for 0.1 % at five degrees of freedom;
-- what arithmetic fixes exactly: nothing.
+- a number that arithmetic fixes exactly: no difference.
 """
 
 import itertools
@@ -61,7 +61,7 @@ LADDER = {
 
 @dataclass(frozen=True)
 class Check:
-    """One number of others beside the lab's own.
+    """A published or closed-form number beside the lab's.
 
     Attributes:
         quantity: What it is.
@@ -129,7 +129,7 @@ def born_dead() -> Iterator[Check]:
 def born_shut() -> Iterator[Check]:
     """The share of untrained first-layer ReLU units that none of n orthogonal images opens.
 
-    Each image lights one pixel of its own, so each opens a unit by a fair coin of its own.
+    Each image lights a different pixel, so each opens a unit with probability 1/2, independently.
     """
     images = np.zeros((8, 28, 28), np.uint8)
     images.reshape(8, -1)[range(8), range(8)] = 255
@@ -149,8 +149,8 @@ def _share(name: str, source: str, expected: float, dead: Any, rounding: float =
 def _dead_networks(width: int, inputs: Sequence[float]) -> NDArray[np.bool_]:
     """Which of many networks with these hidden layers give all of the inputs the same output.
 
-    The networks of a layer are drawn as one wide kernel. Its scale is not theirs, but with biases
-    of 0 the scale does not matter.
+    A layer of all networks is drawn as one wide kernel. Its scale differs from theirs, but with
+    biases of 0 the scale does not matter.
     """
     config = RunConfig(hidden=(width,) * HIDDEN_LAYERS, initializer="he_normal")
     relu = activations.get("relu")
@@ -166,7 +166,7 @@ def _dead_networks(width: int, inputs: Sequence[float]) -> NDArray[np.bool_]:
 
 
 def scale() -> Iterator[Check]:
-    """A ReLU network's weights times a power of 2 kill and wake nobody, if biases are 0."""
+    """Scaling a ReLU network's weights by a power of 2 kills and wakes no unit if biases are 0."""
     dataset = load_dataset("mnist-5k")
     config = RunConfig(hidden=(16,) * 8, initializer="he_normal")
     probe = dataset.x_train[split(dataset, config).probe]

@@ -25,8 +25,8 @@ TURNS = {
 class Lives:
     """The life histories of a hidden layer's units over the epochs 0 (untrained) to T.
 
-    Arrays have shape (epochs, units). Dead means dead on the probe set. The books balance: up to
-    every epoch, dead = born dead + died - revived - lost.
+    Arrays have shape (epochs, units). Dead means dead on the probe set. Up to every epoch, dead =
+    born dead + died - revived - lost.
 
     Attributes:
         dead: Units that are dead at the end of an epoch.
@@ -63,7 +63,7 @@ class Lives:
 
     @property
     def dead_since(self) -> NDArray[np.intp]:
-        """The epoch since which a unit is dead without a break; -1 where it is not dead."""
+        """The epoch since which a unit has been dead without a break; -1 where it is not dead."""
         epochs = np.arange(len(self.dead))[:, None]
         last_not_dead = np.maximum.accumulate(np.where(self.dead, -1, epochs), axis=0)
         return np.where(self.dead, last_not_dead + 1, -1)
@@ -82,13 +82,13 @@ class Lives:
     def survival(self) -> Values:
         """The survival curve, shape (epochs,): the share of units that were never dead so far.
 
-        NaN from the first epoch on at which a unit of the layer is non-finite.
+        NaN from the first epoch with a non-finite unit in the layer.
         """
         known = np.logical_and.accumulate(self.finite.all(axis=1))
         return np.where(known, self.never_dead.mean(axis=1), np.nan)
 
     def story(self, unit: int, epoch: int) -> str:
-        """Tells a unit's life up to an epoch: `alive untrained, died in epoch 3, revived in 5`."""
+        """Describes a unit's life to an epoch: `alive untrained, died in epoch 3, revived in 5`."""
         dead, finite = self.dead[: epoch + 1, unit], self.finite[: epoch + 1, unit]
         states = np.where(finite, np.where(dead, "dead", "alive"), "non-finite").tolist()
         first = "born dead" if dead[0] else f"{states[0]} untrained"
@@ -102,7 +102,7 @@ def follow(layer: UnitSummaries) -> Lives:
 
 
 def states(layer: UnitSummaries) -> NDArray[np.int8]:
-    """Returns every unit's state, positions in `STATES`, of the shape of the summaries.
+    """Returns every unit's state as a position in `STATES`, in the shape of the summaries.
 
     A unit is in the last state that fits it: a dead one is always negative and nearly dead, too.
     """

@@ -32,8 +32,8 @@ class UnitSummaries:
     (epochs, units) for a whole run. The values of a unit that is non-finite on some image are NaN.
 
     Attributes:
-        images: Number of probe images; of a convolution, whose units are channels, of images ×
-            positions, which count as images in all that follows.
+        images: Number of probe images; for a convolution, whose units are channels, of images ×
+            positions, which count as images below.
         sup_gate: sup |f'| of the activation function; NaN where f' is not bounded.
         nonfinite: Images on which z, a or the gate is NaN or infinite.
         max_z: Largest z.
@@ -77,7 +77,7 @@ ARRAYS = {
 
 
 def summarise(blocks: Mapping[str, Values], images: int, sup_gate: float) -> UnitSummaries:
-    """Joins the blocks of probe images of one layer to every unit's summaries.
+    """Joins one layer's blocks of probe images into every unit's summaries.
 
     Args:
         blocks: For each of `SUMMED` and `GREATEST` a float64 of shape (blocks, units): how often

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 if TYPE_CHECKING:
     import pandas as pd
 
-KIND = "This is not an answer of the kind that is asked for"
+KIND = "This is not the kind of answer that the exercise asks for"
 EMPTY = "There is no answer yet: put yours in place of the three dots."
 NO_PREDICTION = "no prediction"
 
@@ -58,7 +58,7 @@ def matches(
         right: The right one.
         mistakes: What typical mistakes give, by their hints.
         tolerance: The largest relative difference that counts as the same. If the right one is a
-            whole number, the answer must be just it.
+            whole number, the answer must equal it.
         rounding: A difference that is always allowed, for those who compute with printed numbers.
 
     Raises:
@@ -72,7 +72,7 @@ def matches(
             raise WrongAnswerError(hint)
     if values.shape != np.shape(right):
         given, wanted = (_shape(array) for array in (values, right))
-        raise WrongAnswerError(f"The answer is {given}. Asked for is {wanted}.")
+        raise WrongAnswerError(f"The answer is {given}. The exercise asks for {wanted}.")
     raise WrongAnswerError("This is not right. Check your way step by step.")
 
 
@@ -99,7 +99,7 @@ def called(function: Any, *arguments: Any) -> Any:
     """Calls a student's function with copies of arrays.
 
     Raises:
-        WrongAnswerError: If it is no function, fails, or gives nothing back.
+        WrongAnswerError: If it is not a function, fails or returns nothing.
     """
     if not isinstance(function, Callable):  # type: ignore[arg-type]
         raise WrongAnswerError("The answer must be a function: write its name without brackets.")
@@ -130,7 +130,7 @@ def predictions(**pairs: tuple[Any, Any]) -> "pd.DataFrame":
 
     Args:
         pairs: By its name, a prediction and the outcome. Where both are numbers, the table says
-            by how much the prediction was off; where it was left open, that there is none.
+            by how much the prediction was off; where one was left open, it says so.
 
     Returns:
         A table with a row for each prediction.

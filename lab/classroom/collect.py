@@ -77,7 +77,7 @@ def seeds_of(student: str, number: int) -> list[int]:
     if not 1 <= number <= 1000:
         raise InputError(f"seeds must be from 1 to 1,000 for a student, not {number}.")
     place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    first = 1000 * (1 + place % 4_000_000)  # Two of thirty students meet in 1 of 10,000 classes.
+    first = 1000 * (1 + place % 4_000_000)  # In 1 of 10,000 classes two of 30 share seeds.
     return list(range(first, first + number))
 
 
@@ -172,7 +172,7 @@ def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
                 packed = any(name.lower().endswith(".zip") for name in archive.namelist())
                 more = ": zip files within are not opened, so unpack it first" if packed else ""
                 yield _refused(path, f"it holds no runs{more}")
-    except StoreError:  # No fault of the zip file, though a RuntimeError, as zipfile's are.
+    except StoreError:  # Not the zip file's fault, but a RuntimeError, like zipfile's.
         raise
     except BROKEN_ZIP as error:
         yield _refused(path, _reason(error))
@@ -182,7 +182,7 @@ def _runs_in(archive: zipfile.ZipFile) -> dict[PurePosixPath, list[zipfile.ZipIn
     """Returns the files of each run in a zip file, by the run's folder.
 
     Raises:
-        InputError: If the zip file is not one that somebody made of runs in good faith.
+        InputError: If nobody can have made the zip file of runs in good faith.
     """
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:
@@ -226,7 +226,7 @@ def _of_entries(
 def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], target: Path) -> None:
     """Unpacks a run's record, then the files that it names, up to the first that is bad.
 
-    Nothing is unpacked that is larger than it can be.
+    It unpacks no file that is larger than such a file can be.
     """
 
     def unpack(name: str, most: int) -> None:

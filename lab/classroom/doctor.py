@@ -46,7 +46,7 @@ class Finding:
 
 
 def examine(name: str) -> Finding:
-    """Makes one of the `CHECKS`; one that fails with an error has failed."""
+    """Runs one of the `CHECKS`; one that raises an error has failed."""
     try:
         return CHECKS[name]()
     except LabError as error:
@@ -132,7 +132,7 @@ def store() -> Finding:
 
 
 def tensorflow() -> Finding:
-    """Does TensorFlow compute, as exactly as the lab needs it?"""
+    """Does TensorFlow compute as exactly as the lab needs?"""
     tf = load_tensorflow()
     square = tf.linalg.matmul([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]]).numpy().tolist()
     if square != [[7.0, 10.0], [15.0, 22.0]]:
@@ -196,7 +196,7 @@ def _nowhere() -> int:
 
 
 def widgets() -> Finding:
-    """Has JupyterLab what it needs to show the front ends?"""
+    """Does JupyterLab have what it needs to show the front ends?"""
     from jupyter_core.paths import jupyter_path
 
     folders = [Path(folder) for folder in jupyter_path("labextensions")]

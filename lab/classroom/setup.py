@@ -12,7 +12,7 @@ RATES = (0.001, 0.005)
 
 
 def check(folder: Path) -> None:
-    """Checks that a folder is one, or not there yet.
+    """Checks that a path is a folder, or free for one.
 
     Raises:
         InputError: If it is a file.
@@ -22,7 +22,7 @@ def check(folder: Path) -> None:
 
 
 def write_data(dataset: Dataset, folder: Path) -> None:
-    """Writes a data set for `LAB_DATA_DIR`; what comes with the installation is not needed there.
+    """Writes a data set for `LAB_DATA_DIR`, unless it comes with the installation.
 
     Raises:
         InputError: If the folder cannot be written.
@@ -39,9 +39,9 @@ def write_data(dataset: Dataset, folder: Path) -> None:
 
 
 def make_readable(folder: Path) -> None:
-    """Lets everyone read what the folder holds; what belongs to others is left as it is.
+    """Lets everyone read the folder's content, but changes nothing that belongs to others.
 
-    Links are not followed: what they point to is not of this folder.
+    It follows no links: they lead out of this folder.
     """
     for path in (folder, *folder.rglob("*")):
         if not path.is_symlink():

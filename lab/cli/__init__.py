@@ -59,7 +59,7 @@ def _complain(message: str, style: str = "bold red") -> None:
 
 
 def _let_go(stream: TextIO) -> None:
-    """Drops what is left in a stream, so that Python's end does not try once more."""
+    """Drops what is left in a stream, so that Python does not try to write it again at exit."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 

@@ -1,4 +1,4 @@
-"""Commands that look into it: published numbers, a network without its dead neurons, data."""
+"""Commands that check: published numbers, a network without its dead neurons, the data."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,7 @@ PANEL = "Look into it"
 @app.command(rich_help_panel=PANEL)
 def validate(
     long: Annotated[
-        bool, typer.Option("--long", help="Also what takes some 20 minutes: trains on full MNIST.")
+        bool, typer.Option("--long", help="Also train on full MNIST, some 20 minutes.")
     ] = False,
 ) -> None:
     """Check published and closed-form numbers against the lab's own; exit code 1 if one fails.
@@ -73,7 +73,7 @@ def ablate(
 ) -> None:
     """Take the dead neurons out of a trained network: would it miss them?
 
-    Then ever more neurons, in three orders, with the test accuracy of what is left.
+    Then take out more and more neurons, in three orders, and test what is left.
     """
     from lab.analysis import ablate, removal_curve
     from lab.figures import removal
@@ -94,7 +94,7 @@ def ablate(
 
 @app.command(rich_help_panel=PANEL)
 def data() -> None:
-    """List the datasets: which are on this machine, and where from."""
+    """List the datasets: which are on this machine, and where they come from."""
     from lab.experiment import available
 
     table = Table("dataset", "here", "where from")

@@ -131,8 +131,7 @@ def collect(
 ) -> None:
     """Collect the runs of a class into one store: from folders and zip files of the students.
 
-    What cannot be read is refused, with the reason; runs that are there already are not kept
-    twice.
+    It refuses what it cannot read, with the reason, and keeps no run twice.
 
     [bold]lab collect submissions/ --store class[/bold]
     """

@@ -257,14 +257,14 @@ def report(
     question: Annotated[
         str | None,
         typer.Option(
-            help="What the runs should answer; by default it is made of what they compare.",
+            help="The question that the runs answer; by default, what they compare.",
             metavar="TEXT",
         ),
     ] = None,
 ) -> None:
     """Write what the recorded runs show as one HTML page, to hand out, to hang up, to print.
 
-    The page is one file: it needs no network, and its reader no Python.
+    The page is one file: reading it needs no network and no Python.
     """
     from lab.report import write_report
 

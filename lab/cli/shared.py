@@ -69,7 +69,7 @@ SETTINGS = (
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each of `SETTINGS`; what is given arrives as `settings`."""
+    """Gives a command an option for each of `SETTINGS`; the values given arrive as `settings`."""
     signature = inspect.signature(command)
     own = [p for p in signature.parameters.values() if p.name != "settings"]
     options = [
@@ -165,7 +165,7 @@ def print_verdicts(verdicts: "Sequence[Verdict]") -> None:
 
 
 def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
-    """Returns the best learning rate of each activation function, to be read."""
+    """Returns the best learning rate of each activation function, rounded for reading."""
     from lab import stats
 
     rounded = {"validation_accuracy": 2, "test_accuracy": 2}

@@ -25,7 +25,7 @@ MOST_DIVERGENCES = 3
 
 
 def show_progress(events: Iterator[Event], configs: Sequence[RunConfig], console: Console) -> None:
-    """Pulls all events and shows how every run comes along, and the time left for all.
+    """Pulls all events and shows the progress of every run, and the time left for all.
 
     Where the output is not a terminal, it prints a line for each run that ends.
 

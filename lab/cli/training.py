@@ -111,7 +111,7 @@ def sweep(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Train in so many processes, one core each; else in this one."),
+        typer.Option(help="Number of processes to train in, one core each; by default this one."),
     ] = None,
     dask: Annotated[
         str | None,

@@ -22,9 +22,9 @@ Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
 class RunConfig(BaseModel):
     """The settings of one training run: what is trained and what is recorded of it.
 
-    The defaults are the textbook's experiment. A config is frozen and hashable. Of each field,
-    `title` says what it means and `description` which values it takes; a bad value raises an
-    `InputError` whose one sentence is made of them.
+    The defaults are the textbook's experiment. A config is frozen and hashable. A field's `title`
+    says what it means and its `description` which values it takes; for a bad value an `InputError`
+    says both in one sentence.
 
     >>> RunConfig(activation="leaky_relu=0.1", seed=3).parameter
     0.1
@@ -168,7 +168,7 @@ class RunConfig(BaseModel):
 
     @property
     def size(self) -> str:
-        """The network in short: of the textbook's the units of every layer, 784-512-512-10."""
+        """The network in short: for the textbook's, the units of every layer, 784-512-512-10."""
         if self.network != "mlp":
             return self.network
         arrays = mlp(self.hidden).arrays
@@ -219,7 +219,7 @@ class RunConfig(BaseModel):
 
 
 def _sentence(error: ValidationError, settings: dict[str, Any]) -> str:
-    """Makes one sentence of pydantic's report: the field, its limits, the value."""
+    """Turns pydantic's report into one sentence: the field, its limits, the value."""
     first = error.errors()[0]
     if first["type"] == "value_error":
         return str(first["ctx"]["error"])

@@ -131,7 +131,7 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
 
 
 def stratified_order(labels: ByteArray) -> IndexArray:
-    """Returns a fixed random order of which every prefix is stratified by class.
+    """Returns a fixed random order; every prefix of it is stratified by class.
 
     Args:
         labels: Classes, of shape (n,).

@@ -29,7 +29,7 @@ def grid(
 ) -> list[RunConfig]:
     """Returns a run for every combination of the varied settings, and for every seed.
 
-    Runs of one seed stand together, so that a study that is stopped has whole seeds.
+    Runs of one seed follow one another, so that a stopped study has whole seeds.
 
     Args:
         vary: Fields of `RunConfig`, each with its values; all combinations are made.
@@ -101,7 +101,7 @@ def check_values(name: str, values: Any) -> None:
 
 
 def seed_list(seeds: int | Iterable[int]) -> list[int]:
-    """Returns the seeds 0 to n - 1 for a number n, and a list of seeds as it is.
+    """Returns the seeds 0 to n - 1 for a number n, and a list of seeds unchanged.
 
     Raises:
         InputError: If it is neither.
@@ -160,10 +160,10 @@ def read_vary(texts: Iterable[str]) -> dict[str, list[Any]]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A study as a TOML file tells it, fixed before anything is trained.
+    """A study as a TOML file describes it, fixed before any training.
 
     Attributes:
-        question: What it is to answer, in words.
+        question: The question that it answers, in words.
         dataset: A name for `load_dataset`.
         seeds: How many seeds, from 0; or the seeds themselves.
         settings: Fields of `RunConfig`, the same for all runs.
@@ -190,7 +190,7 @@ _WORDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 def read_plan(path: str | Path) -> Plan:
     """Reads a study from a TOML file.
 
-        question = "Does Leaky ReLU stand higher learning rates?"
+        question = "Does Leaky ReLU survive higher learning rates?"
         dataset = "mnist-5k"
         seeds = 10
         [settings]
@@ -200,7 +200,7 @@ def read_plan(path: str | Path) -> Plan:
         learning_rate = [0.001, 0.01]
 
     Raises:
-        InputError: If it cannot be read, is not TOML, or has a field that a study has not.
+        InputError: If it cannot be read, is not TOML, or has a field that studies do not have.
     """
     path = at_home(path)
     try:

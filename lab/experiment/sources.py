@@ -1,7 +1,7 @@
 """Where the datasets come from: folders, Keras's cache, packages, the internet.
 
 A dataset's content is checked against its published (or, for `mnist-5k`, its fixed) SHA-256, so
-that a number in one table and a number in another were measured on the same images.
+that the numbers of two tables were measured on the same images.
 """
 
 import contextlib
@@ -56,7 +56,7 @@ NAMES = tuple(DIGESTS)
 DEBIAN_FOLDER = Path("/usr/share/datasets")
 DOWNLOADS = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/"
 PATIENCE = 5.0
-# What NumPy's, zip's and gzip's readers raise on a file that is not what it should be.
+# What NumPy's, zip's and gzip's readers raise on a broken file.
 BROKEN = (
     OSError,
     EOFError,
@@ -143,13 +143,13 @@ def _sources(name: str, download: bool = True) -> Iterator[tuple[str, Callable[[
 
 def _data_dir(folder: str) -> Path:
     path = at_home(folder, "LAB_DATA_DIR must name a folder of this machine,")
-    if not os.path.isdir(path):  # Path.is_dir raises where one may not look.
+    if not os.path.isdir(path):  # Path.is_dir raises without permission.
         raise InputError(f"LAB_DATA_DIR must name a folder, not {folder[:200]!r}.")
     return path
 
 
 def _load_npz(path: Path) -> Parts | None:
-    if not os.path.exists(path):  # Path.exists raises where a folder may not be entered.
+    if not os.path.exists(path):  # Path.exists raises without permission.
         return None
     try:
         _check_size(path)
@@ -163,7 +163,7 @@ def _load_npz(path: Path) -> Parts | None:
 
 
 def _check_size(path: Path) -> None:
-    """Refuses a pipe, which would be waited for, and an archive that would fill the memory."""
+    """Refuses a pipe, which would block, and an archive that would fill the memory."""
     prefix = np.lib.format.MAGIC_PREFIX
     with open_zip(path) as archive:
         if sum(file.file_size for file in archive.infolist()) > MOST_BYTES:
@@ -271,7 +271,7 @@ def _answers(url: str) -> bool:
 
 
 def _digest(array: ByteArray) -> str:
-    """Returns the SHA-256 of an array; "none" if it can be no images and no labels."""
+    """Returns the SHA-256 of an array; "none" if it can be neither images nor labels."""
     possible = array.ndim and array.shape[1:] in ((), IMAGE_SHAPE) and len(array) <= MOST_IMAGES
     return idx_digest(array) if possible and array.dtype == np.uint8 else "none"
 
@@ -288,5 +288,5 @@ def _checked(name: str, source: str, parts: Parts) -> Dataset:
             )
     x_train, y_train, x_test, y_test = parts
     dataset = Dataset(name, x_train, y_train, x_test, y_test, source)
-    vars(dataset)["digests"] = DIGESTS[name]  # They have just been found to be these.
+    vars(dataset)["digests"] = DIGESTS[name]  # Checked just above.
     return dataset

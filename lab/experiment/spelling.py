@@ -20,7 +20,7 @@ def option_of(setting: str) -> str:
 
 
 def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
-    """Returns for each the settings, but those in `VARIED`, that are not the same for all.
+    """Returns for each the settings that differ among them, except those in `VARIED`.
 
     Args:
         configs: The settings.
@@ -32,7 +32,7 @@ def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
 
 
 def differing(configs: Sequence[RunConfig]) -> list[str]:
-    """Returns the names of the settings, but those in `VARIED`, that are not the same for all."""
+    """Returns the names of the settings that differ, except those in `VARIED`."""
     return [
         name
         for name in RunConfig.model_fields

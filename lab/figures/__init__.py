@@ -1,6 +1,6 @@
 """Whole figures with a name, a caption and their words, ready to save: of runs, studies, neurons.
 
-Each is laid out of `lab.plots`, which draw on one pair of axes.
+Each combines plots of `lab.plots`, which draw on one pair of axes.
 """
 
 from lab.figures import of_analyses, of_neurons, of_studies

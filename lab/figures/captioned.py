@@ -43,8 +43,8 @@ class CaptionedFigure:
     def _ipython_display_(self) -> None:
         """Shows it in a notebook, its words below it.
 
-        A PNG is shown everywhere, also where a notebook is not trusted yet; but JupyterLab drops
-        its alternative text, so the words stand in a line of their own that opens.
+        Every notebook shows a PNG, trusted or not; but JupyterLab drops its alternative text, so
+        the words are in a separate line that opens.
         """
         from IPython.display import display
 
@@ -53,7 +53,7 @@ class CaptionedFigure:
         display({"text/html": words, "text/plain": self.alt}, raw=True)
 
     def save(self, folder: str | Path) -> None:
-        """Saves it in the formats of `endings`, its words among them as text.
+        """Saves it in the formats of `endings`; the text file holds its words.
 
         Raises:
             InputError: If the folder is an address.

@@ -21,7 +21,7 @@ def gallery(folder: Path) -> str:
 
 
 def write_gallery(folder: Path) -> None:
-    """Writes the gallery of a folder as its `README.md`; another README than a gallery stays.
+    """Writes the gallery of a folder as its `README.md`; a README of another kind stays.
 
     Raises:
         StoreError: If it cannot be written.

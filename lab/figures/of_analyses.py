@@ -1,4 +1,4 @@
-"""Figures of what is asked of trained networks: removal, probe sizes, depth and kill maps."""
+"""Figures of experiments on trained networks: removal, probe sizes, depth and kill maps."""
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -111,7 +111,7 @@ def over_epochs(
 
 
 def _settle(figure: Any, settings: str) -> None:
-    """One legend, at the right, speaks for all panels; the settings stand above them."""
+    """Draws one legend for all panels, at the right, and the settings above them."""
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside right upper", handlelength=3)
     figure.suptitle(settings, fontsize=12, x=0.01, ha="left")

@@ -68,7 +68,7 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
 
 
 def ladders(runs: Runs) -> list[Runs]:
-    """Returns the comparisons that differ in their learning rate alone, put together."""
+    """Returns the comparisons that differ in their learning rate alone, joined."""
     groups = runs.comparisons("learning_rate")
     return [group for group in groups if len(group.comparisons()) > 1]
 
@@ -278,7 +278,7 @@ def _flows_in_words(run: Run, layer: int) -> str:
 def race(runs: Runs, name: str = "comparison") -> AnimatedFigure:
     """Draws what the front end `Race` shows while these runs are trained, a frame for an epoch.
 
-    Of very many epochs some have no frame. The axes are from the start those of the end.
+    With very many epochs, some have no frame. The axes have their final limits from the start.
     """
     last = max(run.last_epoch for run in runs)
     limits = [(ax.get_xlim(), ax.get_ylim()) for ax in race_figure(_racers(runs, last)).axes]

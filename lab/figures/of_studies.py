@@ -84,7 +84,7 @@ def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> Captioned
 
 
 def _point_words(group: Runs) -> str:
-    """Says how many neurons are dead and how accurate the runs are, in the mean."""
+    """Says how many neurons are dead and how accurate the runs are, on average."""
     if lost := len(group.where(status="diverged")):
         return f"{lost} of {len(group)} diverged"
     dead, accuracy = map(measures.measure, ("dead", "test_accuracy"))
@@ -120,7 +120,7 @@ def learning_rates(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
 
 
 def _one_scale(axes: "list[Axes]", columns: int) -> None:
-    """Gives panels of one measure one scale, so that heights compare; named at the left alone."""
+    """Gives panels of one measure the same scale, to compare heights; labels only the left one."""
     lows, highs = zip(*(ax.get_ylim() for ax in axes), strict=True)
     for place, ax in enumerate(axes):
         ax.set_ylim(min(lows), max(highs))

@@ -1,6 +1,6 @@
 """Networks as plain Keras, their first weights, every forward pass, and the compiled programs.
 
-Nobody else knows that a layer is dense; weights and sites of activation have names (`lab.layout`).
+No other wing knows that a layer is dense: `lab.layout` names the weights and activation sites.
 """
 
 from lab.network import programs

@@ -1,4 +1,4 @@
-"""The forward pass for those who read: the textbook's in NumPy, without TensorFlow."""
+"""The forward pass for reading runs: the textbook's network in NumPy, without TensorFlow."""
 
 from collections.abc import Iterator
 from typing import Any

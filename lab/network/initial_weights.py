@@ -23,11 +23,11 @@ SD_OF_TRUNCATED = 0.87962566103423978  # Of a standard normal distribution cut o
 
 
 def first_weights(config: RunConfig) -> Weights:
-    """Returns the untrained weights of a run's network, to the bit those of `build_model`.
+    """Returns the untrained weights of a run's network, equal to `build_model`'s to the bit.
 
-    They depend on the settings alone, whatever the user's Keras is set to. Kernels, which are all
-    arrays of two dimensions and more, are drawn from the run's distribution, each with a seed of
-    its own. Biases that lead into an activation function are `first_bias`.
+    They depend on the run's settings alone, not on the user's Keras settings. Kernels (all arrays
+    of two or more dimensions) are drawn from the run's distribution, each with its own seed. Biases
+    that lead into an activation function are `first_bias`.
     """
     layout = layout_of(config)
     biases = {site.bias for site in layout.sites}

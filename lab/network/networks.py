@@ -106,7 +106,7 @@ def build_textbook(
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Leaves Python's random numbers as they were: Keras draws seeds from them."""
+    """Restores the state of Python's random numbers, from which Keras draws seeds."""
     state = random.getstate()
     try:
         yield

@@ -23,10 +23,10 @@ from lab.network.optimizers import UPDATES
 from lab.network.templates import Template, template
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-STRIP = 125  # Values that are summed in float32; the images of a block are a multiple of it.
+STRIP = 125  # How many values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
-RANDOM_NUMBERS = 2**32  # Their seeds are other than those of the first weights.
+RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def program(config: RunConfig) -> Program:
     """Returns the programs of a run, which others may share; compiled at first use.
 
     Raises:
-        InputError: If its network is not known here, or is none that the lab can train.
+        InputError: If its network is not known here, or the lab cannot train it.
     """
     return _program(network_of(config), config.function, config.optimizer)
 
@@ -221,7 +221,7 @@ def gradients_of(
         weights: The weights.
         images: uint8 of shape (n, height, width).
         labels: Their classes, shape (n,).
-        step: How many training steps come before; a network with dropout draws by it.
+        step: How many training steps come before; dropout draws depend on it.
 
     Returns:
         For each array of `weights` its gradient, of the same shape; 0 for what is not trained.
@@ -234,7 +234,7 @@ def gradients_of(
         found = differentiate(made, weights, x, y, len(labels), config.function, parameter, states)
         return found.gradients
 
-    if made.generators:  # XLA draws other numbers, and training is compiled by it.
+    if made.generators:  # XLA draws other numbers, and XLA compiles the training.
         compute = compiled(compute, by_xla=not made.convolves)
     with tf.device("CPU:0"):
         variables = [tf.Variable(array) for array in weights]
@@ -251,9 +251,9 @@ def gradients_of(
 
 @in_own_thread
 def gates(config: RunConfig, z: ArrayLike) -> FloatArray:
-    """Returns the gates f'(z) as the census finds them; `config.gate` is the formula, in NumPy.
+    """Returns the gates f'(z) as the census computes them; `config.gate` is the formula, in NumPy.
 
-    They are compiled, in float32, and numbers below 1.18e-38 are flushed to 0.
+    It computes compiled, in float32, and flushes numbers below 1.18e-38 to 0.
 
     Args:
         config: The settings, for the activation function.
@@ -371,9 +371,9 @@ def _sums(scores: tuple[Any, Any]) -> Any:
 def _reduce(activation: Activation, parameter: Any, shut: Any, real: Any, z: Any) -> dict[str, Any]:
     """Reduces what each unit of a layer does on a block of images, each a float64 of (units,).
 
-    XLA's maximum drops NaN, so non-finite values are counted by themselves. The sums that give
-    the variance are float64: a unit stuck at -1 has one that float32 cannot hold. The others are
-    float32 over strips of a block, three times as fast, and float64 over the strips.
+    XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
+    are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
+    float32 within a strip of a block, three times as fast, and float64 over the strips.
     """
     tf = load_tensorflow()
     images = z.shape[0]
@@ -420,6 +420,6 @@ def _with_gate(activation: Activation, parameter: Any, z: Any) -> tuple[Any, Any
 
 
 def _nothing(units: int) -> dict[str, Any]:
-    """Returns what `_reduce` does, of a block that is not observed."""
+    """Returns what `_reduce` returns, for a block that is not observed."""
     tf = load_tensorflow()
     return {name: tf.zeros(units, tf.float64) for name in (*SUMMED, *GREATEST)}

@@ -30,7 +30,7 @@ def layout_of(config: RunConfig) -> Layout:
     """Returns what the network of a run is made of; of the textbook's without TensorFlow.
 
     Raises:
-        InputError: If the network is not known here, or is none that the lab can train.
+        InputError: If the network is not known here, or the lab cannot train it.
     """
     if config.network == TEXTBOOK:
         return layouts.mlp(config.hidden)
@@ -64,7 +64,7 @@ class StandIn:
 
 @dataclass(frozen=True, eq=False)
 class Template:
-    """A network that is built once, whose weights come from outside each time it is computed.
+    """A network that is built once; each computation is given its weights.
 
     Attributes:
         model: The Keras model; it ends in class scores (logits), without the softmax.
@@ -128,7 +128,7 @@ def template(network: Network) -> Template:
     """Builds a network to be trained by many runs.
 
     Raises:
-        InputError: If it is none that the lab can train.
+        InputError: If the lab cannot train it.
     """
     activation = StandIn()
     more: dict[str, Any] = {"initializer": _zeros} if network.name == TEXTBOOK else {}
@@ -138,7 +138,7 @@ def template(network: Network) -> Template:
 
 
 def _zeros(_: int) -> str:
-    """The first weights of a template do not matter, and zeros are made at once."""
+    """Names the initializer: a template's first weights do not matter, and zeros are fast."""
     return "zeros"
 
 
@@ -185,7 +185,7 @@ def find_layout(name: str, model: Any, activation: StandIn) -> Layout:
 def _meetings(model: Any, activation: StandIn, layers: Sequence[Any]) -> list[tuple[Any, Any]]:
     """Returns each z that meets the activation function, with its layer: None if it is hidden.
 
-    The model is computed without numbers. Meanwhile each layer has a function of its own.
+    It traces the model without numbers; meanwhile each layer has its own function.
     """
     tf = load_tensorflow()
     found: list[tuple[Any, Any]] = []
@@ -225,7 +225,7 @@ def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[in
 
 
 def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:
-    """Returns the name that a layer was given; of a name by Keras, its kind and number."""
+    """Returns a layer's given name; if Keras named it, its kind and number."""
     if layer is None:
         return f"activation_{number}"
     kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(layer).__name__).lower()
@@ -236,7 +236,7 @@ def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:
 
 
 def _before(layer: Any) -> Any:
-    """Returns the layer whose output alone a layer takes in; None if that is not to be seen."""
+    """Returns the layer whose output is a layer's only input; None if Keras does not tell."""
     history = getattr(getattr(layer, "input", None), "_keras_history", None)
     return getattr(history, "operation", None)
 
@@ -280,7 +280,7 @@ def _array_names(layers: Sequence[Any]) -> dict[int, str]:
 
 
 def _layers(model: Any) -> list[Any]:
-    """Returns the layers of a model, those of models within it in their place."""
+    """Returns the layers of a model, with those of a nested model in its place."""
     inner = (_layers(part) if hasattr(part, "layers") else [part] for part in model.layers)
     return [layer for part in inner for layer in part]
 

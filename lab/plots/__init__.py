@@ -1,8 +1,8 @@
 """Pictures of functions and of recorded runs, each on one pair of Matplotlib axes.
 
-Every function takes `ax=None`, draws on it or on axes of its own, and returns the axes. Nothing
-here trains, and nothing calls `pyplot`. An activation function keeps its colour and line style in
-every picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
+Every function takes `ax=None`, draws on it or on new axes, and returns the axes. Nothing here
+trains, and nothing calls `pyplot`. An activation function keeps its colour and line style in every
+picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
 """
 
 from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, styles

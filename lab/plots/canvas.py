@@ -1,4 +1,4 @@
-"""What pictures are drawn on: figures and axes in the lab's style, and how they become files."""
+"""Figures and axes in the lab's style, and how they become files."""
 
 import html
 import io
@@ -22,7 +22,7 @@ STYLE: Mapping[str, Any] = {
     "font.size": 12,
     "axes.titlesize": 13,
     "axes.titlelocation": "left",
-    "axes.titley": 1.0,  # To look for a free place above the ticks takes a tenth of a drawing.
+    "axes.titley": 1.0,  # Looking for a free place above the ticks takes a tenth of a drawing.
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -41,14 +41,14 @@ def style() -> Iterator[None]:
 
     settings: Any = dict(STYLE)
     inside = matplotlib.rcParams["svg.hashsalt"] == STYLE["svg.hashsalt"]
-    # To enter twice changes nothing, and costs a portrait a tenth of its time.
+    # Entering twice changes nothing, and takes a tenth of a portrait's time.
     with nullcontext() if inside else matplotlib.rc_context(settings):
         yield
 
 
 @contextmanager
 def axes(ax: "Axes | None", size: tuple[float, float] = (7.0, 4.3)) -> Iterator["Axes"]:
-    """Gives the axes to draw on, in the lab's style: those given, or some of their own."""
+    """Yields the axes to draw on, in the lab's style: those given, or new ones."""
     from matplotlib.figure import Figure
 
     with style():
@@ -66,7 +66,7 @@ def fixed_figure(size: tuple[float, float], **edges: float) -> "Figure":
 
 
 def whole_epochs(ax: "Axes") -> None:
-    """Makes the horizontal axis one of epochs."""
+    """Makes the horizontal axis show whole epochs."""
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
@@ -80,7 +80,7 @@ def log_scale(ax: "Axes") -> None:
 
 
 def beside(ax: "Axes") -> "Axes":
-    """Returns axes over those given that have a scale of their own, at the right."""
+    """Returns axes over those given, with their own scale at the right."""
     other = ax.twinx()
     other.grid(visible=False)
     other.spines["right"].set_visible(True)

@@ -146,7 +146,7 @@ def axis_label(measure: str, layer: int = 1) -> str:
 
 
 def _set_scale(ax: "Axes", measure: str, ends: Sequence[float]) -> None:
-    """Losses are logarithmic, accuracies begin well below the lowest end, shares begin at 0."""
+    """Makes losses logarithmic, accuracies begin well below the lowest end, shares at 0."""
     from matplotlib.ticker import LogLocator, NullLocator
 
     if measure.endswith("loss"):

@@ -69,7 +69,7 @@ def _numbers(verdict: Verdict) -> str:
 
 
 def _row_names(verdicts: Sequence[Verdict]) -> list[str]:
-    """Names each row by its function; by where it was made, too, if that is not the same."""
+    """Names each row by its function, and by where it was run if that differs."""
     several = len({verdict.where for verdict in verdicts}) > 1
     return [
         "\n".join([in_lines(verdict.name), *([verdict.where] if several else [])])

@@ -63,7 +63,7 @@ def function_pair(choices: Iterable[str], z: NDArray[Any] | None = None) -> "Fig
         for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
             functions(choices, derivative, ax, reach)
             if derivative and (legend := ax.get_legend()):
-                legend.remove()  # The one on the left speaks for both.
+                legend.remove()  # The one on the left serves both.
             if z is not None:
                 _histogram_behind(ax, z, reach)
     return figure

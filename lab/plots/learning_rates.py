@@ -24,8 +24,8 @@ def over_rates(
 ) -> "Axes":
     """Draws a measure at the end over the learning rates: every seed small, their mean large.
 
-    A ring is at the best learning rate, chosen on validation; see `stats.best_rates`. A cross at
-    the bottom is at a rate with a run that diverged.
+    A ring marks the best learning rate, chosen on validation; see `stats.best_rates`. A cross at
+    the bottom marks a rate at which a run diverged.
 
     Args:
         runs: Runs that have ended and differ in activation function, learning rate and seed.
@@ -81,7 +81,7 @@ def _means(groups: Sequence[Runs], wanted: Measure) -> tuple[Values, Values]:
 
 
 def _rate_axis(ax: "Axes", rates: Iterable[float]) -> None:
-    """Names the learning rates that were run, unless they stand too close."""
+    """Names the learning rates that were run, unless they are too close."""
     from matplotlib.ticker import NullLocator
 
     named: list[float] = []

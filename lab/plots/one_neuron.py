@@ -41,7 +41,7 @@ def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
 
 
 def _on_pixels(incoming: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Returns a dense unit's or a grey filter's weights as a picture; None of several colours."""
+    """Returns a dense unit's or a grey filter's weights as a picture; None for several colours."""
     if incoming.ndim == 1:
         return incoming.reshape(IMAGE_SHAPE)
     return incoming[..., 0] if incoming.shape[-1] == 1 else None
@@ -75,7 +75,7 @@ def _observations(z: NDArray[np.float32]) -> str:
 
 
 def history(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
-    """Draws between which bounds a neuron's pre-activations lay at each epoch, and its state."""
+    """Draws a neuron's lowest and highest pre-activation at each epoch, and its state."""
     layer = neuron.run.layer(neuron.layer)
     low, high = layer.min_z[:, neuron.unit], layer.max_z[:, neuron.unit]
     states = lives.states(layer)[:, neuron.unit]

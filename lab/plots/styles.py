@@ -38,7 +38,7 @@ class Style:
 def styles_of(configs: Sequence[RunConfig]) -> list[Style]:
     """Returns a style for each: the function's own, or the next free one of its colour.
 
-    Where a function comes more than once, the one with its default parameter keeps its own style.
+    Where a function occurs more than once, the one with its default parameter keeps its own style.
     """
     styles: dict[int, Style] = {}
     names = labels(configs)
@@ -93,7 +93,7 @@ def styles_by_title(runs: Runs) -> dict[str, tuple[Runs, Style]]:
 
 
 def check_some(runs: Runs) -> None:
-    """Refuses to draw no runs.
+    """Checks that there are runs to draw.
 
     Raises:
         InputError: If there are none.

@@ -17,12 +17,12 @@ DASHES = {"-": "", "--": "9 4", "-.": "9 3 2 3", ":": "2 3"}
 
 
 def explore(runs: Runs, tell: Tell = str) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Returns what to show of each run, and of those that cannot be read the reason."""
+    """Returns what to show of each run, and why some runs cannot be read."""
     rows, unread = [], {}
     for number, run in enumerate(runs, start=1):
         tell(f"Reading run {number:,} of {len(runs):,}")
         try:
-            # Of a copy, so that not all arrays of many runs are held at once.
+            # A copy, so that memory does not hold the arrays of all runs at once.
             rows.append(_row(Run(run.folder, run.record)))
         except RunError as error:
             unread[run.run_id] = str(error)

@@ -24,7 +24,7 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
 
     Args:
         runs: The runs.
-        tell: Is called with what is done now, in words.
+        tell: Called with the current step, in words.
     """
     ended = runs.ended()
     comparisons = ended.comparisons()
@@ -85,7 +85,7 @@ def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
 
 
 def _too_few(verdicts: Sequence[Verdict]) -> str:
-    """Returns how many seeds there are, if these are too few for any verdict; else nothing."""
+    """Returns how many seeds there are if they are too few for any verdict, else None."""
     pairs = [verdict.paired.n for verdict in verdicts]
     if not pairs or max(pairs) >= stats.FEWEST_SEEDS or any(v.problem for v in verdicts):
         return ""
@@ -98,7 +98,7 @@ def _weight(runs: Runs) -> tuple[int, int]:
 
 
 def inline(picture: CaptionedFigure, prefix: str) -> str:
-    """Returns a figure as SVG to stand in a page beside others: its ids begin with the prefix."""
+    """Returns a figure as SVG for a page with several: its ids begin with the prefix."""
     svg = canvas.svg(picture.figure, picture.alt)
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))

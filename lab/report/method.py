@@ -14,7 +14,7 @@ MOST_COMMANDS = 20
 
 
 def method(runs: Runs) -> dict[str, Any]:
-    """Returns what the template tells of how some runs were made."""
+    """Returns what the template says about how the runs were made."""
     settings = _settings(runs)
     commands = _commands(runs)
     return {
@@ -73,7 +73,7 @@ def _datasets(runs: Runs) -> list[tuple[str, str, str]]:
 
 
 def _machines(runs: Runs) -> list[tuple[str, str]]:
-    """Returns every version of what computed the runs, and the processors."""
+    """Returns every software version that computed the runs, and the processors."""
     every = [run.record.versions for run in runs]
     names = _unique(name for versions in every for name in versions)[:MOST_VALUES]
     return [
@@ -106,7 +106,7 @@ def _is_repeatable(run: Run) -> bool:
 
 
 def _together(comparison: Runs) -> dict[str, list[str]]:
-    """Returns for each range of seeds the activation functions that have runs of it."""
+    """Returns for each range of seeds the activation functions with runs of these seeds."""
     together: dict[str, list[str]] = {}
     for group in comparison.groups():
         for seeds in _ranges(sorted({run.config.seed for run in group})):

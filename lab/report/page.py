@@ -40,7 +40,7 @@ def write_report(
         tell: Is called with what is done now, in words.
 
     Raises:
-        InputError: If there are no runs, or the question or the path cannot be one.
+        InputError: If there are no runs, or the question or the path is not valid.
         StoreError: If the place is not free for a report, or cannot be written to.
     """
     place = _place(path)
@@ -55,7 +55,7 @@ def write_report(
 
 
 def _place(path: Any) -> Path:
-    """Returns the file to write a report to; links stay, and what they lead to is written."""
+    """Returns the file to write a report to; of a link, the file that it leads to."""
     if not isinstance(path, str | Path):
         raise InputError(f"The report must be a file, such as 'report.html', not {path!r}.")
     place = at_home(path, "The report must be a file of this machine, such as 'report.html',")
@@ -104,7 +104,7 @@ def report(
         tell: Is called with what is done now, in words.
 
     Raises:
-        InputError: If there are no runs, or the question cannot be one.
+        InputError: If there are no runs, or the question is not valid.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 

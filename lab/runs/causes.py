@@ -1,11 +1,11 @@
 """Why a unit is dead: the cause that the record shows, and the story of a neuron in words.
 
-The pre-activation of a unit is z = b + w·h: its bias, and its weights on what it is given. When a
-unit dies, its largest z falls; how much of that its bias fell is known, and the rest is the work
-of w·h. In layer 1, h are the images, which never change: the rest is the work of its weights. In a
-deeper layer h moves, too; where the weights of both epochs are kept, they bound their part.
-(Where a function's gate closes on the right, as tanh's does, it is the smallest z that rises.)
-Between the two epochs that are compared, the fall is exactly the sum of both.
+The pre-activation of a unit is z = b + w·h: its bias, plus its weights times its inputs. When a
+unit dies, its largest z falls. The record shows how far its bias fell; w·h did the rest. In layer
+1, h are the images, which never change, so its weights did the rest. In a deeper layer h moves,
+too; if the run kept the weights of both epochs, they bound their part. (Where a function's gate
+closes on the right, as tanh's does, the smallest z rises instead.) Between the two epochs, the fall
+is exactly the sum of both parts.
 """
 
 import functools
@@ -20,7 +20,7 @@ from lab.layout import Site
 from lab.runs.run import Run
 from lab.words import number
 
-# Of a layer that is silent, each unit's standard deviation is at most this share of its mean |a|.
+# In a silent layer, each unit's standard deviation is at most this share of its mean |a|.
 SILENT = 1e-6
 
 NONFINITE, BORN_DEAD, SILENT_BELOW = "non-finite", "born dead", "layer below silent"
@@ -83,7 +83,7 @@ def find(run: Run, layer: int, epoch: int | None = None) -> dict[int, Cause]:
 
 
 class _CauseFinder:
-    """What is known of a layer, brought together for one inquiry."""
+    """All that the record shows of a layer, collected for one question."""
 
     def __init__(self, run: Run, layer: int) -> None:
         self.run, self.layer = run, layer
@@ -150,8 +150,8 @@ class _CauseFinder:
     def _most_by_weights(self, unit: int, since: int) -> float:
         """Bounds how far the change of a unit's weights in an epoch can have moved any of its z.
 
-        On every image |Δw·h| is at most the sum of |Δw| times the largest |h| of each input. Of a
-        convolution, and behind one, a unit has as many weights on an input as it sees positions.
+        On every image |Δw·h| is at most the sum of |Δw| times the largest |h| of each input. In a
+        convolution, and after one, a unit has as many weights on an input as it sees positions.
         """
         if not self.below or not {since - 1, since} <= set(self.run.kept_epochs):
             return np.inf
@@ -192,7 +192,7 @@ class _CauseFinder:
 def _is_shut(run: Run, z: float) -> bool:
     """Returns whether no gradient passes at z; True for a function that is not known here.
 
-    Counted as shut is what single precision rounds to 0 beside the largest gate.
+    A gate counts as shut if single precision rounds it to 0 beside the largest gate.
     """
     try:
         gate = run.config.gate(np.array([z]))
@@ -202,7 +202,7 @@ def _is_shut(run: Run, z: float) -> bool:
 
 
 def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
-    """Tells in a few sentences what a unit does at an epoch, why, and how it came there.
+    """Tells in a few sentences what a unit does at an epoch, why, and how it got there.
 
     Args:
         run: The run.

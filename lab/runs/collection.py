@@ -136,9 +136,9 @@ class Runs(Sequence[Run]):
         return [Runs(runs) for runs in groups.values()]
 
     def disputed(self) -> dict[str, str]:
-        """The ended runs of which there is another one of the same settings and seed; with words.
+        """The ended runs that differ from another of the same settings and seed, with a message.
 
-        One of them must be wrong, or of another kind of processor: none of them counts.
+        One of them must be wrong, or from another kind of processor, so none of them counts.
         """
         alike: dict[Any, set[str]] = {}
         for run in self.ended():
@@ -146,8 +146,8 @@ class Runs(Sequence[Run]):
             alike.setdefault(key, set()).add(run.run_id)
         return {
             name: f"{' and '.join(sorted(names))} are of the same settings and seed, with other "
-            f"bits: none of them counts. Which one comes out again: lab verify; to be rid of one: "
-            f"lab delete."
+            f"bits: none of them counts. lab verify shows which one comes out again; lab delete "
+            f"removes one."
             for names in alike.values()
             if len(names) > 1
             for name in sorted(names)
@@ -199,7 +199,7 @@ class Runs(Sequence[Run]):
         return pd.DataFrame([summary_row(list(g)) for g in self.readable().groups()])
 
     def results(self) -> "pd.DataFrame":
-        """The summary to be read: in percent and in words, one row for each group of runs.
+        """The summary for reading, in percent and in words: one row for each group of runs.
 
         Columns: `activation`, `dataset`, `learning rate`, `runs`, `test accuracy, %` (mean),
         `each seed, %`, and by hidden layer `dead, %` (no gradient on any training image) and
@@ -291,11 +291,11 @@ def _warn_once(words: str) -> None:
 
 
 def each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
-    """Makes something of each run; one whose arrays cannot be read is left out, with a warning.
+    """Applies `row` to each run, except those whose arrays cannot be read, with a warning.
 
     Args:
         runs: The runs.
-        row: What to make of a run.
+        row: Makes the result of one run.
     """
     made = []
     for run in runs:
@@ -303,7 +303,7 @@ def each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
             made.append(row(run))
         except RunError as error:
             warnings.warn(
-                f"Run {run.run_id} is left out: {error} To be rid of it: lab delete {run.run_id}",
+                f"Run {run.run_id} is left out: {error} To remove it: lab delete {run.run_id}",
                 stacklevel=4,
             )
     return made

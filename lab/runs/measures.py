@@ -34,7 +34,7 @@ class Measure:
         label: Its name in a sentence, such as `test accuracy`.
         unit: The unit of a difference: `points` (of a percentage), or nothing.
         scale: What the recorded number is multiplied with to be shown: 100 for shares.
-        better: Which of two values is the better one; `neither` where that is no question.
+        better: Which of two values is the better one; `neither` where neither is.
         worth: The smallest difference that is worth seeing, as it is shown.
         of: Takes the number from a run, as it is recorded.
     """
@@ -130,7 +130,7 @@ def layer_words(name: str) -> str:
 def recorded(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
     """Returns a measure of a run at every epoch: one of `CURVES` or of `units.LAYER_MEASURES`.
 
-    The epoch in which it diverged has no accuracy: no mean may take what is left for one.
+    The epoch in which it diverged has no accuracy, so that no mean includes it.
     """
     if name in CURVES:
         values = np.array([getattr(epoch, name) for epoch in run.record.epochs], np.float64)

@@ -42,7 +42,7 @@ class Neuron:
             convolution of shape (height, width, channels).
         bias: Its bias.
         z: Its pre-activations on the probe set, shape (images,), or (images, height, width).
-        images: The probe images that excite it most, first the largest z: uint8 (n, height, width).
+        images: The probe images that excite it most, largest z first: uint8 (n, height, width).
         labels: Their classes.
         image_z: Their pre-activations, the largest of each.
         missing: Sentences on what is not available.
@@ -69,7 +69,7 @@ class Neuron:
 
 
 class LayerView:
-    """A hidden layer of a run at the end of one epoch; what it computes, it computes once."""
+    """A hidden layer of a run at the end of one epoch; it computes everything once."""
 
     def __init__(
         self, run: Run, layer: int, epoch: int, dataset: Dataset | LabError | None

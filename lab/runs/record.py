@@ -1,6 +1,6 @@
 """What a run's folder holds: `run.json` and files of arrays, read as if a stranger wrote them.
 
-    run.json                      all that is known of the run; what it names, exists
+    run.json                      all that is known of the run; every file it names exists
     units-e0010.safetensors       every unit's summaries and bias of some epochs, by layer
     weights-e0010.safetensors     kernels and biases at the end of an epoch
     confirmed-e0010.safetensors   which units are dead on all training images
@@ -88,7 +88,7 @@ class ArrayFile(Strict):
 
 
 class Record(Strict):
-    """All that is known of a run, as `run.json` holds it. What it names, exists.
+    """All that is known of a run, as `run.json` holds it. Every file it names exists.
 
     NaN and infinity are written as the strings "NaN", "Infinity" and "-Infinity".
     """
@@ -210,7 +210,7 @@ def read_record(folder: Path) -> Record:
 
 
 def _judged(record: Record) -> Record:
-    """Calls a run diverged that ended with losses that are not finite, whatever it says."""
+    """Marks a run as diverged if its last losses are not finite, whatever it says."""
     if record.status != "finished" or not record.epochs:
         return record
     finite = np.isfinite([record.epochs[-1].validation_loss, record.test_loss or 0.0]).all()
@@ -322,7 +322,7 @@ def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
 
 
 def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
-    """Returns how large a file of arrays can be if it holds what its kind does."""
+    """Returns how large a file of arrays of its kind can be."""
     kind = file.name.partition("-")[0]
     slots = layout.slots(optimizer) if kind == "resume" else []
     each_epoch = {

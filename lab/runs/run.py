@@ -37,7 +37,7 @@ from lab.runs.record import (
 if TYPE_CHECKING:
     import keras
 
-# A file in the place of a lock would outlive its holder. Older versions cannot be told so.
+# A file in place of a lock would outlive its holder. Older versions lack this option.
 _CHOICES = inspect.signature(filelock.BaseFileLock.__init__).parameters
 NO_FILE_INSTEAD: dict[str, Any] = (
     {"fallback_to_soft": False} if "fallback_to_soft" in _CHOICES else {}
@@ -90,7 +90,7 @@ class Run:
     def divergence(self) -> str:
         """When it diverged, and the layer where that began, in words; empty if it did not.
 
-        On its way to infinity z passes where a function of the user's own overflows, if it does.
+        If the user's own function overflows, z passes that point on its way to infinity.
         """
         if not self.diverged:
             return ""
@@ -189,9 +189,9 @@ class Run:
     def biases(self, number: int) -> NDArray[np.float32]:
         """Returns the biases of a hidden layer after every epoch, shape (epochs, units).
 
-        NaN where the run did not record them: those of the untrained network are always known,
-        and runs of earlier versions have no others but with the weights that they kept. NaN of a
-        layer whose pre-activations no single layer's biases lead into.
+        NaN where the run did not record them: those of the untrained network are always known; runs
+        of earlier versions have others only in the weights that they kept. NaN also for a layer
+        without the biases of one single layer.
 
         Args:
             number: The hidden layer, from 1.
@@ -260,7 +260,7 @@ class Run:
     @property
     def kept_epochs(self) -> list[int]:
         """The epochs whose weights it keeps, in order."""
-        return sorted({file.last for file in self._weight_files})  # Twice, where it can go on.
+        return sorted({file.last for file in self._weight_files})  # Twice, if it can resume.
 
     @property
     def _weight_files(self) -> list[ArrayFile]:
@@ -275,7 +275,7 @@ class Run:
         _check("epoch", epoch, range(self.last_epoch + 1), f"in run {self.run_id}")
 
     def check_unit(self, layer: int, unit: int) -> None:
-        """Checks that there are such a hidden layer and such a unit in it.
+        """Checks that the run has this hidden layer, and the layer this unit.
 
         Raises:
             RunError: If there are not.
@@ -313,9 +313,9 @@ class Run:
     ) -> NDArray[np.float32]:
         """Returns a layer's pre-activations z on the probe set, float32.
 
-        Of shape (images, units), or (images, height, width, units) for a convolution. Computed
-        from the weights that were kept, for the textbook's network with NumPy, so the last bits
-        may differ from those that the run saw.
+        Its shape is (images, units), or (images, height, width, units) for a convolution. The kept
+        weights give z, with NumPy for the textbook's network, so the last bits may differ from
+        those that the run saw.
 
         Args:
             dataset: The data set that the run was trained on.
@@ -462,7 +462,7 @@ def lock_of(folder: Path, timeout: float) -> filelock.BaseFileLock:
 
 
 def _is_locked(folder: Path) -> bool:
-    if not os.path.exists(folder / LOCK):  # Path.exists raises where one may not look.
+    if not os.path.exists(folder / LOCK):  # Path.exists raises without permission.
         return False
     try:
         with lock_of(folder, timeout=0):

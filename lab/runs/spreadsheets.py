@@ -1,4 +1,4 @@
-"""Tables as CSV files that a spreadsheet opens right, and that run nothing there."""
+"""Tables as CSV files that a spreadsheet opens correctly, and that run nothing there."""
 
 import csv
 import re
@@ -10,11 +10,11 @@ from lab.system import at_home
 if TYPE_CHECKING:
     import pandas as pd
 
-BOM = "\ufeff"  # A spreadsheet takes a file without it for one of its country's old encoding.
+BOM = "\ufeff"  # Without it a spreadsheet reads the file in its country's old encoding.
 MISSING = "NaN"
 # A spreadsheet of another country splits a cell at the separator that this file does not use.
 PART = re.compile(r"[^,;]+")
-# What a spreadsheet takes for a formula, and what it leaves out; the mark itself, to be undone.
+# What a spreadsheet reads as a formula, after what it skips; and the mark, to remove it again.
 RUNS = re.compile(r"[\"\s]*['=+\-@＝＋－＠\x00-\x1f]")
 MARK = "'"
 
@@ -42,7 +42,7 @@ def to_csv(table: "pd.DataFrame", decimal_comma: bool = False) -> str:
 
 
 def read_csv(file: Any, decimal_comma: bool = False, **options: Any) -> "pd.DataFrame":
-    """Reads a table that `to_csv` wrote: every text is again what it was.
+    """Reads a table that `to_csv` wrote, and restores every text.
 
     Args:
         file: A path, or what else `pandas.read_csv` takes.

@@ -94,7 +94,7 @@ class Paired:
 
     @functools.cached_property
     def p_sign_flip(self) -> float:
-        """How often signs by chance give a mean at least so far from 0, two-sided.
+        """How often random signs give a mean at least this far from 0, two-sided.
 
         Exact for up to 14 pairs, else by 16,384 draws with a fixed seed. It assumes nothing but
         that differences are symmetric about 0, and cannot be below 2 / 2^n.
@@ -104,7 +104,7 @@ class Paired:
         if not self.n or math.isnan(self.mean):
             return math.nan
         if self.n == 1:
-            return 1.0  # SciPy refuses what has but one answer.
+            return 1.0  # SciPy refuses a test with a single answer.
         found = stats.permutation_test(
             (self.differences,),
             lambda d, axis: d.mean(axis=axis),
@@ -123,9 +123,9 @@ class Paired:
 
     @property
     def probability_of_improvement(self) -> float:
-        """The chance that a random run is better than a random run of the baseline, ties half.
+        """The chance that a random run is better than one of the baseline; ties count half.
 
-        Mann and Whitney's U over all n² pairs (Agarwal et al. 2021). Of a measure where neither is
+        Mann and Whitney's U over all n² pairs (Agarwal et al. 2021). For a measure where neither is
         better: the chance of a larger value.
         """
         from scipy import stats
@@ -138,10 +138,10 @@ class Paired:
 
     @property
     def correlation(self) -> float:
-        """Pearson's correlation over the seeds: what pairing buys. NaN where it is undefined.
+        """Pearson's correlation over the seeds: the gain from pairing. NaN where it is undefined.
 
-        With correlation r and like spreads, pairs need 1 - r times the seeds that runs of
-        different seeds would need.
+        With correlation r and similar spreads, pairs need 1 - r times as many seeds as unpaired
+        runs.
         """
         spreads = [
             np.ptp(side) if self.n > 2 else math.nan for side in (self.values, self.baseline)
@@ -153,17 +153,18 @@ class Paired:
     def seeds_for(self, difference: float, power: float = 0.8) -> int | None:
         """Returns how many seeds would show a difference, if the spread is what these pairs show.
 
-        The fewest, but at least 6, whose paired t-test at 5 % (one comparison, two-sided) finds a
-        true mean difference of this size with this probability, by the noncentral t distribution.
-        The spread of few pairs is itself uncertain: take it as a guide.
+        The smallest number, at least 6, with which a paired t-test at 5 % (one comparison,
+        two-sided) finds a true mean difference of this size with this probability, by the
+        noncentral t distribution. The spread of few pairs is itself uncertain: take it as a guide.
 
         Args:
-            difference: The difference to be seen, as the values are given; its sign is no matter.
+            difference: The difference to detect, in the unit of the values; its sign does not
+                matter.
             power: The probability to see it, between 0.05 and 1.
 
         Returns:
-            The number; nothing if it is more than 10,000, or if fewer than two pairs, or a value
-            that is not finite, leave the spread unknown.
+            The number; None if it is over 10,000, or if the spread is unknown, because there are
+            fewer than two pairs or a value is not finite.
 
         Raises:
             InputError: If the difference is 0 or not finite, or the power not between the limits.

@@ -135,7 +135,7 @@ def _with_unit(verdict: Verdict, value: float) -> str:
 
 
 def _digits(verdict: Verdict) -> int:
-    """Returns the fewer of two digits of half the interval and two of the worth.
+    """Returns the decimals for two digits of half the interval, or of the worth if fewer.
 
     Where the interval excludes 0, enough digits are printed that neither end reads 0.
     """
@@ -147,7 +147,7 @@ def _digits(verdict: Verdict) -> int:
 
 
 def _decimals(size: float) -> int:
-    """The decimals that show the first digit of a number; 8 of 0, and of what is unknown."""
+    """The decimals that show the first digit of a number; 8 for 0 and for an unknown number."""
     return min(8, max(0, -math.floor(math.log10(size)))) if size > 0 else 8
 
 

@@ -1,4 +1,4 @@
-"""Folders, files and locks on the disk: what is written is there, also after a power cut."""
+"""Folders, files and locks on the disk: what is written survives a power cut."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ import filelock
 from lab.errors import RunBusyError, StoreError
 from lab.runs import LOCK, NO_FILE_INSTEAD, lock_of
 
-NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # So some network disks say it.
+NO_FLUSH_OF_FOLDERS = (errno.EINVAL, errno.EBADF, errno.ENOTSUP)  # Answers of network disks.
 
 
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
@@ -42,7 +42,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Makes a folder, and those above it that are missing, to be there after a power cut.
+    """Makes a folder and its missing parents, so that they survive a power cut.
 
     Raises:
         OSError: If the disk refuses it.
@@ -50,7 +50,7 @@ def make_folder(folder: Path) -> None:
     missing = [path for path in (folder, *folder.parents) if not os.path.isdir(path)]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
-        with contextlib.suppress(PermissionError):  # One may write to it, but not read it.
+        with contextlib.suppress(PermissionError):  # It may be writable but not readable.
             flush_folder(path.parent)
 
 
@@ -74,7 +74,7 @@ def flush_folder(folder: Path) -> None:
 
 @contextlib.contextmanager
 def disk(folder: Path) -> Iterator[None]:
-    """Makes one sentence of what the disk refuses."""
+    """Turns what the disk refuses into one sentence."""
     try:
         yield
     except OSError as error:

@@ -17,7 +17,7 @@ Files = dict[str, bytes]
 class RunImporter:
     """Keeps one run as it grows elsewhere; no other process can write it meanwhile.
 
-    The commit rule is the writer's: what the record names is on disk before the record is.
+    As for the writer, all files that the record names are on disk before the record is.
 
     Attributes:
         folder: Where it is kept.
@@ -35,7 +35,7 @@ class RunImporter:
         self.folder = folder
         self._lock = take_lock(folder)
         try:
-            begun = os.path.exists(folder / RECORD)  # Path.exists raises where one may not look.
+            begun = os.path.exists(folder / RECORD)  # Path.exists raises without permission.
             self.run = Run(folder, read_record(folder)) if begun else None
             if self.run and self.run.record.ended:
                 raise RunBusyError(f"Run {folder.name} was finished by another process just now.")
@@ -73,7 +73,7 @@ class RunImporter:
         return self.run
 
     def close(self) -> None:
-        """Frees the run; nothing stays of one that was not kept."""
+        """Frees the run; a run that was not kept leaves nothing behind."""
         if self.run is None:
             for path in self.folder.glob("*.safetensors*"):
                 path.unlink(missing_ok=True)
@@ -95,7 +95,7 @@ def _as_json(record: Record) -> bytes:
 
 
 def temporary_folder() -> tempfile.TemporaryDirectory[str]:
-    """Returns a folder that is gone after the `with` that it is for.
+    """Returns a folder for a `with` block, which removes it at its end.
 
     Raises:
         StoreError: If there is no place for one.
@@ -110,7 +110,7 @@ def temporary_folder() -> tempfile.TemporaryDirectory[str]:
 
 @contextlib.contextmanager
 def unpacked(files: Files) -> Iterator[Run]:
-    """Gives the run that some files hold, checked as if a stranger had sent them.
+    """Yields the run that some files hold, checked as if a stranger had sent them.
 
     Raises:
         RunError: If they are not the files of a run.

@@ -36,7 +36,7 @@ from lab.system import at_home, conditions
 Opened = TypeVar("Opened", RunWriter, RunImporter)
 DELETED = ".deleted-"
 PROJECT = 'name = "activation-lab"'
-# What a first commit makes before the record, which names it, is there: of epoch 0, or of a run
+# Files that a first commit writes before the record that names them: of epoch 0, or of a run
 # that was trained elsewhere, whose lock is beside it.
 AT_FIRST = rf"{LOCK}|({RECORD}|[a-z]+-e0000\.safetensors)\.tmp|[a-z]+-e0000\.safetensors"
 UNDER_A_LOCK = rf"{LOCK}|({RECORD}|{ARRAY_FILE})\.tmp|{ARRAY_FILE}"
@@ -185,7 +185,7 @@ class RunStore:
             InputError: If the text is too long or has control characters.
         """
         check_label(text or "")
-        folder = self[name].folder  # Before its lock is made: what is no run is left alone.
+        folder = self[name].folder  # Before its lock is made: only a run gets one.
         with take_lock(folder):
             record = self[folder.name].record.model_copy(update={"label": text or None})
             write_record(folder, record)
@@ -227,7 +227,7 @@ class RunStore:
         Raises:
             RunError: If there is no such run.
             RunBusyError: If it is being trained.
-            StoreError: If the disk refuses it; then it is there still, or out of all lists.
+            StoreError: If the disk refuses it; then it is still there, or in no list.
         """
         folder = self.folder(name)
         try:
@@ -244,7 +244,7 @@ class RunStore:
     def _delete(self, folder: Path) -> None:
         """Takes a folder out of the store in one step, then deletes it.
 
-        What a deletion leaves that is stopped between the two, the next one removes.
+        If a deletion stops between the two steps, the next deletion removes the rest.
         """
         left = list(self.path.glob(f"{DELETED}*"))
         removed = folder.rename(self.path / f"{DELETED}{secrets.token_hex(8)}")
@@ -271,8 +271,8 @@ class RunStore:
     def writer(self, config: RunConfig, dataset: Dataset, label: str | None = None) -> RunWriter:
         """Opens a run for writing: the one that was interrupted, or else a new one.
 
-        A run interrupted on another kind of processor, or under other versions, could not go on
-        to the same bits: it is left as it is, and a new one is kept beside it.
+        A run interrupted on another kind of processor, or under other versions, could not resume to
+        the same bits: it stays unchanged, and a new one is kept beside it.
 
         Raises:
             RunBusyError: If another process is training the run.
@@ -325,7 +325,7 @@ class RunStore:
     def _variants(self, config: RunConfig, dataset: Dataset) -> list[tuple[Path, Run | None]]:
         """Returns the folders of a run's id, its own and those kept beside it.
 
-        Each comes with its run; None if it cannot be read or is another run than this.
+        Each comes with its run, or with None if it cannot be read or is a different run.
         """
         folders = self._folders_of(run_id(config, dataset))
         return [
@@ -354,14 +354,14 @@ class RunStore:
         named = re.fullmatch(RUN_ID, folder.name) is not None
         hidden = folder.name.startswith(".")
         shown = named or (not hidden and os.path.exists(folder / RECORD))
-        return shown and os.path.isdir(folder)  # Path.is_dir raises where one may not look.
+        return shown and os.path.isdir(folder)  # Path.is_dir raises without permission.
 
 
 def check_label(text: str) -> None:
     """Checks that a text can be a label.
 
     Raises:
-        InputError: If it is no text, too long or has control characters.
+        InputError: If it is not a text, is too long or has control characters.
     """
     if not isinstance(text, str) or len(text) > 200 or not text.isprintable():
         raise InputError(f"label must be at most 200 printable characters, not {str(text)[:50]!r}.")

@@ -36,13 +36,12 @@ RESUME_SECONDS = 10.0
 class RunWriter:
     """Writes one run, which no other process can write meanwhile.
 
-    Epochs are committed every two seconds; the state to go on from, which is large, every ten.
-    A run that was killed goes on from that state and repeats the epochs since, bit for bit.
+    Epochs are committed every two seconds; the state to resume from, which is large, every ten. A
+    run that was killed goes on from that state and repeats the epochs since, bit for bit.
 
     Attributes:
         record: What is committed so far.
-        state: The state after the last epoch taken, or from which the run goes on; None for a
-            run that begins.
+        state: The state after the last epoch taken, or the one to resume from; None for a new run.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class RunWriter:
         self._pending: list[EpochEnd] = []
         self._committed, self._resumable = -math.inf, time.monotonic()
         self.state: State | None = None
-        if os.path.exists(folder / RECORD):  # Path.exists raises where one may not look.
+        if os.path.exists(folder / RECORD):  # Path.exists raises without permission.
             try:
                 self._go_on()
             except LabError:
@@ -170,7 +169,7 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def remove_litter(folder: Path, record: Record | None) -> None:
-    """Removes the files of a run's folder that its record does not name: all if there is none."""
+    """Removes the files of a run's folder that its record does not name: without one, all."""
     named = {RECORD, LOCK, *(file.name for file in (record.files if record else ()))}
     for path in folder.iterdir():
         if path.name not in named:
@@ -180,7 +179,7 @@ def remove_litter(folder: Path, record: Record | None) -> None:
 
 def let_go(folder: Path, lock: filelock.BaseFileLock) -> None:
     """Frees a run: removes litter and the lock, and the folder if nothing was kept in it."""
-    with contextlib.suppress(LabError, OSError):  # What a commit left that failed on some step.
+    with contextlib.suppress(LabError, OSError):  # Left by a commit that failed.
         begun = os.path.lexists(folder / RECORD)
         remove_litter(folder, read_record(folder) if begun else None)
     with contextlib.suppress(OSError):
@@ -193,7 +192,7 @@ def make_folder_of(run: Path) -> None:
     """Makes the folder of a run, if it is not there.
 
     Raises:
-        StoreError: If the disk refuses it; then nothing of it is there.
+        StoreError: If the disk refuses it; then it leaves nothing.
     """
     with disk(run):
         try:

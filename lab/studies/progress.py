@@ -1,4 +1,4 @@
-"""How far a training is, on stderr, for those who call it from Python."""
+"""The progress of a training on stderr, for callers from Python."""
 
 import contextlib
 from collections.abc import Generator, Sequence
@@ -10,7 +10,7 @@ from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
 def with_progress(
     events: Generator[Event], configs: Sequence[RunConfig], dataset: Dataset
 ) -> Generator[Event]:
-    """Hands events of a training on, and shows on stderr how far it is."""
+    """Passes on the events of a training, and shows its progress on stderr."""
     from tqdm.auto import tqdm
 
     done = [0] * len(configs)

@@ -144,7 +144,7 @@ def gather(
     store: str | Path | RunStore | None = None,
     label: str | None = None,
 ) -> Study:
-    """Makes a study of runs, after checking that they fit the data set; else as `plan`."""
+    """Makes a study of runs, after checking that they fit the data set; otherwise like `plan`."""
     check_label(label or "")
     store = store if isinstance(store, RunStore) else RunStore(store)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
@@ -186,7 +186,7 @@ def compare(
 
 
 def finish(study: Study, events: Generator[Event] | None = None) -> None:
-    """Trains what is missing of a study, with a bar of progress on stderr.
+    """Trains the missing runs of a study, with a progress bar on stderr.
 
     Args:
         study: The study.

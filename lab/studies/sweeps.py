@@ -23,8 +23,8 @@ def sweep(
 ) -> Runs:
     """Trains a network at every combination of some settings, with every seed.
 
-    Runs that are recorded already are loaded. A sweep that was stopped or killed goes on where it
-    was, when it is asked for again.
+    Runs that are recorded already are loaded. The same call resumes a sweep that was stopped or
+    killed.
 
     Args:
         base: The settings that are the same for all runs: a config, or some of its fields.
@@ -33,8 +33,8 @@ def sweep(
             there is a verdict.
         dataset: A name for `load_dataset`, or a dataset.
         store: The folder that keeps the runs; by default `store.default_path()`.
-        executor: Who trains: by default this process, on all cores. `lab.workers.Workers(2)` are
-            two processes of this machine; any other `concurrent.futures.Executor` will do whose
+        executor: What trains: by default this process, on all cores. `lab.workers.Workers(2)` are
+            two processes of this machine; any other `concurrent.futures.Executor` works if its
             workers can import `lab`, such as that of a Dask client. One that forks, as
             `ProcessPoolExecutor` does on Linux, is refused once TensorFlow is loaded here.
 

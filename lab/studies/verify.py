@@ -45,7 +45,7 @@ class Verification:
 
 
 def verify(run: Run, dataset: Dataset | None = None) -> Verification:
-    """Trains a run again and compares it with the record, which stays as it is.
+    """Trains a run again and compares it with the record, which stays unchanged.
 
     Args:
         run: A run that has ended.
@@ -77,7 +77,7 @@ def judge(run: Run, again: Run) -> Verification:
     """Compares a recorded run with the same run, trained again.
 
     Where processor, versions or environment differ, rounding differs too, and training makes small
-    differences grow. They are alike if the untrained networks agree within 0.01 %, both or none
+    differences grow. They are alike if the untrained networks agree within 0.01 %, both or neither
     diverged, and the test accuracies differ by at most 4 sampling errors of their difference, or
     0.5 points if that is more.
 
@@ -105,7 +105,7 @@ def judge(run: Run, again: Run) -> Verification:
         )
     return Verification(
         "different",
-        f"Different, by more than {machines} should make: {run.run_id} came out otherwise; "
+        f"Different, by more than {machines} can explain: {run.run_id} came out otherwise; "
         f"{found}.",
     )
 

@@ -1,8 +1,8 @@
 """Training a study in other processes: on this machine, or by any executor, such as Dask's.
 
 A worker builds everything from the settings, trains one run for a turn of some seconds and sends
-the files written so far back. The client alone writes the store. A worker or client
-that is killed costs at most the epochs of the turns under way.
+back the files written so far. Only the client writes the store. Killing a worker or the client
+loses at most the epochs of the turns under way.
 """
 
 import collections
@@ -177,7 +177,7 @@ class Workers(ProcessPoolExecutor):
         super().__init__(number, spawn, initializer=_begin, initargs=(self._hurry,))
 
     def hurry(self) -> None:
-        """Asks every worker to hand back what is finished."""
+        """Asks every worker to send back what is finished."""
         self._hurry.set()
 
     def take_time(self) -> None:
@@ -203,7 +203,7 @@ def _end_with_client() -> None:
 
 @contextlib.contextmanager
 def dask(address: str) -> Iterator[Executor]:
-    """Gives an executor of a Dask cluster, after checking its workers.
+    """Yields an executor of a Dask cluster, after checking its workers.
 
     Args:
         address: Of its scheduler, such as `tcp://192.168.0.7:8786`.
@@ -253,8 +253,8 @@ def check_executor(executor: Any) -> None:
     """Checks that an executor can train here.
 
     Raises:
-        InputError: If it is none, or if it would fork a process in which TensorFlow is loaded: what
-            is forked off hangs or aborts.
+        InputError: If it is not an executor, or would fork a process in which TensorFlow is loaded:
+            the fork hangs or aborts.
     """
     if not isinstance(executor, Executor):
         raise InputError(
@@ -278,7 +278,7 @@ def _forks(executor: Executor) -> bool:
 
 @dataclass(eq=False)
 class _RemoteRun:
-    """A run that a worker has in remote: its place in the study, and what is kept of it."""
+    """A run that a worker is training: its place in the study, and what is kept of it."""
 
     index: int
     config: RunConfig
@@ -294,14 +294,14 @@ def events(study: Study, executor: Executor, at_once: int | None = None) -> Gene
         study: The study.
         executor: An executor whose workers can import `lab`; it may fork only where TensorFlow is
             not loaded.
-        at_once: How many runs are trained at once; by default as many as keep all workers busy.
+        at_once: How many runs the workers hold at once; by default enough to keep all of them busy.
 
     Yields:
         `Progress` after each turn of a run, and `RunEnd` at its end; `run` is a position in
         `study.missing()` as it was at the beginning.
 
     Raises:
-        InputError: If an activation function cannot travel, or as `check_executor` does.
+        InputError: If an activation function cannot be sent, or as for `check_executor`.
         WorkerError: If a worker cannot train.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
@@ -416,7 +416,7 @@ def _event(index: int, run: Run) -> Event:
 
 
 def _let_go(study: Study, executor: Executor, remotes: dict[Future[Files], _RemoteRun]) -> None:
-    """Takes back what is in remote: from workers of this machine with the epochs they finished."""
+    """Takes back the runs under way; workers of this machine return their finished epochs."""
     for future in remotes:
         future.cancel()
     try:

@@ -1,4 +1,4 @@
-"""The machine below: files written in one step, zip files, interrupts, the processor, TensorFlow.
+"""The machine itself: files written in one step, zip files, interrupts, the processor, TensorFlow.
 
 Nothing here knows what an activation function or a run is.
 """

@@ -1,4 +1,4 @@
-"""Where files are, and writing one in one step: what is there stays until the new is whole."""
+"""Where files are, and writing one in one step: the old one stays until the new one is whole."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Ctrl-C and a notebook's Interrupt: held back while a step is done that must be done whole."""
+"""Ctrl-C and a notebook's Interrupt, held back until a step that must be whole is done."""
 
 import signal
 import threading
@@ -14,9 +14,9 @@ def held_back() -> Iterator[Callable[[], None]]:
     """Holds interrupts back, so that they strike between two steps and never within one.
 
     An interrupt within TensorFlow's import would leave it broken until Python is restarted, and
-    one within a clean-up would leave a run locked. What arrived is raised at the block's end, or
-    where the block lets it through; more of them meanwhile are one. Outside of the main thread,
-    where interrupts never strike, it does nothing.
+    one within a clean-up would leave a run locked. It raises one that arrived at the block's end,
+    or where the block lets it through; several count as one. Outside the main thread, where
+    interrupts never strike, it does nothing.
 
     Yields:
         A function that lets an interrupt through: it raises `KeyboardInterrupt` if one arrived.
@@ -44,7 +44,7 @@ def held_back() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def in_whole_steps(events: Generator[Event]) -> Iterator[Iterator[Event]]:
-    """Gives the events of a generator, and closes it; an interrupt strikes between two events."""
+    """Yields the events of a generator, and closes it; an interrupt strikes between two events."""
     with held_back() as let_through, closing(events):
         yield _each(events, let_through)
 

@@ -22,7 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 PACKAGES = ("activation-lab", "tensorflow", "keras", "numpy")
 BACKEND = "KERAS_BACKEND"
-# Each was measured to change the last bits of compiled programs, or of those with convolutions.
+# Measured: each changes the last bits of compiled programs, or of those with convolutions.
 VARIABLES = (
     "XLA_FLAGS",
     "TF_XLA_FLAGS",
@@ -61,18 +61,18 @@ def cores() -> int:
 
 
 def cache_folder() -> Path:
-    """Returns the folder for what can be made again at any time; it need not exist."""
+    """Returns the cache folder: all in it can be made again; it need not exist."""
     from platformdirs import user_cache_path
 
     return user_cache_path("activation-lab")
 
 
 def load_tensorflow() -> Any:
-    """Imports TensorFlow, quietly, and gives each operation one thread where that is still open.
+    """Imports TensorFlow, quietly, and gives each operation one thread if that can still be set.
 
     With one thread to an operation a run's bits depend on neither the number of cores nor the
-    runs beside it. The setting can only be made before TensorFlow's first operation. Keras comes
-    along, with TensorFlow as its backend, whatever the user's settings say.
+    runs beside it. The setting can only be made before TensorFlow's first operation. It also
+    imports Keras, with TensorFlow as its backend, whatever the user's settings say.
 
     Returns:
         The `tensorflow` module.
@@ -139,10 +139,10 @@ def keras_settings() -> Path:
 
 
 def check_modes(tf: Any) -> None:
-    """Checks, in a thread of the lab's own, that TensorFlow computes as it does by itself.
+    """Checks, in a thread of the lab's own, that TensorFlow computes as by default.
 
     Raises:
-        InputError: If the user's code, or a library, has switched that for the whole process.
+        InputError: If the user's code, or a library, has changed that for the whole process.
     """
     one, eps = np.array([1.0, -1.0]), np.finfo(float).eps
     if not all(np.array_equal(one + share * eps * one, one) for share in (1 / 2, -1 / 4)):
@@ -169,7 +169,7 @@ def threads_per_operation() -> int:
 
 
 def environment() -> dict[str, str]:
-    """Returns what the user has set of all that can change a run's last bits; mostly nothing.
+    """Returns the user's settings that can change a run's last bits; mostly there are none.
 
     Returns:
         Environment variables by their name, as they were when TensorFlow was loaded, and
@@ -207,7 +207,7 @@ def conditions() -> dict[str, Any]:
 
 
 def told() -> list[str]:
-    """Returns a sentence for each of these conditions that is not as the lab would have it."""
+    """Returns a sentence for each of these conditions that differs from what the lab wants."""
     sentences = []
     if threads_per_operation() != 1:
         sentences.append(
@@ -224,7 +224,7 @@ def told() -> list[str]:
 
 @contextlib.contextmanager
 def keras_defaults() -> Iterator[None]:
-    """Lets Keras make layers as it does by itself, whatever is set: float32, channels last."""
+    """Makes Keras build layers by its defaults, whatever is set: float32, channels last."""
     load_tensorflow()
     from keras import config
 
@@ -246,7 +246,7 @@ def _configure(policy: Any, floatx: str, image_data_format: str) -> None:
 
 
 def compiled(function: Callable[..., Any], by_xla: bool = True) -> Callable[..., Any]:
-    """Compiles a function; it stays so where the user's code has all functions run eagerly.
+    """Compiles a function, even where the user's code makes all functions run eagerly.
 
     Args:
         function: It takes tensors, variables and lists of them.

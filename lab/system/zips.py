@@ -24,7 +24,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
     if not path.is_file():
         raise InputError("it is not a plain file")
     with _Limited(io.FileIO(path)) as file, zipfile.ZipFile(file) as archive:
-        # Of other ways of packing zipfile unpacks at once whatever a few bytes hold.
+        # With other compressions, zipfile unpacks at once all that a few bytes hold.
         if odd := [e.filename for e in archive.infolist() if e.compress_type not in PACKED]:
             raise InputError(
                 f"{odd[0][:100]!r} in it is packed in another way than deflate, "

@@ -1,6 +1,7 @@
 """The trainer: many runs side by side, each the same to the bit as if it were alone.
 
-It is an iterator of events. A caller shows, keeps or ignores them, and stops by no longer pulling.
+It is an iterator of events. A caller shows, keeps or ignores them, and stops pulling to stop the
+training.
 """
 
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State

@@ -1,4 +1,4 @@
-"""What the trainer tells: what it is about to do, how far it is, and the record of every epoch."""
+"""The trainer's events: what it is about to do, its progress, and the record of every epoch."""
 
 from dataclasses import dataclass
 
@@ -91,7 +91,7 @@ class RunEnd:
     Attributes:
         run: Position of the run in `configs`.
         diverged: Whether a weight became NaN or infinite, which ends the training with that epoch,
-            or whether the loss on the validation or test images is at the end.
+            or whether the loss on the validation or test images did at the end.
         test_loss: Loss on the test images.
         test_accuracy: Accuracy on them.
         confirmed: For each hidden layer the units, shape (units,), that are dead on every

@@ -1,7 +1,7 @@
 """The trainer: many runs side by side on one machine, each the same to the bit as if alone.
 
-`train` is an iterator of events. Nothing happens between pulls but the pieces of work already
-begun, so to stop is to stop pulling and to pause is not to pull.
+`train` is an iterator of events. Between pulls only the pieces of work already begun go on. So to
+stop, stop pulling; to pause, wait before the next pull.
 
 Each run advances in pieces of about a quarter of a second on a pool with one thread to a core.
 A piece calls one compiled program, shared by all runs of one activation function, optimiser and
@@ -33,12 +33,12 @@ PIECE_SECONDS = 0.25
 def train(
     configs: Sequence[RunConfig], dataset: Dataset, states: Mapping[int, State] | None = None
 ) -> Generator[Event]:
-    """Trains runs side by side and hands back what happens, as it happens.
+    """Trains runs side by side and yields what happens, as it happens.
 
     Args:
         configs: The runs to train.
         dataset: The images to train, validate and test on.
-        states: For runs (by position) that go on from where they were stopped: their state.
+        states: The states of runs that resume, by the run's position.
 
     Yields:
         `Phase` before work that takes seconds; `Progress` several times a second; `EpochEnd` for
@@ -171,7 +171,7 @@ class Trainee:
 
     @property
     def _can_be_filled(self) -> bool:
-        """Whether images that do not count may fill a batch: not where its means are kept."""
+        """Whether images that do not count may fill a batch: not if it keeps batch means."""
         layout = self.program.layout
         return layout.trained == layout.arrays
 
@@ -190,7 +190,7 @@ class Trainee:
         yield [self._end()]
 
     def _compile(self) -> None:
-        """Runs the compiled programs on nothing, which compiles them if no run has before."""
+        """Runs the compiled programs on no data, which compiles them if no run has before."""
         self._train_steps(self._order(1), 0, 0)
         self._observe(np.zeros(0, np.intp), counting=False)
 
@@ -215,7 +215,7 @@ class Trainee:
         return batch_order(self.config, epoch, self.parts.train).astype(np.int32)
 
     def _batches(self, order: IndexArray, start: int) -> Any:
-        """Returns the batches of one size, shape (steps, batch): all but a smaller rest, or it."""
+        """Returns the batches of one size, shape (steps, batch): the full ones, or the rest."""
         size = self.config.batch_size
         alike = np.resize(order, (self.alike, size))  # The last one is filled up.
         batches = alike if start < self.alike else order[None, self.alike * size :]

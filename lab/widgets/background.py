@@ -1,4 +1,4 @@
-"""Training in the background: one thread collects the events, and what shows them takes them."""
+"""Training in the background: one thread collects the events, and the front end takes them."""
 
 import queue
 import threading
@@ -13,7 +13,7 @@ _running: "Background | None" = None
 
 
 def running() -> "Background | None":
-    """Returns the one that is at work in this process, if there is one."""
+    """Returns the training at work in this process, if there is one."""
     return _running if _running is not None and _running.alive else None
 
 
@@ -58,7 +58,7 @@ class Background:
                     self._go_on.wait()
                     if self._stop.is_set():
                         break
-        except Exception as error:  # Shown by what takes the events.
+        except Exception as error:  # The front end shows it.
             self.error = error
         finally:
             _one_at_a_time.release()

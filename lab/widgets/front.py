@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LIVE, STILL = "lab-front", "lab-still"
 _OUTPUT = ".jp-OutputArea-child"
-# Of a front end and the still copy in the two outputs after it, one is shown: the live one.
+# Where a front end is live, the page hides its still copy in the two outputs after it.
 LIVE_STYLE = (
     f"<style>{_OUTPUT}:has(.{LIVE}) + {_OUTPUT}, {_OUTPUT}:has(.{LIVE}) + {_OUTPUT} + {_OUTPUT} "
     f"{{display: none}} .{LIVE} .widget-html-content {{min-width: 0; max-width: 100%}} "
@@ -53,7 +53,7 @@ class Front(VBox):
         loop: The notebook's event loop; None outside of one.
     """
 
-    # Here, for a front end that refuses its input is closed before it is made.
+    # Set here, because a front end that refuses its input is closed before `__init__` ends.
     _soon: asyncio.TimerHandle | None = None
     _handles: tuple[DisplayHandle, ...] = ()
 
@@ -91,7 +91,7 @@ class Front(VBox):
         """Shows a table; what comes from files is escaped."""
         self.frame = frame
         text = frame.to_html(index=False, escape=True, border=0)
-        reachable = 'role="group" aria-label="table" tabindex="0"'  # Else no key scrolls it.
+        reachable = 'role="group" aria-label="table" tabindex="0"'  # Otherwise no key scrolls it.
         self.table.value = f'<div class="lab-table {NO_FORMULAS}" {reachable}>{text}</div>'
 
     def clear(self) -> None:
@@ -112,7 +112,7 @@ class Front(VBox):
         return {**picture, "text/plain": ""}, {"text/html": text, "text/plain": self._words}
 
     def keep_still_soon(self) -> None:
-        """Renews the still copy, a moment after the last of several changes."""
+        """Updates the still copy, a moment after the last of several changes."""
         if self.loop is not None and self.loop.is_running():
             self.loop.call_soon_threadsafe(self._keep_still_later, self.loop)
 
@@ -122,7 +122,7 @@ class Front(VBox):
         self._soon = loop.call_later(STILL_SECONDS, self.keep_still)
 
     def keep_still(self) -> None:
-        """Renews the still copy in the output of the cell that shows this."""
+        """Updates the still copy in the output of the cell that shows this."""
         for handle, output in zip(self._handles, self.still(), strict=False):
             handle.update(output, raw=True)
 

@@ -23,7 +23,7 @@ class Grid(anywidget.AnyWidget):
         picked: The cell that is picked, from 0.
     """
 
-    # As text: of a path anywidget would watch the file, and hold every grid there ever was.
+    # As text: with a path, anywidget would watch the file and keep every grid in memory.
     _esm = (HERE / "grid.js").read_text(encoding="utf-8")
     _css = (HERE / "grid.css").read_text(encoding="utf-8")
     colours = traitlets.List(traitlets.Unicode()).tag(sync=True)

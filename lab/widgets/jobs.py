@@ -107,7 +107,7 @@ def replay(study: Study, speed: Callable[[], float]) -> Job:
 
 
 def again(study: Study) -> Job:
-    """Trains recorded runs afresh, keeps the record, and compares the two to the last bit."""
+    """Trains recorded runs again, keeps the record, and compares the two to the last bit."""
     folder = temporary_folder()
     fresh = replace(study, store=RunStore(folder.name))
 
@@ -135,7 +135,7 @@ def _kept(study: Study) -> str:
 
 
 def _begun_line(study: Study, config: RunConfig) -> Line:
-    """Begins with the epochs of an interrupted run, which the training goes on from."""
+    """Begins with the epochs of an interrupted run, from which the training resumes."""
     line = Line(config)
     run = study.store.unfinished(config, study.dataset)
     if run is not None and run.record.epochs:

@@ -84,7 +84,7 @@ class Live(Front):
         self.say("Beginning …")
         self._set_buttons(going=True)
         if self.loop is None or not self.loop.is_running():
-            self.loop = running_loop()  # It was made elsewhere than it is run.
+            self.loop = running_loop()  # It can run elsewhere than it was made.
         if self.loop is not None:
             self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
 
@@ -96,7 +96,7 @@ class Live(Front):
     async def finished(self) -> Runs:
         """Waits until the training has ended and is shown; returns its runs.
 
-        Any loop will do: the front end needs neither to be made nor to be started in it.
+        Any loop works: the front end need not be made or started in it.
         """
         await self._watch()
         return self.runs

@@ -61,7 +61,9 @@ def test_one_who_computes_with_printed_numbers_is_not_wrong():
 def test_a_typical_mistake_gets_its_own_hint_and_a_wrong_shape_both_shapes():
     with pytest.raises(WrongAnswerError, match="the sign"):
         matches([-1, -2], [1, 2], {"mind the sign": [-1, -2]})
-    with pytest.raises(WrongAnswerError, match=r"is one number\. Asked for is an array of shape"):
+    with pytest.raises(
+        WrongAnswerError, match=r"is one number\. The exercise asks for an array of shape"
+    ):
         matches(1, [1, 2], {})
     with pytest.raises(WrongAnswerError, match="must be a number or an array of numbers"):
         matches("many", 1, {})

@@ -139,9 +139,9 @@ WRONG = [
     ("2.3", 375, "one epoch"),
     ("2.3", 4690, "kept for validation"),
     ("2.3", 480_000, "a whole batch"),
-    ("2.4", elu_at(0), "Asked for is mnist-5k"),
+    ("2.4", elu_at(0), "The exercise asks for mnist-5k"),
     ("2.4", SMALL, "more than 12,000"),
-    ("3.1", RECORDED.where(dataset="mnist"), 0.5067, "Asked for is ELU − ReLU"),
+    ("3.1", RECORDED.where(dataset="mnist"), 0.5067, "The exercise asks for ELU − ReLU"),
     ("3.1", RECORDED.where(dataset="mnist"), -0.005067, "multiply by 100"),
     ("3.1", RECORDED.where(dataset="mnist"), -0.1833, "at the learning rate 0.001"),
     ("3.1", RECORDED.where(dataset="mnist"), SEED_1, "for seed 1 alone"),
@@ -170,7 +170,7 @@ WRONG = [
     ("5.1", lambda x, w, b: (x @ w + b).mean(axis=0), "This is the mean"),
     ("5.1", lambda x, w, b: (x @ w + b).min(axis=0), "smallest"),
     ("5.1", lambda x, w, b: (x @ w - b).max(axis=0), "subtracted the bias"),
-    ("5.1", lambda x, w, b: (x @ w + b).max(), "Asked for is an array of shape (4,)"),
+    ("5.1", lambda x, w, b: (x @ w + b).max(), "The exercise asks for an array of shape (4,)"),
     ("5.2", SMALL, DEAD, bias(DIED) - bias(DIED - 1), "Mind the sign"),
     ("5.2", SMALL, DEAD, largest(DIED - 1) - largest(DIED), "the fall of the largest z"),
     ("5.2", SMALL, DEAD, bias(DIED - 1) - bias(10), "Stop at the epoch of its death"),
@@ -202,7 +202,7 @@ WRONG = [
     ("6.1", lambda gates: (gates == 0).any(axis=0).mean(), "Ask whether all images do"),
     ("6.1", lambda gates: (gates == 0).all(axis=1).mean(), "for each neuron: see `axis`"),
     ("6.1", lambda gates: (gates != 0).any(axis=0).mean(), "share of the living"),
-    ("6.1", lambda gates: (gates == 0).all(axis=0).sum(), "Asked for is their share"),
+    ("6.1", lambda gates: (gates == 0).all(axis=0).sum(), "The exercise asks for their share"),
     ("6.2", SMALL, 3201, "the dead neurons, too"),
     ("6.2", SMALL, 3200, "Fewer are enough"),
     ("6.2", SMALL, 1, "Go on to the last"),
@@ -223,9 +223,9 @@ WRONG = [
     ("7.1", RAISED, 1.847, "standard deviations do not add"),
     ("7.1", RAISED, 0.8422, "the spread of ReLU alone"),
     ("7.1", RAISED, 1.0049, "the spread of Leaky ReLU alone"),
-    ("7.1", RAISED, 1.2122, "Asked for is Leaky ReLU's"),
+    ("7.1", RAISED, 1.2122, "The exercise asks for Leaky ReLU's"),
     ("7.1", RAISED, 0.1512, "Divide it by the spread in pairs"),
-    ("7.1", RAISED, 0.1153, "By it, divide"),
+    ("7.1", RAISED, 0.1153, "Divide the spread without pairs by it"),
     ("7.1", None, 1.311, "must be recorded runs"),
     ("7.2", lambda p: sum(q <= 0.05 for q in p), "Multiply before you compare"),
     ("7.2", lambda p: sum(q * len(p) <= 0.05 for q in p), "by the number of all"),
@@ -333,7 +333,7 @@ def test_the_neurons_of_a_model_are_counted_on_the_digits():
     assert "99 neurons of layer 1 are dead" in verdict(99).message
     assert "No neuron of layer 1 is dead" in verdict(0).message
     assert "Change 100 of the biases, not all" in verdict(512).message
-    assert "Asked for is layer 1, which has 0." in verdict(100, layer=2).message
+    assert "The exercise asks for layer 1, which has 0." in verdict(100, layer=2).message
 
 
 def test_the_largest_harmless_rate_needs_a_deadly_one_near_it(trained):

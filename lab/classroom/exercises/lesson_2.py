@@ -30,7 +30,7 @@ def _dead_neurons_by_hand(dead: Any) -> None:
         "You ask about some image, or the mean. Ask whether all images leave the neuron shut.": (
             (z <= 0).any(axis=0)
         ),
-        "You have one answer for each image. Asked for is one for each neuron: see `axis`.": (
+        "You have one answer per image. The exercise asks for one for each neuron: see `axis`.": (
             (z <= 0).all(axis=1)
         ),
         "Is z = 0 above 0? A neuron whose z is exactly 0 lets nothing through.": (z < 0).all(
@@ -38,7 +38,7 @@ def _dead_neurons_by_hand(dead: Any) -> None:
         ),
         "The mean of z can be negative while one image lies above 0.": z.mean(axis=0) < 0,
         "These are the living neurons.": ~right,
-        "You count the dead neurons. Asked for is True or False for each neuron.": 3,
+        "You count the dead neurons. The exercise asks for True or False for each neuron.": 3,
     }
     found = called(dead, z)
     matches(found, right, mistakes)
@@ -75,4 +75,6 @@ def _a_small_network(answer: Any) -> None:
 
 def _on(dataset: str, run: Run) -> None:
     found = run.record.dataset
-    wrong_if(found != dataset, f"Your network learnt from {found}. Asked for is {dataset}.")
+    wrong_if(
+        found != dataset, f"Your network learnt from {found}. The exercise asks for {dataset}."
+    )

@@ -21,8 +21,8 @@ def _paired_difference(recorded: Any, points: Any) -> None:
     mean = {rate: elu_minus_relu(recorded, rate) for rate in (0.001, 0.005)}
     right = float(mean[0.005].mean())
     mistakes = {
-        "You subtracted ELU's accuracy from ReLU's. Asked for is ELU − ReLU.": -right,
-        "This is the difference at the learning rate 0.001. Asked for is 0.005.": (
+        "You subtracted ELU's accuracy from ReLU's. The exercise asks for ELU − ReLU.": -right,
+        "This is the difference at the learning rate 0.001. The exercise asks for 0.005.": (
             float(mean[0.001].mean())
         ),
         "One point is one percent: multiply by 100.": right / 100,
@@ -80,9 +80,9 @@ def _beats_elu(answer: Any) -> None:
     better = sum(_accuracy(own[seed]) > _accuracy(elu[seed]) for seed in own)
     wrong_if(
         better < len(own),
-        f"Your function is above ELU on {better} of {len(own)} seeds. Asked for is all of them. "
-        f"Look at the playground: some functions there are straight on the right and bend down on "
-        f"the left. Try one of that kind.",
+        f"Your function is above ELU on {better} of {len(own)} seeds. The exercise asks for all of "
+        f"them. Look at the playground: some functions there are straight on the right and bend "
+        f"down on the left. Try one of that kind.",
     )
 
 

@@ -34,19 +34,20 @@ def _exactly_a_hundred_dead(model: Any) -> None:
         return
     wrong_if(
         dead[0] < 100 <= dead[1],
-        f"In layer 2, {dead[1]} neurons are dead. Asked for is layer 1, which has {dead[0]}.",
+        f"In layer 2, {dead[1]} neurons are dead. The exercise asks for layer 1, "
+        f"which has {dead[0]}.",
     )
     wrong_if(
         dead[0] == 0,
         "No neuron of layer 1 is dead. What can you do to a bias, so that z is never above 0?",
     )
     wrong_if(dead[0] == 512, "All 512 neurons are dead. Change 100 of the biases, not all.")
-    raise WrongAnswerError(f"{dead[0]} neurons of layer 1 are dead. Asked for are 100.")
+    raise WrongAnswerError(f"{dead[0]} neurons of layer 1 are dead. The exercise asks for 100.")
 
 
 @exercise("4.2")
 def _largest_harmless_rate(answer: Any) -> None:
-    """The answer are the runs that were tried: two at least, with the rate between them known."""
+    """The answer holds the runs that were tried: at least two, which bracket the rate."""
     wrong_if(
         answer is None,
         "`rates` must be a list of numbers in square brackets, such as [0.001, 0.1].",

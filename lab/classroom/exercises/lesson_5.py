@@ -16,7 +16,7 @@ def _largest_pre_activation(largest: Any) -> None:
     z = x @ w + b
     mistakes = {
         "The bias is missing.": (x @ w).max(axis=0),
-        "You have one number for each image. Asked for is one for each neuron: see `axis`.": (
+        "You have one number per image. The exercise asks for one for each neuron: see `axis`.": (
             z.max(axis=1)
         ),
         "You applied ReLU: a largest z below 0 is what tells a dead neuron.": (
@@ -39,8 +39,8 @@ def _fall_by_bias(run: Any, unit: int, fall: Any) -> None:
     first = float(run.weights(cause.since - 1)[1][unit])
     mistakes = {
         "Mind the sign: a fall is what it was before, minus what it is after.": -cause.by_bias,
-        "This is the fall of the largest z. Asked for is the part of the bias.": whole,
-        "This is the part of the weights. Asked for is the part of the bias.": whole
+        "This is the fall of the largest z. The exercise asks for the part of the bias.": whole,
+        "This is the part of the weights. The exercise asks for the part of the bias.": whole
         - cause.by_bias,
         "You went on to the last epoch. Stop at the epoch of its death.": first - last,
     }

@@ -26,14 +26,14 @@ def _dead_share_from_gates(share: Any) -> None:
             (gates == 0).all(axis=1).mean()
         ),
         "This is the share of the living.": 0.6,
-        "This is their number. Asked for is their share of all neurons.": 2.0,
+        "This is their number. The exercise asks for their share of all neurons.": 2.0,
     }
     matches(called(share, gates), 0.4, mistakes)
 
 
 @exercise("6.2")
 def _images_until_the_truth(run: Any, images: Any) -> None:
-    """Asked for is layer 2, and the order in which probes grow."""
+    """The exercise asks for layer 2, and for the order in which probes grow."""
     opened = probes.first_open(one_run_of(run), 2)
     all_images = one_run_of(run).record.train_images
     alive = opened[opened <= all_images]
@@ -69,7 +69,7 @@ def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
             float(student_t.ppf(0.975, len(differences))) * error
         ),
         "95 % leave 2.5 % on each side: use 0.975.": float(student_t.ppf(0.95, 2)) * error,
-        "This is the whole width. Asked for is the part on one side, the ± of the mean.": (
+        "This is the whole width. The exercise asks for the part on one side, the ± of the mean.": (
             2 * t * error
         ),
         "One point is one percent: multiply by 100.": t * error / 100,
@@ -79,7 +79,7 @@ def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
 
 @exercise("6.4")
 def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
-    """The answer are units of layer 1: as many as are dead, and no image gets another class."""
+    """The answer lists units of layer 1: as many as are dead, and no image gets another class."""
     run = one_run_of(run)
     wrong_if(
         isinstance(units_out, Mapping),

@@ -13,13 +13,13 @@ from lab.runs import Runs
 
 @exercise("7.1")
 def _width_without_pairs(runs: Any, times: Any) -> None:
-    """Asked for are Leaky ReLU and ReLU; the answer is a ratio of two spreads."""
+    """The exercise asks for Leaky ReLU and ReLU; the answer is a ratio of two spreads."""
     accuracy = accuracy_by_seed(Runs(runs_of(runs)))
     relu, leaky, elu = (accuracy[name] for name in ("relu", "leaky_relu", "elu"))
     apart, pairs = math.sqrt(relu.var() + leaky.var()), float((leaky - relu).std())
     mistakes = {
-        "This is how many times as wide the interval with pairs is. Asked for is the other way "
-        "round: without pairs, divided by with pairs.": pairs / apart,
+        "This is how many times as wide the interval with pairs is. The exercise asks for "
+        "the other way round: without pairs, divided by with pairs.": pairs / apart,
         "This is the ratio of the variances. The width goes with their square root.": (
             (apart / pairs) ** 2
         ),
@@ -31,11 +31,11 @@ def _width_without_pairs(runs: Any, times: Any) -> None:
         ),
         "This has the spread of Leaky ReLU alone. Without pairs the ups and downs of both "
         "count.": leaky.std() / pairs,
-        "This is ELU's. Asked for is Leaky ReLU's.": (
+        "This is ELU's. The exercise asks for Leaky ReLU's.": (
             math.sqrt(relu.var() + elu.var()) / (elu - relu).std()
         ),
         "This is the spread without pairs. Divide it by the spread in pairs.": apart,
-        "This is the spread in pairs. By it, divide the spread without pairs.": pairs,
+        "This is the spread in pairs. Divide the spread without pairs by it.": pairs,
     }
     matches(times, apart / pairs, mistakes, tolerance=0.01)
 
@@ -50,7 +50,7 @@ def _holding_after_holm(holding: Any) -> None:
             "You count the p-values without a correction. Multiply before you compare.": (
                 p <= 0.05
             ).sum(),
-            "You multiply each by the number of all. Holm asks less after each that holds: one "
+            "You multiply each by the number of all. After each that holds, Holm multiplies by one "
             "less.": (p * len(p) <= 0.05).sum(),
             "You go on after one that is above 0.05. Stop there.": in_turn.sum(),
             "You multiply in the order of the list. First sort it, the smallest in front.": (
@@ -61,7 +61,7 @@ def _holding_after_holm(holding: Any) -> None:
         found = called(holding, list(p_values))
         wrong_if(
             np.shape(found) == np.shape(p),
-            "You give a value for each comparison. Asked for is the number of those that hold.",
+            "You give a value for each comparison. The exercise asks for the number that hold.",
         )
         matches(found, right, mistakes)
 
@@ -84,7 +84,7 @@ def _agrees_just_as_well(verdict: Any, points: Any) -> None:
 
 @exercise("7.4")
 def _a_study_of_ones_own(answer: Any, lesson: Any) -> None:
-    """The second answer are the runs of the lesson: one's own must not all be among them."""
+    """`lesson` holds the runs of the lesson: at least one run of the answer must be new."""
     runs, known = runs_of(answer), {run.run_id for run in runs_of(lesson)}
     wrong_if(
         all(run.run_id in known for run in runs),

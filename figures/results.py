@@ -18,7 +18,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 import lab
 from lab import gradients, grids, probes, spreadsheets, stats, surgery
-from lab.figures import of_analyses
+from lab.figures import of_analyses, pictures, write_gallery
 
 FOLDER = Path(__file__).parent
 STUDIES = ("ladder", "functions", "twenty-seeds")
@@ -54,12 +54,21 @@ def keep(name: str, table: pd.DataFrame) -> None:
     (FOLDER / f"{name}.csv").write_bytes(spreadsheets.to_csv(table).encode())
 
 
+def redraw(runs: lab.Runs) -> None:
+    """Draws the figures of runs that are in this folder already; others are left out."""
+    for picture in pictures(runs):
+        if (FOLDER / f"{picture.name}.txt").exists():
+            picture.save(FOLDER)
+
+
 def train(store: str) -> None:
     """Trains what is not in the store yet; writes the tables, and the figures that need weights."""
     for name in STUDIES:
         plan = grids.read_plan(FOLDER / f"{name}.toml")
         runs = lab.sweep(plan.settings, plan.vary, plan.seeds, plan.dataset or "auto", store)
         keep(name, pd.DataFrame(map(row, runs)))
+        if name == "ladder":
+            redraw(runs)
     (run,) = lab.RunStore(store).runs.where(**ONE)
     without = lab.ablate(run)
     found = {name: getattr(without, name) for name in ("images", "changed", "largest_change")}
@@ -79,6 +88,7 @@ def train(store: str) -> None:
     cells = {name: found.table(name).stack().rename(name) for name in ("dead", "accuracy")}
     keep("kill-map", pd.concat(cells.values(), axis=1).reset_index())
     found.picture().save(FOLDER)
+    write_gallery(FOLDER)
 
 
 def table(name: str) -> pd.DataFrame:

@@ -65,7 +65,7 @@ def test_a_gate_is_open_where_float32_has_a_gradient(by_hand, two_kinds, activat
     assert (probes.first_open(run, 1, two_kinds) == 41).tolist() == closed
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_of_every_function_those_that_no_image_opens_are_the_confirmed_dead(tmp_path):
     register("probed", lambda z: tf.where(z > 1.0, z, 0.0 * z))
     for activation in (*registry.names(), "probed"):

@@ -76,8 +76,13 @@ def test_the_recorded_runs_come_along_bit_by_bit(copies):
     assert same(filecmp.dircmp(LESSONS / "recorded", copies / "recorded", ignore=["lock"]))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name[1] in "14" else pytest.mark.seldom)
+        for name in NAMES
+    ],
+)
 def test_a_copy_runs_from_top_to_bottom_without_answers_and_every_check_says_so(copies, name):
     notebook = read(copies / name)
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": copies}}).execute()

@@ -55,8 +55,15 @@ def test_adam_coasts_for_nine_more_steps_when_a_steady_gradient_stops() -> None:
     np.testing.assert_allclose(w.numpy(), [-0.09045], rtol=1e-3)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("activation", registry.names())
+@pytest.mark.parametrize(
+    "activation",
+    [
+        pytest.param(
+            name, marks=pytest.mark.slow if name in ("relu", "elu") else pytest.mark.seldom
+        )
+        for name in registry.names()
+    ],
+)
 def test_the_default_network_follows_keras_on_real_digits(activation: str) -> None:
     """A hundred steps on mnist-5k; the bound is argued in test_training."""
     dataset = load_dataset("mnist-5k")

@@ -63,6 +63,37 @@ def test_a_lesson_has_all_its_parts_in_order_and_links_that_lead_somewhere(lesso
     assert all((FOLDER / link).exists() for link in re.findall(r"\]\(([^):]+)\)", text))
 
 
+# What a lesson asks for or quotes from others: no result of a cell.
+ASKED = {"02": {"85 %"}, "06": {"82 %", "95 %"}, "07": {"95 %"}}
+NUMBER = r"(?<![\w.])\d[\d,]*(?:\.\d+)?"
+
+
+def printed(notebook: nbformat.NotebookNode) -> set[float]:
+    """The numbers that the cells of a lesson hold and print; shares also in percent."""
+    texts = [cell.source for cell in code_cells(notebook)]
+    for output in (output for cell in code_cells(notebook) for output in cell.outputs):
+        texts += [output.get("text", ""), *output.get("data", {}).values()]
+    found = re.findall(NUMBER, " ".join(text for text in texts if isinstance(text, str)))
+    numbers = {float(number.replace(",", "")) for number in found}
+    return numbers | {100 * number for number in numbers if number < 1}
+
+
+@every_lesson
+def test_every_percentage_of_the_text_is_printed_by_a_cell_or_on_the_results_page(lesson):
+    notebook = read(FOLDER / lesson)
+    results = (FOLDER.parent / "figures" / "results.md").read_text(encoding="utf-8")
+    known = printed(notebook) | {float(n.replace(",", "")) for n in re.findall(NUMBER, results)}
+    text = "\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+    text = re.sub(r"\]\([^)]*\)|`[^`]*`", "", text.partition("## References")[0])
+    unbacked = []
+    for number, unit in re.findall(rf"({NUMBER}) ?(%|points)", text):
+        digits = len(number.partition(".")[2])
+        is_known = any(round(one, digits) == float(number.replace(",", "")) for one in known)
+        if not is_known and f"{number} {unit}" not in ASKED.get(lesson[:2], ()):
+            unbacked.append(f"{number} {unit}")
+    assert unbacked == []
+
+
 @every_lesson
 def test_a_lesson_names_no_place_on_the_machine_that_made_it(lesson):
     text = (FOLDER / lesson).read_text(encoding="utf-8")

@@ -136,18 +136,24 @@ def points(found: stats.Paired, digits: int = 2) -> str:
     return f"{number(found.mean, digits)} ± {number(found.high - found.mean, digits)}"
 
 
-def norms(activation: str) -> Any:
-    """Returns the gradient's norm at each layer of the untrained deep network, over seeds."""
-    rows = table("gradients")
-    rows = rows[(rows.activation == activation) & (rows.epoch == 0)]
-    return rows.groupby("layer").gradient_norm.mean()
+def accuracy_without(share: float) -> str:
+    """Returns the test accuracy without a share of the neurons, the least active first, in %."""
+    rows = table("removal")
+    (left,) = rows[(rows.order == "least active first") & (rows.share == share)].test_accuracy
+    return number(100 * left)
 
 
-def updates(activation: str) -> Any:
-    """Returns what the first step adds to each layer's weights, by their size, over seeds."""
-    rows = table("gradients")
-    rows = rows[(rows.activation == activation) & (rows.epoch == 0)]
-    return rows.groupby("layer").update_ratio.mean()
+def untrained(measure: str, activation: str) -> Any:
+    """Returns a measure of each layer of the untrained deep network, a mean over seeds."""
+    rows = table("gradients").query("epoch == 0")
+    own = [DEEP[network].activation == activation for network in rows.network]
+    return rows[own].groupby("layer")[measure].mean()
+
+
+def spread(activation: str) -> float:
+    """Returns the largest gradient of a layer by the smallest, of the untrained deep network."""
+    norms = untrained("gradient_norm", activation)
+    return float(norms.max() / norms.min())
 
 
 def page() -> str:
@@ -159,14 +165,15 @@ def page() -> str:
         autoescape=select_autoescape(),
     )
     tools: Iterable[Callable[..., Any]] = (
+        accuracy_without,
         difference,
         interval,
         mean,
-        norms,
+        spread,
         number,
         points,
         table,
-        updates,
+        untrained,
         values,
     )
     names = {tool.__name__: tool for tool in tools}

@@ -131,7 +131,7 @@ def test_a_network_that_is_not_known_is_refused(tiny):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     """Ten steps an epoch, the last of 15 images; the bound is argued in test_training.
 

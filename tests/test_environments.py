@@ -191,6 +191,7 @@ def test_a_setting_alone_changes_neither_a_number_nor_a_prediction(plain, name):
     assert tried((KERAS_SETTINGS | MODES)[name]) == plain
 
 
+@pytest.mark.slow
 def test_the_scopes_that_training_is_called_in_change_no_number(plain):
     assert tried("\n".join(SCOPES.values()))["bits"] == plain["bits"]
 
@@ -253,6 +254,7 @@ def test_what_the_lab_cannot_train_with_is_refused_in_one_sentence(name):
     assert tried(code)["error"].startswith(sentence)
 
 
+@pytest.mark.slow
 def test_tensorflow_without_its_second_version_is_refused_in_one_sentence():
     code, sentence = REFUSED["no second version"]
     found = tried(code)
@@ -301,6 +303,7 @@ def test_a_wrong_settings_file_of_keras_is_named(tmp_path):
     assert "bfloat16" in found
 
 
+@pytest.mark.slow
 def test_the_labs_choice_of_a_backend_leaves_the_users_variable_as_it_was():
     code = """
 import os
@@ -315,6 +318,7 @@ assert keras.config.backend() == "tensorflow"
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_settings_of_keras_are_the_users_again_after_a_model_is_made():
     code = """
 import keras

@@ -371,10 +371,15 @@ def test_its_model_is_a_keras_model_with_that_function(trained, tiny):
     "function",
     [
         lambda z: z * tf.sigmoid(2 * z),
-        bent,
-        functools.partial(tf.nn.leaky_relu, alpha=0.3),
-        keras.layers.LeakyReLU(0.3),
-        tf.nn.softsign,
+        *(
+            pytest.param(function, marks=pytest.mark.slow)
+            for function in (
+                bent,
+                functools.partial(tf.nn.leaky_relu, alpha=0.3),
+                keras.layers.LeakyReLU(0.3),
+                tf.nn.softsign,
+            )
+        ),
     ],
 )
 def test_its_model_is_saved_and_loads_with_the_function_it_was_given(

@@ -64,6 +64,7 @@ def test_behind_a_dead_layer_nothing_arrives(tiny):
     assert table[table.layer == 4].mean_gate.isna().all()
 
 
+@pytest.mark.slow
 def test_sigmoid_lets_little_through_from_layer_to_layer_and_relu_much(tiny):
     deep = SMALL | {"hidden": (16,) * 8, "epochs": 1}
     configs = [RunConfig(activation=name, **deep) for name in ("sigmoid", "relu")]
@@ -85,7 +86,7 @@ def test_the_pictures_show_means_over_seeds_and_their_words_name_them(tiny):
         .mean(numeric_only=True)
     )
     picture = reached.by_depth()
-    for ax, measure in zip(picture.figure.axes, gradients.MEASURES, strict=True):
+    for ax, measure in zip(picture.figure.axes, gradients.REACHED, strict=True):
         (line,) = [line for line in ax.lines if line.get_label() == "ELU α=1"]
         np.testing.assert_allclose(line.get_ydata(), wanted[measure].dropna())
     assert "784-6-5-4-10" in picture.alt

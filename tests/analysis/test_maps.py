@@ -126,6 +126,7 @@ def test_a_cell_or_a_measure_that_is_not_there_is_named(killed):
         killed.table("death")
 
 
+@pytest.mark.slow
 def test_the_command_prints_both_maps_and_saves_the_picture(lab_main, tmp_path):
     command = ["kill-map", "--dataset", "mnist-5k", "--epochs", "1", "--out", tmp_path / "out"]
     code, out, _ = lab_main(*command, "--vary", "hidden=4,4x4", "--vary", "first_bias=-1000,0")

@@ -93,6 +93,7 @@ def test_a_place_that_is_a_file_is_one_sentence(lab_main, tmp_path):
     assert (tmp_path / "class").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_each_learning_rate_has_a_table_that_names_it(lab_main, tmp_path):
     rates = ("--learning-rate", "0.001", "--learning-rate", "0.01")
     command = ("--dataset", "mnist-5k", "--seeds", "1", "--epochs", "1", *rates)

@@ -358,6 +358,7 @@ def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_pa
     assert broken.parent.name in errors
 
 
+@pytest.mark.slow
 def test_figures_of_a_diverged_run_are_drawn(store, lab_main, tmp_path):
     code, _, errors = lab_main("figures", "--store", store.path, "--out", tmp_path)
     assert (code, errors) == (0, "")

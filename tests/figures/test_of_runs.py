@@ -189,6 +189,7 @@ def test_a_diverged_run_is_called_so_in_table_words_and_curves(tiny, tmp_path):
     assert any(label.get_text() for label in loss.get_yticklabels())
 
 
+@pytest.mark.slow
 def test_two_functions_of_one_name_are_two_in_every_picture(tiny):
     runs = []
     lab.register("mine", one)

@@ -298,7 +298,7 @@ def test_the_commands_name_the_same_runs(runs, lab_main, monkeypatch):
 def test_runs_of_other_data_are_not_said_to_be_trained_by_a_command(small):
     page = Page(report(Runs([small()])))
     assert "uv run lab compare" not in page.text
-    assert "(ReLU) are repeated in Python" in page.text
+    assert "(ReLU) in Python" in page.text
 
 
 def test_the_question_is_made_of_what_differs(runs, small):

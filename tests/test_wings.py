@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,3 +55,12 @@ def test_a_module_imports_only_from_the_wings_below_and_what_they_hand_out(path:
 def test_the_map_of_the_house_is_up_to_date() -> None:
     written = (LAB / "README.md").read_text(encoding="utf-8")
     assert written == page(), "Write it anew: uv run python docs/house.py"
+
+
+def test_everything_public_is_on_the_reference_page() -> None:
+    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    lab = importlib.import_module("lab")
+    for name in lab.__all__:
+        place = getattr(lab, name)
+        where = f"automodule:: {place.__name__}" if hasattr(place, "__path__") else name
+        assert re.search(rf"{re.escape(where)}\b", page), name

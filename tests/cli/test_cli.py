@@ -584,7 +584,7 @@ def test_ctrl_c_keeps_the_epochs_says_how_to_go_on_and_the_same_command_finishes
         np.testing.assert_array_equal(run.layer(1).max_z[: len(kept[run.run_id])], kept[run.run_id])
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_every_activation_function_trains_and_says_nothing_but_its_results(tmp_path):
     chosen = [f"--activation={name}" for name in registry.names()]
     settings = [*TINY, "--epochs=1", "--seeds=1", "--store", tmp_path / "runs"]

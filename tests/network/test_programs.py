@@ -79,7 +79,7 @@ def test_the_default_network_follows_keras_on_real_digits(activation: str) -> No
         assert np.linalg.norm(mine - keras) <= 1e-4 * np.linalg.norm(keras - first)
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_the_default_networks_are_the_same_to_the_bit_alone_and_in_company() -> None:
     dataset = load_dataset("mnist-5k")
     configs = [RunConfig(activation=name, epochs=2) for name in registry.names()]

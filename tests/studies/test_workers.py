@@ -343,7 +343,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
+@pytest.mark.seldom
 def test_the_advice_on_a_pool_that_forks_works(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(AFTER_TENSORFLOW.format(base=BASE, vary={"activation": ["relu"]}))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -130,7 +131,9 @@ def again(study: Study) -> Job:
 
 
 def _kept(study: Study) -> str:
-    kept = f"Finished: all {len(study.configs)} runs are kept in {study.store.path}."
+    place, here = study.store.path, Path.cwd()
+    place = place.relative_to(here) if place.is_relative_to(here) else place
+    kept = f"Finished: all {len(study.configs)} runs are kept in {place}."
     return " ".join([kept, *study.runs().divergences()])
 
 

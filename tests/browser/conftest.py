@@ -232,7 +232,7 @@ def picture_of(tmp_path: Path) -> Callable[[Notebook, str, str], None]:
     def take(notebook: Notebook, name: str, words: str) -> None:
         (folder / f"{name}-1280.txt").write_text(f"{words}\n", encoding="utf-8")
         notebook.page.keyboard.press("Control+B")  # Without the list of a test's files.
-        for width, height in ((1024, 768), (1280, 800)):
+        for width, height in ((1024, 768), (1280, 1000)):
             notebook.page.set_viewport_size({"width": width, "height": height})
             notebook.front.locator(".widget-checkbox, select").first.scroll_into_view_if_needed()
             notebook.front.evaluate("element => element.scrollIntoView()")

@@ -2,11 +2,12 @@
 
 import dataclasses
 import math
+from types import SimpleNamespace
 
 import pytest
 
 import lab
-from lab import RunStore, studies
+from lab import Runs, RunStore, studies
 from lab.widgets import jobs
 
 SETTINGS = {"hidden": (6, 5, 5, 5), "epochs": 2, "batch_size": 50}
@@ -48,3 +49,11 @@ def test_a_replay_gives_every_epoch_of_the_record_in_order(stores, tiny):
     for event, epoch in zip(events, run.record.epochs, strict=True):
         assert event.row["validation_accuracy", 0] == epoch.validation_accuracy
         assert event.row["dead_fraction", 2] == (run.layer(2).max_gate[event.epoch] == 0).mean()
+
+
+def test_the_place_of_the_runs_is_short_below_the_current_folder(tmp_path, monkeypatch):
+    store = SimpleNamespace(path=tmp_path / "runs")
+    study = SimpleNamespace(configs=[None], store=store, runs=lambda: Runs([]))
+    assert jobs._kept(study).endswith(f"are kept in {tmp_path / 'runs'}.")
+    monkeypatch.chdir(tmp_path)
+    assert jobs._kept(study).endswith("are kept in runs.")

@@ -171,6 +171,13 @@ def test_the_power_is_that_of_another_computation(effect):
         assert found == pytest.approx(power_by_integration(effect, n), abs=1e-6), n
 
 
+def test_the_power_of_large_effects_is_that_of_another_computation():
+    effects = np.linspace(4, 50, 40)
+    for effect, n in itertools.product(effects, (2, 3, 4, 5, 8, 20, 58)):
+        wanted = power_by_integration(effect, n)
+        assert stats.t_test_power(effect, n) == pytest.approx(wanted, abs=1e-6), (effect, n)
+
+
 def test_no_effect_is_found_in_one_study_of_twenty():
     assert stats.t_test_power(0, 7) == pytest.approx(0.05)
 
@@ -178,6 +185,8 @@ def test_no_effect_is_found_in_one_study_of_twenty():
 @given(st.floats(0, 50), st.integers(2, 500))
 @example(2.9e-123, 2)
 @example(1e-8, 2)
+@example(17.0, 8)
+@example(5.31, 58)
 def test_the_power_is_a_probability_everywhere(effect, n):
     assert 0.05 - 1e-6 <= stats.t_test_power(effect, n) <= 1
 

@@ -231,11 +231,9 @@ def t_test_power(effect: float, n: int) -> float:
     if noncentrality < NEGLIGIBLE:  # There SciPy's series fails with two pairs.
         return LEVEL
     power = 1 - float(ncfdtr(1, n - 1, noncentrality, limit**2))
-    if math.isnan(power):  # The series can fail for effects so large that only the spread counts.
-        least = (
-            max(0.0, math.sqrt(noncentrality) - FAR) / limit
-        )  # A spread below it leaves no doubt.
-        power = float(chdtr(n - 1, (n - 1) * least**2))
+    if math.isnan(power):  # The series can fail for effects so large that only the spread counts:
+        doubtless = max(0.0, math.sqrt(noncentrality) - FAR) / limit  # Any spread up to this one.
+        power = float(chdtr(n - 1, (n - 1) * doubtless**2))
     return power
 
 

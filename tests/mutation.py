@@ -20,6 +20,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 ROOT = Path(__file__).parents[1]
@@ -151,7 +152,9 @@ def main(
             finally:
                 free.put(folder)
 
-        tried = list(pool.map(one, chosen))
+        tried = list(
+            track(pool.map(one, chosen), "Changing", len(chosen), console=Console(stderr=True))
+        )
     show(tried)
     noticed = 100 * sum(not one.survived for one in tried) / len(tried)
     raise typer.Exit(int(noticed < least))

@@ -7,6 +7,7 @@ Every number of the page and of the README's findings comes from here. Training 
 about half an hour on two cores.
 """
 
+import functools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 import lab
 from lab import gradients, grids, probes, spreadsheets, stats, surgery
 from lab.figures import of_analyses, pictures, write_gallery
+from lab.words import fixed
 
 FOLDER = Path(__file__).parent
 STUDIES = ("ladder", "functions", "twenty-seeds")
@@ -84,13 +86,14 @@ def train(store: str) -> None:
     flow = gradients.flow(DEEP)
     keep("gradients", flow.table)
     flow.by_depth().save(FOLDER)
-    found = lab.kill_map(KILL, seeds=3, dataset="mnist-5k", store=store, epochs=3)
-    cells = {name: found.table(name).stack().rename(name) for name in ("dead", "accuracy")}
+    maps = lab.kill_map(KILL, seeds=3, dataset="mnist-5k", store=store, epochs=3)
+    cells = {name: maps.table(name).stack().rename(name) for name in ("dead", "accuracy")}
     keep("kill-map", pd.concat(cells.values(), axis=1).reset_index())
-    found.picture().save(FOLDER)
+    maps.picture().save(FOLDER)
     write_gallery(FOLDER)
 
 
+@functools.cache
 def table(name: str) -> pd.DataFrame:
     """Reads a table that `train` has written."""
     return spreadsheets.read_csv(FOLDER / f"{name}.csv")
@@ -104,21 +107,15 @@ def values(name: str, column: str, **where: Any) -> Any:
     return 100 * rows.set_index("seed")[column].sort_index()
 
 
-def number(value: float, digits: int = 1) -> str:
-    """Writes a number with a true minus sign."""
-    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", "−")
-
-
 def mean(name: str, column: str, digits: int = 1, **where: Any) -> str:
     """Returns a mean over seeds, in %."""
-    return number(values(name, column, **where).mean(), digits)
+    return fixed(values(name, column, **where).mean(), digits)
 
 
 def interval(name: str, column: str, digits: int = 1, **where: Any) -> str:
     """Returns a mean over seeds with half its 95 % t interval, in %."""
     found = values(name, column, **where)
-    paired = stats.paired(found, np.zeros(len(found)), "larger")
-    return f"{number(paired.mean, digits)} ± {number(paired.high - paired.mean, digits)}"
+    return points(stats.paired(found, np.zeros(len(found)), "larger"), digits)
 
 
 def difference(name: str, activation: str, **where: Any) -> stats.Paired:
@@ -133,14 +130,14 @@ def difference(name: str, activation: str, **where: Any) -> stats.Paired:
 
 def points(found: stats.Paired, digits: int = 2) -> str:
     """Returns a difference with half its interval: `−0.16 ± 0.26`."""
-    return f"{number(found.mean, digits)} ± {number(found.high - found.mean, digits)}"
+    return f"{fixed(found.mean, digits)} ± {fixed(found.high - found.mean, digits)}"
 
 
 def accuracy_without(share: float) -> str:
     """Returns the test accuracy without a share of the neurons, the least active first, in %."""
     rows = table("removal")
     (left,) = rows[(rows.order == "least active first") & (rows.share == share)].test_accuracy
-    return number(100 * left)
+    return fixed(100 * left, 1)
 
 
 def untrained(measure: str, activation: str) -> Any:
@@ -167,10 +164,10 @@ def page() -> str:
     tools: Iterable[Callable[..., Any]] = (
         accuracy_without,
         difference,
+        fixed,
         interval,
         mean,
         spread,
-        number,
         points,
         table,
         untrained,

@@ -32,6 +32,15 @@ def number(value: float) -> str:
     return digits.replace("-", "−")
 
 
+def fixed(value: float, digits: int) -> str:
+    """Writes a number with some decimals: no -0.0, and a true minus sign.
+
+    >>> fixed(-0.456, 2), fixed(-0.001, 2)
+    ('−0.46', '0.00')
+    """
+    return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
 MOST_NAMES = 5
 
 

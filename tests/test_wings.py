@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -62,5 +63,5 @@ def test_everything_public_is_on_the_reference_page() -> None:
     lab = importlib.import_module("lab")
     for name in lab.__all__:
         place = getattr(lab, name)
-        where = f"automodule:: {place.__name__}" if hasattr(place, "__path__") else name
+        where = f"automodule:: {place.__name__}" if isinstance(place, ModuleType) else name
         assert re.search(rf"{re.escape(where)}\b", page), name

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from lab.experiment import RunConfig
 from lab.runs import Measure
 from lab.stats.pairs import FEWEST_SEEDS, LEVEL, MOST_SEEDS, Paired
-from lab.words import counted
+from lab.words import counted, fixed
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,7 @@ class Verdict:
 
     def amount(self, value: float) -> str:
         """Returns a difference as text, with its sign and with digits that fit the interval."""
-        digits = _digits(self)
-        return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+        return fixed(value, _digits(self))
 
 
 def _undecided(verdict: Verdict) -> str:

@@ -86,8 +86,8 @@ class Microscope(Front):
             ]
         )
         self.link = jslink((self.play, "value"), (self.epoch, "value"))
-        on_change([self.run], self._for_user(self._choose_run))
-        on_change([self.layer], self._for_user(self._choose_layer))
+        on_change([self.run], self._for_user(lambda: self._choose(self._take_run)))
+        on_change([self.layer], self._for_user(lambda: self._choose(self._take_layer)))
         on_change([self.measure, self.epoch], self._for_user(self.draw))
         on_change([self.neuron], self._for_user(self.draw_neuron))
         self.grid.observe(self._for_user(self._choose_cell), names="picked")
@@ -137,10 +137,10 @@ class Microscope(Front):
         dead = np.flatnonzero(self._states[self.epoch.value] == lives.STATES.index("dead"))
         return int(dead[0]) if len(dead) else 0
 
-    def _choose_run(self) -> None:
+    def _choose(self, take: Callable[[], None]) -> None:
         with self.sentences():
             with self._changing():
-                self._take_run()
+                take()
             self.draw()
 
     def _take_run(self) -> None:
@@ -148,12 +148,6 @@ class Microscope(Front):
         self.epoch.max = self.play.max = self.run.value.last_epoch
         self.epoch.value = self.run.value.last_epoch
         self._take_layer()
-
-    def _choose_layer(self) -> None:
-        with self.sentences():
-            with self._changing():
-                self._take_layer()
-            self.draw()
 
     def _take_layer(self) -> None:
         self._summaries = None  # Until it is read.

@@ -14,7 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 FloatArray = NDArray[np.float32]
 IMAGE_SHAPE, CLASSES = (28, 28), 10
 MOST_WEIGHTS = 50_000_000
-SLOTS = {"adam": ("m", "v"), "sgd": ("velocity",)}
+SLOTS = {
+    "adam": ("m", "v"),
+    "adamw": ("m", "v"),
+    "sgd": ("velocity",),
+    "rmsprop": ("velocity",),
+}
 Kind = Literal["dense", "convolution"]
 Size = Annotated[int, Field(ge=0, le=MOST_WEIGHTS)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,80}$")]
@@ -100,7 +105,7 @@ class Layout(_Value):
         return sum(math.prod(array.shape) for array in self.trained)
 
     def slots(self, optimizer: str) -> list[Array]:
-        """Returns the optimiser's arrays: Adam's m and v, or SGD's velocity, by trained array."""
+        """Returns the optimiser's arrays: Adam's m and v, or one velocity, by trained array."""
         return [
             array.model_copy(update={"name": f"{slot}.{array.name}", "first": 0.0})
             for slot in SLOTS[optimizer]

@@ -33,7 +33,7 @@ from lab.training.trainer import batch_order, first_state, train
 
 OTHERS = ("convolutional", "normalised")
 EVERY = ("mlp", *OTHERS)
-SMALL = {"hidden": (16, 12), "batch_size": 25, "epochs": 10}
+SMALL = {"batch_size": 25, "epochs": 10}
 
 
 def make_known():
@@ -496,7 +496,7 @@ def test_behind_a_normalisation_the_cause_of_a_death_is_not_known(tiny, tmp_path
 
 def test_neurons_are_taken_out_of_the_textbooks_network_only(kept):
     dataset, runs = kept
-    words = "'convolutional'; neurons can be taken out or reset only in the network 'mlp'"
+    words = "network convolutional; neurons can be taken out or reset only in an mlp"
     for act in (surgery.ablate, surgery.removal_curve, surgery.revive):
         with pytest.raises(RunError, match=words):
             act(runs["convolutional"], dataset=dataset)

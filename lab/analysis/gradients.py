@@ -13,10 +13,17 @@ from numpy.typing import NDArray
 
 from lab.census import units
 from lab.errors import InputError, unknown
-from lab.experiment import Dataset, RunConfig, load_dataset, split
+from lab.experiment import Dataset, RunConfig, fitted, load_dataset, split
 from lab.figures import CaptionedFigure, of_analyses
 from lab.layout import Weights
-from lab.network import UPDATES, gradients_of, rates
+from lab.network import (
+    Numbers,
+    gradients_of,
+    learning_rates,
+    numbers_of,
+    recipe_of,
+    update,
+)
 from lab.studies import with_progress
 from lab.system import in_own_thread, load_tensorflow
 from lab.training import EpochEnd, batch_order, train
@@ -122,6 +129,7 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
                 f"configs must be lab.RunConfig(…), or a list of them, not {config!r}."
             )
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
+    chosen = tuple(fitted(config, data) for config in chosen)
     for config in chosen:
         split(data, config)
     rows = [
@@ -168,13 +176,15 @@ def _next_update(
     """What the next step of the run's optimiser adds to each array."""
     tf = load_tensorflow()
     steps = -(-len(split(dataset, config).train) // config.batch_size)
-    number = tf.constant(event.epoch * steps + 1, tf.float32)
+    done = event.epoch * steps
+    (rate,) = learning_rates(config, done, done + 1, steps)
     before, names = event.state.weights, [array.name for array in gradients.layout.trained]
     with tf.device("CPU:0"):
         after = [tf.Variable(before.named[name]) for name in names]
         slots = [tf.Variable(array) for array in event.state.slots]
         slopes = [tf.constant(gradients.named[name]) for name in names]
-        UPDATES[config.optimizer](after, slots, slopes, number, rates(config))
+        number, numbers = tf.constant(done + 1, tf.float32), Numbers(*numbers_of(config))
+        update(recipe_of(config), after, slots, slopes, number, rate, numbers)
     moved = {n: a.numpy() - before.named[n] for n, a in zip(names, after, strict=True)}
     return gradients.with_arrays(moved)  # What is not trained has gradients of 0.
 

@@ -18,7 +18,7 @@ from lab.census import units
 from lab.errors import InputError, RunError, check_whole, unknown
 from lab.experiment import Dataset, IndexArray, RunConfig, split
 from lab.layout import FloatArray, Weights, mlp
-from lab.network import TEXTBOOK, forward
+from lab.network import forward
 from lab.runs import Run, one_run
 from lab.training import EpochEnd, State, first_state, train
 
@@ -231,10 +231,10 @@ def revive(
 
 
 def _check_textbook(run: Run) -> None:
-    if run.config.network != TEXTBOOK:
+    if not run.config.is_textbook:
         raise RunError(
-            f"Run {run.run_id} has the network {run.config.network!r}; neurons can be taken out or "
-            f"reset only in the network {TEXTBOOK!r}."
+            f"Run {run.run_id} has the network {run.config.size}; neurons can be taken out or "
+            f"reset only in an mlp without normalization and with the input_scale unit."
         )
 
 
@@ -279,7 +279,9 @@ class _Network:
             kernels[below] = np.delete(kernels[below], gone, axis=1)
             biases[below] = np.delete(biases[below], gone)
             kernels[below + 1] = np.delete(kernels[below + 1], gone, axis=0)
-        narrow = mlp(tuple(len(bias) for bias in biases[:-1]))
+        config = self.run.config
+        widths = tuple(len(bias) for bias in biases[:-1])
+        narrow = mlp(widths, config.image_shape, config.classes)
         pairs = zip(kernels, biases, strict=True)
         return Weights(narrow, tuple(a.astype(np.float32) for pair in pairs for a in pair))
 

@@ -249,7 +249,7 @@ def _adam_moves(gradients: Sequence[float]) -> list[float]:
 
     @compiled
     def step(gradient: Any, t: Any) -> None:
-        adam([weight], [mean, square], [gradient], t, tf.constant([1.0, 0.0]))
+        adam([weight], [mean, square], [gradient], t, 1.0)
 
     moves = []
     for t, gradient in enumerate(gradients, start=1):

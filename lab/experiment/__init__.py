@@ -4,8 +4,8 @@ The settings and the data set's digest are a run's identity; the seed fixes all 
 """
 
 from lab.experiment import grids, sources, spelling
-from lab.experiment.config import Initializer, RunConfig
-from lab.experiment.data import Dataset, IndexArray, Split, split, stratified_order
+from lab.experiment.config import SHAPES, Initializer, RunConfig
+from lab.experiment.data import Dataset, IndexArray, Split, fitted, split, stratified_order
 from lab.experiment.grids import (
     VARIABLE,
     Plan,
@@ -20,6 +20,7 @@ from lab.experiment.spelling import VARIED, differences, differing, value_words,
 
 __all__ = [
     "NAMES",
+    "SHAPES",
     "VARIABLE",
     "VARIED",
     "Dataset",
@@ -32,6 +33,7 @@ __all__ = [
     "check_values",
     "differences",
     "differing",
+    "fitted",
     "grid",
     "grids",
     "load_dataset",

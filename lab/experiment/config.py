@@ -1,22 +1,48 @@
 """`RunConfig`: the settings of one training run, as frozen and validated data."""
 
+import itertools
+import math
 import reprlib
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from lab import activations
 from lab.activations import FloatArray
 from lab.errors import InputError, unknown
-from lab.layout import MOST_WEIGHTS, mlp
+from lab.layout import CLASSES, IMAGE_SHAPE, MOST_WEIGHTS, mlp
 
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
 ]
+MOST_CLASSES, MOST_PIXELS = 10_000, 1024
 Units = Annotated[int, Field(ge=1, le=8192)]
+Filters = Annotated[int, Field(ge=1, le=512)]
+Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Count = Annotated[int, Field(ge=1)]
 # -0.0 becomes 0.0, so that equal settings have one identity.
 Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
+ADAMW_DECAY = 0.004  # As Keras has it.
+# The settings that describe a built-in network, with their values where none is given.
+SHAPES: dict[str, dict[str, Any]] = {
+    "mlp": {"hidden": (512, 512)},
+    "cnn": {"hidden": (64,), "filters": (16, 32)},
+    "deep": {"hidden": (128,), "depth": 8},
+}
+
+
+def _later(default: Any, **about: Any) -> Any:
+    """Makes a field that older runs do not have: at its default it is not part of the identity."""
+    return Field(default, exclude_if=lambda value: value == default, **about)
 
 
 class RunConfig(BaseModel):
@@ -42,12 +68,13 @@ class RunConfig(BaseModel):
     )
     hidden: tuple[Units, ...] = Field(
         (512, 512),
-        min_length=1,
         max_length=64,
-        title="units of each hidden layer",
+        title="units of each dense hidden layer",
         description="1 to 64 whole numbers from 1 to 8,192",
     )
-    optimizer: Literal["adam", "sgd"] = Field("adam", title="optimiser", description="adam or sgd")
+    optimizer: Literal["adam", "adamw", "sgd", "rmsprop"] = Field(
+        "adam", title="optimiser", description="adam, adamw, sgd or rmsprop"
+    )
     momentum: Number = Field(
         0.0, ge=0, lt=1, title="momentum of SGD", description="a number from 0 to below 1"
     )
@@ -108,12 +135,94 @@ class RunConfig(BaseModel):
     keep_weights: Literal["last", "every"] = Field(
         "last", title="which epochs' weights are kept", description="last or every"
     )
-    network: str = Field(
+    network: str = _later(
         "mlp",
         pattern=r"^[a-z][a-z0-9_]{0,39}$",
         title="which network is trained",
-        description="the name of a network",
-        exclude_if=lambda name: name == "mlp",
+        description="mlp, cnn, deep or the name of a network of your own",
+    )
+    filters: tuple[Filters, ...] = _later(
+        (),
+        max_length=8,
+        title="channels of each convolution of the cnn",
+        description="1 to 8 whole numbers from 1 to 512",
+    )
+    depth: int = _later(
+        0,
+        ge=0,
+        le=64,
+        title="hidden layers of the deep network",
+        description="a whole number from 2 to 64",
+    )
+    normalization: Literal["none", "batch", "layer"] = _later(
+        "none",
+        title="what normalises the pre-activations",
+        description="none, batch or layer",
+    )
+    dropout: Number = _later(
+        0.0,
+        ge=0,
+        lt=1,
+        title="share of the activations set to 0 in each training step",
+        description="a number from 0 to below 1",
+    )
+    weight_decay: Number | None = _later(
+        None,
+        ge=0,
+        le=100,
+        title="decay of the weights in each step, times the learning rate, apart from the gradient",
+        description="a number from 0 to 100",
+    )
+    nesterov: bool = _later(False, title="Nesterov's form of momentum", description="true or false")
+    clip_norm: Number = _later(
+        0.0,
+        ge=0,
+        le=1e6,
+        title="largest norm of all gradients together; larger ones are scaled down",
+        description="a number from 0 (no limit) to 1,000,000",
+    )
+    label_smoothing: Number = _later(
+        0.0,
+        ge=0,
+        lt=1,
+        title="share of the target that is spread evenly over all classes",
+        description="a number from 0 to below 1",
+    )
+    warmup: Number = _later(
+        0.0,
+        ge=0,
+        lt=1,
+        title="share of the steps in which the learning rate rises from 0",
+        description="a number from 0 to below 1",
+    )
+    schedule: Literal["constant", "cosine", "step"] = _later(
+        "constant",
+        title="how the learning rate goes on after the warm-up",
+        description="constant, cosine (falls to 0) or step (a tenth from 1/2 and from 3/4 on)",
+    )
+    input_scale: Literal["unit", "symmetric", "standard"] = _later(
+        "unit",
+        title="how pixels enter the network",
+        description="unit (0 to 1), symmetric (-1 to 1) or standard (mean 0, deviation 1)",
+    )
+    image_shape: tuple[Pixels, ...] = _later(
+        IMAGE_SHAPE,
+        min_length=2,
+        max_length=3,
+        title="shape of an image; set by the lab",
+        description="height and width in pixels from 1 to 1,024, and channels if there are any",
+    )
+    classes: int = _later(
+        CLASSES,
+        ge=2,
+        le=MOST_CLASSES,
+        title="number of classes; set by the lab",
+        description=f"a whole number from 2 to {MOST_CLASSES:,}",
+    )
+    pixels: tuple[float, float] | None = _later(
+        None,
+        title="mean and deviation of the training pixels in 0 to 1; set by the lab",
+        description="two numbers, and only where input_scale is standard",
     )
     source_sha256: str | None = Field(
         None,
@@ -149,6 +258,23 @@ class RunConfig(BaseModel):
         own = activation.source_sha256
         return settings | {"activation": name, "parameter": resolved, "source_sha256": own}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, settings: Any) -> Any:
+        """Fills in what a network and an optimiser have where nothing else is given."""
+        if not isinstance(settings, dict):
+            return settings
+        shape = SHAPES.get(str(settings.get("network", "mlp")), {"hidden": ()})
+        if settings.get("optimizer") == "adamw" and settings.get("weight_decay") is None:
+            settings = settings | {"weight_decay": ADAMW_DECAY}
+        return shape | settings
+
+    @field_validator("weight_decay")
+    @classmethod
+    def _none_is_none(cls, decay: float | None, others: ValidationInfo) -> float | None:
+        """Gives a run without decay one identity: 0 says something of AdamW alone."""
+        return decay if decay or others.data.get("optimizer") == "adamw" else None
+
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
         own = self.source_sha256 is not None
@@ -157,28 +283,86 @@ class RunConfig(BaseModel):
                 f"source_sha256 must be left out for the activation {self.activation!r}: it is "
                 f"for a user's own function, which has a name of its own and no parameter."
             )
+        self._check_optimizer()
+        self._check_network()
+        return self
+
+    def _check_optimizer(self) -> None:
         if self.momentum and self.optimizer != "sgd":
             raise InputError(f"momentum must be 0 unless optimizer is sgd, not {self.momentum}.")
+        if self.nesterov and not self.momentum:
+            raise InputError("nesterov must be false unless optimizer is sgd with a momentum.")
+        if self.weight_decay and self.optimizer == "adam":
+            raise InputError(
+                f"weight_decay must be 0 where optimizer is adam, not {self.weight_decay}: "
+                f"Adam with it is adamw."
+            )
+        if self.input_scale != "standard" and self.pixels:
+            raise InputError("pixels must be left out unless input_scale is standard.")
+
+    def _check_network(self) -> None:
+        own = SHAPES.get(self.network, {})
+        for name in ("hidden", "filters", "depth"):
+            value = getattr(self, name)
+            if value and name not in own:
+                of = " or ".join(network for network, shape in SHAPES.items() if name in shape)
+                raise InputError(
+                    f"{name} must be left out for the network {self.network!r}, not {value}: "
+                    f"it is for {of}."
+                )
+            if name in own and (not value or (name, value) == ("depth", 1)):
+                raise InputError(
+                    f"{name} must be {RunConfig.model_fields[name].description}, not {value}."
+                )
+        if self.first_bias and self.normalization != "none":
+            raise InputError(
+                f"first_bias must be 0 with normalization, not {self.first_bias}: "
+                f"it takes any bias out again."
+            )
+        if self.network == "deep" and len(self.hidden) != 1:
+            raise InputError(
+                f"hidden must be one width for the network 'deep', not {self.hidden}: "
+                f"depth says how many layers have it."
+            )
+        if not own and (self.normalization != "none" or self.dropout):
+            name = "dropout" if self.dropout else "normalization"
+            raise InputError(
+                f"{name} must be left out for the network {self.network!r}: "
+                f"a network of your own has such layers in its source."
+            )
         if self.weights > MOST_WEIGHTS:
             raise InputError(
                 f"hidden must give a network of at most {MOST_WEIGHTS:,} weights, "
                 f"not {self.weights:,} as {self.hidden} does."
             )
-        return self
+
+    @property
+    def is_textbook(self) -> bool:
+        """Whether trained weights and pixels go through the textbook's dense layers alone."""
+        return (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
 
     @property
     def size(self) -> str:
-        """The network in short: for the textbook's, the units of every layer, 784-512-512-10."""
-        if self.network != "mlp":
-            return self.network
-        arrays = mlp(self.hidden).arrays
-        units = (arrays[0].shape[0], *(array.shape[0] for array in arrays if array.first == 0.0))
-        return "-".join(map(str, units))
+        """The network in short: of an MLP, the units of every layer, 784-512-512-10."""
+        if self.network == "mlp":
+            return "-".join(map(str, (math.prod(self.image_shape), *self.hidden, self.classes)))
+        if self.network == "deep":
+            return f"deep {self.depth} × {self.hidden[0]}"
+        return f"{self.network} {'-'.join(map(str, (*self.filters, *self.hidden)))}".strip()
 
     @property
     def weights(self) -> int:
-        """How many numbers are trained, kernels and biases (669,706 in the textbook's network)."""
-        return mlp(self.hidden).parameters
+        """How many kernels' weights and biases a built-in network has (669,706 by default)."""
+        if self.network == "mlp":
+            return mlp(self.hidden, self.image_shape, self.classes).parameters
+        widths = self.hidden * max(self.depth, 1)
+        height, width, *channels = self.image_shape
+        planes = (math.prod(channels), *self.filters)
+        for _ in self.filters:
+            height, width = -(-height // 2), -(-width // 2)
+        dense = (height * width * planes[-1], *widths, self.classes)
+        convolutions = sum(9 * one * other + other for one, other in itertools.pairwise(planes))
+        return convolutions + sum(a * b + b for a, b in itertools.pairwise(dense))
 
     @property
     def title(self) -> str:

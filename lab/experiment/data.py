@@ -1,4 +1,4 @@
-"""Datasets of 28x28 grey images in ten classes, and how a run splits them."""
+"""Datasets of images in classes, and how a run splits them."""
 
 import functools
 import hashlib
@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import InputError
-from lab.experiment.config import RunConfig
-from lab.layout import CLASSES, IMAGE_SHAPE
+from lab.experiment.config import MOST_CLASSES, MOST_PIXELS, RunConfig
 
 ByteArray = NDArray[np.uint8]
 IndexArray = NDArray[np.intp]
@@ -25,8 +24,9 @@ class Dataset:
 
     Attributes:
         name: Its name in every table and on every figure.
-        x_train: Training images, uint8 of shape (n, 28, 28), 0 to 255.
-        y_train: Their classes, uint8 of shape (n,), 0 to 9.
+        x_train: Training images, uint8 of shape (n, height, width) or (n, height, width,
+            channels), 0 to 255.
+        y_train: Their classes, from 0, uint8 of shape (n,); uint16 where there are over 256.
         x_test: Test images, as `x_train`.
         y_test: Their classes, as `y_train`.
         source: Where the images were found.
@@ -58,18 +58,49 @@ class Dataset:
                     f"not a {type(getattr(self, part)).__name__}."
                 )
         for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
-            if images.dtype != np.uint8 or images.shape[1:] != IMAGE_SHAPE or not len(images):
+            if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
                 raise InputError(
-                    f"Images of {self.name} must be uint8 of shape (n, 28, 28), "
-                    f"not {images.dtype} of shape {images.shape}."
+                    f"Images of {self.name} must be uint8 of shape (n, height, width) or "
+                    f"(n, height, width, channels), not {images.dtype} of shape {images.shape}."
                 )
-            if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+            if max(images.shape[1:]) > MOST_PIXELS:
+                raise InputError(
+                    f"Images of {self.name} must be at most {MOST_PIXELS:,} pixels a side, "
+                    f"not {images.shape[1:]}."
+                )
+            if labels.dtype not in (np.uint8, np.uint16) or labels.shape != images.shape[:1]:
                 raise InputError(
                     f"Labels of {self.name} must be uint8 of shape ({len(images)},), "
                     f"not {labels.dtype} of shape {labels.shape}."
                 )
-            if labels.max() >= CLASSES:
-                raise InputError(f"Labels of {self.name} must be 0 to 9, not {labels.max()}.")
+            if labels.max() >= MOST_CLASSES:
+                raise InputError(
+                    f"Labels of {self.name} must be below {MOST_CLASSES:,}, not {labels.max()}."
+                )
+        if self.x_train.shape[1:] != self.x_test.shape[1:]:
+            raise InputError(
+                f"Images of {self.name} must be of one shape, for training and for testing, "
+                f"not {self.x_train.shape[1:]} and {self.x_test.shape[1:]}."
+            )
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Height and width of an image, and its channels if it has any."""
+        return self.x_train.shape[1:]
+
+    @functools.cached_property
+    def classes(self) -> int:
+        """How many classes there are: the largest label and one, at least 2."""
+        return max(2, int(max(self.y_train.max(), self.y_test.max())) + 1)
+
+    @functools.cached_property
+    def pixels(self) -> tuple[float, float]:
+        """Mean and standard deviation of the training pixels, in 0 to 1."""
+        blocks = (self.x_train[start : start + 1000] for start in range(0, len(self.x_train), 1000))
+        counts = sum(np.bincount(block.reshape(-1), minlength=256) for block in blocks)
+        values = np.arange(256) / 255
+        mean = np.average(values, weights=counts)
+        return float(mean), float(np.average((values - mean) ** 2, weights=counts) ** 0.5)
 
     @functools.cached_property
     def digests(self) -> tuple[str, ...]:
@@ -97,6 +128,19 @@ class Split:
     probe: IndexArray
 
 
+def fitted(config: RunConfig, dataset: Dataset) -> RunConfig:
+    """Returns the settings of a run with what they take from the data set that it trains on."""
+    pixels = dataset.pixels if config.input_scale == "standard" else None
+    return RunConfig(
+        **config.model_dump()
+        | {
+            "image_shape": dataset.image_shape,
+            "classes": dataset.classes,
+            "pixels": pixels,
+        }
+    )
+
+
 def split(dataset: Dataset, config: RunConfig) -> Split:
     """Splits the training images as the run's settings say.
 
@@ -106,6 +150,12 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
     Raises:
         InputError: If the settings do not fit the dataset's size.
     """
+    if (config.image_shape, config.classes) != (dataset.image_shape, dataset.classes):
+        raise InputError(
+            f"image_shape and classes must be those of {dataset.name}, {dataset.image_shape} and "
+            f"{dataset.classes}, not {config.image_shape} and {config.classes}: "
+            f"fitted(config, dataset) returns such settings."
+        )
     images = len(dataset.x_train)
     boundary = math.floor(images * (1 - config.validation_split))
     if not 0 < boundary < images:

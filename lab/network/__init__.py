@@ -7,15 +7,21 @@ from lab.network import programs
 from lab.network.forward_pass import forward
 from lab.network.initial_weights import first_kernel, first_weights
 from lab.network.keras_model import build_model
-from lab.network.networks import TEXTBOOK, Network, add, network_of
-from lab.network.optimizers import UPDATES, adam
-from lab.network.programs import generator_seeds, gradients_of, program, rates
+from lab.network.networks import Network, add, network_of
+from lab.network.optimizers import (
+    Numbers,
+    adam,
+    learning_rates,
+    numbers_of,
+    recipe_of,
+    update,
+)
+from lab.network.programs import generator_seeds, gradients_of, program
 from lab.network.templates import Template, layout_of, template
 
 __all__ = [
-    "TEXTBOOK",
-    "UPDATES",
     "Network",
+    "Numbers",
     "Template",
     "adam",
     "add",
@@ -26,9 +32,12 @@ __all__ = [
     "generator_seeds",
     "gradients_of",
     "layout_of",
+    "learning_rates",
     "network_of",
+    "numbers_of",
     "program",
     "programs",
-    "rates",
+    "recipe_of",
     "template",
+    "update",
 ]

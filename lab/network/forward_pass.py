@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lab.experiment import RunConfig
 from lab.layout import Weights
-from lab.network.networks import TEXTBOOK, network_of
+from lab.network.networks import network_of
 from lab.network.templates import Template, template
 from lab.system import in_own_thread, load_tensorflow
 
@@ -33,7 +33,7 @@ def forward(
     Raises:
         InputError: If network or activation function is not known here.
     """
-    return (_in_numpy if config.network == TEXTBOOK else _in_keras)(config, weights, images)
+    return (_in_numpy if config.is_textbook else _in_keras)(config, weights, images)
 
 
 def _in_keras(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -43,14 +42,6 @@ def first_weights(config: RunConfig) -> Weights:
     return Weights(layout, tuple(arrays))
 
 
-def initializer(config: RunConfig, kernel: int) -> Any:
-    """Returns Keras's initializer of the run's kind for a kernel, from 0, with its own seed."""
-    import keras
-
-    kind = config.initializer.title().replace("_", "")
-    return getattr(keras.initializers, kind)(seed=_seed(config, kernel))
-
-
 def _seed(config: RunConfig, kernel: int) -> int:
     (seed,) = np.random.SeedSequence([config.seed, kernel]).generate_state(1)
     return int(seed)
@@ -58,7 +49,7 @@ def _seed(config: RunConfig, kernel: int) -> int:
 
 @in_own_thread
 def first_kernel(config: RunConfig, kernel: int, shape: tuple[int, ...]) -> FloatArray:
-    """Draws what the `initializer` of a kernel draws on TensorFlow, to the bit, without Keras.
+    """Draws what Keras's initializer of this kind and seed draws on TensorFlow, to the bit.
 
     Args:
         config: The settings, for the kind of initializer and the seed.

@@ -4,20 +4,20 @@ A run names its network; `network_of` finds it here.
 """
 
 import contextlib
+import dataclasses
+import functools
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.errors import unknown
-from lab.experiment import RunConfig
+from lab.experiment import SHAPES, RunConfig
 from lab.layout import CLASSES, IMAGE_SHAPE
 from lab.system import keras_defaults
 
 if TYPE_CHECKING:
     import keras
-
-TEXTBOOK = "mlp"
 
 
 @dataclass(frozen=True)
@@ -28,23 +28,21 @@ class Network:
         name: Its name in a run's settings.
         builder: `builder(activation, input_shape, classes, **settings) -> keras.Model`; the model
             takes images in [0, 1] and ends in a softmax.
+        input_shape: Shape of an image.
+        classes: Number of classes.
         settings: What else the builder takes, by name.
     """
 
     name: str
     builder: Callable[..., Any]
+    input_shape: tuple[int, ...] = IMAGE_SHAPE
+    classes: int = CLASSES
     settings: tuple[tuple[str, Any], ...] = ()
 
-    def build(
-        self,
-        activation: Any,
-        input_shape: tuple[int, ...] = IMAGE_SHAPE,
-        classes: int = CLASSES,
-        **more: Any,
-    ) -> "keras.Model":
+    def build(self, activation: Any) -> "keras.Model":
         """Builds the network with an activation function, as Keras takes it."""
         with keras_defaults(), _undisturbed():
-            return self.builder(activation, input_shape, classes, **dict(self.settings), **more)
+            return self.builder(activation, self.input_shape, self.classes, **dict(self.settings))
 
 
 _NETWORKS: dict[str, Network] = {}
@@ -62,20 +60,23 @@ def network_of(config: RunConfig) -> Network:
     Raises:
         InputError: If no network of this name is known here.
     """
-    if config.network == TEXTBOOK:
-        return Network(TEXTBOOK, build_textbook, (("hidden", config.hidden),))
-    if config.network not in _NETWORKS:
-        raise unknown("network", config.network, (TEXTBOOK, *_NETWORKS))
-    return _NETWORKS[config.network]
+    name, shape, classes = config.network, config.image_shape, config.classes
+    if name in BUILDERS:
+        builder, own = BUILDERS[name]
+        settings = {name: getattr(config, name) for name in (*own, "normalization", "dropout")}
+        settings["rescaling"] = _rescaling(config)
+        return Network(name, builder, shape, classes, tuple(settings.items()))
+    if name not in _NETWORKS:
+        raise unknown("network", name, (*BUILDERS, *_NETWORKS))
+    return dataclasses.replace(_NETWORKS[name], input_shape=shape, classes=classes)
 
 
-def build_textbook(
+def build_mlp(
     activation: Any,
     input_shape: tuple[int, ...],
     classes: int,
     hidden: Sequence[int] = (512, 512),
-    initializer: Callable[[int], Any] = lambda layer: "glorot_uniform",
-    bias_initializer: Any = "zeros",
+    **remedies: Any,
 ) -> "keras.Sequential":
     """Builds the textbook's network: Flatten, dense hidden layers, a dense softmax.
 
@@ -84,24 +85,151 @@ def build_textbook(
         input_shape: Shape of an image.
         classes: Number of classes.
         hidden: Units of each hidden layer.
-        initializer: Gives each layer, from 0, the initializer of its kernel.
-        bias_initializer: The initializer of the hidden layers' biases.
+        **remedies: As `hidden_layer` and `first_layers` take them.
     """
     import keras
+    from keras import layers
 
-    network = keras.Sequential([keras.Input(input_shape), keras.layers.Flatten()])
-    for layer, units in enumerate(hidden):
-        network.add(
-            keras.layers.Dense(
-                units,
-                activation=activation,
-                kernel_initializer=initializer(layer),
-                bias_initializer=bias_initializer,
-            )
-        )
-    output = initializer(len(hidden))
-    network.add(keras.layers.Dense(classes, activation="softmax", kernel_initializer=output))
+    network = keras.Sequential([*first_layers(input_shape, **remedies), layers.Flatten()])
+    for number, units in enumerate(hidden, start=1):
+        for layer in hidden_layer(layers.Dense, units, activation, f"dense_{number}", **remedies):
+            network.add(layer)
+    network.add(layers.Dense(classes, activation="softmax", name="output"))
     return network
+
+
+def build_cnn(
+    activation: Any,
+    input_shape: tuple[int, ...],
+    classes: int,
+    filters: Sequence[int] = (16, 32),
+    hidden: Sequence[int] = (64,),
+    **remedies: Any,
+) -> "keras.Sequential":
+    """Builds a convolutional network: 3 x 3 convolutions with stride 2, then dense layers.
+
+    Args:
+        activation: The activation function of the hidden layers, as Keras takes it.
+        input_shape: Shape of an image.
+        classes: Number of classes.
+        filters: Channels of each convolution.
+        hidden: Units of each dense hidden layer.
+        **remedies: As `hidden_layer` and `first_layers` take them.
+    """
+    import keras
+    from keras import layers
+
+    network = keras.Sequential(first_layers(input_shape, **remedies))
+    if len(input_shape) == 2:
+        network.add(layers.Reshape((*input_shape, 1)))
+    convolution = functools.partial(layers.Conv2D, kernel_size=3, strides=2, padding="same")
+    for number, channels in enumerate(filters, start=1):
+        for layer in hidden_layer(convolution, channels, activation, f"conv_{number}", **remedies):
+            network.add(layer)
+    network.add(layers.Flatten())
+    for number, units in enumerate(hidden, start=1):
+        for layer in hidden_layer(layers.Dense, units, activation, f"dense_{number}", **remedies):
+            network.add(layer)
+    network.add(layers.Dense(classes, activation="softmax", name="output"))
+    return network
+
+
+def build_deep(
+    activation: Any,
+    input_shape: tuple[int, ...],
+    classes: int,
+    hidden: Sequence[int] = (128,),
+    depth: int = 8,
+    **remedies: Any,
+) -> "keras.Model":
+    """Builds a residual MLP: each hidden layer after the first adds to what it takes in.
+
+    A unit that is dead then passes its input on unchanged, and the gradient with it.
+
+    Args:
+        activation: The activation function of the hidden layers, as Keras takes it.
+        input_shape: Shape of an image.
+        classes: Number of classes.
+        hidden: The one width of all hidden layers.
+        depth: How many hidden layers there are.
+        **remedies: As `hidden_layer` and `first_layers` take them.
+    """
+    import keras
+    from keras import layers
+
+    (units,) = hidden
+    images, *first = first_layers(input_shape, **remedies)
+    x = _through((*first, layers.Flatten()), images)
+    for number in range(1, depth + 1):
+        block = hidden_layer(layers.Dense, units, activation, f"dense_{number}", **remedies)
+        y = _through(block, x)
+        x = y if number == 1 else layers.Add()([x, y])
+    return keras.Model(images, layers.Dense(classes, activation="softmax", name="output")(x))
+
+
+def _through(layers: Iterable[Any], x: Any) -> Any:
+    return functools.reduce(lambda value, layer: layer(value), layers, x)
+
+
+def first_layers(
+    input_shape: tuple[int, ...], rescaling: tuple[float, float] = (1.0, 0.0), **_: Any
+) -> list[Any]:
+    """Returns the input, with the factor and the offset for pixels if they are not 1 and 0."""
+    import keras
+
+    scaled = [keras.layers.Rescaling(*rescaling)] if rescaling != (1.0, 0.0) else []
+    return [keras.Input(input_shape), *scaled]
+
+
+def hidden_layer(
+    layer: Callable[..., Any],
+    units: int,
+    activation: Any,
+    name: str,
+    normalization: str = "none",
+    dropout: float = 0.0,
+    **_: Any,
+) -> list[Any]:
+    """Returns a hidden layer with its remedies, as Keras layers one after the other.
+
+    Args:
+        layer: Makes the layer with weights, such as `keras.layers.Dense`.
+        units: Its units or channels.
+        activation: The activation function, as Keras takes it.
+        name: The name of the layer that holds the activation function.
+        normalization: none, batch or layer: what normalises z before the activation function.
+        dropout: The share of activations that each training step sets to 0.
+    """
+    from keras import layers
+
+    if normalization == "none":
+        made = [layer(units, activation=activation, name=name)]
+    else:
+        kind = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
+        activated = layers.Activation(activation, name=name)
+        made = [
+            layer(units, use_bias=False, name=f"{name}_weights"),
+            kind[normalization](),
+            activated,
+        ]
+    return made + ([layers.Dropout(dropout)] if dropout else [])
+
+
+def _rescaling(config: RunConfig) -> tuple[float, float]:
+    """Returns the factor and the offset for pixels in [0, 1]."""
+    if config.input_scale == "symmetric":
+        return 2.0, -1.0
+    if config.pixels:
+        mean, deviation = config.pixels
+        return 1 / deviation, -mean / deviation
+    return 1.0, 0.0
+
+
+# How the built-in networks are built, and which settings describe each.
+BUILDERS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    name: (builder, tuple(SHAPES[name]))
+    for name, builder in (("mlp", build_mlp), ("cnn", build_cnn), ("deep", build_deep))
+}
 
 
 @contextlib.contextmanager

@@ -1,30 +1,129 @@
 """The optimisers: as Keras has them, and the lab's own, which work in place."""
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from lab.errors import InputError
 from lab.experiment import RunConfig
 from lab.system import load_tensorflow
 
 if TYPE_CHECKING:
     import keras
 
-
-def build_optimizer(config: RunConfig) -> "keras.optimizers.Optimizer":
-    """Returns the Keras optimiser of a run: Adam with its defaults, or SGD with momentum."""
-    import keras
-
-    if config.optimizer == "adam":
-        return keras.optimizers.Adam(config.learning_rate)
-    return keras.optimizers.SGD(config.learning_rate, momentum=config.momentum)
-
-
 ADAM_BETA_1, ADAM_BETA_2, ADAM_EPSILON = 0.9, 0.999, 1e-7
+RMSPROP_RHO, RMSPROP_EPSILON = 0.9, 1e-7
+STEPS_DOWN = (0.5, 0.75)  # The shares of the steps from which on the rate is a tenth (He 2016).
 
 
-def adam(weights: Any, slots: Any, gradients: Any, t: Any, rates: Any) -> None:
+@dataclass(frozen=True)
+class Recipe:
+    """What a training step does, apart from its numbers: runs of one recipe share a program.
+
+    Attributes:
+        optimizer: The optimiser's name.
+        nesterov: Whether its momentum is Nesterov's.
+        decays: Whether weights decay apart from the gradient.
+        clips: Whether the norm of all gradients together has a limit.
+        smooths: Whether the targets are smoothed.
+    """
+
+    optimizer: str
+    nesterov: bool
+    decays: bool
+    clips: bool
+    smooths: bool
+
+
+def recipe_of(config: RunConfig) -> Recipe:
+    """Returns what a run's training step does."""
+    return Recipe(
+        "adam" if config.optimizer == "adamw" else config.optimizer,
+        config.nesterov,
+        bool(config.weight_decay),
+        bool(config.clip_norm),
+        bool(config.label_smoothing),
+    )
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The numbers of a run that its training step takes, each a float32 scalar tensor."""
+
+    momentum: Any
+    weight_decay: Any
+    clip_norm: Any
+    label_smoothing: Any
+
+
+def numbers_of(config: RunConfig) -> NDArray[np.float32]:
+    """Returns the numbers of a run's training step, in the order of `Numbers`."""
+    decay = config.weight_decay or 0.0
+    return np.array([config.momentum, decay, config.clip_norm, config.label_smoothing], np.float32)
+
+
+def learning_rates(config: RunConfig, first: int, last: int, steps: int) -> NDArray[np.float32]:
+    """Returns the learning rates of some training steps.
+
+    Args:
+        config: The settings, for learning rate, warm-up and schedule.
+        first: The first step, from 0 for the run's first.
+        last: The step after the last one.
+        steps: The steps of an epoch.
+    """
+    done = np.arange(first, last)
+    total = steps * config.epochs
+    rising = math.floor(config.warmup * total)
+    share = (done - rising) / max(total - rising, 1)
+    factors = {
+        "constant": np.ones(len(done)),
+        "cosine": (1 + np.cos(np.pi * share)) / 2,
+        "step": 0.1 ** np.sum([done >= math.floor(part * total) for part in STEPS_DOWN], axis=0),
+    }
+    factor = np.where(done < rising, done / max(rising, 1), factors[config.schedule])
+    return (config.learning_rate * factor).astype(np.float32)
+
+
+def update(
+    recipe: Recipe,
+    weights: Any,
+    slots: Any,
+    gradients: Any,
+    step: Any,
+    rate: Any,
+    numbers: Numbers,
+) -> None:
+    """Does a training step in place: clips, decays, and moves the weights.
+
+    Args:
+        recipe: What the step does.
+        weights: The trained arrays, as variables.
+        slots: The optimiser's arrays, as variables.
+        gradients: The gradient of each trained array.
+        step: The number of this step, from 1, float32.
+        rate: Its learning rate.
+        numbers: The numbers of the recipe.
+    """
+    if recipe.clips:
+        gradients = _clipped(gradients, numbers.clip_norm)
+    if recipe.decays:
+        for w in weights:
+            w.assign_sub(w * numbers.weight_decay * rate)
+    if recipe.optimizer == "adam":
+        adam(weights, slots, gradients, step, rate)
+    elif recipe.optimizer == "rmsprop":
+        _rmsprop(weights, slots, gradients, rate)
+    else:
+        _sgd(weights, slots, gradients, rate, numbers.momentum, recipe.nesterov)
+
+
+def adam(weights: Any, slots: Any, gradients: Any, t: Any, rate: Any) -> None:
     """Adam as Keras has it (Kingma & Ba 2015, with epsilon outside the correction)."""
     tf = load_tensorflow()
-    rate = rates[0] * tf.sqrt(1 - ADAM_BETA_2**t) / (1 - ADAM_BETA_1**t)
+    rate = rate * tf.sqrt(1 - ADAM_BETA_2**t) / (1 - ADAM_BETA_1**t)
     means, squares = slots[: len(weights)], slots[len(weights) :]
     for w, m, v, g in zip(weights, means, squares, gradients, strict=True):
         m.assign_add((g - m) * (1 - ADAM_BETA_1))
@@ -32,11 +131,64 @@ def adam(weights: Any, slots: Any, gradients: Any, t: Any, rates: Any) -> None:
         w.assign_sub(rate * m / (tf.sqrt(v) + ADAM_EPSILON))
 
 
-def sgd(weights: Any, slots: Any, gradients: Any, _: Any, rates: Any) -> None:
+def _sgd(
+    weights: Any, slots: Any, gradients: Any, rate: Any, momentum: Any, nesterov: bool
+) -> None:
     """Gradient descent with momentum as Keras has it."""
     for w, velocity, g in zip(weights, slots, gradients, strict=True):
-        velocity.assign(rates[1] * velocity - rates[0] * g)
-        w.assign_add(velocity)
+        velocity.assign(momentum * velocity - rate * g)
+        w.assign_add(momentum * velocity - rate * g if nesterov else velocity)
 
 
-UPDATES = {"adam": adam, "sgd": sgd}
+def _rmsprop(weights: Any, slots: Any, gradients: Any, rate: Any) -> None:
+    """RMSprop as Keras has it (Tieleman & Hinton 2012), without momentum."""
+    tf = load_tensorflow()
+    for w, square, g in zip(weights, slots, gradients, strict=True):
+        square.assign(RMSPROP_RHO * square + (1 - RMSPROP_RHO) * g * g)
+        w.assign_sub(rate * g / tf.sqrt(square + RMSPROP_EPSILON))
+
+
+def _clipped(gradients: Any, largest: Any) -> list[Any]:
+    """Scales all gradients together so that their norm is not above the limit."""
+    tf = load_tensorflow()
+    norm = tf.sqrt(tf.add_n([tf.reduce_sum(g * g) for g in gradients]))
+    return [g * (largest / tf.maximum(norm, largest)) for g in gradients]
+
+
+def build_optimizer(config: RunConfig, steps: int | None = None) -> "keras.optimizers.Optimizer":
+    """Returns the Keras optimiser of a run, with Keras's own defaults for what it does not set.
+
+    Args:
+        config: The settings of the run.
+        steps: The steps of an epoch; needed for a warm-up or a schedule.
+    """
+    import keras
+
+    shared: dict[str, Any] = {
+        "learning_rate": _keras_rate(config, steps),
+        "weight_decay": config.weight_decay,
+        "global_clipnorm": config.clip_norm or None,
+    }
+    if config.optimizer == "sgd":
+        sgd = keras.optimizers.SGD
+        return sgd(momentum=config.momentum, nesterov=config.nesterov, **shared)
+    kinds = {"rmsprop": keras.optimizers.RMSprop, "adamw": keras.optimizers.AdamW}
+    return kinds.get(config.optimizer, keras.optimizers.Adam)(**shared)
+
+
+def _keras_rate(config: RunConfig, steps: int | None) -> Any:
+    """Returns a learning rate or a schedule of it, as Keras takes it."""
+    import keras
+
+    if not config.warmup and config.schedule == "constant":
+        return config.learning_rate
+    if steps is None:
+        raise InputError("steps must be the number of steps of an epoch, for warm-up or schedule.")
+    table = learning_rates(config, 0, config.epochs * steps, steps)
+
+    class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+        def __call__(self, step: Any) -> Any:
+            last = len(table) - 1
+            return keras.ops.take(table, keras.ops.minimum(keras.ops.cast(step, "int32"), last))
+
+    return Schedule()

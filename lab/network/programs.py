@@ -19,7 +19,7 @@ from lab.census import GREATEST, SUMMED
 from lab.experiment import RunConfig
 from lab.layout import FloatArray, Layout, Weights
 from lab.network.networks import Network, network_of
-from lab.network.optimizers import UPDATES
+from lab.network.optimizers import Numbers, Recipe, recipe_of, update
 from lab.network.templates import Template, template
 from lab.system import compiled, in_own_thread, load_tensorflow
 
@@ -57,19 +57,13 @@ def program(config: RunConfig) -> Program:
     Raises:
         InputError: If its network is not known here, or the lab cannot train it.
     """
-    return _program(network_of(config), config.function, config.optimizer)
-
-
-def rates(config: RunConfig) -> Any:
-    """Returns the numbers of a run that its optimiser takes: learning rate and momentum."""
-    tf = load_tensorflow()
-    return tf.constant([config.learning_rate, config.momentum], tf.float32)
+    return _program(network_of(config), config.function, recipe_of(config))
 
 
 @functools.cache
-def _program(network: Network, activation: Activation, optimizer: str) -> Program:
+def _program(network: Network, activation: Activation, recipe: Recipe) -> Program:
     tf = load_tensorflow()
-    made, update = template(network), UPDATES[optimizer]
+    made = template(network)
 
     def train(
         weights: Any,
@@ -80,10 +74,12 @@ def _program(network: Network, activation: Activation, optimizer: str) -> Progra
         order: Any,
         counts: Any,
         rates: Any,
+        numbers: Any,
         parameter: Any,
         seeds: Any,
     ) -> None:
         start, stop, steps_before, images = tf.unstack(counts)
+        recipe_numbers = Numbers(*tf.unstack(numbers))
         batch = order.shape[1]
 
         def step(i: Any) -> tuple[Any]:
@@ -91,8 +87,12 @@ def _program(network: Network, activation: Activation, optimizer: str) -> Progra
             number = steps_before + i
             count = tf.minimum(batch, images - i * batch)
             states = _at(seeds, number)
-            found = differentiate(made, weights, x, y, count, activation, parameter, states)
-            update(_trained(made, weights), slots, found.gradients, _count(number), rates)
+            smoothing = recipe_numbers.label_smoothing if recipe.smooths else None
+            found = differentiate(
+                made, weights, x, y, count, activation, parameter, states, smoothing
+            )
+            trained, t = _trained(made, weights), _count(number)
+            update(recipe, trained, slots, found.gradients, t, rates[i], recipe_numbers)
             for variable, value in found.moved:
                 variable.assign(value)
             totals.assign_add(tf.cast(tf.stack([found.loss, found.correct]), tf.float64))
@@ -180,6 +180,7 @@ def differentiate(
     activation: Activation,
     parameter: Any,
     seeds: Sequence[Any],
+    smoothing: Any = None,
 ) -> Differentiated:
     """Computes a batch's losses, and the gradients of their mean by the weights, in training mode.
 
@@ -192,6 +193,8 @@ def differentiate(
         activation: The activation function.
         parameter: Its parameter, a float32 scalar.
         seeds: For each generator of random numbers its state.
+        smoothing: The share of the target that is spread over all classes; the losses that are
+            returned are without it, so that runs compare.
     """
     tf = load_tensorflow()
     trained = _trained(made, weights)
@@ -202,7 +205,8 @@ def differentiate(
         )
         losses, correct = _losses(scores, labels, count)
         loss = tf.reduce_sum(losses)
-        mean = loss / tf.cast(count, tf.float32)
+        least = loss if smoothing is None else _smoothed(scores, labels, count, smoothing)
+        mean = least / tf.cast(count, tf.float32)
     return Differentiated(loss, tf.reduce_sum(correct), tape.gradient(mean, trained), moved)
 
 
@@ -214,7 +218,7 @@ def gradients_of(
     labels: NDArray[Any],
     step: int = 0,
 ) -> Weights:
-    """Computes how the mean cross-entropy of some images changes with each of a run's weights.
+    """Computes how the mean loss of some images in training changes with each of a run's weights.
 
     Args:
         config: The settings, for network and activation function.
@@ -230,8 +234,9 @@ def gradients_of(
     made = template(network_of(config))
 
     def compute(weights: Any, x: Any, y: Any, parameter: Any, seeds: Any) -> Any:
-        states = _at(seeds, step)
-        found = differentiate(made, weights, x, y, len(labels), config.function, parameter, states)
+        function, smoothing = config.function, config.label_smoothing or None
+        states, count = _at(seeds, step), len(labels)
+        found = differentiate(made, weights, x, y, count, function, parameter, states, smoothing)
         return found.gradients
 
     if made.generators:  # XLA draws other numbers, and XLA compiles the training.
@@ -361,6 +366,15 @@ def _losses(scores: Any, y: Any, count: Any) -> tuple[Any, Any]:
     finite = tf.reduce_all(tf.math.is_finite(scores), axis=1)
     correct = finite & tf.equal(tf.argmax(scores, axis=1, output_type=tf.int32), y)
     return tf.where(real, losses, 0.0), tf.cast(real & correct, tf.float32)
+
+
+def _smoothed(scores: Any, y: Any, count: Any, smoothing: Any) -> Any:
+    """Returns the sum of the images' cross-entropies with smoothed targets."""
+    tf = load_tensorflow()
+    classes = scores.shape[-1]
+    targets = tf.one_hot(y, classes) * (1 - smoothing) + smoothing / classes
+    losses = tf.raw_ops.SoftmaxCrossEntropyWithLogits(features=scores, labels=targets).loss
+    return tf.reduce_sum(tf.where(tf.range(y.shape[0]) < count, losses, 0.0))
 
 
 def _sums(scores: tuple[Any, Any]) -> Any:

@@ -15,7 +15,7 @@ from lab.activations import FloatArray
 from lab.errors import InputError
 from lab.experiment import RunConfig
 from lab.layout import Array, Layout, Site
-from lab.network.networks import TEXTBOOK, Network, network_of
+from lab.network.networks import Network, network_of
 from lab.system import in_own_thread, load_tensorflow
 
 Function = Callable[[Any], Any]
@@ -32,8 +32,8 @@ def layout_of(config: RunConfig) -> Layout:
     Raises:
         InputError: If the network is not known here, or the lab cannot train it.
     """
-    if config.network == TEXTBOOK:
-        return layouts.mlp(config.hidden)
+    if config.is_textbook:
+        return layouts.mlp(config.hidden, config.image_shape, config.classes)
     return template(network_of(config)).layout
 
 
@@ -131,15 +131,9 @@ def template(network: Network) -> Template:
         InputError: If the lab cannot train it.
     """
     activation = StandIn()
-    more: dict[str, Any] = {"initializer": _zeros} if network.name == TEXTBOOK else {}
-    model = network.build(activation, **more)
+    model = network.build(activation)
     _end_in_scores(network.name, model)
     return Template(model, activation, find_layout(network.name, model, activation))
-
-
-def _zeros(_: int) -> str:
-    """Names the initializer: a template's first weights do not matter, and zeros are fast."""
-    return "zeros"
 
 
 def _end_in_scores(name: str, model: Any) -> None:

@@ -132,7 +132,8 @@ class Record(Strict):
     @property
     def layout(self) -> Layout:
         """What its network is made of."""
-        return self.network or mlp(self.settings.hidden)
+        config = self.settings
+        return self.network or mlp(config.hidden, config.image_shape, config.classes)
 
     @property
     def files(self) -> tuple[ArrayFile, ...]:
@@ -150,7 +151,7 @@ class Record(Strict):
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):
             raise ValueError("the source of its activation function is not the recorded one")
-        if (self.network is None) != (self.settings.network == "mlp"):
+        if (self.network is None) != self.settings.is_textbook:
             raise ValueError("what its network is made of must be recorded, unless it is an mlp")
         if self.layout.parameters > MOST_WEIGHTS:
             raise ValueError(f"its network has more than {MOST_WEIGHTS:,} weights")

@@ -369,7 +369,8 @@ class Run:
         """
         weights = self.weights(epoch)
         self._check_registered()
-        model = build_model(self.config)
+        steps = -(-self.record.train_images // self.config.batch_size)
+        model = build_model(self.config, steps)
         model.set_weights(list(weights))
         return model
 

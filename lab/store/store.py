@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lab.errors import InputError, RunBusyError, RunError, StoreError
-from lab.experiment import Dataset, RunConfig
+from lab.experiment import Dataset, RunConfig, fitted
 from lab.runs import (
     ARRAY_FILE,
     LOCK,
@@ -170,11 +170,11 @@ class RunStore:
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that has ended, if there is one."""
-        return _ended(self._variants(config, dataset))
+        return _ended(self._variants(fitted(config, dataset), dataset))
 
     def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
         """Returns the run of these settings and this dataset that was interrupted, if any."""
-        runs = [run for _, run in self._variants(config, dataset) if run]
+        runs = [run for _, run in self._variants(fitted(config, dataset), dataset) if run]
         return next((run for run in runs if not run.record.ended), None)
 
     def label(self, name: str, text: str | None) -> Run:

@@ -209,7 +209,7 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | Non
         run_id=name,
         settings=config,
         own_activation=_own_activation(config),
-        network=None if config.network == "mlp" else layout_of(config),
+        network=None if config.is_textbook else layout_of(config),
         dataset=dataset.name,
         dataset_digest=dataset.digest,
         train_images=len(parts.train),

@@ -9,7 +9,7 @@ from typing import Any
 
 from lab.activations import checked_names
 from lab.errors import InputError
-from lab.experiment import Dataset, RunConfig, grid, load_dataset, split
+from lab.experiment import Dataset, RunConfig, fitted, grid, load_dataset, split
 from lab.runs import Runs
 from lab.store import RunStore, RunWriter, check_label
 from lab.studies.progress import with_progress
@@ -148,7 +148,7 @@ def gather(
     check_label(label or "")
     store = store if isinstance(store, RunStore) else RunStore(store)
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
-    unique = tuple(dict.fromkeys(configs))
+    unique = tuple(dict.fromkeys(fitted(config, data) for config in configs))
     for config in unique:
         split(data, config)
     return Study(unique, data, store, label)

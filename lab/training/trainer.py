@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from lab.census import UnitSummaries, units
 from lab.experiment import Dataset, IndexArray, RunConfig, Split, split
 from lab.layout import Weights
-from lab.network import first_weights, generator_seeds, program, rates
+from lab.network import first_weights, generator_seeds, learning_rates, numbers_of, program
 from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 
@@ -163,7 +163,7 @@ class Trainee:
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
             self.totals = tf.Variable(np.zeros(2))
-            self.rates = rates(config)
+            self.numbers = tf.constant(numbers_of(config))
             self.parameter = tf.constant(config.alpha, tf.float32)
             self.shut = tf.constant(units.NEARLY * self.sup_gate, tf.float32)
             self.seeds = tf.constant(generator_seeds(config, self.program.generators), tf.int64)
@@ -221,6 +221,13 @@ class Trainee:
         batches = alike if start < self.alike else order[None, self.alike * size :]
         return load_tensorflow().constant(batches)
 
+    def _rates(self, start: int) -> Any:
+        """Returns the learning rates of the steps that `_batches` returns."""
+        before = self.epoch * self.steps
+        alike = (0, self.alike) if start < self.alike else (self.alike, self.steps)
+        first, last = (before + step for step in alike)
+        return load_tensorflow().constant(learning_rates(self.config, first, last, self.steps))
+
     def _train_steps(self, order: IndexArray, start: int, stop: int) -> tuple[float, float]:
         """Trains some steps of an epoch; returns loss and accuracy over the epoch so far."""
         first = 0 if start < self.alike else self.alike
@@ -234,7 +241,8 @@ class Trainee:
             self.images.labels,
             self._batches(order, start),
             load_tensorflow().constant(counts),
-            self.rates,
+            self._rates(start),
+            self.numbers,
             self.parameter,
             self.seeds,
         )

@@ -29,7 +29,19 @@ FIELDS = (
     "train_size",
     "probe_size",
     "keep_weights",
+    "dropout",
+    "weight_decay",
+    "nesterov",
+    "clip_norm",
+    "label_smoothing",
+    "warmup",
+    "schedule",
+    "input_scale",
+    "image_shape",
+    "classes",
+    "pixels",
 )
+OF_OTHERS = ("network", "filters", "depth", "normalization", "source_sha256")
 INITIALIZERS = (
     "glorot_uniform",
     "glorot_normal",
@@ -54,6 +66,17 @@ UNLIKE = RunConfig(
     train_size=100,
     probe_size="all",
     keep_weights="every",
+    dropout=0.5,
+    weight_decay=0.01,
+    nesterov=True,
+    clip_norm=1.0,
+    label_smoothing=0.1,
+    warmup=0.1,
+    schedule="cosine",
+    input_scale="standard",
+    image_shape=(32, 32, 3),
+    classes=2,
+    pixels=(0.5, 0.25),
 )
 
 
@@ -85,6 +108,72 @@ def test_the_defaults_are_the_textbooks_experiment():
 def test_the_number_of_weights_counts_kernels_and_biases(hidden, weights):
     assert RunConfig(hidden=hidden).weights == weights
     assert RunConfig(hidden=hidden).size == "-".join(map(str, (784, *hidden, 10)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "weights"),
+    [
+        ({"network": "cnn"}, "cnn 16-32-64", 160 + 4640 + (7 * 7 * 32 * 64 + 64) + 650),
+        (
+            {"network": "cnn", "filters": (3,), "hidden": (5, 4), "image_shape": (9, 8, 2)},
+            "cnn 3-5-4",
+            (9 * 2 * 3 + 3) + (5 * 4 * 3 * 5 + 5) + 24 + 50,
+        ),
+        ({"network": "deep"}, "deep 8 × 128", 785 * 128 + 7 * 129 * 128 + 1290),
+        (
+            {"network": "deep", "hidden": (9,), "depth": 2, "classes": 3},
+            "deep 2 × 9",
+            785 * 9 + 90 + 30,
+        ),
+        ({"image_shape": (8, 8), "hidden": (4,), "classes": 2}, "64-4-2", 65 * 4 + 10),
+        ({"network": "mine"}, "mine", 0),
+    ],
+)
+def test_every_network_tells_its_size(settings, size, weights):
+    config = RunConfig(**settings)
+    assert config.size == size
+    assert config.weights == weights or config.network == "mine"
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"weight_decay": 0.1}, "weight_decay must be 0 where optimizer is adam, not 0.1: Adam"),
+        ({"nesterov": True}, "nesterov must be false unless optimizer is sgd with a momentum."),
+        ({"nesterov": True, "optimizer": "sgd"}, "nesterov must be false unless"),
+        ({"filters": (3,)}, "filters must be left out for the network 'mlp', not (3,): it is for"),
+        ({"network": "cnn", "depth": 3}, "depth must be left out for the network 'cnn', not 3"),
+        ({"network": "cnn", "filters": ()}, "filters must be 1 to 8 whole numbers from 1 to 512"),
+        ({"network": "deep", "depth": 1}, "depth must be a whole number from 2 to 64, not 1."),
+        ({"network": "deep", "hidden": (3, 4)}, "hidden must be one width for the network 'deep'"),
+        ({"network": "mine", "hidden": (3,)}, "hidden must be left out for the network 'mine'"),
+        ({"network": "mine", "dropout": 0.5}, "dropout must be left out for the network 'mine'"),
+        ({"network": "mine", "normalization": "batch"}, "normalization must be left out for the"),
+        ({"first_bias": 1, "normalization": "batch"}, "first_bias must be 0 with normalization"),
+        ({"pixels": (0.1, 0.3)}, "pixels must be left out unless input_scale is standard."),
+        ({"dropout": 1}, "dropout must be a number from 0 to below 1, not 1."),
+        ({"warmup": 1}, "warmup must be a number from 0 to below 1, not 1."),
+        ({"schedule": "linear"}, "schedule must be constant, cosine (falls to 0) or step"),
+        ({"clip_norm": -1}, "clip_norm must be a number from 0 (no limit) to 1,000,000, not -1."),
+        ({"image_shape": (28,)}, "image_shape must be height and width in pixels"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, sentence):
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        RunConfig(**settings)
+
+
+def test_a_strength_of_0_is_the_same_run_as_none():
+    none = {"weight_decay": 0, "dropout": 0.0, "clip_norm": -0.0, "warmup": 0}
+    assert RunConfig(**none) == RunConfig()
+    assert RunConfig(**none).model_dump_json() == RunConfig().model_dump_json()
+
+
+def test_adamw_decays_as_in_keras_unless_something_else_is_asked_for():
+    assert RunConfig(optimizer="adamw").weight_decay == 0.004
+    without = RunConfig(optimizer="adamw", weight_decay=0)
+    assert without.weight_decay == 0
+    assert RunConfig.model_validate_json(without.model_dump_json()) == without
 
 
 def test_a_config_is_frozen():
@@ -128,7 +217,7 @@ def test_json_gives_back_an_equal_config(config):
 
 def test_the_example_of_all_other_settings_differs_in_every_field():
     assert [name for name in FIELDS if getattr(UNLIKE, name) == getattr(RunConfig(), name)] == []
-    assert (*FIELDS, "network", "source_sha256") == tuple(RunConfig.model_fields)
+    assert {*FIELDS, *OF_OTHERS} == set(RunConfig.model_fields)
 
 
 @pytest.mark.parametrize(
@@ -175,8 +264,8 @@ INITIALIZER = "glorot, he or lecun, with _uniform or _normal (such as he_normal)
         ("hidden", 512, HIDDEN),
         ("hidden", "512,512", HIDDEN),
         ("hidden", None, HIDDEN),
-        ("optimizer", "Adam", "adam or sgd"),
-        ("optimizer", None, "adam or sgd"),
+        ("optimizer", "Adam", "adam, adamw, sgd or rmsprop"),
+        ("optimizer", None, "adam, adamw, sgd or rmsprop"),
         ("momentum", 1, "a number from 0 to below 1"),
         ("momentum", -0.1, "a number from 0 to below 1"),
         ("momentum", math.nan, "a number from 0 to below 1"),

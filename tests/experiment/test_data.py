@@ -46,7 +46,21 @@ def test_one_changed_byte_changes_a_datasets_digest(part):
         ("y_train", np.zeros(11, np.uint8), "of shape (12,), not uint8 of shape (11,)."),
         ("y_test", np.zeros(5, np.int64), "of shape (5,), not int64 of shape (5,)."),
         ("y_test", np.zeros((5, 10), np.uint8), "of shape (5,), not uint8 of shape (5, 10)."),
-        ("y_train", np.full(12, 10, np.uint8), "Labels of mine must be 0 to 9, not 10."),
+        (
+            "y_train",
+            np.full(12, 10_000, np.uint16),
+            "Labels of mine must be below 10,000, not 10000.",
+        ),
+        (
+            "x_train",
+            np.zeros((12, 28, 1025), np.uint8),
+            "at most 1,024 pixels a side, not (28, 1025).",
+        ),
+        (
+            "x_test",
+            np.zeros((5, 27, 28), np.uint8),
+            "for testing, not (28, 28) and (27, 28).",
+        ),
     ],
 )
 def test_parts_of_another_kind_are_refused(part, value, message):

@@ -12,8 +12,9 @@ import lab.activations
 from lab import RunConfig
 from lab.experiment.config import Initializer
 from lab.layout import Weights
+from lab.network import initial_weights
 from lab.network.forward_pass import forward as forward_in_numpy
-from lab.network.initial_weights import first_kernel, first_weights, initializer
+from lab.network.initial_weights import first_kernel, first_weights
 from lab.network.keras_model import build_model
 from lab.network.programs import gradients_of
 from lab.system.machine import load_tensorflow
@@ -26,6 +27,15 @@ BY_HAND = {
     "leaky_relu=0.1": lambda z: z * np.where(z < 0, 0.1, 1.0),
     "elu": lambda z: np.where(z < 0, np.exp(np.minimum(z, 0)) - 1, z),
 }
+
+
+def initializer(config, kernel):
+    """Keras's own, with the seed that the lab gives each kernel."""
+    import keras
+
+    kind = config.initializer.title().replace("_", "")
+    seed = initial_weights._seed(config, kernel)
+    return getattr(keras.initializers, kind)(seed=seed)
 
 
 def kernels_and_biases(config):

@@ -40,7 +40,7 @@ def test_the_gate_is_what_single_precision_has_of_the_slope() -> None:
 def test_adam_first_moves_a_weight_by_the_learning_rate_or_little_less() -> None:
     tf = load_tensorflow()
     w, m, v = (tf.Variable([0.0, 0.0]) for _ in range(3))
-    adam([w], [m, v], [tf.constant([3.0, -0.002])], tf.constant(1.0), tf.constant([0.01, 0.0]))
+    adam([w], [m, v], [tf.constant([3.0, -0.002])], tf.constant(1.0), tf.constant(0.01))
     epsilon = 1e-7 / np.sqrt(1 - 0.999)
     expected = [-0.01 * 3 / (3 + epsilon), 0.01 * 0.002 / (0.002 + epsilon)]
     np.testing.assert_allclose(w.numpy(), expected, rtol=1e-4)
@@ -51,7 +51,7 @@ def test_adam_coasts_for_nine_more_steps_when_a_steady_gradient_stops() -> None:
     tf = load_tensorflow()
     w, m, v = tf.Variable([0.0]), tf.Variable([3.0]), tf.Variable([9.0])
     for _ in range(300):
-        adam([w], [m, v], [tf.constant([0.0])], tf.constant(1e6), tf.constant([0.01, 0.0]))
+        adam([w], [m, v], [tf.constant([0.0])], tf.constant(1e6), tf.constant(0.01))
     np.testing.assert_allclose(w.numpy(), [-0.09045], rtol=1e-3)
 
 

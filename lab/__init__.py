@@ -12,7 +12,7 @@ from lab.census import lives, units
 from lab.errors import LabError
 from lab.experiment import Dataset, RunConfig, grids, load_dataset
 from lab.figures import of_studies as study_figures
-from lab.network import programs
+from lab.network import programs, register_network
 from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
 from lab.studies import compare, sweep, workers
@@ -39,6 +39,7 @@ __all__ = [
     "probes",
     "programs",
     "register",
+    "register_network",
     "revive",
     "spreadsheets",
     "study_figures",

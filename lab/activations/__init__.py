@@ -3,7 +3,7 @@
 Each has its function, its derivative in NumPy and in TensorFlow, its label, colour and line.
 """
 
-from lab.activations.custom import register, register_source
+from lab.activations.custom import made_from, register, register_source
 from lab.activations.registry import (
     LINES,
     OKABE_ITO,
@@ -19,7 +19,14 @@ from lab.activations.registry import (
     own_style,
     parse,
 )
-from lab.activations.source import OwnActivation, Strict, printable
+from lab.activations.source import (
+    OwnActivation,
+    Source,
+    Strict,
+    has_source,
+    printable,
+    source_of,
+)
 
 __all__ = [
     "LINES",
@@ -27,17 +34,21 @@ __all__ = [
     "Activation",
     "FloatArray",
     "OwnActivation",
+    "Source",
     "Strict",
     "activate",
     "beyond",
     "checked_names",
     "gate",
     "get",
+    "has_source",
     "is_own_name",
+    "made_from",
     "names",
     "own_style",
     "parse",
     "printable",
     "register",
     "register_source",
+    "source_of",
 ]

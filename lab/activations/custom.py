@@ -65,7 +65,7 @@ def register(name: str, function: Callable[[Any], Any]) -> Activation:
         raise InputError(_no_function(name, function))
     load_tensorflow()
     source = source_of(name, function)
-    made = _made_from(name, source)
+    made = made_from(name, source)
     _check(name, function, made)
     activation = _made_known(name, source, made)
     if activation.overflows:
@@ -101,7 +101,7 @@ def register_source(name: str, source: str) -> Activation:
         InputError: If the source does not run here, such as for a library that is missing.
     """
     load_tensorflow()
-    return _made_known(name, source, _made_from(name, source))
+    return _made_known(name, source, made_from(name, source))
 
 
 def _made_known(name: str, source: str, made: Function) -> Activation:
@@ -169,12 +169,16 @@ def _with_gate(function: Function, z: FloatArray) -> tuple[FloatArray, FloatArra
     return a.numpy().astype(z.dtype), gate.numpy().astype(z.dtype)
 
 
-def _made_from(name: str, source: str) -> Function:
-    """Runs a source, which the user has just given, and returns the function of this name."""
+def made_from(name: str, source: str) -> Callable[..., Any]:
+    """Runs a source, which the user has just given, and returns the function of this name.
+
+    Raises:
+        InputError: If the source alone does not make it.
+    """
     scope: dict[str, Any] = {}
     try:
         exec(compile(source, f"<{name}>", "exec", dont_inherit=True), scope)  # noqa: S102
-        made: Function = scope[name]
+        made: Callable[..., Any] = scope[name]
     except Exception as error:
         raise InputError(
             f"{name} cannot be made from its source alone ({type(error).__name__}: {error}). "

@@ -51,6 +51,10 @@ def _pieces(name: str, value: Any, seen: set[str]) -> Iterator[str]:
             yield from _function(name, value, seen)
     elif isinstance(value, functools.partial):
         yield from _partial(name, value, seen)
+    elif inspect.isclass(value):
+        if name not in seen:
+            seen.add(name)
+            yield from _class(name, value, seen)
     elif _is_keras_layer(value):
         yield from _keras_layer(name, value, seen)
     else:
@@ -68,6 +72,33 @@ def _function(name: str, function: FunctionType, seen: set[str]) -> Iterator[str
     yield text
     if name != definition.name:
         yield f"{name} = {definition.name}"
+
+
+def _class(name: str, value: type, seen: set[str]) -> Iterator[str]:
+    """Yields a user's own class, found by the code of one of its methods."""
+    methods = [each for each in vars(value).values() if inspect.isfunction(each)]
+    try:
+        lines, _ = inspect.findsource(methods[0].__code__)
+        (definition,) = (
+            node
+            for node in ast.walk(ast.parse("".join(lines)))
+            if isinstance(node, ast.ClassDef) and node.name == value.__name__
+            if node.lineno <= methods[0].__code__.co_firstlineno <= (node.end_lineno or 0)
+        )
+    except (OSError, TypeError, SyntaxError, IndexError, ValueError):
+        raise InputError(
+            f"The source of the class {value.__name__} cannot be read: define it in a file or in a "
+            f"notebook's cell, with a method."
+        ) from None
+    known = methods[0].__globals__
+    inside = set().union(*(_global_names(method.__code__) for method in methods))
+    names = inside.union(*map(_names, (*definition.bases, *definition.decorator_list)))
+    for outer in sorted(names & known.keys() - {value.__name__}):
+        yield from _pieces(outer, known[outer], seen)
+    first, last = definition.lineno - 1, definition.end_lineno
+    yield textwrap.dedent("".join(lines[first:last])).rstrip()
+    if name != value.__name__:
+        yield f"{name} = {value.__name__}"
 
 
 def _partial(name: str, value: functools.partial[Any], seen: set[str]) -> Iterator[str]:
@@ -134,7 +165,7 @@ def _lambda(code: CodeType) -> tuple[str, ast.Lambda]:
     ]
     if len(found) > 1 and not spots:  # Python was told to keep no columns.
         raise InputError(
-            "An activation function's lambda must be the only one on its line: give it a "
+            "A lambda that is registered must be the only one on its line: give it a "
             "line of its own, or write it with def."
         )
     if not found:
@@ -280,7 +311,7 @@ def _plain(name: str, value: Any) -> Any:
     ):
         return value
     raise InputError(
-        f"An activation function can take libraries, functions and plain values from outside; "
+        f"What is registered can take libraries, functions, classes and plain values from outside; "
         f"{name} is of the type {type(value).__name__}. Write it as a plain number, or import "
         f"the function itself."
     )

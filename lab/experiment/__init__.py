@@ -4,7 +4,7 @@ The settings and the data set's digest are a run's identity; the seed fixes all 
 """
 
 from lab.experiment import grids, sources, spelling
-from lab.experiment.config import SHAPES, Initializer, RunConfig
+from lab.experiment.config import OWN_NETWORKS, SHAPES, Initializer, RunConfig
 from lab.experiment.data import Dataset, IndexArray, Split, fitted, split, stratified_order
 from lab.experiment.grids import (
     VARIABLE,
@@ -20,6 +20,7 @@ from lab.experiment.spelling import VARIED, differences, differing, value_words,
 
 __all__ = [
     "NAMES",
+    "OWN_NETWORKS",
     "SHAPES",
     "VARIABLE",
     "VARIED",

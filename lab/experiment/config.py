@@ -38,6 +38,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "cnn": {"hidden": (64,), "filters": (16, 32)},
     "deep": {"hidden": (128,), "depth": 8},
 }
+# The networks of the user's own that are registered, each with the SHA-256 of its source.
+OWN_NETWORKS: dict[str, str] = {}
 
 
 def _later(default: Any, **about: Any) -> Any:
@@ -140,6 +142,12 @@ class RunConfig(BaseModel):
         pattern=r"^[a-z][a-z0-9_]{0,39}$",
         title="which network is trained",
         description="mlp, cnn, deep or the name of a network of your own",
+    )
+    network_sha256: str | None = _later(
+        None,
+        pattern=r"^[0-9a-f]{64}$",
+        title="which source a user's own network has; set by the lab",
+        description="64 hexadecimal digits, and only for a network of your own",
     )
     filters: tuple[Filters, ...] = _later(
         (),
@@ -264,7 +272,8 @@ class RunConfig(BaseModel):
         """Fills in what a network and an optimiser have where nothing else is given."""
         if not isinstance(settings, dict):
             return settings
-        shape = SHAPES.get(str(settings.get("network", "mlp")), {"hidden": ()})
+        network = str(settings.get("network", "mlp"))
+        shape = SHAPES.get(network, {"hidden": (), "network_sha256": OWN_NETWORKS.get(network)})
         if settings.get("optimizer") == "adamw" and settings.get("weight_decay") is None:
             settings = settings | {"weight_decay": ADAMW_DECAY}
         return shape | settings
@@ -330,6 +339,11 @@ class RunConfig(BaseModel):
                 f"{name} must be left out for the network {self.network!r}: "
                 f"a network of your own has such layers in its source."
             )
+        if own and self.network_sha256:
+            raise InputError(
+                f"network_sha256 must be left out for the network {self.network!r}: "
+                f"it is for a network of your own."
+            )
         if self.weights > MOST_WEIGHTS:
             raise InputError(
                 f"hidden must give a network of at most {MOST_WEIGHTS:,} weights, "
@@ -348,7 +362,9 @@ class RunConfig(BaseModel):
             return "-".join(map(str, (math.prod(self.image_shape), *self.hidden, self.classes)))
         if self.network == "deep":
             return f"deep {self.depth} × {self.hidden[0]}"
-        return f"{self.network} {'-'.join(map(str, (*self.filters, *self.hidden)))}".strip()
+        if self.network == "cnn":
+            return f"cnn {'-'.join(map(str, (*self.filters, *self.hidden)))}"
+        return self.network + (f" #{self.network_sha256[:4]}" if self.network_sha256 else "")
 
     @property
     def weights(self) -> int:

@@ -18,7 +18,9 @@ from lab.system import at_home
 MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
 LARGEST_FILE = 2**14  # The time to read a TOML file can grow with the square of its size.
-FIXED = ("seed", "source_sha256")  # A seed is given as seeds; a source comes with its function.
+# A seed is given as seeds; the rest comes with the function, the network and the data set.
+FIXED = ("seed", "source_sha256", "network_sha256", "image_shape", "classes", "pixels")
+OF_A_NETWORK = ("hidden", "filters", "depth")
 VARIABLE = tuple(name for name in RunConfig.model_fields if name not in FIXED)
 
 
@@ -71,8 +73,10 @@ def _settings_of(
     """Returns the settings that all runs share; what is varied is not among them."""
     if isinstance(base, RunConfig):
         kept = base.model_dump(exclude={*FIXED, *vary})
-        # The parameter of one activation function means nothing to another.
-        return {k: v for k, v in kept.items() if k != "parameter" or "activation" not in vary}
+        # The parameter of one activation function means nothing to another; so with networks.
+        aside = {"parameter"} if "activation" in vary else set()
+        aside |= set(OF_A_NETWORK if "network" in vary else ())
+        return {name: value for name, value in kept.items() if name not in aside}
     if base is not None and not isinstance(base, Mapping):
         raise InputError(f"base must be a RunConfig or a dict of settings, not {base!r}.")
     settings = dict(base or {})

@@ -28,7 +28,13 @@ def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
     """
     fields = [name for name in differing(configs) if name not in aside]
     words = {name: "lr" if name == "learning_rate" else words_of(name) for name in fields}
-    return [[f"{words[n]} {value_words(getattr(config, n))}" for n in fields] for config in configs]
+    return [[f"{words[n]} {value_words(_value(config, n))}" for n in fields] for config in configs]
+
+
+def _value(config: RunConfig, name: str) -> Any:
+    """Returns the value of a setting; networks of one name and other sources are told apart."""
+    own = name == "network" and config.network_sha256
+    return config.size if own else getattr(config, name)
 
 
 def differing(configs: Sequence[RunConfig]) -> list[str]:
@@ -36,7 +42,8 @@ def differing(configs: Sequence[RunConfig]) -> list[str]:
     return [
         name
         for name in RunConfig.model_fields
-        if name not in VARIED and len({getattr(config, name) for config in configs}) > 1
+        if name not in (*VARIED, "network_sha256", "pixels")
+        and len({_value(config, name) for config in configs}) > 1
     ]
 
 

@@ -4,10 +4,11 @@ No other wing knows that a layer is dense: `lab.layout` names the weights and ac
 """
 
 from lab.network import programs
+from lab.network.custom import register_network, register_network_source
 from lab.network.forward_pass import forward
 from lab.network.initial_weights import first_kernel, first_weights
 from lab.network.keras_model import build_model
-from lab.network.networks import Network, add, network_of
+from lab.network.networks import Network, add, network_of, own
 from lab.network.optimizers import (
     Numbers,
     adam,
@@ -35,9 +36,12 @@ __all__ = [
     "learning_rates",
     "network_of",
     "numbers_of",
+    "own",
     "program",
     "programs",
     "recipe_of",
+    "register_network",
+    "register_network_source",
     "template",
     "update",
 ]

@@ -6,13 +6,17 @@ A run names its network; `network_of` finds it here.
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import random
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lab.errors import unknown
-from lab.experiment import SHAPES, RunConfig
+import numpy as np
+
+from lab.errors import InputError, unknown
+from lab.experiment import OWN_NETWORKS, SHAPES, RunConfig
 from lab.layout import CLASSES, IMAGE_SHAPE
 from lab.system import keras_defaults
 
@@ -31,6 +35,7 @@ class Network:
         input_shape: Shape of an image.
         classes: Number of classes.
         settings: What else the builder takes, by name.
+        source: The source of a user's own builder, with all that it uses from outside.
     """
 
     name: str
@@ -38,11 +43,39 @@ class Network:
     input_shape: tuple[int, ...] = IMAGE_SHAPE
     classes: int = CLASSES
     settings: tuple[tuple[str, Any], ...] = ()
+    source: str | None = None
 
     def build(self, activation: Any) -> "keras.Model":
-        """Builds the network with an activation function, as Keras takes it."""
-        with keras_defaults(), _undisturbed():
-            return self.builder(activation, self.input_shape, self.classes, **dict(self.settings))
+        """Builds the network with an activation function, as Keras takes it.
+
+        Raises:
+            InputError: If the user's own builder fails, or returns something else.
+        """
+        try:
+            with keras_defaults(), _undisturbed():
+                return self._built(activation)
+        except InputError:
+            raise
+        except Exception as error:  # Whatever the user's own code raises.
+            reason = textwrap.shorten(str(error).strip().split("\n")[0], 200)
+            raise InputError(
+                f"The network {self.name!r} cannot be built for images of shape "
+                f"{self.input_shape}: {type(error).__name__}: {reason}"
+            ) from error
+
+    def _built(self, activation: Any) -> "keras.Model":
+        import keras
+
+        function = keras.activations.get(activation)
+        model = self.builder(function, self.input_shape, self.classes, **dict(self.settings))
+        if not isinstance(model, keras.Model):
+            raise InputError(
+                f"The network {self.name!r} must be a Keras model, not a {type(model).__name__}: "
+                f"build must return it."
+            )
+        if not model.built or any(not layer.built for layer in model.layers):
+            model(np.zeros((1, *self.input_shape), np.float32))  # As subclassed models need it.
+        return model
 
 
 _NETWORKS: dict[str, Network] = {}
@@ -51,7 +84,14 @@ _NETWORKS: dict[str, Network] = {}
 def add(network: Network) -> Network:
     """Makes a network known by its name."""
     _NETWORKS[network.name] = network
+    if network.source is not None:
+        OWN_NETWORKS[network.name] = hashlib.sha256(network.source.encode()).hexdigest()
     return network
+
+
+def own(name: str) -> Network | None:
+    """Returns a user's own network, if one of this name is registered."""
+    return _NETWORKS.get(name)
 
 
 def network_of(config: RunConfig) -> Network:
@@ -68,6 +108,11 @@ def network_of(config: RunConfig) -> Network:
         return Network(name, builder, shape, classes, tuple(settings.items()))
     if name not in _NETWORKS:
         raise unknown("network", name, (*BUILDERS, *_NETWORKS))
+    if config.network_sha256 != OWN_NETWORKS.get(name):
+        raise InputError(
+            f"The network {name!r} is registered here with another source. Register the one of "
+            f"this run first: lab.register_network({name!r}, build)."
+        )
     return dataclasses.replace(_NETWORKS[name], input_shape=shape, classes=classes)
 
 

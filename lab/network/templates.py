@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
@@ -70,11 +71,13 @@ class Template:
         model: The Keras model; it ends in class scores (logits), without the softmax.
         activation: Its activation function, which can be set.
         layout: What it is made of.
+        input_shape: Shape of an image.
     """
 
     model: Any
     activation: StandIn
     layout: Layout
+    input_shape: tuple[int, ...]
 
     def scores(
         self,
@@ -103,12 +106,17 @@ class Template:
                 [given[id(v)] for v in model.trainable_variables],
                 [given[id(v)] for v in model.non_trainable_variables],
                 images,
-                training=training,
+                **({"training": training} if self._knows_training else {}),
             )
         known = {id(v) for v in model.weights}
         pairs = zip(model.non_trainable_variables, state, strict=True)
         moved = [(given[id(v)], value) for v, value in pairs if id(v) in known]
         return scores, moved if training else []
+
+    @functools.cached_property
+    def _knows_training(self) -> bool:
+        """Whether it can be told that it trains; a subclassed model need not be, as in Keras."""
+        return "training" in inspect.signature(self.model.call).parameters
 
     @functools.cached_property
     def generators(self) -> list[Any]:
@@ -133,7 +141,8 @@ def template(network: Network) -> Template:
     activation = StandIn()
     model = network.build(activation)
     _end_in_scores(network.name, model)
-    return Template(model, activation, find_layout(network.name, model, activation))
+    layout = find_layout(network, model, activation)
+    return Template(model, activation, layout, network.input_shape)
 
 
 def _end_in_scores(name: str, model: Any) -> None:
@@ -146,17 +155,24 @@ def _end_in_scores(name: str, model: Any) -> None:
     last.activation = keras.activations.linear
 
 
-def find_layout(name: str, model: Any, activation: StandIn) -> Layout:
+def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
     """Finds the activation sites of a model, in the order of computation, and names its arrays.
 
     Raises:
-        InputError: If the activation function is not in it.
+        InputError: If the activation function is not in it, or if it has not a score a class.
     """
     layers = _layers(model)
     names = _array_names(layers)
-    found = _meetings(model, activation, layers)
+    found, shape = _meetings(network, model, activation, layers)
     if not found:
-        raise InputError(f"The network {name!r} must use the activation function that it is given.")
+        raise InputError(
+            f"The network {network.name!r} must use the activation function that it is given."
+        )
+    if shape != (1, network.classes):
+        raise InputError(
+            f"The network {network.name!r} must give each image {network.classes} scores, one for "
+            f"each class, not the shape {shape[1:]}."
+        )
     met = [id(layer) for layer, _ in found]
     numbers = {one: number for number, one in enumerate(met, start=1) if met.count(one) == 1}
     sites = tuple(
@@ -167,7 +183,7 @@ def find_layout(name: str, model: Any, activation: StandIn) -> Layout:
         Array(
             name=names[id(variable)],
             shape=tuple(variable.shape),
-            first=_constant(variable.numpy()),
+            first=_constant(network.name, names[id(variable)], variable.numpy()),
             trained=variable.trainable,
         )
         for variable in model.weights
@@ -176,10 +192,13 @@ def find_layout(name: str, model: Any, activation: StandIn) -> Layout:
     return Layout(sites=sites, arrays=arrays, kernel=kernel, bias=bias)
 
 
-def _meetings(model: Any, activation: StandIn, layers: Sequence[Any]) -> list[tuple[Any, Any]]:
-    """Returns each z that meets the activation function, with its layer: None if it is hidden.
+def _meetings(
+    network: Network, model: Any, activation: StandIn, layers: Sequence[Any]
+) -> tuple[list[tuple[Any, Any]], tuple[int, ...]]:
+    """Returns each z that meets the activation function, with its layer, and the scores' shape.
 
-    It traces the model without numbers; meanwhile each layer has its own function.
+    A layer is None where it is hidden. It traces the model without numbers; meanwhile each layer
+    has its own function.
     """
     tf = load_tensorflow()
     found: list[tuple[Any, Any]] = []
@@ -191,17 +210,18 @@ def _meetings(model: Any, activation: StandIn, layers: Sequence[Any]) -> list[tu
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def compute(images: Any) -> Any:
         with activation.doing(functools.partial(meet, None)):
-            return model(images, training=False)
+            return model(images)
 
     active = [layer for layer in layers if getattr(layer, "activation", None) is activation]
     try:
         for layer in active:
             layer.activation = functools.partial(meet, layer)
-        compute.get_concrete_function(tf.TensorSpec((1, *model.input_shape[1:])))
+        images = tf.TensorSpec((1, *network.input_shape))
+        scores = compute.get_concrete_function(images).structured_outputs
     finally:
         for layer in active:
             layer.activation = activation
-    return found
+    return found, tuple(scores.shape)
 
 
 def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[int, int]) -> Site:
@@ -279,6 +299,13 @@ def _layers(model: Any) -> list[Any]:
     return [layer for part in inner for layer in part]
 
 
-def _constant(values: FloatArray) -> float | None:
+def _constant(network: str, name: str, values: FloatArray) -> float | None:
     """Returns the one value of an array of one dimension; None for a kernel, which is drawn."""
-    return None if values.ndim > 1 else float(values.flat[0])
+    if values.ndim > 1:
+        return None
+    if not (values == values.flat[0]).all():
+        raise InputError(
+            f"{name} of the network {network!r} must start with one value for all units, such as "
+            f"0: the lab draws kernels alone."
+        )
+    return float(values.flat[0])

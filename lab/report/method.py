@@ -26,12 +26,16 @@ def method(runs: Runs) -> dict[str, Any]:
         "commands": commands[:MOST_COMMANDS],
         "more_commands": max(0, len(commands) - MOST_COMMANDS),
         "unrepeated": _unique(run.config.title for run in runs if not _is_repeatable(run)),
-        "own_sources": {
-            run.config.title: run.record.own_activation.source
-            for run in runs
-            if run.record.own_activation
-        },
+        "own_sources": _own_sources(runs),
     }
+
+
+def _own_sources(runs: Runs) -> dict[str, str]:
+    """Returns the sources of the user's own functions and networks, by their titles."""
+    functions = {
+        r.config.title: r.record.own_activation.source for r in runs if r.record.own_activation
+    }
+    return functions | {r.config.size: r.record.own_network for r in runs if r.record.own_network}
 
 
 def _settings(runs: Runs) -> list[tuple[str, list[str]]]:
@@ -39,7 +43,7 @@ def _settings(runs: Runs) -> list[tuple[str, list[str]]]:
     fields = {
         name: field.title or name
         for name, field in RunConfig.model_fields.items()
-        if name not in VARIED
+        if name not in VARIED and any(name in run.config.model_dump() for run in runs)
     }
     functions = _unique(run.config.title for run in runs)
     seeds = [runs.seed_words().partition(" ")[2]] if len(runs) else []
@@ -52,8 +56,10 @@ def _settings(runs: Runs) -> list[tuple[str, list[str]]]:
 
 def _value(run: Run, name: str) -> str:
     value = getattr(run.config, name)
+    if name == "train_size":
+        return f"{run.record.train_images:,}"
     if value is None:
-        return f"{run.record.train_images:,}"  # Only `train_size` can be left open.
+        return "none"
     return spelling.value_words(value)
 
 

@@ -33,7 +33,7 @@ from pydantic import (
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from lab.activations import OwnActivation, Strict, printable
+from lab.activations import OwnActivation, Source, Strict, printable
 from lab.census import units
 from lab.errors import RunError
 from lab.experiment import RunConfig
@@ -97,6 +97,7 @@ class Record(Strict):
     run_id: str = Field(pattern=f"^{RUN_ID}$")
     settings: RunConfig
     own_activation: OwnActivation | None = None
+    own_network: Source | None = Field(None, exclude_if=lambda source: source is None)
     network: Layout | None = Field(None, exclude_if=lambda layout: layout is None)
     dataset: Text
     dataset_digest: Digest
@@ -151,6 +152,9 @@ class Record(Strict):
         own = self.own_activation and hashlib.sha256(self.own_activation.source.encode())
         if self.settings.source_sha256 != (own.hexdigest() if own else None):
             raise ValueError("the source of its activation function is not the recorded one")
+        source = self.own_network and hashlib.sha256(self.own_network.encode()).hexdigest()
+        if self.settings.network_sha256 != source:
+            raise ValueError("the source of its network is not the recorded one")
         if (self.network is None) != self.settings.is_textbook:
             raise ValueError("what its network is made of must be recorded, unless it is an mlp")
         if self.layout.parameters > MOST_WEIGHTS:

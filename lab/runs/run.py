@@ -20,7 +20,7 @@ from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, RunError, is_whole
 from lab.experiment import Dataset, RunConfig, load_dataset, split
 from lab.layout import Layout, Weights
-from lab.network import build_model, forward
+from lab.network import build_model, forward, network_of
 from lab.runs.record import (
     LOCK,
     ArrayFile,
@@ -375,12 +375,14 @@ class Run:
         return model
 
     def _check_registered(self) -> None:
-        try:
-            _ = self.config.function
-        except InputError as error:
-            own = self.record.own_activation
-            source = f" Its recorded source:\n{own.source}" if own else ""
-            raise RunError(f"{error}{source}") from None
+        own = self.record.own_activation
+        sources = (own.source if own else None, self.record.own_network)
+        for known, source in zip((_function_of, network_of), sources, strict=True):
+            try:
+                known(self.config)
+            except InputError as error:
+                recorded = f" Its recorded source:\n{source}" if source else ""
+                raise RunError(f"{error}{recorded}") from None
 
     def is_whole(self) -> bool:
         """Tells whether its arrays can be read: every layer's units, and the weights it names."""
@@ -442,6 +444,10 @@ def one_run(run: Any) -> Run:
     if not isinstance(run, Run):
         raise InputError(f"run must be one recorded run, such as runs[0], not {reprlib.repr(run)}.")
     return run
+
+
+def _function_of(config: RunConfig) -> activations.Activation:
+    return config.function
 
 
 def _check(name: str, value: Any, allowed: range, where: str) -> None:

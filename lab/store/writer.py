@@ -23,7 +23,7 @@ from lab.activations import OwnActivation
 from lab.census import units
 from lab.errors import LabError, RunBusyError, RunError
 from lab.experiment import Dataset, RunConfig, split
-from lab.network import layout_of
+from lab.network import layout_of, network_of
 from lab.runs import LOCK, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
 from lab.store.disk import disk, flush_folder, make_folder, take_lock, write_file
 from lab.system import conditions
@@ -209,6 +209,7 @@ def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | Non
         run_id=name,
         settings=config,
         own_activation=_own_activation(config),
+        own_network=network_of(config).source,
         network=None if config.is_textbook else layout_of(config),
         dataset=dataset.name,
         dataset_digest=dataset.digest,

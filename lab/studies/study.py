@@ -10,6 +10,7 @@ from typing import Any
 from lab.activations import checked_names
 from lab.errors import InputError
 from lab.experiment import Dataset, RunConfig, fitted, grid, load_dataset, split
+from lab.network import network_of
 from lab.runs import Runs
 from lab.store import RunStore, RunWriter, check_label
 from lab.studies.progress import with_progress
@@ -151,6 +152,7 @@ def gather(
     unique = tuple(dict.fromkeys(fitted(config, data) for config in configs))
     for config in unique:
         split(data, config)
+        network_of(config)
     return Study(unique, data, store, label)
 
 

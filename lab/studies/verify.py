@@ -10,6 +10,7 @@ import numpy as np
 
 from lab.errors import RunError
 from lab.experiment import Dataset
+from lab.network import network_of
 from lab.runs import Run, have_the_same_bits, one_run
 from lab.store import RunStore, temporary_folder
 from lab.studies.study import Study, finish, gather
@@ -67,6 +68,7 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
     if not one_run(run).record.ended:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
     _ = run.config.function
+    network_of(run.config)
     run.check_whole()
     images = run.trained_on(dataset)
     with temporary_folder() as folder:

@@ -32,6 +32,7 @@ from typing import Any
 from lab.activations import register_source
 from lab.errors import InputError, LabError, RunError, WorkerError, check_whole
 from lab.experiment import NAMES, Dataset, RunConfig, load_dataset
+from lab.network import network_of, register_network_source
 from lab.runs import Run
 from lab.store import (
     Files,
@@ -64,6 +65,7 @@ class Task:
     Attributes:
         settings: The run's settings, as JSON.
         own: Name and source of the user's own activation function, if it is one.
+        own_network: Name and source of the user's own network, if it is one.
         dataset: The name of a data set that every worker can load, or the data set itself.
         digest: The data set's digest.
         label: What is written on the run.
@@ -74,6 +76,7 @@ class Task:
 
     settings: str
     own: tuple[str, str] | None
+    own_network: tuple[str, str] | None
     dataset: str | Dataset
     digest: str
     label: str | None
@@ -101,6 +104,8 @@ def work(task: Task) -> Files:
         load_tensorflow()
         if task.own:
             register_source(*task.own)
+        if task.own_network:
+            register_network_source(*task.own_network)
     config, dataset = RunConfig(**json.loads(task.settings)), _loaded(task)
     with temporary_folder() as folder:
         place, last, seconds = Path(folder) / "new", -1, task.seconds
@@ -352,11 +357,18 @@ def _own(config: RunConfig) -> tuple[str, str] | None:
     return None if source is None else (config.activation, source)
 
 
+def _own_network(config: RunConfig) -> tuple[str, str] | None:
+    """Returns name and source of a user's own network, as it is registered here."""
+    source = network_of(config).source
+    return None if source is None else (config.network, source)
+
+
 def _submitted(executor: Executor, study: Study, remote: _RemoteRun) -> Future[Files]:
     named = study.dataset.name in NAMES
     task = Task(
         settings=remote.config.model_dump_json(),
         own=_own(remote.config),
+        own_network=_own_network(remote.config),
         dataset=study.dataset.name if named else study.dataset,
         digest=study.dataset.digest,
         label=study.label,

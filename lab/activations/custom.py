@@ -135,6 +135,10 @@ def _named(name: str, made: Function) -> Function:
     """Returns the function under the name by which a saved Keras model knows it."""
 
     def function(z: Any) -> Any:
+        import keras
+
+        if isinstance(z, keras.KerasTensor):  # A functional model is built.
+            return keras.layers.Activation(function)(z)
         return made(z)
 
     function.__name__ = function.__qualname__ = name

@@ -49,7 +49,11 @@ class StandIn:
         self._function: ContextVar[Function | None] = ContextVar("function", default=None)
 
     def __call__(self, z: Any) -> Any:
-        """Applies the function that is set."""
+        """Applies the function that is set; while a functional model is built, becomes a layer."""
+        import keras
+
+        if isinstance(z, keras.KerasTensor):
+            return keras.layers.Activation(self)(z)
         function = self._function.get()
         return z if function is None else function(z)
 

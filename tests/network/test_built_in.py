@@ -1,0 +1,179 @@
+"""The built-in networks and their remedies: what the census sees is what NumPy computes."""
+
+import itertools
+
+import numpy as np
+import pytest
+from made import make_dataset
+from trained import epoch_ends
+
+from lab import RunConfig
+from lab.experiment.data import fitted, split
+from lab.layout import mlp
+from lab.network.keras_model import build_model
+from lab.network.networks import network_of
+from lab.network.templates import layout_of, template
+from lab.training.trainer import train
+
+CNN = {"network": "cnn", "filters": (3, 4), "hidden": (6,)}
+DEEP = {"network": "deep", "hidden": (10,), "depth": 4}
+MLP = {"hidden": (10, 8)}
+NETWORKS = {
+    "cnn": CNN,
+    "cnn, batch": CNN | {"normalization": "batch"},
+    "deep": DEEP,
+    "deep, layer": DEEP | {"normalization": "layer"},
+    "mlp, batch, dropout": MLP | {"normalization": "batch", "dropout": 0.3},
+    "mlp, layer": MLP | {"normalization": "layer"},
+    "mlp, symmetric": MLP | {"input_scale": "symmetric"},
+    "mlp, standard": MLP | {"input_scale": "standard"},
+}
+
+
+class ByHand:
+    """A network in float64, layer by layer, from its named arrays; keeps every site's z."""
+
+    def __init__(self, config, weights):
+        self.config = config
+        self.arrays = {name: array.astype(np.float64) for name, array in weights.named.items()}
+        self.layer, self.z = 0, []
+
+    def next(self):
+        self.layer += 1
+        mark = f"layer{self.layer}."
+        return {n.removeprefix(mark): a for n, a in self.arrays.items() if n.startswith(mark)}
+
+    def hidden(self, combine, x):
+        own = self.next()
+        z = combine(x, own["kernel"])
+        z = self.normalised(z) if self.config.normalization != "none" else z + own["bias"]
+        self.z.append(z)
+        return np.maximum(z, 0)
+
+    def normalised(self, z):
+        own = self.next()
+        if self.config.normalization == "batch":
+            mean, variance = own["moving_mean"], own["moving_variance"]
+        else:
+            axes = tuple(range(1, z.ndim))[-1:]
+            mean, variance = z.mean(axes, keepdims=True), z.var(axes, keepdims=True)
+        return (z - mean) / np.sqrt(variance + 1e-3) * own["gamma"] + own["beta"]
+
+    def run(self, images):
+        mean, deviation = self.config.pixels or (0.0, 1.0)
+        x = (images / 255 - mean) / deviation
+        x = 2 * x - 1 if self.config.input_scale == "symmetric" else x
+        if self.config.network == "cnn":
+            x = x[..., None]
+            for _ in self.config.filters:
+                x = self.hidden(strided, x)
+        x = x.reshape(len(x), -1)
+        if self.config.network == "deep":
+            x = self.hidden(np.matmul, x)
+            for _ in range(self.config.depth - 1):
+                x = x + self.hidden(np.matmul, x)
+        else:
+            for _ in self.config.hidden:
+                x = self.hidden(np.matmul, x)
+        own = self.next()
+        return x @ own["kernel"] + own["bias"]
+
+
+def strided(images, kernel):
+    """3 x 3 in steps of 2, as wide as TensorFlow pads an even side: one row and column of zeros."""
+    n, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (0, height % 2 == 0), (0, width % 2 == 0), (0, 0)))
+    if height % 2:
+        padded = np.pad(padded, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    rows, columns = -(-height // 2), -(-width // 2)
+    z = np.zeros((n, rows, columns, kernel.shape[-1]))
+    for row, column in itertools.product(range(rows), range(columns)):
+        patch = padded[:, 2 * row : 2 * row + 3, 2 * column : 2 * column + 3]
+        z[:, row, column] = np.tensordot(patch, kernel, axes=3)
+    return z
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_census_is_what_numpy_computes(name):
+    dataset = make_dataset(400, 60)
+    settings = {"epochs": 2, "batch_size": 50, "learning_rate": 0.01} | NETWORKS[name]
+    config = fitted(RunConfig(**settings), dataset)
+    end = epoch_ends(train([config], dataset))[-1]
+    images = dataset.x_train[split(dataset, config).probe]
+    by_hand = ByHand(config, end.state.weights)
+    by_hand.run(images)
+    assert len(by_hand.z) == len(end.layers)
+    for layer, z in zip(end.layers, by_hand.z, strict=True):
+        z = z.reshape(-1, z.shape[-1])
+        a, near = np.maximum(z, 0), (np.abs(z) < 1e-4).sum(axis=0)
+        assert layer.images == len(z)
+        assert (np.abs(layer.zeros - (a == 0).sum(axis=0)) <= near).all()
+        np.testing.assert_allclose(layer.max_z, z.max(axis=0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(layer.min_z, z.min(axis=0), rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(layer.mean, a.mean(axis=0), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_keras_model_gives_the_scores_that_numpy_computes(name, tiny):
+    config = fitted(RunConfig(seed=5, **NETWORKS[name]), tiny)
+    model = build_model(config)
+    weights = epoch_ends(train([config.model_copy(update={"epochs": 1})], tiny))[0].state.weights
+    scores = ByHand(config, weights).run(tiny.x_test)
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found = model.predict(tiny.x_test.astype(np.float32) / 255, verbose=0)
+    np.testing.assert_allclose(found, powers / powers.sum(axis=1, keepdims=True), atol=1e-5)
+
+
+def test_hidden_layers_have_the_names_of_their_kind():
+    names = {
+        name: [site.name for site in layout_of(RunConfig(**NETWORKS[name])).sites]
+        for name in ("cnn", "cnn, batch", "deep", "mlp, layer")
+    }
+    assert names == {
+        "cnn": ["conv_1", "conv_2", "dense_1"],
+        "cnn, batch": ["conv_1", "conv_2", "dense_1"],
+        "deep": ["dense_1", "dense_2", "dense_3", "dense_4"],
+        "mlp, layer": ["dense_1", "dense_2"],
+    }
+
+
+def test_sites_know_what_they_take_in():
+    below = {
+        name: [site.below for site in layout_of(RunConfig(**NETWORKS[name])).sites]
+        for name in ("cnn", "deep", "mlp, symmetric", "mlp, layer")
+    }
+    assert below == {
+        "cnn": [0, 1, 2],
+        "deep": [0, 1, None, None],  # From the third on, sums of several layers.
+        "mlp, symmetric": [None, 1],  # Not the pixels themselves.
+        "mlp, layer": [None, None],
+    }
+
+
+@pytest.mark.parametrize("settings", [CNN, DEEP, MLP])
+def test_a_network_has_as_many_weights_as_its_settings_say(settings):
+    for more in ({}, {"image_shape": (9, 12), "classes": 3}, {"image_shape": (8, 8, 3)}):
+        config = RunConfig(**settings, **more)
+        assert layout_of(config).parameters == config.weights
+
+
+def test_dropout_alone_leaves_the_textbooks_layout():
+    assert template(network_of(RunConfig(dropout=0.5, **MLP))).layout == mlp((10, 8))
+    assert RunConfig(dropout=0.5).is_textbook
+
+
+def test_a_dead_layer_of_the_deep_network_passes_its_input_on(tiny):
+    """With every bias at -1000 each block adds nothing: the scores are those of the first layer."""
+    config = RunConfig(**DEEP, seed=3)
+    model = build_model(config)
+    for layer in model.layers:
+        if layer.name in ("dense_2", "dense_3", "dense_4"):
+            layer.set_weights([layer.get_weights()[0], np.full(10, -1000.0)])
+    w = {layer.name: layer.get_weights() for layer in model.layers if layer.get_weights()}
+    x = tiny.x_test.astype(np.float32) / 255
+    first = np.maximum(x.reshape(len(x), -1) @ w["dense_1"][0] + w["dense_1"][1], 0)
+    scores = first @ w["output"][0] + w["output"][1]
+    found = model.predict(x, verbose=0)
+    np.testing.assert_allclose(
+        np.log(found) - np.log(found[:, :1]), scores - scores[:, :1], atol=1e-4
+    )

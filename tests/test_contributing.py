@@ -38,11 +38,9 @@ def passes(project: Path, *tests: str) -> bool:
 def test_an_activation_function_is_added_in_one_place(project: Path) -> None:
     apply(ACTIVATION, project)
     assert passes(project, "tests/activations/test_registry.py", "tests/network/test_networks.py")
-    code = (
-        "from lab import RunConfig; print(RunConfig(activation='relu6').function.function(7.0, 0))"
-    )
+    code = "from lab import activations; print(activations.activate('hard_tanh', 7.0))"
     found = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True)
-    assert found.stdout.strip() == b"6.0"
+    assert found.stdout.strip() == b"1.0"
 
 
 @pytest.mark.seldom

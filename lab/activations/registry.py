@@ -278,6 +278,11 @@ def _mish_slope(z: FloatArray) -> FloatArray:
     return np.asarray(inner + z * (1 - inner**2) * _special().expit(z))
 
 
+def _squared_relu(z: Any) -> Any:
+    """Squared ReLU in Keras, which has none of its own."""
+    return _keras().ops.square(_keras().ops.relu(z))
+
+
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 _BUILT_IN = (
@@ -414,6 +419,42 @@ _BUILT_IN = (
         in_keras=lambda _: "softplus",
         colour=OKABE_ITO["green"],
         line=":",
+    ),
+    Activation(
+        name="relu6",
+        label="ReLU6",
+        formula="min(max(0, z), 6)",
+        reference="Krizhevsky 2010",
+        function=lambda z, _: np.clip(z, 0.0, 6.0),
+        derivative=lambda z, _: np.where((z > 0) & (z < 6), 1.0, z * 0.0),
+        on_tensors=lambda z, _: _tf().nn.relu6(z),
+        in_keras=lambda _: "relu6",
+        colour=OKABE_ITO["blue"],
+        line="--",
+    ),
+    Activation(
+        name="hard_swish",
+        label="Hard-swish",
+        formula="z min(max(0, z + 3), 6) / 6",
+        reference="Howard et al. 2019",
+        function=lambda z, _: z * (np.clip(z + 3, 0.0, 6.0) / 6),
+        derivative=lambda z, _: np.where(z <= -3, z * 0.0, np.where(z >= 3, 1.0, (2 * z + 3) / 6)),
+        on_tensors=lambda z, _: z * (_tf().nn.relu6(z + 3) / 6),
+        in_keras=lambda _: "hard_silu",
+        colour=OKABE_ITO["sky blue"],
+        line=":",
+    ),
+    Activation(
+        name="squared_relu",
+        label="Squared ReLU",
+        formula="max(0, z)²",
+        reference="So et al. 2021",
+        function=lambda z, _: np.square(np.maximum(z, 0.0)),
+        derivative=lambda z, _: 2 * np.maximum(z, 0.0),
+        on_tensors=lambda z, _: _tf().square(_tf().nn.relu(z)),
+        in_keras=lambda _: _squared_relu,
+        colour=OKABE_ITO["purple"],
+        line="--",
     ),
 )
 

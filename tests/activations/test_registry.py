@@ -67,6 +67,19 @@ GRID = np.concatenate(
         ("softplus", None, 1.0, 1.3132616875182228, 0.7310585786300049),
         ("softplus", None, -40.0, 4.248354255291589e-18, 4.248354255291589e-18),
         ("softplus", None, 800.0, 800.0, 1.0),
+        ("relu6", None, -1.0, 0.0, 0.0),
+        ("relu6", None, 2.5, 2.5, 1.0),
+        ("relu6", None, 6.0, 6.0, 0.0),
+        ("relu6", None, 7.0, 6.0, 0.0),
+        ("hard_swish", None, -3.0, 0.0, 0.0),
+        ("hard_swish", None, -1.5, -0.375, 0.0),
+        ("hard_swish", None, 0.0, 0.0, 0.5),
+        ("hard_swish", None, 1.5, 1.125, 1.0),
+        ("hard_swish", None, 2.4, 2.16, 1.3),
+        ("hard_swish", None, 4.0, 4.0, 1.0),
+        ("squared_relu", None, -2.0, 0.0, 0.0),
+        ("squared_relu", None, 0.0, 0.0, 0.0),
+        ("squared_relu", None, 1.5, 2.25, 3.0),
     ],
 )
 def test_value_and_derivative_are_those_worked_out_by_hand(name, parameter, z, value, gate):
@@ -136,9 +149,11 @@ def test_compiled_tensors_and_their_gradient_agree_with_numpy(compiled, name, pa
     with np.errstate(over="ignore"):
         expected = activation.function(wide, parameter).astype(np.float32)
     tiny = {"gelu": 2e-8, "silu": 1e-8, "mish": 4e-6, "tanh": 5e-7, "sigmoid": 1e-7}
+    tiny["hard_swish"] = 1e-8
     left = tiny.get(name, 1.2e-38)
     np.testing.assert_allclose(value, expected, rtol=1e-6, atol=left)
-    np.testing.assert_allclose(gate, activation.derivative(wide, parameter), 1e-6, left)
+    slope = activation.derivative(wide, parameter).astype(np.float32)
+    np.testing.assert_allclose(gate, slope, 1e-6, left)
 
 
 def test_the_gate_at_zero_is_that_of_the_left_side(compiled):
@@ -161,7 +176,10 @@ def test_tensors_agree_with_keras(name, parameter):
 
     z = keras.ops.convert_to_tensor(GRID)
     settings = {"leaky_relu": {"negative_slope": parameter}, "elu": {"alpha": parameter}}
-    theirs = getattr(keras.activations, name)(z, **settings.get(name, {}))
+    if name == "squared_relu":  # Keras has none.
+        theirs = keras.ops.square(keras.activations.relu(z))
+    else:
+        theirs = getattr(keras.activations, name)(z, **settings.get(name, {}))
     ours = registry.get(name).on_tensors(z, parameter)
     lost = {"elu": 1.2e-7 * (parameter or 0.0), "selu": 2e-7, "gelu": 6e-7}.get(name, 1e-37)
     np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-6, atol=lost)
@@ -185,6 +203,8 @@ def test_tensors_agree_with_keras(name, parameter):
         ("tanh", None, 1),
         ("sigmoid", None, 0.25),
         ("softplus", None, 1),
+        ("relu6", None, 1),
+        ("hard_swish", None, 1.4996666666666667),  # At 2.999 of the grid; 1.5 is the limit.
     ],
 )
 def test_the_largest_gate_is_the_steepest_slope_on_either_side(name, parameter, largest):

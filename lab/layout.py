@@ -58,6 +58,7 @@ class Site(_Value):
         bias: The array of biases that lead into it, if they are a single layer's.
         below: The only input of that layer: the number of a site, from 1, for its activations, or 0
             for the images; None for any other input.
+        slope: The array of slopes that its units learn, if its activation function has such.
     """
 
     name: Name
@@ -67,6 +68,7 @@ class Site(_Value):
     kernel: Name | None = None
     bias: Name | None = None
     below: Annotated[int, Field(ge=0)] | None = None
+    slope: Name | None = Field(None, exclude_if=lambda name: name is None)
 
 
 class Layout(_Value):

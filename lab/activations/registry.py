@@ -55,6 +55,7 @@ class Activation:
         line: Its line style in every figure, as Matplotlib writes it.
         parameter: The symbol of its parameter, or None if it has none.
         default: The parameter's value if none is given; None if there is no parameter.
+        learned: Whether each unit has a parameter of its own, which is trained from this value on.
         source: The source of a user's own function, with all that it uses from outside.
         overflows: For a user's own function: the first z to the left and to the right at which its
             value or slope is not finite in float32; None if both sides are finite.
@@ -72,6 +73,7 @@ class Activation:
     line: str
     parameter: str | None = None
     default: float | None = None
+    learned: bool = False
     source: str | None = None
     overflows: tuple[float, float] | None = None
 
@@ -443,6 +445,21 @@ _BUILT_IN = (
         in_keras=lambda _: "hard_silu",
         colour=OKABE_ITO["sky blue"],
         line=":",
+    ),
+    Activation(
+        name="prelu",
+        label="PReLU",
+        formula="z if z > 0, else a z, with a learned for each unit",
+        reference="He, Zhang, Ren & Sun 2015",
+        function=lambda z, slope: np.where(z > 0, z, slope * z),
+        derivative=lambda z, slope: np.where(z > 0, 1.0, slope),
+        on_tensors=lambda z, slope: _tf().where(z > 0, z, slope * z),
+        in_keras=lambda start: _keras().layers.LeakyReLU(negative_slope=start),
+        parameter="a",
+        default=0.25,
+        learned=True,
+        colour=OKABE_ITO["orange"],
+        line="-",
     ),
     Activation(
         name="squared_relu",

@@ -339,6 +339,11 @@ class RunConfig(BaseModel):
                 f"{name} must be left out for the network {self.network!r}: "
                 f"a network of your own has such layers in its source."
             )
+        if not own and self.learns_slopes:
+            raise InputError(
+                f"activation must not be {self.activation} for the network {self.network!r}: "
+                f"only {', '.join(SHAPES)} have places for slopes that are learned."
+            )
         if own and self.network_sha256:
             raise InputError(
                 f"network_sha256 must be left out for the network {self.network!r}: "
@@ -353,7 +358,13 @@ class RunConfig(BaseModel):
     @property
     def is_textbook(self) -> bool:
         """Whether trained weights and pixels go through the textbook's dense layers alone."""
-        return (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
+        plain = (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
+        return plain and not self.learns_slopes
+
+    @property
+    def learns_slopes(self) -> bool:
+        """Whether the activation function has a trained parameter for each unit."""
+        return self.source_sha256 is None and activations.get(self.activation).learned
 
     @property
     def size(self) -> str:

@@ -113,7 +113,9 @@ def _function_in_words(name: str) -> str:
     function = activations.get(name)
     gates = function.derivative(np.linspace(-4.0, 4.0, 801), function.default or 0.0)
     title = function.title(function.default)
-    return f"{title}: {function.formula}; derivative from {gates.min() + 0.0:.2f} to {gates.max():.2f}"
+    return (
+        f"{title}: {function.formula}; derivative from {gates.min() + 0.0:.2f} to {gates.max():.2f}"
+    )
 
 
 def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:

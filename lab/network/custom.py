@@ -33,7 +33,8 @@ def register_network(name: str, build: Callable[..., Any]) -> Network:
         runs = lab.compare(("relu", "elu"), network="mine")
 
     Every place that uses `activation` becomes a hidden layer of the record. Kernels start as the
-    setting `initializer` says, whatever the source says; biases start as the source says. Runs keep
+    setting `initializer` says and biases of hidden units as `first_bias` says, whatever the source
+    says; all else starts as in the source. Runs keep
     the source, with the functions, classes and plain values that it uses, and so differ from runs
     of another network of this name.
 
@@ -136,7 +137,7 @@ def _tried(made: Template) -> tuple[NDArray[np.float32], list[str]]:
     seeds = [tf.zeros(2, tf.int64) for _ in made.generators]
     by_xla = not made.convolves
 
-    def function(z: Any) -> Any:
+    def function(z: Any, _: Any) -> Any:
         return relu.on_tensors(z, 0.0)
 
     scores = compiled(lambda: made.scores(weights, x, function)[0], by_xla=by_xla)().numpy()

@@ -54,9 +54,10 @@ def _block_in_keras(
     tf = load_tensorflow()
     met: list[Any] = []
 
-    def function(z: Any) -> Any:
+    def function(z: Any, slopes: Any) -> Any:
         met.append(z)
-        return config.function.on_tensors(z, tf.constant(config.alpha, tf.float32))
+        alpha = tf.constant(config.alpha, tf.float32) if slopes is None else slopes
+        return config.function.on_tensors(z, alpha)
 
     with tf.device("CPU:0"):
         x = tf.constant(images, tf.float32) / 255.0

@@ -36,6 +36,7 @@ class Network:
         classes: Number of classes.
         settings: What else the builder takes, by name.
         source: The source of a user's own builder, with all that it uses from outside.
+        slope: Where the slopes that the activation function learns start; None if it has none.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Network:
     classes: int = CLASSES
     settings: tuple[tuple[str, Any], ...] = ()
     source: str | None = None
+    slope: float | None = None
 
     def build(self, activation: Any) -> "keras.Model":
         """Builds the network with an activation function, as Keras takes it.
@@ -67,6 +69,8 @@ class Network:
         import keras
 
         function = keras.activations.get(activation)
+        if self.slope is not None:
+            function = LearnedSlopes(function, self.slope)
         model = self.builder(function, self.input_shape, self.classes, **dict(self.settings))
         if not isinstance(model, keras.Model):
             raise InputError(
@@ -76,6 +80,38 @@ class Network:
         if not model.built or any(not layer.built for layer in model.layers):
             model(np.zeros((1, *self.input_shape), np.float32))  # As subclassed models need it.
         return model
+
+
+@dataclass(frozen=True)
+class LearnedSlopes:
+    """An activation function whose slopes are learned: each hidden layer gets a layer of them.
+
+    Attributes:
+        function: `function(z, slopes)`, if it is not Keras's PReLU itself.
+        start: The value from which the slopes start.
+    """
+
+    function: Any
+    start: float
+
+    def layer(self, name: str, on_positions: bool) -> Any:
+        """Returns a Keras layer with a slope for each unit, or each channel of a convolution."""
+        import keras
+
+        class Slopes(keras.layers.PReLU):
+            def call(self, z: Any) -> Any:
+                return self.activation(z, keras.ops.reshape(self.alpha, (-1,)))
+
+        about: dict[str, Any] = {
+            "alpha_initializer": keras.initializers.Constant(self.start),
+            "shared_axes": [1, 2] if on_positions else None,
+            "name": name,
+        }
+        if not getattr(self.function, "takes_slopes", False):
+            return keras.layers.PReLU(**about)
+        layer = Slopes(**about)
+        layer.activation = self.function
+        return layer
 
 
 _NETWORKS: dict[str, Network] = {}
@@ -105,7 +141,8 @@ def network_of(config: RunConfig) -> Network:
         builder, own = BUILDERS[name]
         settings = {name: getattr(config, name) for name in (*own, "normalization", "dropout")}
         settings["rescaling"] = _rescaling(config)
-        return Network(name, builder, shape, classes, tuple(settings.items()))
+        slope = config.parameter if config.learns_slopes else None
+        return Network(name, builder, shape, classes, tuple(settings.items()), slope=slope)
     if name not in _NETWORKS:
         raise unknown("network", name, (*BUILDERS, *_NETWORKS))
     if config.network_sha256 != OWN_NETWORKS.get(name):
@@ -247,16 +284,20 @@ def hidden_layer(
     """
     from keras import layers
 
-    if normalization == "none":
+    kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
+    learned = isinstance(activation, LearnedSlopes)
+    if normalization == "none" and not learned:
         made = [layer(units, activation=activation, name=name)]
     else:
-        kind = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
-        activated = layers.Activation(activation, name=name)
-        made = [
-            layer(units, use_bias=False, name=f"{name}_weights"),
-            kind[normalization](),
-            activated,
-        ]
+        plain = normalization == "none"
+        weights = layer(units, use_bias=plain, name=f"{name}_weights")
+        on_positions = isinstance(weights, layers.Conv2D)
+        activated = (
+            activation.layer(name, on_positions)
+            if learned
+            else layers.Activation(activation, name=name)
+        )
+        made = [weights, *([] if plain else [kinds[normalization]()]), activated]
     return made + ([layers.Dropout(dropout)] if dropout else [])
 
 

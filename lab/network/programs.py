@@ -120,8 +120,8 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         real = tf.range(block.shape[0]) < count
         layers = tf.cond(
             counting,
-            lambda: [reduce(parameter, shut, real, z) for z in met],
-            lambda: [_nothing(z.shape[-1]) for z in met],
+            lambda: [reduce(own, shut, real, z) for own, z in met],
+            lambda: [_nothing(z.shape[-1]) for _, z in met],
         )
         return _sums(_losses(scores, y, count)), layers
 
@@ -136,13 +136,14 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
 
 def _forward(
     made: Template, weights: Any, images: Any, activation: Activation, parameter: Any
-) -> tuple[Any, list[Any]]:
-    """Returns the scores in inference mode, and the pre-activations of every site in order."""
-    met: list[Any] = []
+) -> tuple[Any, list[tuple[Any, Any]]]:
+    """Returns the scores in inference mode, and parameter and z of every site in order."""
+    met: list[tuple[Any, Any]] = []
 
-    def function(z: Any) -> Any:
-        met.append(z)
-        return activation.on_tensors(z, parameter)
+    def function(z: Any, slopes: Any) -> Any:
+        own = parameter if slopes is None else slopes
+        met.append((own, z))
+        return activation.on_tensors(z, own)
 
     scores, _ = made.scores(weights, images, function)
     return scores, met
@@ -198,11 +199,13 @@ def differentiate(
     """
     tf = load_tensorflow()
     trained = _trained(made, weights)
+
+    def function(z: Any, slopes: Any) -> Any:
+        return activation.on_tensors(z, parameter if slopes is None else slopes)
+
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trained)
-        scores, moved = made.scores(
-            weights, images, lambda z: activation.on_tensors(z, parameter), seeds
-        )
+        scores, moved = made.scores(weights, images, function, seeds)
         losses, correct = _losses(scores, labels, count)
         loss = tf.reduce_sum(losses)
         least = loss if smoothing is None else _smoothed(scores, labels, count, smoothing)
@@ -321,7 +324,7 @@ def _first_open(network: Network, activation: Activation) -> Callable[..., Any]:
     def find(weights: Any, pixels: Any, parameter: Any) -> list[Any]:
         x = tf.cast(pixels, tf.float32) / 255.0
         _, met = _forward(made, weights, x, activation, parameter)
-        return [first(parameter, z) for z in met]
+        return [first(own, z) for own, z in met]
 
     return compiled(find, by_xla=not made.convolves)
 

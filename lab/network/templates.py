@@ -19,7 +19,7 @@ from lab.layout import Array, Layout, Site
 from lab.network.networks import Network, network_of
 from lab.system import in_own_thread, load_tensorflow
 
-Function = Callable[[Any], Any]
+Function = Callable[[Any, Any], Any]
 
 
 IN_BETWEEN = re.compile(
@@ -41,21 +41,24 @@ def layout_of(config: RunConfig) -> Layout:
 class StandIn:
     """Stands in for the activation function in a network that many runs train.
 
-    What it does is set for each use, in each thread: train, observe, or find where it sits.
+    What it does is set for each use, in each thread: train, observe, or find where it sits. It is
+    given z, and the slopes that its units have learned, if any.
     """
+
+    takes_slopes = True
 
     def __init__(self) -> None:
         """Is the identity until it is set."""
         self._function: ContextVar[Function | None] = ContextVar("function", default=None)
 
-    def __call__(self, z: Any) -> Any:
+    def __call__(self, z: Any, slopes: Any = None) -> Any:
         """Applies the function that is set; while a functional model is built, becomes a layer."""
         import keras
 
         if isinstance(z, keras.KerasTensor):
             return keras.layers.Activation(self)(z)
         function = self._function.get()
-        return z if function is None else function(z)
+        return z if function is None else function(z, slopes)
 
     @contextlib.contextmanager
     def doing(self, function: Function) -> Iterator[None]:
@@ -95,7 +98,7 @@ class Template:
         Args:
             weights: All arrays, in the layout's order.
             images: float32 in [0, 1].
-            function: What its activation function does with z.
+            function: What its activation function does with z, and with learned slopes or None.
             seeds: For each generator of random numbers its state, in training.
 
         Returns:
@@ -207,7 +210,7 @@ def _meetings(
     tf = load_tensorflow()
     found: list[tuple[Any, Any]] = []
 
-    def meet(layer: Any, z: Any) -> Any:
+    def meet(layer: Any, z: Any, _: Any = None) -> Any:
         found.append((layer, z))
         return z
 
@@ -239,6 +242,7 @@ def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[in
         kernel=kernel,
         bias=bias,
         below=_below(source, numbers) if kernel else None,
+        slope=names.get(id(getattr(layer, "alpha", None))),
     )
 
 
@@ -305,7 +309,7 @@ def _layers(model: Any) -> list[Any]:
 
 def _constant(network: str, name: str, values: FloatArray) -> float | None:
     """Returns the one value of an array of one dimension; None for a kernel, which is drawn."""
-    if values.ndim > 1:
+    if values.ndim > 1 and not name.endswith(".alpha"):
         return None
     if not (values == values.flat[0]).all():
         raise InputError(

@@ -331,7 +331,7 @@ def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
     kind = file.name.partition("-")[0]
     slots = layout.slots(optimizer) if kind == "resume" else []
     each_epoch = {
-        "units": sum(layout.widths) * 4 * (len(units.ARRAYS) + 1),
+        "units": sum(layout.widths) * 4 * (len(units.ARRAYS) + 2),
         "confirmed": sum(layout.widths),
     }.get(kind, 4 * sum(math.prod(array.shape) for array in (*layout.arrays, *slots)))
     much = each_epoch * (file.last - file.first + 1)

@@ -212,6 +212,25 @@ class Run:
                 here[:] = array_of(arrays, name, here.shape)
         return biases
 
+    def slopes(self, number: int) -> NDArray[np.float32]:
+        """Returns the slopes that a hidden layer's units learned, shape (epochs, units).
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, if its activation function learns no slopes, or if
+                its arrays cannot be read.
+        """
+        shape = (self.last_epoch + 1, self._width(number))
+        if self.layout.sites[number - 1].slope is None:
+            raise RunError(f"{self.config.title} learns no slopes: only prelu does.")
+        slopes = np.empty(shape, np.float32)
+        for file, arrays in zip(self.record.units, self._unit_files, strict=True):
+            here = slopes[file.first : file.last + 1]
+            here[:] = array_of(arrays, f"layer{number}.slope", here.shape)
+        return slopes
+
     def lives(self, number: int) -> lives.Lives:
         """Returns the life histories of a hidden layer's units, on the probe set.
 

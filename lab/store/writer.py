@@ -246,8 +246,19 @@ def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
         for name in units.ARRAYS
     }
     layout = events[0].state.weights.layout
-    return summaries | {
-        f"layer{number}.bias": np.stack([event.state.weights.bias(number) for event in events])
-        for number in layout.layers
-        if layout.sites[number - 1].bias
+    slopes = {
+        f"layer{number}.slope": np.stack(
+            [event.state.weights.named[site.slope].reshape(-1) for event in events]
+        )
+        for number, site in enumerate(layout.sites, start=1)
+        if site.slope
     }
+    return (
+        slopes
+        | summaries
+        | {
+            f"layer{number}.bias": np.stack([event.state.weights.bias(number) for event in events])
+            for number in layout.layers
+            if layout.sites[number - 1].bias
+        }
+    )

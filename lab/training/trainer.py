@@ -67,7 +67,8 @@ def train(
 def first_state(config: RunConfig) -> State:
     """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
     relu = {"activation": "relu", "parameter": None, "source_sha256": None}
-    weights = _first_weights(config.model_copy(update=relu))
+    alike = config if config.learns_slopes else config.model_copy(update=relu)
+    weights = _first_weights(alike)
     slots = weights.layout.slots(config.optimizer)
     return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
 

@@ -77,6 +77,8 @@ GRID = np.concatenate(
         ("hard_swish", None, 1.5, 1.125, 1.0),
         ("hard_swish", None, 2.4, 2.16, 1.3),
         ("hard_swish", None, 4.0, 4.0, 1.0),
+        ("prelu", 0.25, -2.0, -0.5, 0.25),
+        ("prelu", 0.25, 3.0, 3.0, 1.0),
         ("squared_relu", None, -2.0, 0.0, 0.0),
         ("squared_relu", None, 0.0, 0.0, 0.0),
         ("squared_relu", None, 1.5, 2.25, 3.0),
@@ -178,6 +180,9 @@ def test_tensors_agree_with_keras(name, parameter):
     settings = {"leaky_relu": {"negative_slope": parameter}, "elu": {"alpha": parameter}}
     if name == "squared_relu":  # Keras has none.
         theirs = keras.ops.square(keras.activations.relu(z))
+    elif name == "prelu":
+        start = keras.initializers.Constant(parameter)
+        theirs = keras.layers.PReLU(start)(z[:, None])[:, 0]
     else:
         theirs = getattr(keras.activations, name)(z, **settings.get(name, {}))
     ours = registry.get(name).on_tensors(z, parameter)

@@ -7,7 +7,9 @@ import pytest
 from made import make_dataset
 from trained import epoch_ends
 
+import lab
 from lab import RunConfig
+from lab.errors import InputError, RunError
 from lab.experiment.data import fitted, split
 from lab.layout import mlp
 from lab.network.keras_model import build_model
@@ -155,6 +157,35 @@ def test_a_network_has_as_many_weights_as_its_settings_say(settings):
     for more in ({}, {"image_shape": (9, 12), "classes": 3}, {"image_shape": (8, 8, 3)}):
         config = RunConfig(**settings, **more)
         assert layout_of(config).parameters == config.weights
+
+
+@pytest.mark.parametrize("network", [MLP, CNN], ids=["mlp", "cnn"])
+def test_learned_slopes_are_recorded_and_make_the_gate(network, tiny, tmp_path):
+    settings = {"batch_size": 20, "epochs": 2, "learning_rate": 0.05, "keep_weights": "every"}
+    (run,) = lab.compare(("prelu=0.3",), 1, tiny, tmp_path, **settings | network)
+    for number in run.layers:
+        slopes, layer = run.slopes(number), run.layer(number)
+        assert slopes[0].tolist() == [np.float32(0.3)] * slopes.shape[1]
+        assert (np.ptp(slopes[1:], axis=1) > 0).all()
+        name = run.layout.sites[number - 1].slope
+        for epoch in run.kept_epochs:
+            assert run.weights(epoch).named[name].reshape(-1).tolist() == slopes[epoch].tolist()
+        share = layer.zeros / layer.images  # z of exactly 0 is not met.
+        assert (share == 0).all()
+        z = run.pre_activations(tiny, number).reshape(-1, slopes.shape[1])
+        gate = np.where(z > 0, 1, slopes[-1])
+        np.testing.assert_allclose(layer.mean_gate[-1], gate.mean(axis=0), atol=1e-3)
+        np.testing.assert_allclose(layer.max_gate[-1], np.abs(gate).max(axis=0), rtol=1e-4)
+    x, y = tiny.x_test.astype(np.float32) / 255, np.eye(10)[tiny.y_test]
+    assert run.model().evaluate(x, y, verbose=0)[1] == pytest.approx(run.record.test_accuracy)
+
+
+def test_only_learned_slopes_are_recorded(tiny, tmp_path):
+    (run,) = lab.compare(("leaky_relu",), 1, tiny, tmp_path, batch_size=20, epochs=1, hidden=(4,))
+    with pytest.raises(RunError, match=r"Leaky ReLU α=0\.01 learns no slopes"):
+        run.slopes(1)
+    with pytest.raises(InputError, match="activation must not be prelu for the network 'mine'"):
+        RunConfig(activation="prelu", network="mine")
 
 
 def test_dropout_alone_leaves_the_textbooks_layout():

@@ -62,6 +62,13 @@ def test_every_network_follows_keras(tiny: Dataset, network: str) -> None:
     assert_follows_keras(config, tiny, 1e-3)
 
 
+@pytest.mark.parametrize("more", [{}, {"normalization": "layer"}, {"network": "cnn"}], ids=str)
+def test_learned_slopes_follow_keras(tiny: Dataset, more: dict[str, object]) -> None:
+    shape = {"filters": (3, 4), "hidden": (8,)} if "network" in more else {}
+    config = RunConfig(activation="prelu=0.1", **SMALL | SGD | shape | more)
+    assert_follows_keras(config, tiny, 1e-3)
+
+
 def assert_follows_keras(config: RunConfig, dataset: Dataset, bound: float) -> None:
     config = fitted(config, dataset)
     ours = epoch_ends(train([config], dataset))

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -14,6 +14,7 @@ from lab.census import units
 from lab.experiment import RunConfig, differences, differing, value_words, words_of
 from lab.runs import Runs
 from lab.stats import Verdict
+from lab.studies import HowFar
 from lab.training import EpochEnd, Event, Phase, RunEnd
 from lab.training import Progress as Step
 from lab.words import counted
@@ -58,8 +59,7 @@ class _Bars(Progress):
             transient=True,
             disable=not console.is_terminal,
         )
-        self.configs = configs
-        self.ended = 0
+        self.configs, self.far = configs, HowFar(configs)
         self.names = [
             ", ".join([config.title, *differing, f"seed {config.seed}"])
             for config, differing in zip(configs, differences(configs), strict=True)
@@ -67,7 +67,7 @@ class _Bars(Progress):
         self.rows = [
             self._row(name, config.epochs) for name, config in zip(self.names, configs, strict=True)
         ]
-        self.all = self._row(ALL, sum(config.epochs for config in configs))
+        self.all = self._row(ALL, self.far.total)
 
     def _row(self, name: str, epochs: int) -> TaskID:
         shown = len(self.configs) <= MOST_BARS or name == ALL  # A terminal has few lines.
@@ -77,27 +77,23 @@ class _Bars(Progress):
         """Shows an event."""
         if isinstance(event, Phase):
             self.update(self.all, where=event.text)
-        elif isinstance(event, Step):
-            where = f"{event.epoch}/{self.configs[event.run].epochs}"
-            done = event.epoch - 1 + event.share
-            loss = f"loss {event.loss:.3f}"
-            self.update(self.rows[event.run], completed=done, where=where, loss=loss)
-            self._draw_total()
-        elif isinstance(event, EpochEnd):
-            dead = " ".join(f"{100 * units.dead(layer).mean():.1f}" for layer in event.layers)
-            facts = f"val {event.validation_accuracy:.1%} dead % {dead}"
-            self.update(self.rows[event.run], completed=event.epoch, units=facts)
-        elif isinstance(event, RunEnd):
-            self.ended += 1
-            self.update(self.rows[event.run], completed=self.configs[event.run].epochs)
-            self._draw_total()
+            return
+        self.far.take(event)
+        facts = _facts(event, self.configs[event.run])
+        self.update(self.rows[event.run], completed=self.far.done[event.run], **facts)
+        ended = f"{self.far.ended} of {len(self.rows)} runs done"
+        done, left = sum(self.far.done), self.far.left
+        self.update(self.all, completed=done, where="training", loss=left, units=ended)
 
-    def _draw_total(self) -> None:
-        done = sum(self._tasks[row].completed for row in self.rows)
-        left = self._tasks[self.all].time_remaining
-        clock = "" if left is None else f"{timedelta(seconds=round(left))} left"
-        runs = f"{self.ended} of {len(self.rows)} runs done"
-        self.update(self.all, completed=done, where="training", loss=clock, units=runs)
+
+def _facts(event: Step | EpochEnd | RunEnd, config: RunConfig) -> dict[str, Any]:
+    """Returns what an event changes beside the bar of its run."""
+    if isinstance(event, Step):
+        return {"where": f"{event.epoch}/{config.epochs}", "loss": f"loss {event.loss:.3f}"}
+    if isinstance(event, RunEnd):
+        return {}
+    dead = " ".join(f"{100 * units.dead(layer).mean():.1f}" for layer in event.layers)
+    return {"units": f"val {event.validation_accuracy:.1%} dead % {dead}"}
 
 
 def comparison(runs: Runs) -> Table:

@@ -4,7 +4,7 @@ What is recorded is never trained a second time.
 """
 
 from lab.studies import workers
-from lab.studies.progress import with_progress
+from lab.studies.progress import HowFar, epochs_done, with_progress
 from lab.studies.study import TRIO, Study, compare, finish, gather, plan
 from lab.studies.sweeps import sweep
 from lab.studies.verify import judge, repetition
@@ -12,9 +12,11 @@ from lab.studies.workers import Workers
 
 __all__ = [
     "TRIO",
+    "HowFar",
     "Study",
     "Workers",
     "compare",
+    "epochs_done",
     "finish",
     "gather",
     "judge",

@@ -1,10 +1,68 @@
-"""The progress of a training on stderr, for callers from Python."""
+"""How far a training is, and its progress on stderr, for callers from Python."""
 
 import contextlib
+import math
+import time
 from collections.abc import Generator, Sequence
+from datetime import timedelta
 
 from lab.experiment import Dataset, RunConfig
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
+
+
+def epochs_done(event: Progress | EpochEnd) -> float:
+    """Returns how many epochs of its run are done after an event, the running one in part."""
+    return event.epoch - 1 + event.share if isinstance(event, Progress) else event.epoch
+
+
+class HowFar:
+    """How far a training is: what every display of it shows.
+
+    Attributes:
+        total: The epochs of all runs.
+        done: Of each run the epochs that are done, the running one in part.
+        ended: How many runs have ended.
+    """
+
+    def __init__(self, configs: Sequence[RunConfig], done: Sequence[float] | None = None) -> None:
+        """Begins before the first event.
+
+        Args:
+            configs: The runs.
+            done: Their epochs that are done already; by default none.
+        """
+        self._epochs = [config.epochs for config in configs]
+        self.total, self.ended = sum(self._epochs), 0
+        self.done = list(done or [0.0] * len(configs))
+        self.restart()
+
+    def restart(self) -> None:
+        """Begins to count the time anew, with the next event."""
+        self._began = 0.0
+        self._first: dict[int, float] = {}  # What a run had done when its time began to count.
+
+    def take(self, event: Progress | EpochEnd | RunEnd) -> None:
+        """Adds what an event tells."""
+        # Also of a run that diverged nothing is left to do.
+        done = self._epochs[event.run] if isinstance(event, RunEnd) else epochs_done(event)
+        self.ended += isinstance(event, RunEnd)
+        self._began = self._began if self._first else time.monotonic()
+        self._first.setdefault(event.run, done)
+        self.done[event.run] = done
+
+    @property
+    def share(self) -> float:
+        """Share of the work that is done, from 0 to 1."""
+        return sum(self.done) / self.total
+
+    @property
+    def left(self) -> str:
+        """How long the rest takes, in words, at the speed so far; empty before that is known."""
+        trained = sum(self.done[run] - first for run, first in self._first.items())
+        if trained <= 0:
+            return ""
+        seconds = (time.monotonic() - self._began) / trained * (self.total - sum(self.done))
+        return f"{timedelta(seconds=math.ceil(seconds))} left"
 
 
 def with_progress(
@@ -13,22 +71,13 @@ def with_progress(
     """Passes on the events of a training, and shows its progress on stderr."""
     from tqdm.auto import tqdm
 
-    done = [0] * len(configs)
-    with (
-        contextlib.closing(events),
-        tqdm(total=sum(c.epochs for c in configs), unit=" epochs") as bar,
-    ):
+    far = HowFar(configs)
+    with contextlib.closing(events), tqdm(total=far.total, unit=" epochs") as bar:
         for event in events:
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)
             else:
+                far.take(event)
                 bar.set_description(f"{dataset.name}, training", refresh=False)
-                done[event.run] = max(done[event.run], _epochs_done(event, configs[event.run]))
-                bar.update(sum(done) - bar.n)
+                bar.update(int(sum(far.done)) - bar.n)
             yield event
-
-
-def _epochs_done(event: Progress | EpochEnd | RunEnd, config: RunConfig) -> int:
-    if isinstance(event, RunEnd):
-        return config.epochs  # Also of one that diverged: nothing of it is left to do.
-    return event.epoch if isinstance(event, EpochEnd) or event.share == 1 else event.epoch - 1

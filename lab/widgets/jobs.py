@@ -13,7 +13,7 @@ from lab.experiment import RunConfig
 from lab.plots import canvas
 from lab.runs import CURVES, Run, Runs, have_the_same_bits, recorded
 from lab.store import RunStore, temporary_folder
-from lab.studies import Study
+from lab.studies import Study, epochs_done
 from lab.training import EpochEnd, Event, Progress, RunEnd
 
 Key = tuple[str, int]
@@ -50,7 +50,7 @@ class Line:
     def take(self, event: Event | Replayed) -> None:
         """Adds what an event tells of this run."""
         if isinstance(event, Progress):
-            self.done = event.epoch - 1 + event.share
+            self.done = epochs_done(event)
         elif isinstance(event, EpochEnd | Replayed):
             row = event.row if isinstance(event, Replayed) else _row(event)
             self.rows[event.epoch :] = [row]

@@ -1,18 +1,17 @@
 """`Live`: a front end that trains in the background, with Train, Pause, Stop and progress."""
 
 import asyncio
-import math
 import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from datetime import timedelta
 from typing import Any
 
 from ipywidgets import Button, IntProgress, Widget
 
 from lab.errors import InputError, RunBusyError
 from lab.runs import Runs
+from lab.studies import HowFar
 from lab.training import EpochEnd, Phase
 from lab.widgets import jobs
 from lab.widgets.background import Background, running
@@ -39,7 +38,7 @@ class Live(Front):
         self._background: Background | None = None
         self._refreshing = threading.RLock()  # A thread may wait for another one that holds it.
         self._watching: Future[None] | None = None
-        self._since: tuple[float, float] | None = None  # When it began or went on, and where.
+        self._far = HowFar([])
         self._drew = self._draw_cost = 0.0
         self.train = Button(description="Train", button_style="primary", icon="play")
         self.pause = Button(description="Pause", icon="pause", disabled=True)
@@ -79,7 +78,8 @@ class Live(Front):
             self.stop.disabled = False  # Its own front end may be gone from the page.
             raise
         self._job, self._background = job, background
-        self._since = None
+        done = [line.config.epochs if line.result else line.done for line in job.lines]
+        self._far = HowFar([line.config for line in job.lines], done)
         self.runs = Runs([])
         self.say("Beginning …")
         self._set_buttons(going=True)
@@ -125,6 +125,7 @@ class Live(Front):
         for event in events:
             if not isinstance(event, Phase):
                 self._job.lines[event.run].take(event)
+                self._far.take(event)
                 epochs += isinstance(event, EpochEnd | jobs.Replayed)
             elif self._goes_on:
                 self.say(f"{event.text[0].upper()}{event.text[1:]} …")
@@ -144,18 +145,9 @@ class Live(Front):
         return background is not None and not (background.stopping or background.paused)
 
     def _show_progress(self) -> None:
-        lines = self._job.lines
-        total = sum(line.config.epochs for line in lines)
-        share = sum(line.done for line in lines) / total
-        self.progress.value = round(1000 * share)
-        if self._since is None:
-            self._since = time.monotonic(), share
+        self.progress.value = round(1000 * self._far.share)
         if self._goes_on:
-            began, first = self._since
-            spent = time.monotonic() - began
-            seconds = spent * (1 - share) / (share - first) if share > first else None
-            left = "some time" if seconds is None else timedelta(seconds=math.ceil(seconds))
-            self.say(f"{share:.0%} done, about {left} left.")
+            self.say(f"{self._far.share:.0%} done, about {self._far.left or 'some time left'}.")
 
     def _finish(self) -> None:
         background, sentence = self._background, ""
@@ -174,7 +166,7 @@ class Live(Front):
         if self._background is None:
             return
         pausing = not self._background.paused
-        self._since = None
+        self._far.restart()
         (self._background.pause if pausing else self._background.resume)()
         self.pause.description = RESUME if pausing else PAUSE
         self.pause.icon = "play" if pausing else "pause"

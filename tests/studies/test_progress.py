@@ -1,0 +1,72 @@
+"""How far a training is: epochs, the share, and the time left, worked out by hand."""
+
+import contextlib
+import io
+import time
+
+import pytest
+
+from lab import Dataset, RunConfig
+from lab.studies.progress import HowFar, with_progress
+from lab.training import EpochEnd, Phase, Progress, RunEnd
+
+TWO = (RunConfig(epochs=4), RunConfig(epochs=6))
+
+
+def step(run: int, epoch: int, share: float) -> Progress:
+    return Progress(run, epoch, share, 0.5, 0.8)
+
+
+def end(run: int, epoch: int) -> EpochEnd:
+    return EpochEnd(run, epoch, 0.5, 0.8, 0.4, 0.9, 1.0, 1.0, 1.0, (), None)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_epochs_count_in_part_and_a_run_that_ends_early_has_nothing_left() -> None:
+    far = HowFar(TWO)
+    assert (far.total, far.share, far.ended) == (10, 0, 0)
+    far.take(step(0, 2, 0.5))
+    assert far.done == [1.5, 0]
+    far.take(end(1, 1))
+    assert far.done == [1.5, 1]
+    assert far.share == 0.25
+    far.take(RunEnd(1, True, 0.5, 0.8, ()))
+    assert far.done == [1.5, 6]
+    assert (far.share, far.ended) == (0.75, 1)
+
+
+def test_the_time_left_counts_neither_what_was_recorded_before_nor_a_pause(
+    clock: list[float],
+) -> None:
+    far = HowFar(TWO, [3, 0])
+    clock[0] = 150  # TensorFlow is loaded and the programs are compiled.
+    far.take(step(0, 4, 0.5))
+    assert far.left == ""
+    clock[0] = 160
+    far.take(step(0, 4, 1.0))
+    far.take(step(1, 5, 0.5))  # It resumes: what was recorded before is not counted.
+    assert far.left == "0:00:30 left"  # Half an epoch took ten seconds, one and a half are left.
+    far.restart()
+    assert far.left == ""
+    clock[0] = 1000
+    far.take(step(1, 5, 0.75))
+    clock[0] = 1000.5
+    far.take(step(1, 6, 0.75))
+    assert far.left == "0:00:01 left"  # An eighth of one, rounded up.
+
+
+def test_in_python_the_progress_is_whole_epochs_of_all_and_the_events_pass(tiny: Dataset) -> None:
+    events = [Phase("compiling"), step(0, 1, 0.5), end(0, 3), end(1, 6), RunEnd(0, False, 1, 1, ())]
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        passed = list(with_progress((event for event in events), TWO, tiny))
+    assert passed == events
+    assert "compiling:   0%" in shown.getvalue()
+    assert shown.getvalue().splitlines()[-1].split("\r")[-1].startswith("tiny, training: 100%|")
+    assert "10/10" in shown.getvalue()

@@ -184,17 +184,27 @@ def stratified_order(labels: ByteArray) -> IndexArray:
     """Returns a fixed random order; every prefix of it is stratified by class.
 
     Args:
-        labels: Classes, of shape (n,).
+        labels: Classes, uint8 of shape (n,).
 
     Returns:
-        A permutation of 0 to n - 1. The k-th of a class's n_c images is placed at (k + ½) / n_c.
+        A permutation of 0 to n - 1, read-only. The k-th of a class's n_c images is placed at
+        (k + ½) / n_c.
     """
-    shuffled = np.random.default_rng(STRATIFY_SEED).permutation(len(labels))
-    place = np.empty(len(labels))
-    for label in np.unique(labels):
-        members = shuffled[labels[shuffled] == label]
+    return _order(labels.tobytes())
+
+
+@functools.lru_cache(maxsize=8)
+def _order(labels: bytes) -> IndexArray:
+    """Makes the order once for all runs that have the same labels; nobody can change it."""
+    classes = np.frombuffer(labels, np.uint8)
+    shuffled = np.random.default_rng(STRATIFY_SEED).permutation(len(classes))
+    place = np.empty(len(classes))
+    for label in np.unique(classes):
+        members = shuffled[classes[shuffled] == label]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    return shuffled[np.argsort(place[shuffled], kind="stable")]
+    order = shuffled[np.argsort(place[shuffled], kind="stable")]
+    order.flags.writeable = False
+    return order
 
 
 def idx_digest(array: ByteArray) -> str:

@@ -116,6 +116,27 @@ def test_the_stratified_order_is_fixed_and_not_the_files_order():
     assert sorted(labels[first_of_each]) == list(range(10))
 
 
+def test_the_order_is_made_once_for_all_runs_and_nobody_can_change_it(monkeypatch):
+    dataset = blank(3000)
+    dataset.y_train[:10] = dataset.y_train[9::-1]  # Labels that no other test has.
+    first = split(dataset, RunConfig(seed=0, train_size=1000))
+    monkeypatch.setattr(np.random, "default_rng", None)
+    again = split(dataset, RunConfig(seed=1, activation="elu", train_size=1000))
+    assert again.train.tolist() == first.train.tolist()
+    assert again.probe.tolist() == first.probe.tolist()
+    first.train[0] = 77  # A part is the caller's own.
+    assert split(dataset, RunConfig(train_size=1000)).train.tolist() == again.train.tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        stratified_order(dataset.y_train[:2400])[0] = 1
+
+
+def test_labels_that_changed_in_place_have_an_order_of_their_own():
+    labels = np.arange(100, dtype=np.uint8) % 10
+    before = stratified_order(labels).tolist()
+    labels[:] = labels // 5
+    assert stratified_order(labels).tolist() != before
+
+
 def blank(images: int) -> Dataset:
     """Images that take no memory."""
     x = np.broadcast_to(np.uint8(0), (images, 28, 28))

@@ -100,20 +100,20 @@ def png(figure: "Figure", dpi: int = 100) -> bytes:
     return buffer.getvalue()
 
 
-def svg(figure: "Figure", words: str) -> str:
+def svg(figure: "Figure", words: str, salt: str = STYLE["svg.hashsalt"]) -> str:
     """Returns a figure as inline SVG that a screen reader reads as `words`.
 
     Its texts stay text, so that it is small, quick to make and can be searched; it is never wider
-    than its page.
+    than its page. On a page with several figures, each needs a salt of its own: it goes into the
+    ids.
     """
     import matplotlib
 
     buffer = io.StringIO()
-    with style(), matplotlib.rc_context({"svg.fonttype": "none"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue()
-    body = text[text.index("<svg") + len("<svg") :]
-    size = re.search(r'width="([0-9.]+pt)" height="[0-9.]+pt"', body)
-    if size:  # It shrinks where the page is narrower.
-        body = body.replace(size[0], f'style="width: 100%; max-width: {size[1]}"', 1)
-    return f'<svg role="img" aria-label="{html.escape(words)}" {body}'
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with style(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    _, start, body = buffer.getvalue().partition("<svg")
+    body = re.sub('<g id="[^"]*"', "<g", body)  # Every figure has the same; nothing refers to them.
+    shrinks = 'style="max-width: 100%; height: auto"'
+    return f'{start} role="img" aria-label="{html.escape(words)}" {shrinks}{body}'

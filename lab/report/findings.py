@@ -1,12 +1,10 @@
-"""What the runs of a report show: their comparisons as tables and figures, the figures inline."""
+"""What the runs of a report show: their comparisons as tables and figures."""
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from lab import figures, stats
-from lab.figures import CaptionedFigure, of_studies
-from lab.plots import canvas
+from lab.figures import of_studies
 from lab.runs import Runs
 from lab.stats import Verdict
 
@@ -95,20 +93,3 @@ def _too_few(verdicts: Sequence[Verdict]) -> str:
 def _weight(runs: Runs) -> tuple[int, int]:
     """How much a comparison can tell: its seeds, then its runs."""
     return len({run.config.seed for run in runs}), len(runs)
-
-
-def inline(picture: CaptionedFigure, prefix: str) -> str:
-    """Returns a figure as SVG for a page with several: its ids begin with the prefix."""
-    svg = canvas.svg(picture.figure, picture.alt)
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    used = set(re.findall(r'(?:href="|url\()#([^")]+)', svg))
-
-    def own_ids(tag: re.Match[str]) -> str:
-        kept = re.sub(
-            r' id="([^"]*)"',
-            lambda found: f' id="{prefix}{found[1]}"' if found[1] in used else "",
-            tag[0],
-        )
-        return re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", kept)
-
-    return re.sub(r"<[^>]*>", own_ids, svg)

@@ -10,8 +10,9 @@ from typing import Any
 
 from lab.census import units
 from lab.errors import InputError, StoreError
+from lab.plots import canvas
 from lab.report.explorer import MOST_ROWS, curve_styles, explore
-from lab.report.findings import Tell, findings, inline
+from lab.report.findings import Tell, findings
 from lab.report.method import method
 from lab.runs import Runs
 from lab.system import at_home, replacing
@@ -123,7 +124,9 @@ def report(
     )
     templates.policies["json.dumps_kwargs"] = {}  # The functions keep their order.
     drawn = itertools.count(1)
-    templates.filters["inline"] = lambda picture: inline(picture, f"f{next(drawn)}-")
+    templates.filters["inline"] = lambda picture: canvas.svg(
+        picture.figure, picture.alt, salt=str(next(drawn))
+    )
     text = templates.get_template("page.html.j2").render(
         mark=MARK,
         style=style,

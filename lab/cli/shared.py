@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lab.cli.terminal import show_progress, verdict_table
 from lab.errors import InputError
-from lab.experiment import RunConfig, spelling
+from lab.experiment import VARIABLE, RunConfig, spelling
 from lab.system import at_home, ignore_more, in_whole_steps
 
 if TYPE_CHECKING:
@@ -41,57 +41,49 @@ out = Console()
 err = Console(stderr=True)
 
 
-def setting(field: str, *flags: str) -> Any:
+def setting(field: str) -> Any:
     """Makes a command line option of a field of `RunConfig`, which checks its value."""
     about = RunConfig.model_fields[field]
     default = about.default
     shown = spelling.value_words(default)
-    title = f"{(about.title or field).capitalize()}: {about.description}."
-    note = "" if default is None else f" [dim]\\[default: {shown}][/dim]"
-    return typer.Option(*flags, help=title + note, metavar="VALUE")
+    title = about.title or field
+    words = f"{title[0].upper()}{title[1:]}: {about.description}."
+    # No widths, no depth and no decay are the default of none but other networks and optimisers.
+    has_default = default or isinstance(default, float)
+    note = f" [dim]\\[default: {shown}][/dim]" if has_default else ""
+    read = _read_widths if isinstance(default, tuple) else str
+    return typer.Option(spelling.option_of(field), help=words + note, metavar="VALUE", parser=read)
 
 
-# The settings of a run that the command line takes.
-SETTINGS = (
-    "epochs",
-    "learning_rate",
-    "hidden",
-    "optimizer",
-    "momentum",
-    "initializer",
-    "first_bias",
-    "batch_size",
-    "validation_split",
-    "train_size",
-    "probe_size",
-    "keep_weights",
-)
+def _read_widths(text: str) -> tuple[str, ...]:
+    return tuple(spelling.read_widths(text))
+
+
+SETTINGS = {
+    name: inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[str | None, setting(name)],
+    )
+    for name in VARIABLE
+    if name not in ("activation", "parameter")  # Each command has its own --activation NAME=PARAM.
+}
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command an option for each of `SETTINGS`; the values given arrive as `settings`."""
-    signature = inspect.signature(command)
-    own = [p for p in signature.parameters.values() if p.name != "settings"]
-    options = [
-        inspect.Parameter(
-            name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[str | None, setting(name, spelling.option_of(name))],
-        )
-        for name in SETTINGS
-    ]
+    """Gives a command with `**settings` an option for each of `SETTINGS`; it gets those given.
+
+    Typer reads its options off a function's signature. So this extends the signature: written
+    out, each field of `RunConfig` would stand in every command once more.
+    """
 
     @functools.wraps(command)
     def with_settings(**given: Any) -> None:
-        settings = {name: given.pop(name) for name in SETTINGS}
-        settings = {name: value for name, value in settings.items() if value is not None}
-        if "hidden" in settings:
-            settings["hidden"] = tuple(spelling.read_widths(settings["hidden"]))
-        command(**given, settings=settings)
+        command(**{n: v for n, v in given.items() if v is not None or n not in SETTINGS})
 
-    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    with_settings.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    *own, _ = inspect.signature(command).parameters.values()
+    with_settings.__signature__ = inspect.Signature([*own, *SETTINGS.values()])  # type: ignore[attr-defined]
     return with_settings
 
 

@@ -30,7 +30,6 @@ EPOCHS_OF_A_MAP = 3
 @app.command(rich_help_panel=PANEL)
 @takes_settings
 def compare(
-    settings: dict[str, Any],
     activation: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,6 +49,7 @@ def compare(
         ),
     ] = None,
     store: StoreOption = None,
+    **settings: Any,
 ) -> None:
     """Train one network with several activation functions and compare accuracy and dead neurons.
 
@@ -80,7 +80,6 @@ def compare(
 @app.command(rich_help_panel=PANEL)
 @takes_settings
 def sweep(
-    settings: dict[str, Any],
     study: Annotated[
         Path | None,
         typer.Argument(
@@ -118,6 +117,7 @@ def sweep(
         typer.Option(help="Train on a Dask cluster: its scheduler's address.", metavar="ADDRESS"),
     ] = None,
     store: StoreOption = None,
+    **settings: Any,
 ) -> None:
     """Train a network at every combination of some settings, with every seed.
 
@@ -150,7 +150,6 @@ def sweep(
 @app.command(rich_help_panel=PANEL)
 @takes_settings
 def kill_map(
-    settings: dict[str, Any],
     vary: Annotated[
         list[str],
         typer.Option(
@@ -165,6 +164,7 @@ def kill_map(
     out_folder: Annotated[
         Path, typer.Option("--out", parser=read_path, help="Folder for the picture.", metavar="DIR")
     ] = Path("figures"),
+    **settings: Any,
 ) -> None:
     """Map how many neurons die, and the accuracy, over two settings; by default after 3 epochs.
 

@@ -394,6 +394,18 @@ def test_help_names_every_command_and_every_setting(lab_main):
         assert re.search(rf"--{option}\b", text), option
 
 
+def test_a_setting_of_a_run_is_an_option_of_every_command_that_trains_a_study(lab_main):
+    from lab.experiment import RunConfig, spelling
+
+    in_other_ways = {"activation", "parameter", "seed"}
+    by_the_lab = {n for n, f in RunConfig.model_fields.items() if "set by the lab" in f.title}
+    for command in ("compare", "sweep", "kill-map"):
+        _, text, _ = lab_main(command, "--help")
+        for name in set(RunConfig.model_fields) - in_other_ways:
+            shown = re.search(rf"{spelling.option_of(name)}\b", text)
+            assert bool(shown) == (name not in by_the_lab), (command, name)
+
+
 # Bad input
 
 BAD = {

@@ -157,7 +157,7 @@ class KillMap(Live):
         names = [name for name, _ in self._axes]
         return [
             line
-            for line in self._job.lines
+            for line in self.lines
             if line.rows and tuple(getattr(line.config, name) for name in names) == place
         ]
 

@@ -34,7 +34,7 @@ class Live(Front):
     def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
         """Stacks the controls, the buttons below them, and the parts of every front end."""
         self.runs = Runs([])
-        self._job = jobs.Job((), lambda: (_ for _ in ()), lambda: (Runs([]), ""), "")
+        self._job: jobs.Job | None = None
         self._background: Background | None = None
         self._refreshing = threading.RLock()  # A thread may wait for another one that holds it.
         self._watching: Future[None] | None = None
@@ -89,6 +89,11 @@ class Live(Front):
             self._watching = asyncio.run_coroutine_threadsafe(self._watch(), self.loop)
 
     @property
+    def lines(self) -> tuple[jobs.Line, ...]:
+        """What is known of each run of the last training; empty before the first."""
+        return self._job.lines if self._job else ()
+
+    @property
     def busy(self) -> bool:
         """Whether a training goes on, or its end is not shown yet."""
         return self._background is not None
@@ -108,13 +113,14 @@ class Live(Front):
     def refresh(self) -> bool:
         """Shows what has happened since the last time; returns whether the training goes on."""
         with self._refreshing:
-            if self._background is None:
+            job, background = self._job, self._background
+            if job is None or background is None:
                 return False
-            alive = self._background.alive  # Asked before the events are taken: none is lost.
+            alive = background.alive  # Asked before the events are taken: none is lost.
             with self.sentences():
-                self._take(self._background.take())
+                self._take(background.take())
                 if not alive:
-                    self._finish()
+                    self._finish(job, background)
             if not alive:
                 self._background = None
                 self._set_buttons(going=False)
@@ -124,7 +130,7 @@ class Live(Front):
         epochs = 0
         for event in events:
             if not isinstance(event, Phase):
-                self._job.lines[event.run].take(event)
+                self.lines[event.run].take(event)
                 self._far.take(event)
                 epochs += isinstance(event, EpochEnd | jobs.Replayed)
             elif self._goes_on:
@@ -149,14 +155,13 @@ class Live(Front):
         if self._goes_on:
             self.say(f"{self._far.share:.0%} done, about {self._far.left or 'some time left'}.")
 
-    def _finish(self) -> None:
-        background, sentence = self._background, ""
-        if background is not None and background.complaint:
+    def _finish(self, job: jobs.Job, background: Background) -> None:
+        if background.complaint:
             sentence = background.complaint
-        elif background is not None and background.stopping:
-            sentence = self._job.stopped
+        elif background.stopping:
+            sentence = job.stopped
         else:
-            self.runs, sentence = self._job.end()
+            self.runs, sentence = job.end()
             self.progress.value = 1000
         self.draw()
         self.say(sentence)

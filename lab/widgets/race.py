@@ -101,9 +101,9 @@ class Race(Live):
 
     def draw(self) -> None:
         """Draws the current curves and table; at the end, the table of results."""
-        lines = [line for line in self._job.lines if line.rows]
+        lines = [line for line in self.lines if line.rows]
         if lines:
-            table = _table(self._job.lines)
+            table = _table(self.lines)
             self.show(_figure(lines), _words(table))
             self.show_table(self.runs.results() if len(self.runs) else table)
 

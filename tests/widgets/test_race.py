@@ -79,7 +79,7 @@ def test_the_curves_are_those_of_the_record(tiny, store):
 
     race = play(script)
     (run,) = store
-    (line,) = race._job.lines
+    (line,) = race.lines
     assert list(line.curve("validation_accuracy", 0)) == [
         e.validation_accuracy for e in run.record.epochs
     ]
@@ -92,7 +92,7 @@ def test_stop_keeps_what_is_finished_and_train_goes_on_from_there(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 4000})
         race.start()
-        while not any(line.rows for line in race._job.lines):
+        while not any(line.rows for line in race.lines):
             await asyncio.sleep(0.02)
         race.stop.click()
         assert "Stopping" in race.status.value
@@ -111,19 +111,19 @@ def test_a_race_that_goes_on_shows_the_epochs_from_before_at_their_place(tiny, s
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 60})
         race.start()
-        while len(race._job.lines[0].rows) < 5:
+        while len(race.lines[0].rows) < 5:
             await asyncio.sleep(0.01)
         race.stop.click()
         stopped = await race.finished()
         race.start()
-        assert len(race._job.lines[0].rows) >= 5
+        assert len(race.lines[0].rows) >= 5
         await race.finished()
         return race, stopped
 
     race, stopped = play(script)
     assert len(stopped) == 0
     (run,) = store
-    losses = list(race._job.lines[0].curve("train_loss", 0))
+    losses = list(race.lines[0].curve("train_loss", 0))
     assert losses == [epoch.train_loss for epoch in run.record.epochs]
     assert len(losses) == 61
 
@@ -135,7 +135,7 @@ def test_the_table_of_a_race_names_the_dead_by_layer_in_order(tiny, store):
         await race.finished()
         return race
 
-    (row,) = race_table(play(script)._job.lines).to_dict("records")
+    (row,) = race_table(play(script).lines).to_dict("records")
     (run,) = store
     first, second = (100 * (run.layer(n).max_gate[-1] == 0).mean() for n in (1, 2))
     assert first != second
@@ -169,7 +169,7 @@ def test_stopping_what_is_recorded_says_that_nothing_changed(tiny, store, choice
         await race.finished()
         race.recorded.value, race.speed.value = choice, 1
         race.start()
-        while not race._job.lines[0].rows:
+        while not race.lines[0].rows:
             await asyncio.sleep(0.01)
         race.stop.click()
         await race.finished()
@@ -250,21 +250,21 @@ def test_pause_holds_and_resume_goes_on(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 300})
         race.start()
-        while not any(line.rows for line in race._job.lines):
+        while not any(line.rows for line in race.lines):
             await asyncio.sleep(0.02)
         race.pause.click()
         assert race.pause.description == "Resume"
         await asyncio.sleep(0.5)
-        held = race._job.lines[0].done
+        held = race.lines[0].done
         await asyncio.sleep(0.5)
-        assert race._job.lines[0].done == held < 300
+        assert race.lines[0].done == held < 300
         assert "Paused" in race.status.value
         race.pause.click()
         assert race.pause.description == "Pause"
         await race.finished()
         return race
 
-    assert play(script)._job.lines[0].done == 300
+    assert play(script).lines[0].done == 300
 
 
 def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(tiny, store):

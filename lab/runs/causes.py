@@ -180,25 +180,26 @@ class _CauseFinder:
         return self.run.biases(self.layer)
 
     def _edge(self, unit: int, epoch: int) -> tuple[int, NDArray[np.float32]]:
-        """Returns which z decides, and where it went: down (-1), up (1), or both ways (0)."""
+        """Returns which z decides, and where it went: down (-1), up (1), or both ways (0).
+
+        A gate that was open is above all z of the dead unit, or below them, or in a gap of them.
+        """
         largest, smallest = self.summaries.max_z[:, unit], self.summaries.min_z[:, unit]
         low, high = float(smallest[epoch]), float(largest[epoch])
-        shut_left, shut_right = _is_shut(self.run, low - 1), _is_shut(self.run, high + 1)
-        if shut_left != shut_right:
-            return (-1, largest) if shut_left else (1, smallest)
+        at_or_above, at_or_below = self._open
+        open_above, open_below = at_or_above >= low, at_or_below <= high
+        if open_above != open_below:
+            return (-1, largest) if open_above else (1, smallest)
         return (-1, largest) if high <= 0 else (int(low > 0), smallest)
 
-
-def _is_shut(run: Run, z: float) -> bool:
-    """Returns whether no gradient passes at z; True for a function that is not known here.
-
-    A gate counts as shut if single precision rounds it to 0 beside the largest gate.
-    """
-    try:
-        gate = run.config.gate(np.array([z]))
-    except LabError:
-        return True
-    return bool(np.abs(gate[0]) <= 1e-7 * (run.sup_gate if np.isfinite(run.sup_gate) else 1.0))
+    @functools.cached_property
+    def _open(self) -> tuple[float, float]:
+        """The highest z at or above which the layer met an open gate; the lowest, at or below."""
+        alive = self.lived.finite & ~self.lived.dead
+        return (
+            float(self.summaries.min_z[alive].max(initial=-np.inf)),
+            float(self.summaries.max_z[alive].min(initial=np.inf)),
+        )
 
 
 def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
@@ -254,7 +255,7 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
 def _dead_words(run: Run, layer: int, unit: int, epoch: int, low: float, high: float) -> str:
     record = run.record
     on_probe, images = f"On the probe of {record.probe_images:,} images", "no image of the probe"
-    at_zero = not _is_shut(run, 1e-6) and _is_shut(run, -1e-6)
+    at_zero = _closes_at_zero(run)
     between = (
         f"its largest pre-activation is {number(high)}"
         if at_zero
@@ -274,6 +275,15 @@ def _dead_words(run: Run, layer: int, unit: int, epoch: int, low: float, high: f
     if record.probe_images == record.train_images:
         return f"Dead: {images} {opens}: {between}."
     return f"Dead: {images} {opens}. {on_probe} {between}."
+
+
+def _closes_at_zero(run: Run) -> bool:
+    """Tells whether no gradient passes below zero, and some above; no record shows just where."""
+    try:
+        below, above = run.config.gate(np.array([-1e-6, 1e-6], np.float32))
+    except LabError:  # A user's own function that is not registered here.
+        return False
+    return bool(below == 0 != above)
 
 
 def _probe_words(run: Run) -> str:

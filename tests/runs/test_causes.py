@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from lab import register
+from lab.activations import registry
 from lab.errors import RunError
 from lab.runs import causes
 from lab.store import writer
@@ -152,12 +153,30 @@ def test_a_unit_whose_inputs_moved_is_told_from_one_whose_weights_turned(moved):
     assert "So it was its weights, or what layer 1 gives them, or both." in causes.story(run, 2, 1)
 
 
-def test_a_gate_without_bound_is_shut_where_it_is_0_beside_1(two_kinds, by_hand):
-    register("squared", lambda z: tf.nn.relu(z) ** 2)
-    weights = [*layer([1], [0]), *out_of(1)]
-    run = by_hand(two_kinds, [weights, weights], activation="squared")
+def test_the_gates_that_the_run_recorded_say_whether_zero_is_the_edge(two_kinds, by_hand):
+    """The gate of ELU with α = 1e-8 is 3.7e-9 at z = -1, and 0 in float32 from z = -85 down."""
+    before = [*layer([1, 1], [0, -2]), *out_of(2)]
+    after = [*layer([1, 1], [-120, -2]), *out_of(2)]
+    run = by_hand(two_kinds, [before, after], activation="elu=1e-8")
+    assert list(causes.find(run, 1)) == [0]
+    assert causes.story(run, 1, 0).startswith(
+        "Dead: no training image opens its gate: its pre-activations lie between −120 and −119, "
+        "where the slope is 0 in single precision."
+    )
+    register("cubed", lambda z: tf.nn.relu(z) ** 3)
+    dying = [[*layer([w], [0]), *out_of(1)] for w in (1, -1)]
+    run = by_hand(two_kinds, dying, activation="cubed")
     assert np.isnan(run.sup_gate)
-    assert [causes._is_shut(run, z) for z in (-1.0, 4e-8, 6e-8, 1.0)] == [True, True, False, False]
+    assert causes.story(run, 1, 0).startswith("Dead: no training image pushes it above zero")
+
+
+def test_the_gates_that_the_run_recorded_say_on_which_side_they_close(two_kinds, by_hand):
+    register("late", lambda z: tf.maximum(z - 1, 0))
+    before, after = [*layer([1], [1.5]), *out_of(1)], [*layer([0.25], [0.5]), *out_of(1)]
+    run = by_hand(two_kinds, [before, after], activation="late", first_bias=1.5)
+    del registry._REGISTRY["late"]  # A machine that does not know the function.
+    cause = causes.find(run, 1)[0]
+    assert (cause.edge_before, cause.edge_after, cause.by_bias) == (2.5, 0.75, 1)
 
 
 def test_without_the_weights_of_both_epochs_weights_and_inputs_are_not_told_apart(moved):

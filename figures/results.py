@@ -66,31 +66,61 @@ def redraw(runs: lab.Runs) -> None:
 def train(store: str) -> None:
     """Trains what is not in the store yet; writes the tables, and the figures that need weights."""
     for name in STUDIES:
-        plan = grids.read_plan(FOLDER / f"{name}.toml")
-        runs = lab.sweep(plan.settings, plan.vary, plan.seeds, plan.dataset or "auto", store)
-        keep(name, pd.DataFrame(map(row, runs)))
-        if name == "ladder":
-            redraw(runs)
+        keep_study(name, store)
     (run,) = lab.RunStore(store).runs.where(**ONE)
+    keep_ablation(run)
+    keep_removal(run)
+    keep_probe_sizes(run)
+    keep_gradients()
+    keep_kill_map(store)
+    write_gallery(FOLDER)
+
+
+def keep_study(name: str, store: str) -> None:
+    """Trains a study and keeps a row for each run; of the ladder, redraws its figures, too."""
+    plan = grids.read_plan(FOLDER / f"{name}.toml")
+    runs = lab.sweep(plan.settings, plan.vary, plan.seeds, plan.dataset or "auto", store)
+    keep(name, pd.DataFrame(map(row, runs)))
+    if name == "ladder":
+        redraw(runs)
+
+
+def keep_ablation(run: lab.Run) -> None:
+    """Keeps what a network is without its dead neurons."""
     without = lab.ablate(run)
     found = {name: getattr(without, name) for name in ("images", "changed", "largest_change")}
     parameters = {"parameters": without.parameters, "of": run.layout.parameters}
     gone = {f"gone_{layer}": len(units) for layer, units in enumerate(without.removed, start=1)}
     keep("ablation", pd.DataFrame([found | parameters | gone]))
+
+
+def keep_removal(run: lab.Run) -> None:
+    """Keeps, and draws, the accuracy of a network with fewer and fewer neurons."""
     curve = surgery.removal_curve(run)
     keep("removal", curve)
     of_analyses.removal(curve, run.title).save(FOLDER)
+
+
+def keep_probe_sizes(run: lab.Run) -> None:
+    """Keeps, and draws, how many neurons look dead on probes of each size."""
     sizes = {layer: probes.by_size(run, layer) for layer in run.layers}
     keep("probe-size", pd.concat(sizes, names=["layer"]).reset_index("layer"))
     of_analyses.probe_sizes(sizes, run.title).save(FOLDER)
+
+
+def keep_gradients() -> None:
+    """Keeps, and draws, what reaches each layer of deep networks."""
     flow = gradients.flow(DEEP)
     keep("gradients", flow.table)
     flow.by_depth().save(FOLDER)
+
+
+def keep_kill_map(store: str) -> None:
+    """Keeps, and draws, how many neurons die, and the accuracy, over two settings."""
     maps = lab.kill_map(KILL, seeds=3, dataset="mnist-5k", store=store, epochs=3)
     cells = {name: maps.table(name).stack().rename(name) for name in ("dead", "accuracy")}
     keep("kill-map", pd.concat(cells.values(), axis=1).reset_index())
     maps.picture().save(FOLDER)
-    write_gallery(FOLDER)
 
 
 @functools.cache

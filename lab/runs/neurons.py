@@ -7,20 +7,17 @@ neurons.weights(neuron), neurons.histogram(neuron), neurons.history(neuron)
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import lives
 from lab.errors import LabError
-from lab.experiment import Dataset, Split, split
+from lab.experiment import Dataset, split
 from lab.layout import Weights
 from lab.runs import causes
 from lab.runs.run import Run
-
-if TYPE_CHECKING:
-    pass
 
 EXCITING = 8
 
@@ -148,11 +145,8 @@ class LayerView:
     def _of_probe(self, part: str, places: NDArray[np.intp] | None) -> NDArray[Any] | None:
         if places is None or not isinstance(self.dataset, Dataset):
             return None
-        return np.asarray(getattr(self.dataset, part)[self._split.probe[places]])
-
-    @functools.cached_property
-    def _split(self) -> Split:
-        return split(cast("Dataset", self.dataset), self.run.config)
+        probe = split(self.dataset, self.run.config).probe
+        return np.asarray(getattr(self.dataset, part)[probe[places]])
 
 
 def look(

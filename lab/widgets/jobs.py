@@ -1,13 +1,14 @@
 """What a race runs: a training, the replay of recorded runs, or their training once more."""
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab import figures
 from lab.census import units
 from lab.experiment import RunConfig
 from lab.plots import canvas
@@ -15,6 +16,9 @@ from lab.runs import CURVES, Run, Runs, have_the_same_bits, recorded
 from lab.store import RunStore, temporary_folder
 from lab.studies import Study, epochs_done
 from lab.training import EpochEnd, Event, Progress, RunEnd
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Key = tuple[str, int]
 Row = dict[Key, float]
@@ -63,6 +67,14 @@ class Line:
     def curve(self, measure: str, layer: int) -> canvas.Values:
         """Returns a measure at every epoch so far."""
         return np.array([row[measure, layer] for row in self.rows])
+
+
+def figure(lines: Iterable[Line]) -> "Figure":
+    """Draws the curves so far: those of one kind of run, whatever the seed, in one colour."""
+    racers: dict[RunConfig, list[figures.Curve]] = {}
+    for line in lines:
+        racers.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line.curve)
+    return figures.race_figure(racers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ipywidgets import HTML, BoundedIntText, Dropdown, Layout, Text, VBox
 
-from lab import activations, figures
+from lab import activations
 from lab.analysis import maps
 from lab.errors import InputError
-from lab.experiment import Dataset, RunConfig, spelling, words_of
+from lab.experiment import Dataset, spelling, words_of
 from lab.network import layout_of
 from lab.plots import heat_maps
 from lab.store import RunStore
@@ -202,12 +202,9 @@ class KillMap(Live):
     def _draw_cell(self) -> None:
         """Draws the curves of the cell that is picked."""
         place = dict(enumerate(self.places)).get(self.grids["dead"].picked)
-        curves: dict[RunConfig, list[figures.Curve]] = {}
-        for line in self._lines(place) if place else ():
-            kind = line.config.model_copy(update={"seed": 0})
-            curves.setdefault(kind, []).append(line.curve)
-        if place and curves:
-            figure = figures.race_figure(curves)
+        lines = self._lines(place) if place else []
+        if place and lines:
+            figure = jobs.figure(lines)
             figure.subplots_adjust(top=0.9)
             figure.suptitle(self._title(place), fontsize=13, x=0.07, ha="left")
             cells = "; ".join(f"{g.label}, {g.names[g.picked]}" for g in self.grids.values())

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ipywidgets import BoundedIntText, Dropdown, FloatSlider, FloatText, Text
 
-from lab import figures
 from lab.errors import InputError
 from lab.experiment import Dataset, Initializer, RunConfig, spelling
 from lab.store import RunStore
@@ -18,7 +17,6 @@ from lab.widgets.live import Live
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.figure import Figure
 
 REPLAY, AGAIN = "Replay", "Train again"
 CONTROLS = ("learning_rate", "epochs", "initializer", "first_bias")
@@ -104,7 +102,7 @@ class Race(Live):
         lines = [line for line in self.lines if line.rows]
         if lines:
             table = _table(self.lines)
-            self.show(_figure(lines), _words(table))
+            self.show(jobs.figure(lines), _words(table))
             self.show_table(self.runs.results() if len(self.runs) else table)
 
     def _call(self) -> str:
@@ -117,13 +115,6 @@ class Race(Live):
             f"lab.compare({self.chooser.choices}, seeds={self.seeds.value}, "
             f"dataset={self.dataset.value!r}{more})"
         )
-
-
-def _figure(lines: Sequence[jobs.Line]) -> "Figure":
-    racers: dict[RunConfig, list[figures.Curve]] = {}
-    for line in lines:
-        racers.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line.curve)
-    return figures.race_figure(racers)
 
 
 def _table(lines: Sequence[jobs.Line]) -> "pd.DataFrame":

@@ -96,23 +96,28 @@ def _facts(event: Step | EpochEnd | RunEnd, config: RunConfig) -> dict[str, Any]
     return {"units": f"val {event.validation_accuracy:.1%} dead % {dead}"}
 
 
-def comparison(runs: Runs) -> Table:
-    """Returns the table of a comparison: one row for each activation function."""
-    run = runs[0]
-    config, record = run.config, run.record
-    table = Table(
-        title=Text(
-            f"{record.dataset}: {config.size}, {config.optimizer}, "
-            f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, "
-            f"{runs.seed_words()}"
-        ),
-        caption=f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
-        f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
-        f"means over seeds; seconds of one core for one run{_divergences(runs)}",
+def _table(title: str, caption: str | None = None) -> Table:
+    return Table(
+        title=Text(title),
+        caption=caption,
         title_justify="left",
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
+    )
+
+
+def comparison(runs: Runs) -> Table:
+    """Returns the table of a comparison: one row for each activation function."""
+    run = runs[0]
+    config, record = run.config, run.record
+    table = _table(
+        f"{record.dataset}: {config.size}, {config.optimizer}, "
+        f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, "
+        f"{runs.seed_words()}",
+        f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
+        f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
+        f"means over seeds; seconds of one core for one run{_divergences(runs)}",
     )
     slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
     layers = slash.join(map(str, run.layers))
@@ -149,13 +154,10 @@ def study_table(runs: Runs) -> Table:
     groups = runs.groups()
     names = differing([group[0].config for group in groups])
     images = runs[0].record.train_images
-    table = Table(
-        title=Text(f"{runs[0].record.dataset}, {runs.seed_words()}"),
-        caption=f"means over seeds; dead, by layer: no gradient on all {images:,} training images"
+    table = _table(
+        f"{runs[0].record.dataset}, {runs.seed_words()}",
+        f"means over seeds; dead, by layer: no gradient on all {images:,} training images"
         + (f"\n{MOST_GROUPS} of {len(groups):,} rows" if len(groups) > MOST_GROUPS else ""),
-        title_justify="left",
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
     )
     for name in ("activation", *map(words_of, names)):
         table.add_column(name)
@@ -182,12 +184,7 @@ def verdict_table(verdicts: Sequence[Verdict]) -> Table:
     measure = verdicts[0].measure
     title = f"{measure.label}, difference from {verdicts[0].baseline}"
     unit = f", {measure.unit}" if measure.unit else ""
-    table = Table(
-        title=Text(f"{verdicts[0].where}\n{title}{unit}"),
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
+    table = _table(f"{verdicts[0].where}\n{title}{unit}")
     table.add_column("\nactivation", no_wrap=True)
     for head in ("\nmean", "95 %\ninterval", "p\n(Holm)", "p\n(signs)", "chance\nbetter", "\nn"):
         table.add_column(head, justify="right", no_wrap=True)

@@ -60,7 +60,7 @@ def read_widths(text: str) -> list[str]:
 def read_values(name: str, text: str) -> list[Any]:
     """Reads the values of a setting from text: `0.01, 0.1`, or for widths `128, 64-64`."""
     items = [item.strip() for item in text.split(",") if item.strip()]
-    return list(map(read_widths, items)) if name == "hidden" else list(items)
+    return list(map(read_widths, items)) if name in ("hidden", "filters") else list(items)
 
 
 def write_values(values: Iterable[Any]) -> str:

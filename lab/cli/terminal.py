@@ -12,7 +12,7 @@ from rich.text import Text
 
 from lab.census import units
 from lab.experiment import RunConfig, differences, differing, value_words, words_of
-from lab.runs import Runs
+from lab.runs import Run, Runs
 from lab.stats import Verdict
 from lab.studies import HowFar
 from lab.training import EpochEnd, Event, Phase, RunEnd
@@ -107,6 +107,12 @@ def _table(title: str, caption: str | None = None) -> Table:
     )
 
 
+def _layer_names(run: Run) -> str:
+    """Returns a line with the names of the hidden layers, where they are not simply numbered."""
+    names = [run.layer_words(layer) for layer in run.layers]
+    return f"\n{', '.join(names)}" if any("·" in name for name in names) else ""
+
+
 def comparison(runs: Runs) -> Table:
     """Returns the table of a comparison: one row for each activation function."""
     run = runs[0]
@@ -117,7 +123,7 @@ def comparison(runs: Runs) -> Table:
         f"{runs.seed_words()}",
         f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
-        f"means over seeds; seconds of one core for one run{_divergences(runs)}",
+        f"means over seeds; seconds of one core for one run{_layer_names(run)}{_divergences(runs)}",
     )
     slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
     layers = slash.join(map(str, run.layers))

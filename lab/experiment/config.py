@@ -377,6 +377,18 @@ class RunConfig(BaseModel):
             return f"cnn {'-'.join(map(str, (*self.filters, *self.hidden)))}"
         return self.network + (f" #{self.network_sha256[:4]}" if self.network_sha256 else "")
 
+    def layer_words(self, layer: int) -> str:
+        """Returns what to call a hidden layer, from 1: its number, and its kind where they differ.
+
+        >>> RunConfig(network="cnn").layer_words(3)
+        'layer 3 · dense_1'
+        """
+        before = len(self.filters)
+        if not before:
+            return f"layer {layer}"
+        kind = f"conv_{layer}" if layer <= before else f"dense_{layer - before}"
+        return f"layer {layer} · {kind}"
+
     @property
     def weights(self) -> int:
         """How many kernels' weights and biases a built-in network has (669,706 by default)."""

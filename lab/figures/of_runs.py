@@ -186,7 +186,7 @@ def dead_neurons(runs: Runs, name: str = "comparison") -> CaptionedFigure:
             plots.dead_neurons(runs, layer, ax=ax)
         add_caption(figure, runs, SEEDS, _dead_words(runs))
     words = " ".join(
-        f"Layer {n}, dead on all training images at the end: "
+        f"{_capital(runs[0].layer_words(n))}, dead on all training images at the end: "
         f"{_ends(runs, lambda run, n=n: 100 * run.confirmed_fractions()[n - 1])}."  # type: ignore
         for n in layers
     )
@@ -268,10 +268,14 @@ def _deaths(run: Run) -> int:
     return sum(int(run.lives(n).died.sum() + run.lives(n).born_dead.sum()) for n in run.layers)
 
 
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
 def _flows_in_words(run: Run, layer: int) -> str:
-    lived = run.lives(layer)
+    lived, name = run.lives(layer), _capital(run.layer_words(layer))
     return (
-        f"Layer {layer}: {lived.born_dead.sum()} born dead, {lived.died.sum()} deaths, "
+        f"{name}: {lived.born_dead.sum()} born dead, {lived.died.sum()} deaths, "
         f"{lived.revived.sum()} revivals, {lived.dead[-1].sum()} dead at the end, "
         f"{lived.never_dead[-1].sum()} never dead."
     )

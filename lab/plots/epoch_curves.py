@@ -115,7 +115,7 @@ def curves(
         looks = zip(styles_of(list(groups)), groups.values(), strict=True)
         ends = [_draw_group(ax, style, seeds, scale) for style, seeds in looks]
         whole_epochs(ax)
-        ax.set_ylabel(axis_label(measure, layer))
+        ax.set_ylabel(axis_label(measure, layer, list(groups)))
         _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
         if limits is not None:
             ax.set(xlim=limits[0], ylim=limits[1])
@@ -137,12 +137,14 @@ def _draw_group(
     return float(finite[-1]) if len(finite) else np.nan, style
 
 
-def axis_label(measure: str, layer: int = 1) -> str:
-    """Returns the words for a measure on an axis."""
+def axis_label(measure: str, layer: int = 1, configs: Sequence[RunConfig] = ()) -> str:
+    """Returns the words for a measure on an axis; the layer has a name if all networks agree."""
     if measure in CURVES:
         return CURVES[measure]
     share = measure.endswith("_fraction")
-    return f"{layer_words(measure)}, {'% of ' if share else ''}layer {layer}"
+    names = {config.layer_words(layer) for config in configs}
+    name = names.pop() if len(names) == 1 else f"layer {layer}"
+    return f"{layer_words(measure)}, {'% of ' if share else ''}{name}"
 
 
 def _set_scale(ax: "Axes", measure: str, ends: Sequence[float]) -> None:

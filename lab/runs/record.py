@@ -330,8 +330,9 @@ def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
     """Returns how large a file of arrays of its kind can be."""
     kind = file.name.partition("-")[0]
     slots = layout.slots(optimizer) if kind == "resume" else []
+    learned = sum(site.units for site in layout.sites if site.slope)
     each_epoch = {
-        "units": sum(layout.widths) * 4 * (len(units.ARRAYS) + 2),
+        "units": 4 * (sum(layout.widths) * (len(units.ARRAYS) + 1) + learned),
         "confirmed": sum(layout.widths),
     }.get(kind, 4 * sum(math.prod(array.shape) for array in (*layout.arrays, *slots)))
     much = each_epoch * (file.last - file.first + 1)

@@ -142,6 +142,11 @@ class Run:
             return own.sup_gate
         return activations.get(self.config.activation).largest_gate(self.config.parameter)
 
+    def layer_words(self, number: int) -> str:
+        """Returns what to call a hidden layer, from 1: `layer 2`, or `layer 2 · conv_2`."""
+        name = self.layout.sites[number - 1].name
+        return f"layer {number}" + ("" if name == f"dense_{number}" else f" · {name}")
+
     @property
     def layers(self) -> range:
         """The numbers of its hidden layers, from 1."""

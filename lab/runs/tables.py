@@ -114,6 +114,7 @@ def layer_rows(run: Run) -> Mapping[str, Any]:
     return {
         "epoch": np.repeat(np.arange(epochs), len(layers)),
         "layer": np.tile(np.array(run.layers), epochs),
+        "layer_name": [site.name for site in run.layout.sites] * epochs,
         "units": np.tile(np.array(run.layout.widths), epochs),
         "dead_fraction": measures.pop("dead_fraction"),
         "dead_confirmed_fraction": confirmed.ravel(),

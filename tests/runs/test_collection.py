@@ -82,7 +82,7 @@ def test_the_tables_have_the_columns_of_the_specification(store):
     layers = list(store.runs.layers())
     assert layers[:6] == IDENTITY
     known = [
-        "epoch", "layer", "units", "dead_fraction", "dead_confirmed_fraction",
+        "epoch", "layer", "layer_name", "units", "dead_fraction", "dead_confirmed_fraction",
         "nearly_dead_fraction", "always_negative_fraction", "saturated_fraction",
         "dormant_fraction", "constant_fraction", "zero_fraction", "nonfinite_fraction",
         "mean_gate", "activation_mean", "activation_sd", "probe_size",

@@ -355,18 +355,49 @@ def race_figure(
         racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
         limits: What each pair of axes shows; by default what fits the curves.
     """
-    layers = sorted({1, layout_of(next(iter(racers))).layers[-1]})
-    panels = [("train_loss", 0), ("validation_accuracy", 0)]
-    panels += [("dead_fraction", layer) for layer in layers]
     figure = canvas.fixed_figure(
         (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.25, hspace=0.25
     )
     with canvas.style():
-        for place, (measure, layer) in enumerate(panels):
+        for place, (measure, layer) in enumerate(_panels(racers)):
             curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
             ax = figure.add_subplot(2, 2, place + 1)
             plots.curves(curves, measure, layer, ax, limits[place] if limits else None)
     return figure
+
+
+def live_figure(racers: Mapping[RunConfig, Sequence[Curve]]) -> "Figure":
+    """Draws a race that goes on: as `race_figure`, with one legend and axes that hold still.
+
+    Args:
+        racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
+    """
+    from matplotlib.lines import Line2D
+
+    figure = canvas.fixed_figure(
+        (11, 5.2), left=0.075, right=0.985, bottom=0.11, top=0.9, wspace=0.2, hspace=0.32
+    )
+    with canvas.style():
+        for place, (measure, layer) in enumerate(_panels(racers)):
+            curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
+            ax = figure.add_subplot(2, 2, place + 1)
+            plots.curves(curves, measure, layer, ax, live=True)
+            if place < 2:
+                ax.set_xlabel("")
+        names = [
+            Line2D([], [], color=style.colour, ls=style.line, lw=3, label=style.label)
+            for style in plots.styles.styles_of(list(racers))
+        ]
+        columns = min(len(names), 4)
+        figure.legend(handles=names, loc="upper left", ncols=columns, bbox_to_anchor=(0.06, 1.01))
+    return figure
+
+
+def _panels(racers: Mapping[RunConfig, Sequence[Curve]]) -> list[tuple[str, int]]:
+    """Returns measure and layer of each panel: loss, accuracy, and the dead of two layers."""
+    layers = sorted({1, layout_of(next(iter(racers))).layers[-1]})
+    dead = [("dead_fraction", layer) for layer in layers]
+    return [("train_loss", 0), ("validation_accuracy", 0), *dead]
 
 
 def _ends(runs: Runs, value: Callable[[Run], float]) -> str:

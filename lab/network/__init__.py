@@ -8,7 +8,7 @@ from lab.network.custom import register_network, register_network_source
 from lab.network.forward_pass import forward
 from lab.network.initial_weights import first_kernel, first_weights
 from lab.network.keras_model import build_model
-from lab.network.networks import Network, add, network_of, own
+from lab.network.networks import Network, add, network_of, own, own_names
 from lab.network.optimizers import (
     Numbers,
     adam,
@@ -37,6 +37,7 @@ __all__ = [
     "network_of",
     "numbers_of",
     "own",
+    "own_names",
     "program",
     "programs",
     "recipe_of",

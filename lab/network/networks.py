@@ -125,6 +125,11 @@ def add(network: Network) -> Network:
     return network
 
 
+def own_names() -> tuple[str, ...]:
+    """Returns the names of the user's own networks that are registered."""
+    return tuple(_NETWORKS)
+
+
 def own(name: str) -> Network | None:
     """Returns a user's own network, if one of this name is registered."""
     return _NETWORKS.get(name)

@@ -1,5 +1,6 @@
 """Measures over the epochs: every seed thin, their mean thick, named where it ends."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -98,6 +99,7 @@ def curves(
     layer: int = 1,
     ax: "Axes | None" = None,
     limits: Limits | None = None,
+    live: bool = False,
 ) -> "Axes":
     """Draws a measure over the epochs, of runs recorded or still in training.
 
@@ -109,6 +111,8 @@ def curves(
         ax: Where to draw.
         limits: What the axes show, from left to right and from bottom to top; by default what
             fits the curves.
+        live: Whether the axes show all epochs asked for, and change in few large steps while the
+            curves grow; a legend elsewhere names the curves.
     """
     scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
     with axes(ax) as ax:
@@ -119,8 +123,35 @@ def curves(
         _set_scale(ax, measure, [end for end, _ in ends if np.isfinite(end)])
         if limits is not None:
             ax.set(xlim=limits[0], ylim=limits[1])
-        label_ends(ax, ends)
+        if live:
+            _hold_still(ax, measure, max(config.epochs for config in groups))
+        else:
+            label_ends(ax, ends)
     return ax
+
+
+# Where the axes of a live figure may end: they change in these steps only.
+ACCURACIES_FROM = ((97.0, 90.0), (90.0, 80.0))  # Once all are as good as the first.
+SHARES_TO = (5.0, 10.0, 25.0, 50.0, 100.0)
+
+
+def _hold_still(ax: "Axes", measure: str, epochs: int) -> None:
+    """Gives the axes limits that stay while the curves grow, or change in few large steps."""
+    values = np.array([y for line in ax.lines for y in np.asarray(line.get_ydata(), float)])
+    values = values[np.isfinite(values)]
+    least, most = (values.min(), values.max()) if len(values) else (1.0, 1.0)
+    if measure.endswith("loss"):
+        decades = (math.floor(math.log10(max(least, 1e-12))), math.ceil(math.log10(max(most, 1))))
+        ax.set_ylim(10.0 ** min(decades[0], -1), 3 * 10.0 ** max(decades[1] - 1, 0))
+        if most > ax.get_ylim()[1]:
+            ax.set_ylim(top=10.0 ** decades[1])
+    elif measure.endswith("accuracy"):
+        last = [np.asarray(line.get_ydata(), float)[-1] for line in ax.lines]
+        ax.set_ylim(next((low for good, low in ACCURACIES_FROM if min(last) >= good), 0.0), 100.0)
+    elif measure.endswith("fraction"):
+        top = next((high for high in SHARES_TO if most <= high), 100.0)
+        ax.set_ylim(-0.02 * top, top)
+    ax.set_xlim(-0.02 * epochs, 1.02 * epochs)
 
 
 def _draw_group(
@@ -131,6 +162,8 @@ def _draw_group(
         ax.plot(scale * np.asarray(curve), color=style.colour, lw=0.9, alpha=0.5)
     mean = scale * mean_curve(seeds)
     ax.plot(mean, style.line, color=style.colour, lw=3)
+    if len(mean) == 1:  # A line of one point has no length.
+        ax.plot(mean, style.marker, color=style.colour, ms=8)
     if any(not np.isfinite(curve).all() for curve in seeds):
         style = replace(style, label=f"{style.label} (diverged)")
     finite = mean[np.isfinite(mean)]

@@ -29,7 +29,8 @@ class Chooser(VBox):
         known = [activations.get(name) for name in activations.names()]
         self.boxes = {a.name: _tick_box(a, a.name in parsed) for a in known}
         self.sliders = {a.name: _slider(a, parsed.get(a.name)) for a in known if a.parameter}
-        super().__init__([row(*self.boxes.values()), row(*self.sliders.values())])
+        self.parameters = row(*self.sliders.values())
+        super().__init__([row(*self.boxes.values())])
 
     @property
     def choices(self) -> list[str]:

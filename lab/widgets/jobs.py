@@ -74,7 +74,7 @@ def figure(lines: Iterable[Line]) -> "Figure":
     racers: dict[RunConfig, list[figures.Curve]] = {}
     for line in lines:
         racers.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line.curve)
-    return figures.race_figure(racers)
+    return figures.live_figure(racers)
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,8 +31,13 @@ class Live(Front):
         runs: The recorded runs of the last training that came to its end.
     """
 
-    def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
-        """Stacks the controls, the buttons below them, and the parts of every front end."""
+    def __init__(
+        self,
+        controls: Sequence[Widget],
+        views: Sequence[Widget] = (),
+        below: Sequence[Widget] = (),
+    ) -> None:
+        """Stacks the controls, the buttons, what is below them, and a front end's other parts."""
         self.runs = Runs([])
         self._job: jobs.Job | None = None
         self._background: Background | None = None
@@ -48,7 +53,7 @@ class Live(Front):
         self.pause.on_click(lambda _: self._pause_or_resume())
         self.stop.on_click(lambda _: self._stop())
         buttons = row(self.train, self.pause, self.stop, self.progress)
-        super().__init__([*controls, buttons], views)
+        super().__init__([*controls, buttons, *below], views)
         self.say("Choose, then press Train.")
 
     def job(self) -> jobs.Job:

@@ -51,7 +51,7 @@ class Playground(Front):
         self.layer = box(Dropdown, None, "layer", "120px")
         self.epoch = box(Dropdown, None, "epoch", "130px")
         extra = [row(self.run, self.layer, self.epoch)] if self._runs else []
-        super().__init__([self.chooser, *extra])
+        super().__init__([self.chooser, self.chooser.parameters, *extra])
         self.chooser.on_change(self.draw)
         on_change([self.layer, self.epoch], self.draw)
         on_change([self.run], self._choose_run)

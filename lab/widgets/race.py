@@ -2,24 +2,25 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from ipywidgets import BoundedIntText, Dropdown, FloatSlider, FloatText, Text
+from ipywidgets import BoundedIntText, Dropdown, FloatSlider
 
 from lab.errors import InputError
-from lab.experiment import Dataset, Initializer, RunConfig, spelling
+from lab.experiment import VARIABLE, Dataset, RunConfig
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.widgets import jobs
 from lab.widgets.chooser import Chooser
 from lab.widgets.front import box, row
 from lab.widgets.live import Live
+from lab.widgets.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
 REPLAY, AGAIN = "Replay", "Train again"
-CONTROLS = ("learning_rate", "epochs", "initializer", "first_bias")
+FIRST = ("learning_rate", "epochs")
 DATASETS = ("mnist-5k", "mnist", "fashion-mnist")
 
 
@@ -47,32 +48,35 @@ class Race(Live):
             store: Where runs are kept; by default where `lab compare` keeps them.
             **settings: Further fields of `RunConfig`; those without a control stay as given.
         """
-        start = RunConfig(**settings)
-        self._store, self._settings, self._dataset = store, settings, dataset
+        self._store, self._dataset = store, dataset
         self.chooser = Chooser(activations)
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
         name = dataset.name if isinstance(dataset, Dataset) else dataset
         self.dataset = box(Dropdown, name, "dataset", options=names)
         self.seeds = box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
-        self.epochs = box(BoundedIntText, start.epochs, "epochs", "140px", min=1, max=10_000)
-        self.learning_rate = box(
-            FloatText, start.learning_rate, "learning rate", "190px", step=0.001
-        )
-        self.hidden = box(Text, spelling.value_words(start.hidden), "hidden units", "260px")
-        self.initializer = box(
-            Dropdown, start.initializer, "first weights", "230px", options=get_args(Initializer)
-        )
-        self.first_bias = box(FloatText, start.first_bias, "first bias", "150px", step=0.1)
         self.recorded = box(Dropdown, REPLAY, "a recorded run", "260px", options=(REPLAY, AGAIN))
         self.speed = box(FloatSlider, 3, "replayed epochs a second", "400px", min=1, max=20, step=1)
+        replaying = row(self.recorded, self.speed)
+        self.settings = Settings(settings, FIRST, self.chooser.parameters, replaying)
+        self.learning_rate, self.epochs = (self.settings.controls[name] for name in FIRST)
         super().__init__(
             [
                 self.chooser,
-                row(self.dataset, self.seeds, self.epochs, self.learning_rate),
-                row(self.hidden, self.initializer, self.first_bias),
-                row(self.recorded, self.speed),
-            ]
+                row(self.dataset, self.seeds, self.learning_rate, self.epochs),
+                self.settings.style,
+            ],
+            below=[self.settings.more],
         )
+        self.settings.on_change(self._check)
+
+    def _check(self) -> None:
+        """Says at once what is wrong with a setting, and what takes it back."""
+        if self.busy:
+            return
+        with self.sentences():
+            self.progress.value = 0
+            self.settings.values()
+            self.say("Choose, then press Train.")
 
     def job(self) -> jobs.Job:
         """Returns what is to run: a training, a replay, or a training once more."""
@@ -86,13 +90,8 @@ class Race(Live):
             return jobs.replay(study, lambda: float(self.speed.value))
         return jobs.again(study)
 
-    def _chosen_settings(self) -> dict[str, Any]:
-        controls = {name: getattr(self, name).value for name in CONTROLS}
-        hidden = tuple(spelling.read_widths(self.hidden.value))
-        return self._settings | controls | {"hidden": hidden}
-
     def _study(self) -> Study:
-        settings = self._chosen_settings()
+        settings = self.settings.values()
         given = self._dataset
         dataset = given if isinstance(given, Dataset) else self.dataset.value
         return plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
@@ -107,9 +106,14 @@ class Race(Live):
 
     def _call(self) -> str:
         """Returns the Python that trains the same runs."""
-        config, defaults = RunConfig(**self._chosen_settings()), RunConfig()
+        config = RunConfig(**self.settings.values())
+        plain = RunConfig()
+        alike = RunConfig(network=config.network, optimizer=config.optimizer)
         more = "".join(
-            f", {name}={value!r}" for name, value in config if value != getattr(defaults, name)
+            f", {name}={value!r}"
+            for name, value in config
+            if name in VARIABLE
+            and value != getattr(plain if name in ("network", "optimizer") else alike, name)
         )
         return (
             f"lab.compare({self.chooser.choices}, seeds={self.seeds.value}, "

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lab import RunStore
+from lab import RunConfig, RunStore
 from lab.training import trainer
 from lab.widgets import Race
 from lab.widgets.race import _table as race_table
@@ -330,23 +330,74 @@ def test_a_second_race_says_why_it_does_not_begin(tiny, store):
 @pytest.mark.parametrize(
     ("control", "value", "words"),
     [
-        ("hidden", "8, x", "hidden must be 1 to 64 whole numbers"),
-        ("hidden", "", "hidden must be"),
-        ("learning_rate", -1.0, "learning_rate must be a number from"),
-        ("first_bias", 1e9, "first_bias must be a number from"),
+        ("hidden", "8, x", "hidden units must be 1 to 64 whole numbers"),
+        ("learning_rate", "-1", "learning rate must be a number from"),
+        ("learning_rate", "fast", "learning rate must be a number from"),
+        ("epochs", "0", "epochs must be a whole number from 1 to 10,000, not &#x27;0&#x27;."),
+        ("first_bias", "1e9", "first bias must be a number from"),
+        ("dropout", "1", "dropout must be a number from 0 to below 1"),
+        ("weight_decay", "0.1", "weight decay must be 0 where optimizer is adam"),
+        ("nesterov", True, "nesterov must be false unless optimizer is sgd"),
     ],
 )
 def test_a_bad_setting_is_a_sentence_and_nothing_begins(tiny, store, control, value, words):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS)
-        getattr(race, control).value = value
+        race.settings.controls[control].value = value
+        typed = race.status.value
         race.start()
+        return race, typed
+
+    race, typed = play(script)
+    assert words in typed
+    assert words in race.status.value
+    marked = {n for n, c in race.settings.controls.items() if "lab-wrong" in c._dom_classes}
+    assert marked == {control}
+    assert not race.busy
+    assert not store.path.exists()
+
+
+def test_a_setting_that_is_put_right_is_no_longer_marked(tiny, store):
+    race = Race("relu", 1, tiny, store, **SETTINGS)
+    box = race.settings.controls["learning_rate"]
+    box.value = "-1"
+    box.value = "0.01"
+    assert "lab-wrong" not in box._dom_classes
+    assert "Choose, then press Train." in race.status.value
+
+
+def test_a_network_brings_its_own_widths_and_an_empty_box_is_the_default(tiny, store):
+    race = Race("relu", 1, tiny, store, **SETTINGS)
+    of = race.settings.controls
+    of["network"].value = "cnn"
+    assert (of["hidden"].value, of["filters"].value, of["depth"].value) == ("64", "16-32", "")
+    of["filters"].value = "3-4"
+    of["hidden"].value = ""
+    config = RunConfig(**race.settings.values())
+    assert (config.filters, config.hidden, config.depth) == ((3, 4), (64,), 0)
+    of["network"].value = "deep"
+    assert RunConfig(**race.settings.values()).size == "deep 8 × 128"
+    of["network"].value = "mlp"
+    assert RunConfig(**race.settings.values()).hidden == (512, 512)
+
+
+def test_remedies_are_settings_of_a_race_and_of_its_line_of_python(tiny, store):
+    async def script():
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 1})
+        of = race.settings.controls
+        of["normalization"].value, of["dropout"].value = "batch", "0.1"
+        of["optimizer"].value, of["weight_decay"].value = "adamw", ""
+        race.start()
+        await race.finished()
         return race
 
     race = play(script)
-    assert words in race.status.value
-    assert not race.busy
-    assert not store.path.exists()
+    (run,) = race.runs
+    assert (run.config.normalization, run.config.dropout) == ("batch", 0.1)
+    assert run.config.weight_decay == 0.004
+    code = "optimizer=&#x27;adamw&#x27;, batch_size=50, epochs=1, normalization=&#x27;batch&#x27;"
+    assert code in race.code.value
+    assert "weight_decay" not in race.code.value
 
 
 def test_an_error_while_training_is_a_sentence(tiny, store, monkeypatch):

@@ -4,13 +4,17 @@ import functools
 import hashlib
 import math
 import reprlib
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.errors import InputError
-from lab.experiment.config import MOST_CLASSES, MOST_PIXELS, RunConfig
+from lab.experiment.config import RunConfig
+from lab.experiment.conversion import as_bytes, as_classes, same_type
 
 ByteArray = NDArray[np.uint8]
 IndexArray = NDArray[np.intp]
@@ -20,16 +24,22 @@ STRATIFY_SEED = 0
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Images and labels for training and testing.
+    """Images and labels for training and testing, converted once to bytes and class numbers.
+
+    Images may be given as whole numbers from 0 to 255 or as floats from 0 to 1, which are rounded
+    to 8 bits, with 4 to 1,024 pixels a side. Labels may be whole numbers of any type, or one-hot.
+    The last part of the training images is for validation, so their order should be random.
 
     Attributes:
         name: Its name in every table and on every figure.
         x_train: Training images, uint8 of shape (n, height, width) or (n, height, width,
             channels), 0 to 255.
         y_train: Their classes, from 0, uint8 of shape (n,); uint16 where there are over 256.
+            At least two classes occur.
         x_test: Test images, as `x_train`.
         y_test: Their classes, as `y_train`.
         source: Where the images were found.
+        class_names: What the classes are called, in their order; empty if that is not known.
     """
 
     name: str
@@ -38,9 +48,10 @@ class Dataset:
     x_test: ByteArray = field(repr=False)
     y_test: ByteArray = field(repr=False)
     source: str = "made by hand"
+    class_names: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        """Checks types and shapes.
+        """Checks and converts; a warning says what was converted.
 
         Raises:
             InputError: If a part is not as described above.
@@ -51,36 +62,20 @@ class Dataset:
                 f"A dataset's name must be 1 to 200 printable characters, "
                 f"not {reprlib.repr(self.name)}."
             )
-        for part in PARTS:
-            if not isinstance(getattr(self, part), np.ndarray):
-                raise InputError(
-                    f"{part} of {self.name} must be a NumPy array, "
-                    f"not a {type(getattr(self, part)).__name__}."
-                )
-        for images, labels in ((self.x_train, self.y_train), (self.x_test, self.y_test)):
-            if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
-                raise InputError(
-                    f"Images of {self.name} must be uint8 of shape (n, height, width) or "
-                    f"(n, height, width, channels), not {images.dtype} of shape {images.shape}."
-                )
-            if max(images.shape[1:]) > MOST_PIXELS:
-                raise InputError(
-                    f"Images of {self.name} must be at most {MOST_PIXELS:,} pixels a side, "
-                    f"not {images.shape[1:]}."
-                )
-            if labels.dtype not in (np.uint8, np.uint16) or labels.shape != images.shape[:1]:
-                raise InputError(
-                    f"Labels of {self.name} must be uint8 of shape ({len(images)},), "
-                    f"not {labels.dtype} of shape {labels.shape}."
-                )
-            if labels.max() >= MOST_CLASSES:
-                raise InputError(
-                    f"Labels of {self.name} must be below {MOST_CLASSES:,}, not {labels.max()}."
-                )
-        if self.x_train.shape[1:] != self.x_test.shape[1:]:
+        parts, notes = converted(self.name, [getattr(self, part) for part in PARTS])
+        for part, array in zip(PARTS, parts, strict=True):
+            object.__setattr__(self, part, array)
+        if notes:
+            warnings.warn(f"{self.name}: {'; '.join(notes)}.", stacklevel=3)
+        if self.image_shape != self.x_test.shape[1:]:
             raise InputError(
                 f"Images of {self.name} must be of one shape, for training and for testing, "
-                f"not {self.x_train.shape[1:]} and {self.x_test.shape[1:]}."
+                f"not {self.image_shape} and {self.x_test.shape[1:]}."
+            )
+        if self.y_train.min() == self.y_train.max():
+            raise InputError(
+                f"y_train of {self.name} must hold at least 2 classes, not only class "
+                f"{self.y_train[0]}: add images of another class."
             )
 
     @property
@@ -90,8 +85,8 @@ class Dataset:
 
     @functools.cached_property
     def classes(self) -> int:
-        """How many classes there are: the largest label and one, at least 2."""
-        return max(2, int(max(self.y_train.max(), self.y_test.max())) + 1)
+        """How many classes there are: the largest label and one."""
+        return int(max(self.y_train.max(), self.y_test.max())) + 1
 
     @functools.cached_property
     def pixels(self) -> tuple[float, float]:
@@ -180,6 +175,28 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
     return Split(train, np.arange(boundary, images), np.sort(order[:probe]))
 
 
+def converted(name: str, parts: Sequence[Any]) -> tuple[list[ByteArray], list[str]]:
+    """Returns the parts of a data set as bytes and class numbers, and what was converted.
+
+    Args:
+        name: The data set's name, for errors.
+        parts: Images and labels for training, and then for testing, as people have them.
+
+    Raises:
+        InputError: If a part cannot be used.
+    """
+    parts = list(parts)
+    notes: dict[str, None] = {}
+    for index in range(0, len(parts), 2):
+        images, labels = (f"{part} of {name}" for part in PARTS[index : index + 2])
+        parts[index], on_images = as_bytes(parts[index], images)
+        count = len(parts[index])
+        parts[index + 1], on_labels = as_classes(parts[index + 1], count, labels)
+        notes |= dict.fromkeys(filter(None, (on_images, on_labels)))
+    parts[1::2] = same_type(parts[1::2])
+    return parts, list(notes)
+
+
 def stratified_order(labels: ByteArray) -> IndexArray:
     """Returns a fixed random order; every prefix of it is stratified by class.
 
@@ -208,8 +225,12 @@ def _order(labels: bytes) -> IndexArray:
 
 
 def idx_digest(array: ByteArray) -> str:
-    """Returns the SHA-256 of an array of bytes, written as an IDX file: header and content."""
-    header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
+    """Returns the SHA-256 of an array, written as an IDX file: header and content.
+
+    An IDX file holds bytes (type 8) or, for uint16, big-endian numbers of two bytes (type 11).
+    """
+    kind, stored = (8, np.uint8) if array.dtype.itemsize == 1 else (11, ">u2")
+    header = bytes((0, 0, kind, array.ndim)) + np.array(array.shape, ">u4").tobytes()
     digest = hashlib.sha256(header)
-    digest.update(np.ascontiguousarray(array).data)
+    digest.update(np.ascontiguousarray(array, stored).data)
     return digest.hexdigest()

@@ -38,37 +38,102 @@ def test_one_changed_byte_changes_a_datasets_digest(part):
 
 
 @pytest.mark.parametrize(
-    ("part", "value", "message"),
+    ("part", "value", "sentence"),
     [
-        ("x_train", np.zeros((12, 28, 28)), "not float64 of shape (12, 28, 28)."),
-        ("x_train", np.zeros((12, 784), np.uint8), "not uint8 of shape (12, 784)."),
-        ("x_test", np.zeros((0, 28, 28), np.uint8), "not uint8 of shape (0, 28, 28)."),
-        ("y_train", np.zeros(11, np.uint8), "of shape (12,), not uint8 of shape (11,)."),
-        ("y_test", np.zeros(5, np.int64), "of shape (5,), not int64 of shape (5,)."),
-        ("y_test", np.zeros((5, 10), np.uint8), "of shape (5,), not uint8 of shape (5, 10)."),
+        ("x_test", np.zeros((5, 27, 28), np.uint8), "for testing, not (28, 28) and (27, 28)."),
+        ("x_test", np.zeros((5, 28, 28, 1), np.uint8), "not (28, 28) and (28, 28, 1)."),
         (
             "y_train",
-            np.full(12, 10_000, np.uint16),
-            "Labels of mine must be below 10,000, not 10000.",
-        ),
-        (
-            "x_train",
-            np.zeros((12, 28, 1025), np.uint8),
-            "at most 1,024 pixels a side, not (28, 1025).",
-        ),
-        (
-            "x_test",
-            np.zeros((5, 27, 28), np.uint8),
-            "for testing, not (28, 28) and (27, 28).",
+            np.full(12, 3),
+            "y_train of mine must hold at least 2 classes, not only class 3: "
+            "add images of another class.",
         ),
     ],
 )
-def test_parts_of_another_kind_are_refused(part, value, message):
+def test_parts_that_do_not_fit_together_are_refused(part, value, sentence):
     with pytest.raises(InputError) as refused:
         Dataset("mine", **small() | {part: value})
-    kind = "Images" if part.startswith("x") else "Labels"
-    assert str(refused.value).startswith(f"{kind} of mine must be ")
-    assert str(refused.value).endswith(message)
+    assert str(refused.value).endswith(sentence)
+
+
+@pytest.mark.parametrize("part", list(PUBLISHED))
+def test_a_part_that_cannot_be_used_is_named(part):
+    with pytest.raises(InputError, match=f"^{part} of mine must be .*number"):
+        Dataset("mine", **small() | {part: np.array(["cat"] * 12)})
+
+
+# What people have
+
+SHAPES = st.tuples(st.integers(4, 9), st.integers(4, 9)) | st.tuples(
+    st.integers(4, 9), st.integers(4, 9), st.integers(1, 4)
+)
+PIXELS = st.sampled_from(["u1", "i2", ">i4", "i8", "u8", "f2", "f4", ">f4", "f8", "g"])
+LABEL_FORMS = st.sampled_from(
+    ["u1", "i1", ">i2", "u4", "i8", "f4", "f8", "column", "one-hot f4", "one-hot ?", "one-hot i8"]
+)
+
+
+def as_people_have_them(images, labels, pixels, form, classes):
+    images = (
+        images / np.dtype(pixels).type(255) if pixels[-2:] in ("f2", "f4", "f8", "g") else images
+    )
+    if form.startswith("one-hot"):
+        return images.astype(pixels), np.eye(classes)[labels].astype(form.split()[1])
+    labels = labels[:, None].astype(np.int64) if form == "column" else labels.astype(form)
+    return images.astype(pixels), labels
+
+
+@pytest.mark.filterwarnings("ignore:mine")
+@given(SHAPES, PIXELS, LABEL_FORMS, st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_equal_images_and_labels_have_one_digest_however_they_are_given(
+    shape, pixels, form, classes, seed
+):
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, (2 * classes + 3, *shape), np.uint8)
+    labels = (np.arange(2 * classes + 3) % classes).astype(np.uint8)
+    cut = classes + 2
+    plain = Dataset("plain", images[:cut], labels[:cut], images[cut:], labels[cut:])
+    given_x, given_y = as_people_have_them(images, labels, pixels, form, classes)
+    mine = Dataset("mine", given_x[:cut], given_y[:cut], given_x[cut:], given_y[cut:])
+    assert mine.digest == plain.digest
+    assert (mine.image_shape, mine.classes) == (shape, plain.classes)
+    assert {getattr(mine, part).dtype for part in PUBLISHED} == {np.dtype(np.uint8)}
+
+
+def test_what_is_converted_is_said_in_one_line_at_the_callers_line():
+    parts = small()
+    parts |= {"x_train": parts["x_train"] / 255, "x_test": parts["x_test"] / np.float32(255)}
+    with pytest.warns(UserWarning, match="mine") as warned:
+        Dataset("mine", **parts | {"y_test": np.eye(10)[parts["y_test"]]})
+    [warning] = warned
+    assert str(warning.message) == (
+        "mine: pixels from 0 to 1 are rounded to 8 bits, 0 to 255; "
+        "one-hot labels become class numbers."
+    )
+    assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("labels", ["u1", "u2", "i8", "f8"])
+def test_what_loses_nothing_goes_without_saying(labels, recwarn):
+    parts = small()
+    parts |= {"x_train": parts["x_train"].astype(int), "y_test": parts["y_test"].astype(labels)}
+    assert Dataset("mine", **parts).digest == Dataset("mine", **small()).digest
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_bytes_are_not_copied():
+    parts = small()
+    assert Dataset("mine", **parts).x_train is parts["x_train"]
+
+
+def test_over_256_classes_take_two_bytes_for_training_and_testing():
+    images = np.zeros((300, 4, 4), np.uint8)
+    many = Dataset("many", images, np.arange(300), images[:5], np.arange(5))
+    assert (many.classes, many.y_train.dtype, many.y_test.dtype) == (300, np.uint16, np.uint16)
+    assert Dataset("many", images, np.arange(300) % 256, images[:5], np.arange(5)).classes == 256
+    header = bytes((0, 0, 11, 1)) + (300).to_bytes(4, "big")
+    content = b"".join(label.to_bytes(2, "big") for label in range(300))
+    assert many.digests[1] == hashlib.sha256(header + content).hexdigest()
 
 
 def test_a_dataset_is_shown_without_its_pixels():

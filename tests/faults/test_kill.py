@@ -52,7 +52,7 @@ def processes():
 
 
 def blank() -> Dataset:
-    images, labels = np.zeros((100, 28, 28), np.uint8), np.zeros(100, np.uint8)
+    images, labels = np.zeros((100, 28, 28), np.uint8), np.arange(100, dtype=np.uint8) % 10
     return Dataset("blank", images, labels, images, labels)
 
 

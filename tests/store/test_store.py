@@ -794,7 +794,7 @@ def test_a_linked_run_folder_is_not_followed(store, tiny, tmp_path, at_once):
 
 def test_an_interrupted_run_that_keeps_every_epoch_names_each_once(tmp_path):
     config = RunConfig(activation="relu", hidden=(3, 2), batch_size=30, keep_weights="every")
-    images, labels = np.zeros((100, 28, 28), np.uint8), np.zeros(100, np.uint8)
+    images, labels = np.zeros((100, 28, 28), np.uint8), np.arange(100, dtype=np.uint8) % 10
     data = Dataset("blank", images, labels, images, labels)
     with contextlib.closing(RunStore(tmp_path).writer(config, data)) as writer:
         for epoch in range(3):

@@ -1,7 +1,7 @@
 """Commands that check: published numbers, a network without its dead neurons, the data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -18,7 +18,24 @@ from lab.cli.shared import (
     train_or_stop,
 )
 
+if TYPE_CHECKING:
+    from lab.experiment import Dataset
+
 PANEL = "Look into it"
+ImagesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--dataset",
+        help="What the run was trained on; by default it is found by its name.",
+        metavar="NAME|PATH",
+    ),
+]
+
+
+def _images(dataset: str | None) -> "Dataset | None":
+    from lab.experiment import load_dataset
+
+    return None if dataset is None else load_dataset(dataset)
 
 
 @app.command(rich_help_panel=PANEL)
@@ -49,12 +66,12 @@ def validate(
 
 
 @app.command(rich_help_panel=PANEL)
-def verify(run: RunArgument, store: StoreOption = None) -> None:
+def verify(run: RunArgument, dataset: ImagesOption = None, store: StoreOption = None) -> None:
     """Train a recorded run again: does the same come out? Exit code 1 if it is different."""
     from lab.studies import judge, repetition
 
     recorded = open_store(store)[run]
-    with repetition(recorded) as study:
+    with repetition(recorded, _images(dataset)) as study:
         train_or_stop(study)
         found = judge(recorded, study.runs()[0])
     out.print(plain(found.sentence), soft_wrap=True)
@@ -65,6 +82,7 @@ def verify(run: RunArgument, store: StoreOption = None) -> None:
 @app.command(rich_help_panel=PANEL)
 def ablate(
     run: RunArgument,
+    dataset: ImagesOption = None,
     store: StoreOption = None,
     out_folder: Annotated[
         Path | None,
@@ -78,9 +96,9 @@ def ablate(
     from lab.analysis import ablate, removal_curve
     from lab.figures import removal
 
-    chosen = open_store(store)[run]
+    chosen, images = open_store(store)[run], _images(dataset)
     with err.status("Taking neurons out …"):
-        cut, curve = ablate(chosen), removal_curve(chosen)
+        cut, curve = ablate(chosen, dataset=images), removal_curve(chosen, images)
     out.print(plain(cut.sentence), soft_wrap=True)
     orders = list(curve.order.unique())
     table = Table("neurons removed", *(f"{order}, test accuracy %" for order in orders))
@@ -95,9 +113,11 @@ def ablate(
 @app.command(rich_help_panel=PANEL)
 def data() -> None:
     """List the datasets: which are on this machine, and where they come from."""
-    from lab.experiment import available
+    from lab.experiment import available, sources
 
     table = Table("dataset", "here", "where from")
     for name, source in available().items():
-        table.add_row(name, "yes" if source else "no", plain(source or "needs the internet once"))
+        once = name in sources.SERVERS
+        need = "needs the internet once" if once else f"needs {name}.npz in LAB_DATA_DIR"
+        table.add_row(name, "yes" if source else "no", plain(source or need))
     out.print(table)

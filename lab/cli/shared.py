@@ -14,7 +14,7 @@ from rich.text import Text
 
 from lab.cli.terminal import show_progress, verdict_table
 from lab.errors import InputError
-from lab.experiment import VARIABLE, RunConfig, spelling
+from lab.experiment import NAMES, VARIABLE, RunConfig, spelling
 from lab.system import at_home, ignore_more, in_whole_steps
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ SeedsOption = Annotated[
 DatasetOption = Annotated[
     str,
     typer.Option(
-        help="mnist, mnist-5k or fashion-mnist; auto: mnist if it is available, else mnist-5k.",
-        metavar="NAME",
+        help=f"{', '.join(NAMES)}; auto: mnist if it is available, else mnist-5k. Or the path of "
+        f"your own: an .npz file, or a folder with a folder of images for each class.",
+        metavar="NAME|PATH",
     ),
 ]
 RunArgument = Annotated[str, typer.Argument(help="A run's id, or the beginning of it.")]

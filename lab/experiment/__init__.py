@@ -15,7 +15,14 @@ from lab.experiment.grids import (
     read_seeds,
     read_vary,
 )
-from lab.experiment.sources import NAMES, available, load_dataset, write_npz
+from lab.experiment.sources import (
+    NAMES,
+    available,
+    is_checked,
+    load_dataset,
+    load_recorded,
+    write_npz,
+)
 from lab.experiment.spelling import VARIED, differences, differing, value_words, words_of
 
 __all__ = [
@@ -37,7 +44,9 @@ __all__ = [
     "fitted",
     "grid",
     "grids",
+    "is_checked",
     "load_dataset",
+    "load_recorded",
     "read_plan",
     "read_seeds",
     "read_vary",

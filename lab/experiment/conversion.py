@@ -139,7 +139,11 @@ def _not_from_0_to_1(images: Values, low: np.float32, high: np.float32, what: st
     if np.isnan(low):
         first = next(number for number, image in enumerate(images) if np.isnan(image).any())
         return f"{what} must hold no NaN, as image {first} does: replace it by a number first."
-    advice = "bring them into these limits" if low < 0 else "divide them by the largest possible"
+    advice = (
+        "bring them into these limits"
+        if low < 0
+        else "divide them by the largest possible value, such as 255,"
+    )
     return (
         f"{what} must be floats from 0 to 1, or uint8 from 0 to 255, not floats from {low:g} to "
         f"{high:g}: {advice} first."

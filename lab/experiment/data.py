@@ -70,7 +70,7 @@ class Dataset:
         if self.image_shape != self.x_test.shape[1:]:
             raise InputError(
                 f"Images of {self.name} must be of one shape, for training and for testing, "
-                f"not {self.image_shape} and {self.x_test.shape[1:]}."
+                f"not {self.image_shape} and {self.x_test.shape[1:]}: give all one size first."
             )
         if self.y_train.min() == self.y_train.max():
             raise InputError(
@@ -175,12 +175,15 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
     return Split(train, np.arange(boundary, images), np.sort(order[:probe]))
 
 
-def converted(name: str, parts: Sequence[Any]) -> tuple[list[ByteArray], list[str]]:
+def converted(
+    name: str, parts: Sequence[Any], called: Sequence[str] = PARTS
+) -> tuple[list[ByteArray], list[str]]:
     """Returns the parts of a data set as bytes and class numbers, and what was converted.
 
     Args:
         name: The data set's name, for errors.
         parts: Images and labels for training, and then for testing, as people have them.
+        called: What the user calls the parts.
 
     Raises:
         InputError: If a part cannot be used.
@@ -188,7 +191,7 @@ def converted(name: str, parts: Sequence[Any]) -> tuple[list[ByteArray], list[st
     parts = list(parts)
     notes: dict[str, None] = {}
     for index in range(0, len(parts), 2):
-        images, labels = (f"{part} of {name}" for part in PARTS[index : index + 2])
+        images, labels = (f"{part} of {name}" for part in called[index : index + 2])
         parts[index], on_images = as_bytes(parts[index], images)
         count = len(parts[index])
         parts[index + 1], on_labels = as_classes(parts[index + 1], count, labels)

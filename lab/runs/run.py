@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lab import activations
 from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, RunError, is_whole
-from lab.experiment import Dataset, RunConfig, load_dataset, split
+from lab.experiment import Dataset, RunConfig, load_recorded, split
 from lab.layout import Layout, Weights
 from lab.network import build_model, forward, network_of
 from lab.runs.record import (
@@ -367,7 +367,7 @@ class Run:
             RunError: If it is another one.
             DatasetMissingError: If it is not given and not available.
         """
-        found = load_dataset(self.record.dataset) if dataset is None else dataset
+        found = load_recorded(self.record.dataset) if dataset is None else dataset
         if not isinstance(found, Dataset):
             raise InputError(f"dataset must be a loaded data set, not {reprlib.repr(found)}.")
         if found.digest != self.record.dataset_digest:

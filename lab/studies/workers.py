@@ -31,7 +31,7 @@ from typing import Any
 
 from lab.activations import register_source
 from lab.errors import InputError, LabError, RunError, WorkerError, check_whole
-from lab.experiment import NAMES, Dataset, RunConfig, load_dataset
+from lab.experiment import Dataset, RunConfig, is_checked, load_dataset
 from lab.network import network_of, register_network_source
 from lab.runs import Run
 from lab.store import (
@@ -364,12 +364,11 @@ def _own_network(config: RunConfig) -> tuple[str, str] | None:
 
 
 def _submitted(executor: Executor, study: Study, remote: _RemoteRun) -> Future[Files]:
-    named = study.dataset.name in NAMES
     task = Task(
         settings=remote.config.model_dump_json(),
         own=_own(remote.config),
         own_network=_own_network(remote.config),
-        dataset=study.dataset.name if named else study.dataset,
+        dataset=study.dataset.name if is_checked(study.dataset) else study.dataset,
         digest=study.dataset.digest,
         label=study.label,
         versions=installed(),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from lab import words
 from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, LabError
-from lab.experiment import Dataset, load_dataset
+from lab.experiment import Dataset, load_recorded
 from lab.figures import of_neurons
 from lab.plots import neuron_lives
 from lab.runs import LayerView, Neuron, Run, neurons
@@ -234,7 +234,7 @@ class Microscope(Front):
 
     def _load(self, name: str) -> Dataset | LabError:
         try:
-            return load_dataset(name)
+            return load_recorded(name)
         except LabError as error:
             return error
 

@@ -76,7 +76,7 @@ def test_images_become_bytes_block_by_block():
         (
             filled([0.0, 255.0]),
             "x must be floats from 0 to 1, or uint8 from 0 to 255, not floats from 0 to 255: "
-            "divide them by the largest possible first.",
+            "divide them by the largest possible value, such as 255, first.",
         ),
         (filled([0.0, 1.5]), "not floats from 0 to 1.5: divide them by"),
         (filled([0.0, np.inf]), "not floats from 0 to inf: "),

@@ -40,8 +40,16 @@ def test_one_changed_byte_changes_a_datasets_digest(part):
 @pytest.mark.parametrize(
     ("part", "value", "sentence"),
     [
-        ("x_test", np.zeros((5, 27, 28), np.uint8), "for testing, not (28, 28) and (27, 28)."),
-        ("x_test", np.zeros((5, 28, 28, 1), np.uint8), "not (28, 28) and (28, 28, 1)."),
+        (
+            "x_test",
+            np.zeros((5, 27, 28), np.uint8),
+            "for testing, not (28, 28) and (27, 28): give all one size first.",
+        ),
+        (
+            "x_test",
+            np.zeros((5, 28, 28, 1), np.uint8),
+            "not (28, 28) and (28, 28, 1): give all one size first.",
+        ),
         (
             "y_train",
             np.full(12, 3),

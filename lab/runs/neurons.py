@@ -20,6 +20,7 @@ from lab.runs import causes
 from lab.runs.run import Run
 
 EXCITING = 8
+DIGITS = ("mnist", "mnist-5k", "digits")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +40,10 @@ class Neuron:
             convolution of shape (height, width, channels).
         bias: Its bias.
         z: Its pre-activations on the probe set, shape (images,), or (images, height, width).
-        images: The probe images that excite it most, largest z first: uint8 (n, height, width).
+        images: The probe images that excite it most, largest z first: uint8 (n, height, width), or
+            (n, height, width, channels).
         labels: Their classes.
+        classes: What these are called: their names, or their numbers; none without the images.
         image_z: Their pre-activations, the largest of each.
         missing: Sentences on what is not available.
     """
@@ -56,6 +59,7 @@ class Neuron:
     z: NDArray[np.float32] | None
     images: NDArray[np.uint8] | None
     labels: NDArray[np.uint8] | None
+    classes: tuple[str, ...]
     image_z: NDArray[np.float32] | None
     missing: tuple[str, ...]
 
@@ -63,6 +67,11 @@ class Neuron:
     def name(self) -> str:
         """What to call it: `neuron 17 of layer 1`."""
         return f"neuron {self.unit} of layer {self.layer}"
+
+    @property
+    def shown(self) -> str:
+        """What its images show: `digits`, or else `images`."""
+        return "digits" if self.run.record.dataset in DIGITS else "images"
 
 
 class LayerView:
@@ -98,6 +107,7 @@ class LayerView:
             z=z,
             images=images,
             labels=labels,
+            classes=self._called(labels),
             image_z=None if largest is None else largest[best],
             missing=tuple(self._missing.values()),
         )
@@ -147,6 +157,12 @@ class LayerView:
             return None
         probe = split(self.dataset, self.run.config).probe
         return np.asarray(getattr(self.dataset, part)[probe[places]])
+
+    def _called(self, labels: NDArray[Any] | None) -> tuple[str, ...]:
+        if labels is None or not isinstance(self.dataset, Dataset):
+            return ()
+        names = self.dataset.class_names or range(self.dataset.classes)
+        return tuple(str(names[label]) for label in labels)
 
 
 def look(

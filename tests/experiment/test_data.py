@@ -144,6 +144,17 @@ def test_over_256_classes_take_two_bytes_for_training_and_testing():
     assert many.digests[1] == hashlib.sha256(header + content).hexdigest()
 
 
+def test_class_names_name_every_class():
+    parts = small() | {"y_train": np.arange(12) % 3, "y_test": np.array([2, 1, 0, 0, 0])}
+    assert Dataset("mine", **parts, class_names=("a", "b", "c")).class_names[2] == "c"
+    with pytest.raises(InputError) as refused:
+        Dataset("mine", **parts, class_names=("a", "b"))
+    assert str(refused.value) == (
+        "class_names of mine must name all 3 classes, not 2 of them: leave them out, or complete "
+        "them."
+    )
+
+
 def test_a_dataset_is_shown_without_its_pixels():
     assert repr(Dataset("mine", **small())) == "Dataset(name='mine', source='made by hand')"
 

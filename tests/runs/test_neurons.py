@@ -115,4 +115,4 @@ def test_a_portrait_tells_in_words_what_it_shows(run, tiny):
     picture = of_neurons.portrait(neuron)
     assert picture.alt.startswith("Neuron 4 of layer 1 at epoch 3. ")
     assert neuron.story in picture.alt
-    assert f"digits {', '.join(map(str, neuron.labels))}." in picture.alt
+    assert f"images of the classes {', '.join(map(str, neuron.labels))}." in picture.alt

@@ -414,9 +414,42 @@ def test_a_filter_is_known_by_its_weights_its_largest_z_and_its_images(kept):
     assert neuron.image_z.tolist() == np.sort(z)[::-1][:8].tolist()
     probe = dataset.x_train[split(dataset, run.config).probe]
     assert (neuron.images[0] == probe[z.argmax()]).all()
+    maps = run.pre_activations(dataset, 1, 2)[..., 3]
+    first = maps[z.argmax()]
+    assert (neuron.feature_map == first).all()
+    row, column = np.argwhere(first == first.max())[0]
+    assert neuron.peaks[0].tolist() == [(row + 0.5) / 12, (column + 0.5) / 12]
+    opened = (maps > 0).any(axis=0)
+    assert (neuron.opened == opened).all()
+    assert neuron.name == "channel 3 of layer 1 · edges"
+    drawn = one_neuron.feature_map(neuron)
+    assert (drawn.images[0].get_array() == first).all()
+    assert drawn.get_xlabel() == f"× dead here: {(~opened).sum()} of 144"
     picture = one_neuron.weights(neuron).images[0].get_array()
     assert (picture == run.weights(2).kernel(1)[:, :, 0, 3]).all()
-    assert one_neuron.weights(neurons.look(run, 2).neuron(0)).get_xlabel() == "weights from layer 1"
+    second = one_neuron.weights(neurons.look(run, 2).neuron(5))
+    assert second.get_xlabel() == "by channel of layer 1"
+    tiles, kernel = second.images[0].get_array(), run.weights(2).kernel(2)[..., 5]
+    assert (tiles[:3, :3] == kernel[:, :, 0]).all()
+    assert (tiles[:3, 4:] == kernel[:, :, 1]).all()
+    assert (tiles[4:, :3] == kernel[:, :, 2]).all()
+    assert one_neuron.weights(neurons.look(run, 3).neuron(0)).get_xlabel() == "weights from layer 2"
+
+
+@pytest.mark.parametrize(
+    ("shut", "words"),
+    [
+        (0, "Some probe image opens it at each of its 144 positions."),
+        (5, "It is dead at 5 of its 144 positions: no probe image opens it there."),
+        (144, "No probe image opens it at any of its 144 positions."),
+    ],
+)
+def test_a_dead_channel_and_one_dead_at_positions_are_told_apart(kept, shut, words):
+    dataset, runs = kept
+    neuron = neurons.look(runs["convolutional"], 1, 2, dataset).neuron(3)
+    opened = np.arange(144).reshape(12, 12) >= shut
+    assert dataclasses.replace(neuron, opened=opened).by_position == words
+    assert neurons.look(runs["convolutional"], 3, 2, dataset).neuron(3).by_position == ""
 
 
 def test_a_neuron_behind_a_normalisation_has_no_weights_of_its_own(kept):

@@ -34,24 +34,29 @@ def digits(
 
 def portrait(neuron: Neuron) -> CaptionedFigure:
     """Draws one neuron: weights, pre-activations and gate, its history, what excites it most."""
+    on_positions = neuron.feature_map is not None
+    size, heights = ((11.5, 6.4), (1.5, 1)) if on_positions else ((11.5, 5.0), (2.4, 1))
     figure = canvas.fixed_figure(
-        (11.5, 5.0), left=0.05, right=0.99, bottom=0.07, top=0.93, wspace=0.55, hspace=0.5
+        size, left=0.05, right=0.99, bottom=0.07, top=0.93, wspace=0.55, hspace=0.5
     )
     with canvas.style():
-        grid = figure.add_gridspec(2, 3, height_ratios=(2.4, 1), width_ratios=(0.8, 1, 1))
+        grid = figure.add_gridspec(2, 3, height_ratios=heights, width_ratios=(0.8, 1, 1))
         panels = (one_neuron.weights, one_neuron.histogram, one_neuron.history)
         for column, draw in enumerate(panels):
             draw(neuron, figure.add_subplot(grid[0, column]))
-        one_neuron.exciting(neuron, figure.add_subplot(grid[1, :]))
+        if on_positions:
+            one_neuron.feature_map(neuron, figure.add_subplot(grid[1, 0]))
+        one_neuron.exciting(neuron, figure.add_subplot(grid[1, int(on_positions) :]))
     return CaptionedFigure(f"{neuron.name}, epoch {neuron.epoch}", figure, _portrait_words(neuron))
 
 
 def _portrait_words(neuron: Neuron) -> str:
-    words = [f"{neuron.name.capitalize()} at epoch {neuron.epoch}.", neuron.story]
+    title = neuron.name[0].upper() + neuron.name[1:]
+    words = [f"{title} at epoch {neuron.epoch}.", neuron.story, neuron.by_position]
     if neuron.bias is not None:
         words.append(f"Its bias is {number(neuron.bias)}.")
     if neuron.labels is not None:
         of = "" if neuron.shown == "digits" else " of the classes"
         listed = ", ".join(neuron.classes)
         words.append(f"It is excited most by the {neuron.shown}{of} {listed}.")
-    return " ".join([*words, *neuron.missing])
+    return " ".join(filter(None, [*words, *neuron.missing]))

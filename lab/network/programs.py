@@ -258,7 +258,7 @@ def gradients_of(
 
 
 @in_own_thread
-def gates(config: RunConfig, z: ArrayLike) -> FloatArray:
+def gates(config: RunConfig, z: ArrayLike, slope: float | None = None) -> FloatArray:
     """Returns the gates f'(z) as the census computes them; `config.gate` is the formula, in NumPy.
 
     It computes compiled, in float32, and flushes numbers below 1.18e-38 to 0.
@@ -266,14 +266,19 @@ def gates(config: RunConfig, z: ArrayLike) -> FloatArray:
     Args:
         config: The settings, for the activation function.
         z: Pre-activations of any shape.
+        slope: The slope that the unit has learned, if any.
     """
     tf = load_tensorflow()
-    function = config.function
-    find = compiled(lambda given, parameter: _with_gate(function, parameter, given)[1])
+    parameter = config.alpha if slope is None else slope
     with tf.device("CPU:0"):
         given = tf.constant(np.asarray(z, np.float32))
-        found = find(given, tf.constant(config.alpha, tf.float32))
+        found = _gates(config.function)(given, tf.constant(parameter, tf.float32))
     return np.asarray(found.numpy())
+
+
+@functools.cache
+def _gates(activation: Activation) -> Any:
+    return compiled(lambda given, parameter: _with_gate(activation, parameter, given)[1])
 
 
 @in_own_thread

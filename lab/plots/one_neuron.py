@@ -1,5 +1,6 @@
 """One neuron: its weights, its pre-activations, its history, and what excites it."""
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST_LABEL, LONGEST_NAME = 3, 12
+PEAK = "#D55E00"
 
 
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws a neuron's incoming weights: as a picture if it looks at pixels, else as a histogram.
 
-    Violet weights excite the neuron where a pixel is bright, orange ones hold it down.
+    Of a convolution there is a picture for each channel that it looks at. Violet weights excite the
+    neuron where a pixel is bright, orange ones hold it down.
     """
     with axes(ax, (3.6, 3.4)) as ax:
         if neuron.incoming is None:
             return _nothing(ax, "its weights of this epoch\nwere not kept")
         below = neuron.run.layout.sites[neuron.layer - 1].below
         picture = _on_pixels(neuron) if below == 0 else None
+        by_channel = picture is None and neuron.incoming.ndim == 3
+        if by_channel:
+            picture = _tiles(neuron.incoming)
         if picture is None:
             ax.hist(neuron.incoming.ravel(), bins=40, color="#888888")
             ax.axvline(0, color="black", lw=1)
@@ -39,9 +45,24 @@ def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         largest = float(np.nanmax(np.abs(picture))) or 1.0
         shown = ax.imshow(picture, cmap="PuOr", vmin=-largest, vmax=largest)
         ax.figure.colorbar(shown, cax=ax.inset_axes((1.03, 0, 0.05, 1)))
-        ax.set_xticks(*pictures.colour_ticks(picture))
+        ax.set_xticks(*(([], ()) if by_channel else pictures.colour_ticks(picture)))
         ax.set(yticks=[], title="incoming weights")
+        if by_channel:
+            ax.set_xlabel(f"by channel of layer {below}" if below else "by channel")
     return ax
+
+
+def _tiles(kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Returns a kernel of shape (height, width, channels) as rows of pictures, one a channel."""
+    height, width, channels = kernel.shape
+    columns = math.ceil(math.sqrt(channels))
+    rows = -(-channels // columns)
+    tiles = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1), np.nan, np.float32)
+    for channel in range(channels):
+        row, column = divmod(channel, columns)
+        top, left = row * (height + 1), column * (width + 1)
+        tiles[top : top + height, left : left + width] = kernel[:, :, channel]
+    return tiles
 
 
 def _on_pixels(neuron: Neuron) -> NDArray[np.float32] | None:
@@ -65,7 +86,8 @@ def histogram(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         )
         config = neuron.run.config
         z = np.linspace(low, high, 601)
-        gate = broken(config.gate(z))
+        parameter = config.alpha if neuron.slope is None else neuron.slope
+        gate = broken(config.function.derivative(z, parameter))
         right = beside(ax)
         right.plot(z, gate, color=GATE, lw=2.5)
         right.set_ylabel("gate f'(z)", color=GATE, labelpad=6)
@@ -108,6 +130,10 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         pictures.draw(ax, np.hstack(list(neuron.images)))
         height, width = neuron.images.shape[1:3]
         places = width * (np.arange(len(neuron.images)) + 0.5) - 0.5
+        if neuron.peaks is not None:
+            down, right = neuron.peaks.T * [[height], [width]] - 0.5
+            across = right + width * np.arange(len(neuron.images))
+            ax.plot(across, down, "o", mfc="none", mec=PEAK, mew=2, ms=11)
         words = _labels(neuron.classes, neuron.image_z, narrow=height > width)
         ax.set_xticks(places, words, fontsize=10)
         ax.tick_params(length=0)
@@ -123,6 +149,24 @@ def _labels(names: Sequence[str], z: NDArray[np.float32], narrow: bool) -> list[
     short = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 1]}…" for n in names]
     pairs = zip(short, z, strict=True)
     return [f"{name}{between}z = {number(float(value))}" for name, value in pairs]
+
+
+def feature_map(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
+    """Draws a channel's pre-activations on the image that excites it most, and where it is dead.
+
+    Violet positions excite it, orange ones hold it down; a cross is where no probe image opens it.
+    """
+    with axes(ax, (3.6, 3.4)) as ax:
+        if neuron.feature_map is None or neuron.opened is None:
+            return _nothing(ax, "its feature map is\nnot available here")
+        largest = float(np.abs(neuron.feature_map).max()) or 1.0
+        shown = ax.imshow(neuron.feature_map, cmap="PuOr", vmin=-largest, vmax=largest)
+        ax.figure.colorbar(shown, cax=ax.inset_axes((1.03, 0, 0.05, 1)))
+        down, right = np.nonzero(~neuron.opened)
+        ax.plot(right, down, "x", color="#555555", ms=4)
+        ax.set(xticks=[], yticks=[], title="its z on the first image")
+        ax.set_xlabel(f"× dead here: {len(down)} of {neuron.opened.size}")
+    return ax
 
 
 def _nothing(ax: "Axes", words: str) -> "Axes":

@@ -238,8 +238,11 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
         return _dead_words(run, layer, unit, epoch, low, high)
     open_share = 1 - float(summaries.shut[epoch, unit]) / summaries.images
     probe = _probe_words(run)
+    positions = run.layout.sites[layer - 1].positions
+    places = f"the {positions:,} positions of " if positions > 1 else ""
     return {
-        "alive": f"Alive: its gate is open on {number(100 * open_share)} % of {probe}; its largest "
+        "alive": f"Alive: its gate is open on {number(100 * open_share)} % of {places}{probe}; its "
+        f"largest "
         f"pre-activation is {number(high)}.",
         "always negative": f"Always negative, but not dead: no image of {probe} pushes it above "
         f"zero (its largest pre-activation is {number(high)}), but its gate still lets up to "

@@ -16,6 +16,7 @@ from lab.census import lives
 from lab.errors import LabError
 from lab.experiment import Dataset, split
 from lab.layout import Weights
+from lab.network.programs import gates
 from lab.runs import causes
 from lab.runs.run import Run
 
@@ -45,6 +46,11 @@ class Neuron:
         labels: Their classes.
         classes: What these are called: their names, or their numbers; none without the images.
         image_z: Their pre-activations, the largest of each.
+        peaks: Where in each image that is, of a convolution: row and column, as shares of the
+            height and the width from the top left corner, shape (n, 2).
+        feature_map: Its pre-activations on the first of them, of a convolution: (height, width).
+        opened: At which positions any probe image opens its gate, of a convolution.
+        slope: The slope that it has learned, if its activation function has such.
         missing: Sentences on what is not available.
     """
 
@@ -61,12 +67,32 @@ class Neuron:
     labels: NDArray[np.uint8] | None
     classes: tuple[str, ...]
     image_z: NDArray[np.float32] | None
+    peaks: NDArray[np.float64] | None
+    feature_map: NDArray[np.float32] | None
+    opened: NDArray[np.bool_] | None
+    slope: float | None
     missing: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """What to call it: `neuron 17 of layer 1`."""
-        return f"neuron {self.unit} of layer {self.layer}"
+        """What to call it: `neuron 17 of layer 1`, or `channel 3 of layer 2 · conv_2`."""
+        site = self.run.layout.sites[self.layer - 1]
+        kind = "channel" if site.kind == "convolution" else "neuron"
+        return f"{kind} {self.unit} of {self.run.layer_words(self.layer)}"
+
+    @property
+    def by_position(self) -> str:
+        """Says at how many positions of the image a channel is dead; empty for a dense unit."""
+        if self.opened is None:
+            return ""
+        shut, all_of_it = int((~self.opened).sum()), self.opened.size
+        if shut == all_of_it:
+            return f"No probe image opens it at any of its {all_of_it:,} positions."
+        if not shut:
+            return f"Some probe image opens it at each of its {all_of_it:,} positions."
+        return (
+            f"It is dead at {shut:,} of its {all_of_it:,} positions: no probe image opens it there."
+        )
 
     @property
     def shown(self) -> str:
@@ -94,6 +120,7 @@ class LayerView:
         z = None if self.z is None else self.z[..., unit]
         largest = None if z is None else z.reshape(len(z), -1).max(axis=1)
         best = None if largest is None else np.argsort(-largest, kind="stable")[:EXCITING]
+        slope = None if self._slopes is None else self._slopes[unit]
         images, labels = (self._of_probe(part, best) for part in ("x_train", "y_train"))
         return Neuron(
             run=self.run,
@@ -109,8 +136,31 @@ class LayerView:
             labels=labels,
             classes=self._called(labels),
             image_z=None if largest is None else largest[best],
+            **self._on_positions(z, best, slope),
+            slope=slope,
             missing=tuple(self._missing.values()),
         )
+
+    def _on_positions(
+        self, z: NDArray[np.float32] | None, best: NDArray[np.intp] | None, slope: float | None
+    ) -> dict[str, Any]:
+        """Returns what is known of a channel by position; None of a dense unit."""
+        if z is None or best is None or z.ndim == 1:
+            return dict.fromkeys(("peaks", "feature_map", "opened"))
+        places = [np.unravel_index(np.argmax(z[image]), z.shape[1:]) for image in best]
+        gate = gates(self.run.config, z, slope)
+        return {
+            "peaks": (np.array(places) + 0.5) / z.shape[1:],
+            "feature_map": z[best[0]],
+            "opened": (gate != 0).any(axis=0),
+        }
+
+    @functools.cached_property
+    def _slopes(self) -> list[float] | None:
+        """The slopes that the layer's units have learned, if any."""
+        if self.run.layout.sites[self.layer - 1].slope is None:
+            return None
+        return [float(slope) for slope in self.run.slopes(self.layer)[self.epoch]]
 
     @functools.cached_property
     def weights(self) -> Weights | None:

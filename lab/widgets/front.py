@@ -155,11 +155,15 @@ def on_change(controls: Sequence[Any], do: Callable[[], None]) -> None:
 
 
 def offer(box: Dropdown, options: Iterable[Any]) -> None:
-    """Gives a box new options; its value stays if it is among them, else it is the first."""
+    """Gives a box new options; its value stays if it is among them, else it is the first.
+
+    An option is a value, or a pair of its words and its value.
+    """
     options = list(options)
-    kept = box.value if box.value in options else None
+    values = [option[1] if isinstance(option, tuple) else option for option in options]
+    kept = box.value if box.value in values else None
     box.options = options
-    box.value = kept if kept is not None else next(iter(options), None)
+    box.value = kept if kept is not None else next(iter(values), None)
 
 
 def box(kind: Any, value: Any, description: str, width: str = "200px", **more: Any) -> Any:

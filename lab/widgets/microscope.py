@@ -32,7 +32,7 @@ NARROW, WIDE = 16, 32
 NOT_FINITE = "#999999"
 COLOURINGS: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
     "largest pre-activation": lambda layer: layer.max_z,
-    "share of images that open the gate": lambda layer: 1 - layer.shut / layer.images,
+    "share of the probe that opens the gate": lambda layer: 1 - layer.shut / layer.images,
     "mean gate": lambda layer: layer.mean_gate,
     "mean activation": lambda layer: layer.mean,
     "epochs dead so far": lambda layer: np.cumsum(units.dead(layer), axis=0),
@@ -70,7 +70,7 @@ class Microscope(Front):
         self._changes = False
         self._summaries: UnitSummaries | None = None
         self.run = box(Dropdown, None, "run", "400px", options=run_names(self.runs))
-        self.layer = box(Dropdown, None, "layer", "95px")
+        self.layer = box(Dropdown, None, "layer", "160px")
         self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *COLOURINGS))
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
         self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
@@ -144,7 +144,8 @@ class Microscope(Front):
             self.draw()
 
     def _take_run(self) -> None:
-        offer(self.layer, self.run.value.layers)
+        run = self.run.value
+        offer(self.layer, [(run.layer_words(n).removeprefix("layer "), n) for n in run.layers])
         self.epoch.max = self.play.max = self.run.value.last_epoch
         self.epoch.value = self.run.value.last_epoch
         self._take_layer()
@@ -181,7 +182,7 @@ class Microscope(Front):
                 self.grid.colours = colours
                 self.grid.marks = [MARKS[state] for state in states]
                 self.grid.names = _cell_names(states, self.measure.value, values)
-                self.grid.label = f"Neurons of layer {self.layer.value}"
+                self.grid.label = f"Neurons of {self.run.value.layer_words(self.layer.value)}"
             self.legend.value = self._legend()
         self.draw_neuron()
 
@@ -285,7 +286,7 @@ def _swatch(colour: str, mark: str) -> str:
 
 
 def _story(neuron: Neuron) -> str:
-    text = html.escape(neuron.story)
+    text = html.escape(f"{neuron.story} {neuron.by_position}".strip())
     title = neuron.name[0].upper() + neuron.name[1:]
     return f'<div class="lab-words" aria-live="polite"><b>{title}.</b> {text}</div>'
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lab.errors import InputError
 from lab.experiment.config import RunConfig
-from lab.experiment.conversion import as_bytes, as_classes, same_type
+from lab.experiment.conversion import BLOCK, as_bytes, as_classes, same_type
 
 ByteArray = NDArray[np.uint8]
 IndexArray = NDArray[np.intp]
@@ -96,7 +96,8 @@ class Dataset:
     @functools.cached_property
     def pixels(self) -> tuple[float, float]:
         """Mean and standard deviation of the training pixels, in 0 to 1."""
-        blocks = (self.x_train[start : start + 1000] for start in range(0, len(self.x_train), 1000))
+        step = max(1, BLOCK // math.prod(self.image_shape))
+        blocks = (self.x_train[start : start + step] for start in range(0, len(self.x_train), step))
         counts = sum(np.bincount(block.reshape(-1), minlength=256) for block in blocks)
         values = np.arange(256) / 255
         mean = np.average(values, weights=counts)

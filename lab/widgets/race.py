@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ipywidgets import BoundedIntText, Dropdown, FloatSlider
 
 from lab.errors import InputError
-from lab.experiment import VARIABLE, Dataset, RunConfig
+from lab.experiment import VARIABLE, Dataset, RunConfig, load_dataset
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.widgets import jobs
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 REPLAY, AGAIN = "Replay", "Train again"
 FIRST = ("learning_rate", "epochs")
-DATASETS = ("mnist-5k", "mnist", "fashion-mnist")
+DATASETS = ("mnist-5k", "mnist", "fashion-mnist", "digits", "cifar10")
 
 
 class Race(Live):
@@ -44,10 +44,12 @@ class Race(Live):
         Args:
             activations: The functions ticked first, each with a parameter if wanted.
             seeds: How many seeds.
-            dataset: What to train on: a name, or a data set.
+            dataset: What to train on: a name, the path of your own pictures, or a data set.
             store: Where runs are kept; by default where `lab compare` keeps them.
             **settings: Further fields of `RunConfig`; those without a control stay as given.
         """
+        if not isinstance(dataset, Dataset) and dataset not in DATASETS:
+            dataset = load_dataset(dataset)
         self._store, self._dataset = store, dataset
         self.chooser = Chooser(activations)
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS

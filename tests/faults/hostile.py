@@ -36,7 +36,7 @@ from safetensors.numpy import load, save
 import lab.store.writer
 import lab.system.machine
 from lab import Dataset, LabError, RunConfig, Runs, RunStore, plots
-from lab.experiment import sources
+from lab.experiment import own_files, sources
 from lab.plots import canvas
 from lab.runs.run import Run
 
@@ -531,6 +531,8 @@ def spoil_npy_header(dice: random.Random, path: Path) -> None:
 
 def read_dataset(path: Path) -> None:
     os.environ["LAB_DATA_DIR"] = str(path.parent)
+    with contextlib.suppress(LabError):
+        own_files.load(path, "my")
     sources._load_npz(path)
     sources.load_dataset("mnist")
 

@@ -5,9 +5,10 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
-from lab import RunConfig, RunStore
+from lab import LabError, RunConfig, RunStore
 from lab.training import trainer
 from lab.widgets import Race
 from lab.widgets.race import _table as race_table
@@ -436,3 +437,13 @@ def test_with_nothing_ticked_a_race_says_what_to_do(tiny, store):
     race.start()
     assert "Tick one or more activation functions to train." in race.status.value
     assert not race.busy
+
+
+def test_a_race_on_your_own_pictures_takes_their_path(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "my.npz", images=rng.random((50, 6, 5)), labels=np.arange(50) % 3)
+    with pytest.warns(UserWarning, match="my: pixels"):
+        race = Race(dataset=str(tmp_path / "my.npz"))
+    assert race.dataset.value == "my"
+    with pytest.raises(LabError, match=r"Unknown dataset 'mnits'"):
+        Race(dataset="mnits")

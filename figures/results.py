@@ -8,6 +8,7 @@ about half an hour on two cores.
 """
 
 import functools
+import tomllib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -73,6 +74,7 @@ def train(store: str) -> None:
     keep_probe_sizes(run)
     keep_gradients()
     keep_kill_map(store)
+    keep_remedies(store)
     write_gallery(FOLDER)
 
 
@@ -123,6 +125,16 @@ def keep_kill_map(store: str) -> None:
     maps.picture().save(FOLDER)
 
 
+def keep_remedies(store: str) -> None:
+    """Trains networks with a remedy each, and keeps a row for each run."""
+    plan = tomllib.loads((FOLDER / "remedies.toml").read_text(encoding="utf-8"))
+    found = []
+    for name, settings in plan["remedies"].items():
+        runs = lab.sweep(settings, plan["vary"], plan["seeds"], plan["dataset"], store)
+        found += [{"remedy": name} | row(run) for run in runs]
+    keep("remedies", pd.DataFrame(found))
+
+
 @functools.cache
 def table(name: str) -> pd.DataFrame:
     """Reads a table that `train` has written."""
@@ -155,6 +167,14 @@ def difference(name: str, activation: str, **where: Any) -> stats.Paired:
     )
     if list(one.index) != list(other.index):
         raise ValueError(f"{name}: the seeds of {activation} are not those of ReLU")
+    return stats.paired(one, other, "larger")
+
+
+def against_none(column: str, remedy: str, rate: float) -> stats.Paired:
+    """Returns what a remedy adds to a column at a learning rate, in points, paired by seed."""
+    one, other = (
+        values("remedies", column, remedy=name, learning_rate=rate) for name in (remedy, "none")
+    )
     return stats.paired(one, other, "larger")
 
 
@@ -193,6 +213,7 @@ def page() -> str:
     )
     tools: Iterable[Callable[..., Any]] = (
         accuracy_without,
+        against_none,
         difference,
         fixed,
         interval,

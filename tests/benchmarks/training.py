@@ -29,7 +29,11 @@ from lab.system.machine import cores
 
 MFLOP_PER_IMAGE = 3.209
 PEAK_SIZE = 2048
-OTHERS = ("cnn", "normalised")
+OTHERS: dict[str, dict[str, Any]] = {
+    "cnn": {"network": "cnn"},
+    "deep": {"network": "deep"},
+    "normalised": {"normalization": "batch", "dropout": 0.2},
+}
 RUNS_OF_OTHERS = 9
 IMAGES = {"mnist": 48_000, "mnist-5k": 3_200}
 Found = dict[str, list[dict[str, float]]]
@@ -51,48 +55,6 @@ COLUMNS = (
 app = typer.Typer(add_completion=False)
 
 
-def cnn(activation: Any, input_shape: tuple[int, ...], classes: int) -> Any:
-    """Two convolutions and a dense layer."""
-    import keras
-
-    layers = keras.layers
-    convolutions = [
-        layers.Conv2D(filters, 3, strides=2, activation=activation) for filters in (16, 32)
-    ]
-    return keras.Sequential(
-        [
-            keras.Input(input_shape),
-            layers.Reshape((*input_shape, 1)),
-            *convolutions,
-            layers.Flatten(),
-            layers.Dense(64, activation=activation),
-            layers.Dense(classes, activation="softmax"),
-        ]
-    )
-
-
-def normalised(activation: Any, input_shape: tuple[int, ...], classes: int) -> Any:
-    """The textbook's network with batch normalisation and dropout."""
-    import keras
-
-    layers = keras.layers
-    network = keras.Sequential([keras.Input(input_shape), layers.Flatten()])
-    for number in range(2):
-        network.add(layers.Dense(512, use_bias=False))
-        network.add(layers.BatchNormalization())
-        network.add(layers.Activation(activation))
-        network.add(layers.Dropout(0.2, seed=number))
-    network.add(layers.Dense(classes, activation="softmax"))
-    return network
-
-
-def add_others() -> None:
-    from lab.network.networks import Network, add
-
-    for builder in (cnn, normalised):
-        add(Network(builder.__name__, builder))
-
-
 @app.command()
 def keras(dataset: str, epochs: int, network: str = "mlp") -> None:
     """The same network by `fit`, with TensorFlow as it comes; the first epoch is not counted."""
@@ -105,9 +67,8 @@ def keras(dataset: str, epochs: int, network: str = "mlp") -> None:
     from lab import RunConfig, load_dataset
     from lab.network.keras_model import build_model
 
-    add_others()
     data = load_dataset(dataset)
-    model = build_model(RunConfig(network=network))
+    model = build_model(RunConfig(**OTHERS.get(network, {})))
     x, y = data.x_train.astype("float32") / 255, np.eye(10, dtype="float32")[data.y_train]
     ends: list[float] = []
     clock = LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
@@ -130,10 +91,10 @@ def lab(dataset: str, epochs: int, runs: int, network: str = "mlp") -> None:
         spent[0] += time.perf_counter() - began
 
     RunWriter._commit = timed  # type: ignore[method-assign]
-    add_others()
     names = ("relu", "leaky_relu", "elu")[: min(runs, 3)]
     with tempfile.TemporaryDirectory() as store:
-        study = plan(names, -(-runs // 3), dataset, store, epochs=epochs, network=network)
+        settings = OTHERS.get(network, {})
+        study = plan(names, -(-runs // 3), dataset, store, epochs=epochs, **settings)
         study = dataclasses.replace(study, configs=study.configs[:runs])
         marks, ends = [time.perf_counter()], []
         for event in study.events():

@@ -1,5 +1,6 @@
 """Numbers, lists and names in words."""
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,6 +43,18 @@ def fixed(value: float, digits: int) -> str:
 
 
 MOST_NAMES = 5
+
+
+def duration(seconds: float) -> str:
+    """Returns a time in words, rounded up.
+
+    >>> duration(4.2), duration(61), duration(4000)
+    ('5 s', '2 min', '1 h 7 min')
+    """
+    if seconds <= 59:
+        return f"{math.ceil(seconds)} s"
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def join_words(words: Iterable[str], mark: str = ",") -> str:

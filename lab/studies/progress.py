@@ -1,13 +1,12 @@
 """How far a training is, and its progress on stderr, for callers from Python."""
 
 import contextlib
-import math
 import time
 from collections.abc import Generator, Sequence
-from datetime import timedelta
 
 from lab.experiment import Dataset, RunConfig
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
+from lab.words import duration
 
 
 def epochs_done(event: Progress | EpochEnd) -> float:
@@ -62,7 +61,7 @@ class HowFar:
         if trained <= 0:
             return ""
         seconds = (time.monotonic() - self._began) / trained * (self.total - sum(self.done))
-        return f"{timedelta(seconds=math.ceil(seconds))} left"
+        return f"{duration(seconds)} left"
 
 
 def with_progress(

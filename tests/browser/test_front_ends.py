@@ -105,7 +105,7 @@ def test_a_notebook_that_is_opened_again_shows_the_race_as_it_is_now(opened):
 def test_a_bad_setting_is_a_sentence_and_a_second_race_has_to_wait(race):
     race.set("learning rate", "-1")
     race.button("Train").click()
-    race.says("learning_rate must be a number from 1e-12 to 1,000, not -1.0.")
+    race.says("learning rate must be a number from 1e-12 to 1,000, not '-1'.")
     race.set("learning rate", "0.001")
     race.set("epochs", "500")
     race.button("Train").click()

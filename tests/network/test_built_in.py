@@ -1,5 +1,6 @@
 """The built-in networks and their remedies: what the census sees is what NumPy computes."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,13 +10,16 @@ from trained import epoch_ends
 
 import lab
 from lab import RunConfig
+from lab.census import units
 from lab.errors import InputError, RunError
 from lab.experiment.data import fitted, split
 from lab.layout import mlp
+from lab.network import networks
 from lab.network.keras_model import build_model
-from lab.network.networks import network_of
+from lab.network.networks import Network, network_of
 from lab.network.templates import layout_of, template
-from lab.training.trainer import train
+from lab.training.events import EpochEnd
+from lab.training.trainer import first_state, train
 
 CNN = {"network": "cnn", "filters": (3, 4), "hidden": (6,)}
 DEEP = {"network": "deep", "hidden": (10,), "depth": 4}
@@ -186,6 +190,45 @@ def test_only_learned_slopes_are_recorded(tiny, tmp_path):
         run.slopes(1)
     with pytest.raises(InputError, match="activation must not be prelu for the network 'mine'"):
         RunConfig(activation="prelu", network="mine")
+
+
+def as_large_as_the_picture(activation, input_shape, classes):
+    import keras
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Reshape((*input_shape, 1)),
+            layers.Conv2D(12, 28, activation=activation),
+            layers.Flatten(),
+            layers.Dense(classes, activation="softmax"),
+        ]
+    )
+
+
+def test_a_kernel_as_large_as_the_picture_gives_the_dense_layers_census(tiny, monkeypatch):
+    """A third of the units is planted dead; the same images open the gates of the others."""
+    monkeypatch.setattr(networks, "_NETWORKS", {})
+    networks.add(Network("whole", as_large_as_the_picture))
+    ends = []
+    for config in (RunConfig(hidden=(12,), seed=4), RunConfig(network="whole", seed=4)):
+        start = first_state(config)
+        kernel, bias = start.weights.layout.incoming(1)
+        dense = first_state(RunConfig(hidden=(12,), seed=4)).weights.kernel(1)
+        planted = {
+            kernel: dense.reshape(start.weights.named[kernel].shape),
+            bias: np.repeat(np.float32([-1000, 0.1, -0.1]), 4),
+        }
+        state = dataclasses.replace(start, weights=start.weights.with_arrays(planted))
+        events = train([config.model_copy(update={"epochs": 1})], tiny, {0: state})
+        ends.append(next(event for event in events if isinstance(event, EpochEnd)).layers[0])
+    dense, convolution = ends
+    assert units.dead(convolution).tolist() == [True] * 4 + [False] * 8
+    for name in ("images", "zeros", "shut", "nonfinite", "max_gate", "mean_gate"):
+        assert np.array_equal(getattr(dense, name), getattr(convolution, name)), name
+    np.testing.assert_allclose(convolution.max_z, dense.max_z, rtol=1e-5)
+    np.testing.assert_allclose(convolution.mean, dense.mean, rtol=1e-5)
 
 
 def test_dropout_alone_leaves_the_textbooks_layout():

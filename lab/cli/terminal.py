@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lab.census import units
-from lab.experiment import RunConfig, differences, differing, value_words, words_of
+from lab.experiment import RunConfig, differences, differing, remedies, value_words, words_of
 from lab.runs import Run, Runs
 from lab.stats import Verdict
 from lab.studies import HowFar
@@ -120,7 +120,7 @@ def comparison(runs: Runs) -> Table:
     table = _table(
         f"{record.dataset}: {config.size}, {config.optimizer}, "
         f"learning rate {config.learning_rate:g}, {counted(config.epochs, 'epoch')}, "
-        f"{runs.seed_words()}",
+        f"{', '.join([*remedies(config), runs.seed_words()])}",
         f"dead, by layer: no gradient on all {record.train_images:,} training images\n"
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
         f"means over seeds; seconds of one core for one run{_layer_names(run)}{_divergences(runs)}",

@@ -23,7 +23,7 @@ from lab.experiment.sources import (
     load_recorded,
     write_npz,
 )
-from lab.experiment.spelling import VARIED, differences, differing, value_words, words_of
+from lab.experiment.spelling import VARIED, differences, differing, remedies, value_words, words_of
 
 __all__ = [
     "NAMES",
@@ -50,6 +50,7 @@ __all__ = [
     "read_plan",
     "read_seeds",
     "read_vary",
+    "remedies",
     "sources",
     "spelling",
     "split",

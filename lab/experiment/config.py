@@ -310,49 +310,54 @@ class RunConfig(BaseModel):
             raise InputError("pixels must be left out unless input_scale is standard.")
 
     def _check_network(self) -> None:
-        own = SHAPES.get(self.network, {})
+        """Checks the settings that describe a network: it has its own, and no other's."""
         for name in ("hidden", "filters", "depth"):
-            value = getattr(self, name)
-            if value and name not in own:
+            value, has_it = getattr(self, name), name in SHAPES.get(self.network, {})
+            if value and not has_it:
                 of = " or ".join(network for network, shape in SHAPES.items() if name in shape)
                 raise InputError(
                     f"{name} must be left out for the network {self.network!r}, not {value}: "
                     f"it is for {of}."
                 )
-            if name in own and (not value or (name, value) == ("depth", 1)):
+            if has_it and (not value or (name, value) == ("depth", 1)):
                 raise InputError(
                     f"{name} must be {RunConfig.model_fields[name].description}, not {value}."
                 )
-        if self.first_bias and self.normalization != "none":
-            raise InputError(
-                f"first_bias must be 0 with normalization, not {self.first_bias}: "
-                f"it takes any bias out again."
-            )
         if self.network == "deep" and len(self.hidden) != 1:
             raise InputError(
                 f"hidden must be one width for the network 'deep', not {self.hidden}: "
                 f"depth says how many layers have it."
             )
-        if not own and (self.normalization != "none" or self.dropout):
+        if self.weights > MOST_WEIGHTS:
+            raise InputError(
+                f"hidden must give a network of at most {MOST_WEIGHTS:,} weights, "
+                f"not {self.weights:,} as {self.hidden} does."
+            )
+        (self._check_built_in if self.network in SHAPES else self._check_own)()
+
+    def _check_built_in(self) -> None:
+        if self.network_sha256:
+            raise InputError(
+                f"network_sha256 must be left out for the network {self.network!r}: "
+                f"it is for a network of your own."
+            )
+        if self.first_bias and self.normalization != "none":
+            raise InputError(
+                f"first_bias must be 0 with normalization, not {self.first_bias}: "
+                f"it takes any bias out again."
+            )
+
+    def _check_own(self) -> None:
+        if self.normalization != "none" or self.dropout:
             name = "dropout" if self.dropout else "normalization"
             raise InputError(
                 f"{name} must be left out for the network {self.network!r}: "
                 f"a network of your own has such layers in its source."
             )
-        if not own and self.learns_slopes:
+        if self.learns_slopes:
             raise InputError(
                 f"activation must not be {self.activation} for the network {self.network!r}: "
                 f"only {', '.join(SHAPES)} have places for slopes that are learned."
-            )
-        if own and self.network_sha256:
-            raise InputError(
-                f"network_sha256 must be left out for the network {self.network!r}: "
-                f"it is for a network of your own."
-            )
-        if self.weights > MOST_WEIGHTS:
-            raise InputError(
-                f"hidden must give a network of at most {MOST_WEIGHTS:,} weights, "
-                f"not {self.weights:,} as {self.hidden} does."
             )
 
     @property

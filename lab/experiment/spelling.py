@@ -37,6 +37,35 @@ def _value(config: RunConfig, name: str) -> Any:
     return config.size if own else getattr(config, name)
 
 
+# The settings that say how a network is trained beyond the textbook's way.
+REMEDIES = (
+    "normalization",
+    "dropout",
+    "weight_decay",
+    "nesterov",
+    "clip_norm",
+    "label_smoothing",
+    "warmup",
+    "schedule",
+    "input_scale",
+)
+
+
+def remedies(config: RunConfig) -> list[str]:
+    """Returns the settings beyond the textbook's in words: `dropout 0.2`, `nesterov`.
+
+    >>> remedies(RunConfig(normalization="batch", dropout=0.2))
+    ['normalization batch', 'dropout 0.2']
+    """
+    default = RunConfig()
+    named = [(name, getattr(config, name)) for name in REMEDIES]
+    return [
+        words_of(name) + ("" if value is True else f" {value_words(value)}")
+        for name, value in named
+        if value != getattr(default, name)
+    ]
+
+
 def differing(configs: Sequence[RunConfig]) -> list[str]:
     """Returns the names of the settings that differ, except those in `VARIED`."""
     return [

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from lab.errors import StoreError
+from lab.experiment import remedies
 from lab.plots import canvas
 from lab.runs import Runs
 from lab.system import at_home
@@ -132,5 +133,5 @@ def setting_words(runs: Runs) -> str:
         f"Network {config.size}, {config.initializer}, first bias "
         f"{config.first_bias:g}, {config.optimizer}, learning rate "
         f"{', '.join(f'{rate:g}' for rate in rates)}, batches of {config.batch_size}, "
-        f"{counted(config.epochs, 'epoch')}, {runs.seed_words()}."
+        f"{', '.join([counted(config.epochs, 'epoch'), *remedies(config), runs.seed_words()])}."
     )

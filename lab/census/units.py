@@ -114,7 +114,11 @@ def summarise(blocks: Mapping[str, Values], images: int, sup_gate: float) -> Uni
 
 
 def dead(units: UnitSummaries) -> BoolArray:
-    """Units whose gate is 0 on every probe image: no gradient passes, whatever the image."""
+    """Units whose gate is 0 on every probe image: no gradient passes, whatever the image.
+
+    The gate is f'(z), with z what enters the activation function: with a normalisation, the
+    normalised value. A channel of a convolution has a gate at every position of every image.
+    """
     return units.finite & np.equal(units.max_gate, 0)
 
 

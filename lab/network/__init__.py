@@ -4,7 +4,6 @@ No other wing knows that a layer is dense: `lab.layout` names the weights and ac
 """
 
 from lab.network import programs
-from lab.network.custom import register_network, register_network_source
 from lab.network.forward_pass import forward
 from lab.network.initial_weights import first_kernel, first_weights
 from lab.network.keras_model import build_model
@@ -17,6 +16,7 @@ from lab.network.optimizers import (
     recipe_of,
     update,
 )
+from lab.network.own_networks import register_network, register_network_source
 from lab.network.programs import generator_seeds, gradients_of, program
 from lab.network.templates import Template, layout_of, template
 

@@ -33,7 +33,7 @@ RACED = FED.model_copy(update={"epochs": 6})
 networks.add(Network("convolutional", convolutional))
 networks.add(Network("normalised", normalised))
 TRAINED = [
-    RunConfig(network=network, activation=activation, hidden=(6, 5), epochs=100, batch_size=120)
+    RunConfig(network=network, activation=activation, epochs=100, batch_size=120)
     for network, activation in (
         ("mlp", "relu"),
         ("mlp", "elu"),

@@ -45,7 +45,7 @@ class Settings:
             first: The settings that are shown at once.
             *others: What else folds away, above the settings.
         """
-        start, self._given = RunConfig(**given), given
+        start, self._given, self._wrong = RunConfig(**given), given, ""
         names = [*ORDER, *(name for name in VARIABLE if name not in (*ORDER, *ASIDE))]
         self.controls = {name: _control(name, getattr(start, name)) for name in names}
         folded = [self.controls[name] for name in names if name not in tuple(first)]
@@ -65,25 +65,31 @@ class Settings:
         chosen = {
             name: value for name, value in (self._given | values).items() if value is not None
         }
-        for control in self.controls.values():
-            control.remove_class(WRONG)
         try:
             RunConfig(**chosen)
         except InputError as error:
-            raise InputError(self._marked(str(error))) from None
+            raise InputError(self._told(str(error))) from None
+        self._mark("")
         return chosen
 
     def on_change(self, do: Callable[[], None]) -> None:
         """Calls a function whenever a setting changes."""
         on_change(list(self.controls.values()), do)
 
-    def _marked(self, sentence: str) -> str:
+    def _told(self, sentence: str) -> str:
         """Marks the box that a sentence is about, and calls the setting as its box does."""
         name, _, rest = sentence.partition(" ")
-        if name not in self.controls:
-            return sentence
-        self.controls[name].add_class(WRONG)
-        return f"{_words(name)} {rest}"
+        self._mark(name if name in self.controls else "")
+        return f"{_words(name)} {rest}" if self._wrong else sentence
+
+    def _mark(self, name: str) -> None:
+        """Marks a box; without a change nothing is sent, which would undo what is being typed."""
+        if name != self._wrong:
+            if self._wrong:
+                self.controls[self._wrong].remove_class(WRONG)
+            if name:
+                self.controls[name].add_class(WRONG)
+            self._wrong = name
 
     def _fit(self) -> None:
         """Gives the network that was chosen its own widths, filters and depth."""

@@ -33,12 +33,12 @@ RACED = FED.model_copy(update={"epochs": 6})
 networks.add(Network("convolutional", convolutional))
 networks.add(Network("normalised", normalised))
 TRAINED = [
-    RunConfig(network=network, activation=activation, epochs=100, batch_size=120)
-    for network, activation in (
-        ("mlp", "relu"),
-        ("mlp", "elu"),
-        ("convolutional", "relu"),
-        ("normalised", "relu"),
+    RunConfig(activation=activation, epochs=100, batch_size=120, **network)
+    for activation, network in (
+        ("relu", {"hidden": (6, 5)}),
+        ("elu", {"hidden": (6, 5)}),
+        ("relu", {"network": "convolutional"}),
+        ("relu", {"network": "normalised"}),
     )
 ]
 PARTS = 5

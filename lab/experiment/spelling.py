@@ -8,6 +8,18 @@ from lab.experiment.config import RunConfig
 
 # What may differ between the runs of one comparison.
 VARIED = ("activation", "parameter", "source_sha256", "seed")
+# The settings that say how a network is trained beyond the textbook's way.
+REMEDIES = (
+    "normalization",
+    "dropout",
+    "weight_decay",
+    "nesterov",
+    "clip_norm",
+    "label_smoothing",
+    "warmup",
+    "schedule",
+    "input_scale",
+)
 
 
 # Settings whose option of the command line is shorter than their name.
@@ -22,33 +34,32 @@ def option_of(setting: str) -> str:
 def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
     """Returns for each the settings that differ among them, except those in `VARIED`.
 
+    A remedy is left out where it is not applied.
+
+    >>> differences([RunConfig(warmup=warmup) for warmup in (0, 0.1)])
+    [[], ['warmup 0.1']]
+
     Args:
         configs: The settings.
         *aside: Further names of settings to leave out.
     """
     fields = [name for name in differing(configs) if name not in aside]
     words = {name: "lr" if name == "learning_rate" else words_of(name) for name in fields}
-    return [[f"{words[n]} {value_words(_value(config, n))}" for n in fields] for config in configs]
+    return [
+        [f"{words[n]} {value_words(_value(config, n))}" for n in fields if not _is_left(config, n)]
+        for config in configs
+    ]
+
+
+def _is_left(config: RunConfig, name: str) -> bool:
+    """Tells whether a remedy is not applied."""
+    return name in REMEDIES and getattr(config, name) == RunConfig.model_fields[name].default
 
 
 def _value(config: RunConfig, name: str) -> Any:
     """Returns the value of a setting; networks of one name and other sources are told apart."""
     own = name == "network" and config.network_sha256
     return config.size if own else getattr(config, name)
-
-
-# The settings that say how a network is trained beyond the textbook's way.
-REMEDIES = (
-    "normalization",
-    "dropout",
-    "weight_decay",
-    "nesterov",
-    "clip_norm",
-    "label_smoothing",
-    "warmup",
-    "schedule",
-    "input_scale",
-)
 
 
 def remedies(config: RunConfig) -> list[str]:

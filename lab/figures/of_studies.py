@@ -60,6 +60,32 @@ def forest(
     )
 
 
+def forests(runs: Runs, verdicts: list[stats.Verdict], name: str = "comparison") -> CaptionedFigure:
+    """Draws verdicts on several measures, a panel for each measure.
+
+    Args:
+        runs: The runs of the baseline, whose settings the caption tells.
+        verdicts: The verdicts, corrected together.
+        name: The picture's name.
+    """
+    panels: dict[str, list[stats.Verdict]] = {}
+    for verdict in verdicts:
+        panels.setdefault(verdict.measure.label, []).append(verdict)
+    rows = max(map(len, panels.values()))
+    with canvas.style():
+        figure, axes = panel_grid(len(panels), 1, (11, 1.5 + 0.5 * rows))
+        for some, ax in zip(panels.values(), axes, strict=True):
+            plots.forest(some, ax)
+        add_caption(figure, runs, FOREST.format(_correction(verdicts)))
+    sentences = " ".join(verdict.sentence for verdict in verdicts)
+    return CaptionedFigure(
+        f"{name}-forests",
+        figure,
+        f"Paired differences from {verdicts[0].baseline} in {' and '.join(panels)}, a row for "
+        f"each. {sentences} The baseline: {setting_words(runs)}",
+    )
+
+
 def _correction(verdicts: list[stats.Verdict]) -> str:
     count = max(verdict.comparisons for verdict in verdicts)
     return f". Corrected for {count} comparisons after Holm" if count > 1 else ""

@@ -10,7 +10,7 @@ verdicts = stats.verdicts(runs, "test_accuracy")
 verdicts[0].sentence, stats.table(verdicts), plots.forest(verdicts)
 """
 
-from lab.stats.comparisons import corrected, verdicts
+from lab.stats.comparisons import between, corrected, verdicts
 from lab.stats.groups import at_rate, places
 from lab.stats.pairs import (
     FEWEST_SEEDS,
@@ -38,6 +38,7 @@ __all__ = [
     "at_best_rates",
     "at_rate",
     "best_rates",
+    "between",
     "by_seed",
     "corrected",
     "holm",

@@ -53,6 +53,53 @@ def verdicts(
     return corrected(found)
 
 
+def between(
+    groups: Mapping[str, Iterable[Run]],
+    baseline: str,
+    measure: str = "test_accuracy",
+    layer: int | None = None,
+) -> list[Verdict]:
+    """Compares named groups of runs with one of them, whatever settings they differ in.
+
+    A group is what you make it: runs with a remedy, with another network, at another rate. Seeds
+    are paired, so each may come once in a group. Holm's correction is over all verdicts returned.
+
+    Args:
+        groups: The runs of each group, by its name.
+        baseline: The name of the group to compare the others with.
+        measure: One of `measures.NAMES`.
+        layer: The hidden layer, from 1, of a layer's measure.
+
+    Raises:
+        InputError: If there is no such baseline, measure or layer, if a group is empty or has a
+            seed twice, or if the groups are not of one data set.
+    """
+    wanted = measures.measure(measure, layer)
+    ended = {name: Runs(runs).ended() for name, runs in groups.items()}
+    if baseline not in ended:
+        raise unknown("baseline", baseline, ended)
+    for name, runs in ended.items():
+        _check_group(name, runs)
+    everything = [run for runs in ended.values() for run in runs]
+    if len({run.record.dataset_digest for run in everything}) > 1:
+        raise InputError("groups must be of one data set to be compared, and they are of several.")
+    known = dict(each(everything, lambda run: (run.run_id, wanted.printed(run))))
+    where, against = everything[0].record.dataset, ended.pop(baseline)
+    found = [
+        replace(_verdict(runs, against, where, wanted, known), names=(name, baseline))
+        for name, runs in ended.items()
+    ]
+    return corrected(found)
+
+
+def _check_group(name: str, runs: Runs) -> None:
+    seeds = [run.config.seed for run in runs]
+    if not seeds:
+        raise InputError(f"groups must hold runs that have ended, and {name!r} holds none.")
+    if len(set(seeds)) < len(seeds):
+        raise InputError(f"groups must have each seed once, and {name!r} has one several times.")
+
+
 def _with_layer(runs: Runs, layer: int | None) -> Runs:
     if layer is None or not len(runs):
         return runs

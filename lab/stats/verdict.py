@@ -25,6 +25,7 @@ class Verdict:
         problem: Which runs diverged or have no finite value, in words; empty if none.
         p_holm: The t-test's p-value after Holm's correction; NaN where there is no verdict.
         comparisons: How many comparisons it is corrected for.
+        names: What to call the two, where it is not their activation functions that differ.
     """
 
     config: RunConfig
@@ -37,16 +38,17 @@ class Verdict:
     problem: str = ""
     p_holm: float = math.nan
     comparisons: int = 1
+    names: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:
-        """The activation function, with its parameter."""
-        return self.config.title
+        """The activation function, with its parameter; or the name of its group."""
+        return self.names[0] if self.names else self.config.title
 
     @property
     def baseline(self) -> str:
-        """The baseline, with its parameter."""
-        return self.against.title
+        """The baseline, with its parameter; or the name of its group."""
+        return self.names[1] if self.names else self.against.title
 
     @property
     def decidable(self) -> bool:

@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from lab import RunConfig
 from lab.errors import InputError
-from lab.experiment.spelling import read_values, read_widths, value_words, write_values
+from lab.experiment.spelling import (
+    differences,
+    read_values,
+    read_widths,
+    value_words,
+    write_values,
+)
 
 
 @pytest.mark.parametrize("text", ["64-32", "64x32", "64,32", "64 × 32", " 64 , 32 "])
@@ -30,3 +36,13 @@ def test_a_value_is_short_for_people():
     assert value_words((512, 512)) == "512-512"
     assert value_words(0.001) == "0.001"
     assert value_words("adam") == "adam"
+
+
+def test_a_remedy_is_named_where_it_is_applied_alone():
+    settings = [{}, {"normalization": "layer"}, {"optimizer": "adamw"}, {"learning_rate": 0.1}]
+    assert differences([RunConfig(**one) for one in settings]) == [
+        ["optimizer adam", "lr 0.001"],
+        ["optimizer adam", "lr 0.001", "normalization layer"],
+        ["optimizer adamw", "lr 0.001", "weight decay 0.004"],
+        ["optimizer adam", "lr 0.1"],
+    ]

@@ -75,3 +75,20 @@ def test_a_map_with_a_diverged_run_has_no_mean_there(runs):
     picture = of_studies.rate_maps(Runs([lost if r is first else r for r in runs]), "tiny")
     assert len(re.findall("ReLU at 0.01: [0-9.]+, 0.3: diverged", picture.alt)) == 2
     assert len(re.findall("ELU α=1 at 0.01: [0-9.]+, 0.3: no run", picture.alt)) == 2
+
+
+def test_forests_have_a_panel_for_each_measure_and_every_verdict_in_words():
+    runs = RunStore("notebooks/recorded/remedies").runs
+    ways = {label: runs.where(label=label) for label in ("no remedy", "leak", "warm-up")}
+    verdicts = stats.corrected(
+        [v for name in ("dead", "test_accuracy") for v in stats.between(ways, "no remedy", name)]
+    )
+    picture = of_studies.forests(ways["no remedy"], verdicts, "remedies")
+    assert [ax.get_xlabel() for ax in picture.figure.axes] == [
+        "share of dead neurons: difference from no remedy, points",
+        "test accuracy: difference from no remedy, points",
+    ]
+    rows = [label.get_text() for label in picture.figure.axes[1].get_yticklabels()]
+    assert rows == ["leak", "warm-up"]
+    assert all(verdict.sentence in picture.alt for verdict in verdicts)
+    assert picture.name == "remedies-forests"

@@ -75,3 +75,31 @@ def test_a_layers_measure_leaves_networks_without_the_layer_out():
     assert [verdict.name for verdict in found] == ["Sigmoid"]
     with pytest.raises(InputError, match="layer must be from 1 to 6 in these runs, not 7"):
         stats.verdicts(runs, "dead_fraction", 7)
+
+
+def test_groups_are_compared_by_their_names_whatever_they_differ_in(record):
+    plain = [record("relu", seed, 0.9) for seed in range(6)]
+    slow = [record("relu", 5 - seed, 0.9 + LOWER[5 - seed], 0.1) for seed in range(6)]
+    leak = [record("leaky_relu", seed, 0.9 + MIXED[seed]) for seed in range(6)]
+    groups = {"a smaller rate": plain, "nothing": slow, "a leak": leak}
+    first, second = stats.between(groups, "nothing")
+    assert (first.name, first.baseline, second.name) == ("a smaller rate", "nothing", "a leak")
+    assert first.paired.differences == pytest.approx([-100 * d for d in LOWER])
+    assert first.where == "mnist"
+    assert (first.comparisons, first.p_holm) == (2, pytest.approx(2 * first.paired.p))
+    assert first.sentence.startswith(
+        "With 6 paired seeds a smaller rate's test accuracy is 20.0 points above nothing's"
+    )
+
+
+def test_groups_that_cannot_be_compared_are_refused(record):
+    plain = [record("relu", seed, 0.9) for seed in range(6)]
+    with pytest.raises(InputError, match=r"Unknown baseline 'none'\. Choose from: a, b"):
+        stats.between({"a": plain, "b": plain}, "none")
+    with pytest.raises(InputError, match="and 'b' holds none"):
+        stats.between({"a": plain, "b": []}, "a")
+    with pytest.raises(InputError, match="each seed once, and 'b' has one several times"):
+        stats.between({"a": plain, "b": [*plain, record("elu", 3, 0.5)]}, "a")
+    other = RunStore("notebooks/recorded/remedies").runs[:1]
+    with pytest.raises(InputError, match="of one data set to be compared"):
+        stats.between({"a": plain, "b": other}, "a")

@@ -1,15 +1,16 @@
 """Trains what a plan beside this file says, and keeps it for the lessons: `record.py remedies`.
 
 A plan has the settings of all runs and, under `ways`, a name and what differs for each group. The
-name becomes the runs' label. Weights are kept only if the plan says `weights = true`.
+name becomes the runs' label. Weights are kept of the epochs that the plan lists as `weights`.
 """
 
 import sys
 import tempfile
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
-from lab import RunStore
+from lab import Run, RunStore
 from lab.experiment import RunConfig
 from lab.studies import gather
 from lab.studies.study import finish
@@ -27,7 +28,13 @@ def record(name: str) -> None:
             study = gather(configs, plan["dataset"], folder, label)
             finish(study)
             for run in study.runs():
-                RunStore(HERE / name).add_copy(run, weights=plan.get("weights", False))
+                RunStore(HERE / name).add_copy(_with_weights(run, plan.get("weights", [])))
+
+
+def _with_weights(run: Run, epochs: list[int]) -> Run:
+    """Returns a run that knows the weights of some epochs only."""
+    kept = tuple(file for file in run.record.weights if file.last in epochs)
+    return replace(run, record=run.record.model_copy(update={"weights": kept}))
 
 
 if __name__ == "__main__":

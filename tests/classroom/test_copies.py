@@ -94,7 +94,7 @@ def test_a_copy_runs_from_top_to_bottom_without_answers_and_every_check_says_so(
     ]
     assert len(said) >= 3
     for words in said:
-        assert re.match(r"Exercise \d\.\d: not yet\. ", words)
+        assert re.match(r"Exercise \d+\.\d: not yet\. ", words)
 
 
 def test_a_function_keeps_its_first_line_and_its_docstring():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import tomllib
 from pathlib import Path
 
 import nbformat
@@ -19,6 +20,7 @@ LESSONS = Path(__file__).parent.parent.parent / "notebooks"
 RECORDED = RunStore(LESSONS / "recorded").runs
 USUAL = RECORDED.where(dataset="mnist", learning_rate=0.001)
 RAISED = RECORDED.where(dataset="mnist", learning_rate=0.005)
+REMEDIES = RunStore(LESSONS / "recorded" / "remedies").runs
 SMALL = RECORDED.where(label="weights of every epoch")[0]
 
 
@@ -49,6 +51,12 @@ def verdict_on(values, others):
 
 UNDECIDED = verdict_on([90, 91, 92, 93, 94, 95], [91, 90, 92, 93, 95, 94])
 DECIDED = verdict_on([90, 91, 92, 93, 94, 95], [80, 82, 81, 83, 84, 85])
+
+
+WAYS = {label: REMEDIES.where(label=label) for label in sorted({r.record.label for r in REMEDIES})}
+BOTH = stats.corrected(
+    [v for name in ("dead", "test_accuracy") for v in stats.between(WAYS, "no remedy", name)]
+)
 
 
 def bias(epoch):
@@ -87,14 +95,26 @@ RIGHT = [
     ("7.2", lambda p: sum(q <= 0.05 for q in stats.holm(p))),
     ("7.3", UNDECIDED, 0.93),
     ("7.3", UNDECIDED, -0.93),
+    ("8.1", REMEDIES, 37.75),
+    ("8.1", REMEDIES, 100 * (19.7 - 12.2) / 19.7),  # From the printed means.
+    ("8.2", lambda z: (z - z.mean(axis=0)) / z.std(axis=0)),
+    ("8.2", lambda z: (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 0.001)),  # As Keras does.
+    ("8.2", lambda z: (z - z.mean(axis=0)) / z.std(axis=0, ddof=1)),
+    ("8.2", lambda z: np.array([(c - c.mean()) / c.std() for c in z.T]).T.tolist()),
+    ("8.3", BOTH, "batch normalisation"),
+    ("8.3", BOTH, " Leak"),
+    ("8.3", BOTH, "smaller rate"),
 ]
 """By hand: 784 · 100 + 100 + 100 · 50 + 50 + 50 · 10 + 10 = 84,060; 10 · 48,000 / 128 = 3,750.
 The test accuracies at 0.005, ELU − ReLU: 97.12 − 97.36, 96.18 − 97.17, 96.94 − 97.23 %, in the
 mean −0.5067 points; their standard deviation is 0.4193, and 0.4193 / √3 · 4.3027 = 1.042. Leaky
 ReLU's: 97.41, 97.27, 97.50 %; the variances are 0.013433 and, of ReLU, 0.009433, that of the
 differences 0.0133: √(0.022867 / 0.0133) = 1.311. The differences of 7.3 are −1, 1, 0, 0, −1, 1:
-their mean is 0, their standard deviation √0.8, and √(0.8 / 6) · 2.5706 = 0.9386. The life of neuron
-10 is printed in lesson 5. The last living neuron of layer 2 opens at image 277: counted below."""
+their mean is 0, their standard deviation √0.8, and √(0.8 / 6) · 2.5706 = 0.9386. Of the 128 neurons
+of six networks 151 are dead without a remedy and 94 with warm-up: 100 · 57 / 151 = 37.75; in layer
+1 alone 116 and 49, in layer 2 35 and 45. Of each seed 20, 30, 13, 28, 35, 25 and
+13, 12, 9, 25, 16, 19: the mean of the six shares is 35.80. The life of neuron 10 is printed in
+lesson 5. The last living neuron of layer 2 opens at image 277: counted below."""
 
 
 @pytest.mark.parametrize("answer", RIGHT, ids=[answer[0] for answer in RIGHT])
@@ -247,6 +267,35 @@ WRONG = [
     ("7.4", RAISED, USUAL, "3 seeds in pairs are too few"),
     ("7.4", SMALL, USUAL, "nothing to compare"),
     ("7.4", None, USUAL, "must be recorded runs"),
+    ("8.1", REMEDIES, 7.42, "the difference in points"),
+    ("8.1", REMEDIES, 62.25, "die all the same"),
+    ("8.1", REMEDIES, 0.3775, "how many of 100"),
+    ("8.1", REMEDIES, 100 * (151 / 94 - 1), "Divide by those that die without it"),
+    ("8.1", REMEDIES, 100 * (1 - 49 / 116), "layer 1 alone"),
+    ("8.1", REMEDIES, 100 * (1 - 45 / 35), "layer 2 alone"),
+    ("8.1", REMEDIES, 35.80, "the mean of six shares"),
+    ("8.1", REMEDIES, "many", "must be a number"),
+    ("8.2", lambda z: (z - z.mean()) / z.std(), "Each neuron has its own"),
+    ("8.2", lambda z: z - z.mean(axis=0), "Divide by the standard deviation"),
+    ("8.2", lambda z: z / z.std(axis=0), "Subtract the mean first"),
+    ("8.2", lambda z: (z - z.mean(axis=0)) / z.var(axis=0), "Take its root"),
+    ("8.2", lambda z: (z - z.mean(axis=0)) * z.std(axis=0), "Divide by it"),
+    ("8.2", lambda z: ((z.T - z.mean(axis=1)) / z.std(axis=1)).T, "over the images"),
+    ("8.2", lambda z: np.maximum((z - z.mean(axis=0)) / z.std(axis=0), 0), "applied ReLU"),
+    ("8.2", lambda z: z.mean(axis=0), "an array of shape (4, 3)"),
+    ("8.3", BOTH, "warm-up", "does not show that it saves neurons"),
+    ("8.3", BOTH, "weight decay", "does not show that it saves neurons"),
+    ("8.3", BOTH, "no remedy", "what the others are compared with"),
+    ("8.3", BOTH, "dropout", "Choose from: batch normalisation, leak"),
+    ("8.3", REMEDIES, "leak", "must be the verdicts of the lesson"),
+    ("8.4", REMEDIES.where(label="no remedy"), REMEDIES, "You have changed nothing"),
+    ("8.4", REMEDIES.where(label="leak"), REMEDIES, "Keep ReLU"),
+    ("8.4", REMEDIES.where(label="smaller rate"), REMEDIES, "Keep the learning rate"),
+    ("8.4", REMEDIES.where(label="weight decay"), REMEDIES, "has tried this remedy"),
+    ("8.4", REMEDIES.where(label="warm-up"), REMEDIES, "has tried this remedy"),
+    ("8.4", REMEDIES.where(label="batch normalisation"), REMEDIES, "has tried this remedy"),
+    ("8.4", USUAL, REMEDIES, "Train on mnist-5k"),
+    ("8.4", None, REMEDIES, "must be recorded runs"),
 ]
 
 
@@ -365,12 +414,41 @@ def test_a_study_of_ones_own_has_six_seeds_and_no_run_that_diverged(trained):
     assert "ReLU diverged with seed 0: a lower" in check("7.4", one_lost, RAISED).message
 
 
+def test_a_remedy_of_ones_own_saves_neurons_on_three_seeds_and_reads(trained):
+    network_a = {"hidden": (64, 64), "epochs": 5, "learning_rate": 0.02}
+    assert check("8.4", trained(seeds=3, normalization="layer", **network_a), REMEDIES)
+    slow = trained(seeds=3, optimizer="sgd", **network_a)
+    assert "It saves neurons, but the networks read" in check("8.4", slow, REMEDIES).message
+    assert check("8.4", trained(seeds=3, optimizer="sgd", momentum=0.9, **network_a), REMEDIES)
+    hard = trained(seeds=3, initializer="he_normal", **network_a)
+    assert "% of the neurons are dead, in the mean" in check("8.4", hard, REMEDIES).message
+    one = trained(optimizer="sgd", **network_a)
+    assert "train with three seeds" in check("8.4", one, REMEDIES).message
+    two = trained(seeds=3, **network_a | {"optimizer": "sgd", "epochs": 1})
+    assert "changed optimizer, epochs. Change one" in check("8.4", two, REMEDIES).message
+    assert "Try one remedy" in check("8.4", [*slow, *hard], REMEDIES).message
+
+
+def test_the_recorded_runs_of_a_plan_are_those_that_it_names():
+    for file in (LESSONS / "recorded").glob("*.toml"):
+        plan = tomllib.loads(file.read_text(encoding="utf-8"))
+        planned = {
+            (label, RunConfig(**plan["settings"] | differing, seed=seed))
+            for label, differing in plan["ways"].items()
+            for seed in plan["seeds"]
+        }
+        runs = RunStore(file.with_suffix("")).runs
+        assert {(run.record.label, run.config) for run in runs} == planned
+        assert {run.record.dataset for run in runs} == {plan["dataset"]}
+        assert all(run.is_whole() for run in runs)
+
+
 def test_every_exercise_stands_in_its_lesson_with_a_solution_and_a_check():
     found = {}
-    for path in sorted(LESSONS.glob("0*.ipynb")):
+    for path in sorted(LESSONS.glob("[0-9]*.ipynb")):
         cells = nbformat.read(path, as_version=4).cells
         text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
-        for number in re.findall(r"^### Exercise (\d\.\d) · ", text, re.MULTILINE):
+        for number in re.findall(r"^### Exercise (\d+\.\d) · ", text, re.MULTILINE):
             found[number] = path.name
         solutions = [c for c in cells if "solution" in c.metadata.get("tags", [])]
         checks = [c for c in cells if c.source.splitlines()[-1].startswith('check("')]
@@ -381,4 +459,4 @@ def test_every_exercise_stands_in_its_lesson_with_a_solution_and_a_check():
             f"Exercise {number}: right." for number in numbers
         ]
     assert list(found) == list(CHECKS)
-    assert all(name.startswith(f"0{number[0]}") for number, name in found.items())
+    assert all(name.startswith(number.split(".")[0].zfill(2)) for number, name in found.items())

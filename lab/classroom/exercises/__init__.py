@@ -8,6 +8,7 @@ from lab.classroom.exercises import (
     lesson_5,
     lesson_6,
     lesson_7,
+    lesson_8,
 )
 from lab.classroom.exercises.shared import CHECKS
 
@@ -20,4 +21,5 @@ __all__ = [
     "lesson_5",
     "lesson_6",
     "lesson_7",
+    "lesson_8",
 ]

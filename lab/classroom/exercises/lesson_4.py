@@ -7,14 +7,14 @@ import numpy as np
 from lab.census import units
 from lab.classroom.answers import WrongAnswerError
 from lab.classroom.exercises.shared import (
-    FUNCTION,
+    changed,
     dead_by_layer,
     exercise,
     one_run_of,
     runs_of,
     wrong_if,
 )
-from lab.experiment import RunConfig, load_dataset
+from lab.experiment import load_dataset
 from lab.runs import Runs
 
 
@@ -95,15 +95,15 @@ def _always_negative_and_not_dead(run: Any, layer: int, unit: int) -> None:
 @exercise("4.4")
 def _saved_by_one_change(answer: Any, lost: Any) -> None:
     run, before = one_run_of(answer), one_run_of(lost)
-    changed = _changed(run.config, before.config)
-    wrong_if(not changed, "You have changed nothing.")
+    settings = changed(run.config, before.config)
+    wrong_if(not settings, "You have changed nothing.")
     wrong_if(
-        "first_bias" in changed,
+        "first_bias" in settings,
         "Leave the first bias at −1: save the network in spite of it.",
     )
     wrong_if(
-        len(changed) > 1,
-        f"You have changed {', '.join(changed)}. Change one thing only: what the three networks "
+        len(settings) > 1,
+        f"You have changed {', '.join(settings)}. Change one thing only: what the three networks "
         f"have in common is in `common`.",
     )
     shares = [n / width for n, width in zip(dead_by_layer(run), run.layout.widths, strict=True)]
@@ -112,9 +112,3 @@ def _saved_by_one_change(answer: Any, lost: Any) -> None:
         f"Of its layers {' / '.join(f'{share:.0%}' for share in shares)} are dead: more than "
         f"10 %. Which function cannot die at all?",
     )
-
-
-def _changed(one: RunConfig, other: RunConfig) -> list[str]:
-    """Returns the settings that differ; what makes the activation function is one."""
-    names = [name for name, value in one if value != getattr(other, name)]
-    return list(dict.fromkeys("activation" if name in FUNCTION else name for name in names))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from lab.classroom.answers import WrongAnswerError
+from lab.experiment import RunConfig
 from lab.runs import Run, Runs
 
 Check = Callable[..., None]
@@ -71,3 +72,9 @@ def one_run_of(answer: Any) -> Run:
 def dead_by_layer(run: Run) -> list[int]:
     """Counts a run's dead neurons by layer, on all training images."""
     return [int(run.confirmed(layer).sum()) for layer in run.layers]
+
+
+def changed(one: RunConfig, other: RunConfig) -> list[str]:
+    """Returns the settings that differ; what makes the activation function is one."""
+    names = [name for name, value in one if value != getattr(other, name)]
+    return list(dict.fromkeys("activation" if name in FUNCTION else name for name in names))

@@ -7,6 +7,7 @@ from lab.figures import of_analyses, of_neurons, of_studies
 from lab.figures.captioned import CaptionedFigure
 from lab.figures.gallery import write_gallery
 from lab.figures.of_analyses import removal
+from lab.figures.of_filters import filters
 from lab.figures.of_neurons import digits, portrait
 from lab.figures.of_runs import (
     Curve,
@@ -26,6 +27,7 @@ __all__ = [
     "Curve",
     "dead_neurons",
     "digits",
+    "filters",
     "forest",
     "ladders",
     "learning_curves",

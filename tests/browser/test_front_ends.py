@@ -158,6 +158,20 @@ def test_lesson_8_shows_that_a_leak_saves_the_second_layer_too(opened):
     assert notebook.complaints == []
 
 
+def test_lesson_9_shows_a_dead_filter_that_the_microscope_explains(opened):
+    notebook = opened("09_convolutional_networks.ipynb")
+    notebook.run_above("Filter 4 has no weight above zero")
+    cells = notebook.front.get_by_role("grid").get_by_role("gridcell")
+    expect(cells).to_have_count(8)
+    expect(cells.filter(has_text="×")).to_have_count(3)  # Filters 0, 4 and 7.
+    told = notebook.front.locator("[aria-live=polite]")
+    expect(told).to_contain_text("Neuron 4 of layer 1")
+    expect(told).to_contain_text("In epoch 1 it died")
+    cells.nth(1).click()
+    expect(told).to_contain_text("Neuron 1 of layer 1")
+    assert notebook.complaints == []
+
+
 @pytest.fixture
 def compare(opened):
     notebook = opened("03_compare.ipynb")

@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+from scipy.signal import convolve2d, correlate2d
 
 import lab
 from lab import RunConfig, RunStore, stats
@@ -21,6 +22,7 @@ RECORDED = RunStore(LESSONS / "recorded").runs
 USUAL = RECORDED.where(dataset="mnist", learning_rate=0.001)
 RAISED = RECORDED.where(dataset="mnist", learning_rate=0.005)
 REMEDIES = RunStore(LESSONS / "recorded" / "remedies").runs
+(FILTERS,) = RunStore(LESSONS / "recorded" / "shown_filters").runs
 SMALL = RECORDED.where(label="weights of every epoch")[0]
 
 
@@ -104,6 +106,17 @@ RIGHT = [
     ("8.3", BOTH, "batch normalisation"),
     ("8.3", BOTH, " Leak"),
     ("8.3", BOTH, "smaller rate"),
+    ("9.1", 1168),
+    (
+        "9.2",
+        lambda x, k, b: [[(x[i:, j:][:3, :3] * k).sum() + b for j in (0, 1, 2)] for i in (0, 1)],
+    ),
+    ("9.2", lambda x, k, b: correlate2d(x, k, "valid") + b),
+    ("9.3", lambda z: z.max(axis=(0, 1, 2)) <= 0),
+    ("9.3", lambda z: [int(not (z[..., j] > 0).any()) for j in range(z.shape[-1])]),
+    ("9.4", FILTERS, 0, 0.0464),
+    ("9.4", FILTERS, 0, 0.047),
+    ("9.4", FILTERS, 4, 0.3632),
 ]
 """By hand: 784 · 100 + 100 + 100 · 50 + 50 + 50 · 10 + 10 = 84,060; 10 · 48,000 / 128 = 3,750.
 The test accuracies at 0.005, ELU − ReLU: 97.12 − 97.36, 96.18 − 97.17, 96.94 − 97.23 %, in the
@@ -122,6 +135,16 @@ def test_a_right_answer_passes(answer):
     if answer[-1] is None:  # The neuron of layer 1 whose largest z is the lowest.
         answer = (*answer[:-1], int(answer[1].layer(1).max_z[-1].argmin()))
     assert check(*answer), check(*answer)
+
+
+def dead_as(reduce):
+    return lambda z: reduce(z <= 0)
+
+
+def moved(x, k, change=lambda patch, k: (patch * k).sum(), step=1):
+    """What a kernel gives at every place where it fits, by two loops."""
+    rows, columns = (range(0, n - 2, step) for n in x.shape)
+    return np.array([[change(x[i : i + 3, j : j + 3], k) for j in columns] for i in rows])
 
 
 SEED_1 = object()  # Stands for the difference of seed 1, which the test computes.
@@ -296,6 +319,40 @@ WRONG = [
     ("8.4", REMEDIES.where(label="batch normalisation"), REMEDIES, "has tried this remedy"),
     ("8.4", USUAL, REMEDIES, "Train on mnist-5k"),
     ("8.4", None, REMEDIES, "must be recorded runs"),
+    ("9.1", 1152, "Each filter also has a bias"),
+    ("9.1", 160, "looks at all 8 maps, and has nine weights"),
+    ("9.1", 144, "And each filter has a bias"),
+    ("9.1", 1280, "one bias, not one for each map"),
+    ("9.1", 73, "There are 16"),
+    ("9.1", 1160, "You took the filters for the maps"),
+    ("9.1", 1168 * 49, "count them once"),
+    ("9.2", lambda x, k, b: moved(x, k), "The bias is missing"),
+    ("9.2", lambda x, k, b: moved(x, k) - b, "Add it"),
+    ("9.2", lambda x, k, b: moved(x, k, lambda p, k: (p * k + b).sum()), "nine times"),
+    ("9.2", lambda x, k, b: np.maximum(moved(x, k) + b, 0), "You applied ReLU"),
+    ("9.2", lambda x, k, b: convolve2d(x, k, "valid") + b, "You turned the kernel round"),
+    ("9.2", lambda x, k, b: moved(x, k.T) + b, "are swapped"),
+    ("9.2", lambda x, k, b: correlate2d(x, k, "same") + b, "You padded the image"),
+    ("9.2", lambda x, k, b: moved(x, k, lambda p, k: (p * k).mean()) + b, "Take the sum"),
+    ("9.2", lambda x, k, b: moved(x, k, step=2) + b, "in steps of 1"),
+    ("9.2", lambda x, k, b: moved(x[:-1, :-1], k) + b, "how often does a kernel of 3 fit into 5"),
+    ("9.2", lambda x, k, b: x @ k, "Your function failed"),
+    ("9.3", dead_as(lambda shut: shut.all(axis=0)), "You ask for each place"),
+    ("9.3", dead_as(lambda shut: shut.all(axis=(1, 2))), "You ask for each image"),
+    ("9.3", dead_as(lambda shut: shut.any(axis=(0, 1, 2))), "not whether some place does"),
+    ("9.3", lambda z: (z < 0).all(axis=(0, 1, 2)), "Is z = 0 above 0"),
+    ("9.3", lambda z: z.mean(axis=(0, 1, 2)) <= 0, "You took the mean of z"),
+    ("9.3", lambda z: (z > 0).any(axis=(0, 1, 2)), "the living filters"),
+    ("9.3", dead_as(lambda shut: shut.all(axis=(0, 1, 2)).sum()), "You count"),
+    ("9.3", dead_as(lambda shut: shut.all(axis=(1, 2, 3))), "Ask for each filter"),
+    ("9.4", FILTERS, 0, -0.0464, "The bias has to rise"),
+    ("9.4", FILTERS, 0, 0.2383, "Does this filter need so much"),
+    ("9.4", FILTERS, 0, -0.2383, "This is its bias"),
+    ("9.4", FILTERS, 0, 0.0464 - 0.2383, "asks for the rise"),
+    ("9.4", FILTERS, 0, 1, "less is enough"),
+    ("9.4", FILTERS, 1, 1, "is alive"),
+    ("9.4", FILTERS, 8, 1, "unit must be from 0 to 7"),
+    ("9.4", FILTERS, 0, "much", "not the kind of answer"),
 ]
 
 

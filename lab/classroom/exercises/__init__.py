@@ -9,6 +9,7 @@ from lab.classroom.exercises import (
     lesson_6,
     lesson_7,
     lesson_8,
+    lesson_9,
 )
 from lab.classroom.exercises.shared import CHECKS
 
@@ -22,4 +23,5 @@ __all__ = [
     "lesson_6",
     "lesson_7",
     "lesson_8",
+    "lesson_9",
 ]

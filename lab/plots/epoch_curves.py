@@ -137,6 +137,8 @@ SHARES_TO = (5.0, 10.0, 25.0, 50.0, 100.0)
 
 def _hold_still(ax: "Axes", measure: str, epochs: int) -> None:
     """Gives the axes limits that stay while the curves grow, or change in few large steps."""
+    from matplotlib.ticker import LogLocator
+
     values = np.array([y for line in ax.lines for y in np.asarray(line.get_ydata(), float)])
     values = values[np.isfinite(values)]
     least, most = (values.min(), values.max()) if len(values) else (1.0, 1.0)
@@ -145,6 +147,8 @@ def _hold_still(ax: "Axes", measure: str, epochs: int) -> None:
         ax.set_ylim(10.0 ** min(decades[0], -1), 3 * 10.0 ** max(decades[1] - 1, 0))
         if most > ax.get_ylim()[1]:
             ax.set_ylim(top=10.0 ** decades[1])
+        if ax.get_ylim()[1] / ax.get_ylim()[0] > 400:
+            ax.yaxis.set_major_locator(LogLocator(subs=(1.0,), numticks=8))
     elif measure.endswith("accuracy"):
         last = [np.asarray(line.get_ydata(), float)[-1] for line in ax.lines]
         ax.set_ylim(next((low for good, low in ACCURACIES_FROM if min(last) >= good), 0.0), 100.0)

@@ -16,7 +16,7 @@ from lab.census import lives
 from lab.errors import LabError
 from lab.experiment import Dataset, split
 from lab.layout import Weights
-from lab.network.programs import gates
+from lab.network import programs
 from lab.runs import causes
 from lab.runs.run import Run
 
@@ -148,7 +148,7 @@ class LayerView:
         if z is None or best is None or z.ndim == 1:
             return dict.fromkeys(("peaks", "feature_map", "opened"))
         places = [np.unravel_index(np.argmax(z[image]), z.shape[1:]) for image in best]
-        gate = gates(self.run.config, z, slope)
+        gate = programs.gates(self.run.config, z, slope)
         return {
             "peaks": (np.array(places) + 0.5) / z.shape[1:],
             "feature_map": z[best[0]],

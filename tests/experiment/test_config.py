@@ -41,7 +41,7 @@ FIELDS = (
     "classes",
     "pixels",
 )
-OF_OTHERS = ("network", "filters", "depth", "normalization", "source_sha256")
+OF_OTHERS = ("network", "network_sha256", "filters", "depth", "normalization", "source_sha256")
 INITIALIZERS = (
     "glorot_uniform",
     "glorot_normal",

@@ -89,13 +89,17 @@ def test_an_id_changes_with_every_setting_and_with_the_data(blank, tiny):
         "activation": "elu", "parameter": 0.5, "hidden": (3, 3), "optimizer": "sgd",
         "learning_rate": 0.002, "initializer": "he_normal", "first_bias": 0.1, "batch_size": 31,
         "epochs": 4, "seed": 1, "validation_split": 0.3, "train_size": 100, "probe_size": 50,
-        "keep_weights": "every", "network": "another",
+        "keep_weights": "every", "network": "another", "filters": (3,), "depth": 3,
+        "normalization": "batch", "dropout": 0.5, "weight_decay": 0.1, "clip_norm": 1.0,
+        "label_smoothing": 0.1, "warmup": 0.1, "schedule": "cosine", "input_scale": "standard",
+        "image_shape": (8, 8), "classes": 3, "pixels": (0.1, 0.3), "network_sha256": "0" * 64,
     }  # fmt: skip
-    assert {*changed, "momentum", "source_sha256"} == set(RunConfig.model_fields)
+    assert {*changed, "momentum", "nesterov", "source_sha256"} == set(RunConfig.model_fields)
     ids = [run_id(CONFIG.model_copy(update={k: v}), blank) for k, v in changed.items()]
     ids += [run_id(CONFIG, blank), run_id(CONFIG, tiny)]
-    ids += [run_id(sgd.model_copy(update={"momentum": 0.5}), blank)]
-    assert len(set(ids)) == len(changed) + 3
+    momentum = sgd.model_copy(update={"momentum": 0.5})
+    ids += [run_id(momentum, blank), run_id(momentum.model_copy(update={"nesterov": True}), blank)]
+    assert len(set(ids)) == len(changed) + 4
     assert run_id(RunConfig(**CONFIG.model_dump()), blank) == run_id(CONFIG, blank)
 
 

@@ -165,10 +165,10 @@ def test_lesson_9_shows_a_dead_filter_that_the_microscope_explains(opened):
     expect(cells).to_have_count(8)
     expect(cells.filter(has_text="×")).to_have_count(3)  # Filters 0, 4 and 7.
     told = notebook.front.locator("[aria-live=polite]")
-    expect(told).to_contain_text("Neuron 4 of layer 1")
+    expect(told).to_contain_text("Channel 4 of layer 1")
     expect(told).to_contain_text("In epoch 1 it died")
     cells.nth(1).click()
-    expect(told).to_contain_text("Neuron 1 of layer 1")
+    expect(told).to_contain_text("Channel 1 of layer 1")
     assert notebook.complaints == []
 
 

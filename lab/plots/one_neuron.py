@@ -134,7 +134,8 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
             down, right = neuron.peaks.T * [[height], [width]] - 0.5
             across = right + width * np.arange(len(neuron.images))
             ax.plot(across, down, "o", mfc="none", mec=PEAK, mew=2, ms=11)
-        words = _labels(neuron.classes, neuron.image_z, narrow=height > width)
+        narrow = height > width or neuron.peaks is not None
+        words = _labels(neuron.classes, neuron.image_z, narrow)
         ax.set_xticks(places, words, fontsize=10)
         ax.tick_params(length=0)
         ax.set(yticks=[], title=f"the {neuron.shown} that excite it most")

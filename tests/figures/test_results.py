@@ -55,6 +55,46 @@ def test_the_runs_are_those_that_were_planned(study):
     assert set(found.status) == {"finished"}
 
 
+def test_the_remedies_are_those_that_were_planned():
+    plan = tomllib.loads((FIGURES / "remedies.toml").read_text(encoding="utf-8"))
+    found, rates = runs("remedies"), plan["vary"]["learning_rate"]
+    planned = {
+        (r, seed, rate) for r in plan["remedies"] for seed in plan["seeds"] for rate in rates
+    }
+    assert len(found) == len(planned)
+    assert set(zip(found.remedy, found.seed, found.learning_rate, strict=True)) == planned
+    assert set(found.status) == {"finished"}
+
+
+def test_networks_without_a_remedy_are_those_of_the_ladder():
+    ladder, remedies = runs("ladder"), runs("remedies")
+    without = remedies[remedies.remedy == "none"]
+    both = without.merge(ladder, on=["run_id"], suffixes=("", "_of_the_ladder"))
+    assert len(both) == len(without) == 18
+    for name in ("test_accuracy", "dead_1", "dead_2"):
+        assert (both[name] == both[f"{name}_of_the_ladder"]).all()
+
+
+def test_what_is_said_of_remedies_is_what_paired_intervals_say():
+    table = runs("remedies").set_index(["remedy", "learning_rate", "seed"])
+
+    def added(column, remedy, rate):
+        return interval(100 * (table[column].loc[remedy, rate] - table[column].loc["none", rate]))
+
+    for rate in (0.005, 0.02):
+        for remedy in ("batch normalisation", "layer normalisation"):
+            assert added("test_accuracy", remedy, rate)[1] > 0
+    for rate in (0.001, 0.005, 0.02):
+        mean, low, high = added("test_accuracy", "leak 0.01", rate)
+        assert low < 0 < high
+        words = f"{mean:.2f} ± {high - mean:.2f}".replace("-", "−")
+        assert words in next(
+            line for line in PAGE.splitlines() if line.startswith("| leak") and "±" in line
+        )
+    assert added("dead_1", "warm-up 0.1", 0.005)[2] < 0
+    assert added("dead_1", "weight decay 0.1", 0.005)[1] > 0
+
+
 def test_every_number_of_the_readmes_findings_is_on_the_results_page():
     words = re.sub(r"!?\[[^]]*\]\([^)]*\)|f'\(z\) is 0", "", FINDINGS)
     known = set(re.findall(NUMBER, PAGE))

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from lab import activations
-from lab.activations import has_source, is_own_name, made_from, source_of
+from lab.activations import Source, has_source, is_own_name, made_from, source_of
 from lab.errors import InputError
 from lab.experiment import SHAPES
 from lab.layout import MOST_WEIGHTS
@@ -79,8 +80,17 @@ def register_network_source(name: str, source: str) -> Network:
     if known and known.source == source:
         return known  # A cell that is run again keeps the compiled programs.
     network = Network(name, made_from(name, source), source=source)
+    _check_source(name, source)
     _check(network)
     return networks.add(network)
+
+
+def _check_source(name: str, source: str) -> None:
+    try:
+        TypeAdapter(Source).validate_python(source)
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"]
+        raise InputError(f"The source of {name} cannot be kept with its runs: {reason}.") from None
 
 
 def _check(network: Network) -> None:

@@ -255,6 +255,12 @@ def test_what_cannot_be_trained_is_refused_in_one_sentence(build, sentence):
     assert networks.own("mine") is None
 
 
+def test_a_source_that_is_too_long_to_be_kept_is_refused_before_any_training(monkeypatch):
+    monkeypatch.setitem(globals(), "WIDTH", tuple(range(10_000)))
+    with pytest.raises(InputError, match="source of mine cannot be kept with its runs"):
+        register_network("mine", sequential)
+
+
 @pytest.mark.parametrize("name", ["mlp", "cnn", "deep", "Mine", "9", "a b", "", 3])
 def test_a_name_that_is_taken_or_not_plain_is_refused(name):
     with pytest.raises(InputError, match="name must be 1 to 40 small letters"):

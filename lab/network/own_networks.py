@@ -25,6 +25,8 @@ TRIED = 8  # How many random images a network is tried with.
 def register_network(name: str, build: Callable[..., Any]) -> Network:
     """Registers your own network: the lab then trains, counts and keeps it like its own.
 
+    Such as::
+
         import keras
         def build(activation, input_shape, classes):
             return keras.Sequential([

@@ -41,7 +41,7 @@ FIELDS = {
     ),
     "parameter": st.none() | NUMBERS,
     "hidden": st.lists(st.integers(0, 40) | st.sampled_from([8192, 8193]), max_size=66).map(tuple),
-    "optimizer": st.sampled_from(["adam", "sgd", "Adam", "rmsprop"]),
+    "optimizer": st.sampled_from(["adam", "adamw", "sgd", "rmsprop", "Adam", "adagrad"]),
     "momentum": NUMBERS,
     "learning_rate": NUMBERS,
     "initializer": st.sampled_from([*INITIALIZERS, "zeros", "he"]),
@@ -54,6 +54,12 @@ FIELDS = {
     "probe_size": WHOLE | st.sampled_from(["all", "none"]),
     "keep_weights": st.sampled_from(["last", "every", "best"]),
     "source_sha256": st.none() | st.sampled_from(["0" * 64, "g" * 64, "0" * 63]),
+    "dropout": NUMBERS,
+    "label_smoothing": NUMBERS,
+    "warmup": NUMBERS,
+    "clip_norm": NUMBERS,
+    "schedule": st.sampled_from(["constant", "cosine", "step", "linear"]),
+    "input_scale": st.sampled_from(["unit", "symmetric", "standard", "0-1"]),
 }
 ANY = {name: field | JUNK for name, field in FIELDS.items()}
 ONE_BY_ONE = [
@@ -78,7 +84,7 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "hidden": lambda v: (
         isinstance(v, list | tuple) and 1 <= len(v) <= 64 and all(whole(n, 1, 8192) for n in v)
     ),
-    "optimizer": lambda v: v in ("adam", "sgd"),
+    "optimizer": lambda v: v in ("adam", "adamw", "sgd", "rmsprop"),
     "momentum": lambda v: number(v, 0, 1) and v < 1,
     "learning_rate": lambda v: number(v, 1e-12, 1000),
     "initializer": lambda v: isinstance(v, str) and v in INITIALIZERS,
@@ -91,6 +97,12 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "probe_size": lambda v: v == "all" or whole(v, 1, math.inf),
     "keep_weights": lambda v: v in ("last", "every"),
     "source_sha256": lambda v: v is None or v == "0" * 64,
+    "dropout": lambda v: number(v, 0, 1) and v < 1,
+    "label_smoothing": lambda v: number(v, 0, 1) and v < 1,
+    "warmup": lambda v: number(v, 0, 1) and v < 1,
+    "clip_norm": lambda v: number(v, 0, 1e6),
+    "schedule": lambda v: v in ("constant", "cosine", "step"),
+    "input_scale": lambda v: v in ("unit", "symmetric", "standard"),
 }
 
 

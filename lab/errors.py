@@ -1,6 +1,7 @@
 """Errors that tell the user, in one sentence, what is wrong and what to do."""
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any, TypeGuard
@@ -57,3 +58,9 @@ def unknown(kind: str, name: Any, choices: Iterable[str]) -> InputError:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     shown = repr(name if len(name) <= 100 else f"{name[:97]}...")
     return InputError(f"Unknown {kind} {shown}.{hint} Choose from: {', '.join(choices)}.")
+
+
+def reason_of(error: Exception) -> str:
+    """Returns kind and first line of an error that a user's own code raised."""
+    reason = textwrap.shorten(str(error).strip().split("\n")[0], 200)
+    return f"{type(error).__name__}: {reason}"

@@ -5,7 +5,6 @@ functions with the same source are the same.
 """
 
 import math
-import textwrap
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ from pydantic import ValidationError
 from lab.activations import registry
 from lab.activations.registry import Activation, FloatArray
 from lab.activations.source import KERAS_LAYERS, OwnActivation, has_source, source_of
-from lab.errors import InputError
+from lab.errors import InputError, reason_of
 from lab.system import compiled, in_own_thread, load_tensorflow
 
 Function = Callable[[Any], Any]
@@ -257,9 +256,8 @@ def _compiled(name: str, function: Function, z: NDArray[np.float32]) -> Pair:
     except InputError:
         raise
     except Exception as error:  # Whatever the user's own code raises.
-        reason = textwrap.shorten(str(error).strip().split("\n")[0], 200)
         raise InputError(
             f"{name} must work on a whole float32 tensor in a compiled program (tf.where in place "
-            f"of if, tf.exp in place of math.exp); it failed with {type(error).__name__}: {reason}"
+            f"of if, tf.exp in place of math.exp); it failed with {reason_of(error)}"
         ) from error
     return a.numpy(), gate.numpy()

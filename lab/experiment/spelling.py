@@ -21,7 +21,6 @@ REMEDIES = (
     "input_scale",
 )
 
-
 # Settings whose option of the command line is shorter than their name.
 OPTIONS = {"initializer": "--init", "first_bias": "--bias", "probe_size": "--probe"}
 
@@ -68,12 +67,10 @@ def remedies(config: RunConfig) -> list[str]:
     >>> remedies(RunConfig(normalization="batch", dropout=0.2))
     ['normalization batch', 'dropout 0.2']
     """
-    default = RunConfig()
-    named = [(name, getattr(config, name)) for name in REMEDIES]
+    applied = [(name, getattr(config, name)) for name in REMEDIES if not _is_left(config, name)]
     return [
         words_of(name) + ("" if value is True else f" {value_words(value)}")
-        for name, value in named
-        if value != getattr(default, name)
+        for name, value in applied
     ]
 
 

@@ -8,14 +8,13 @@ import dataclasses
 import functools
 import hashlib
 import random
-import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.errors import InputError, unknown
+from lab.errors import InputError, reason_of, unknown
 from lab.experiment import OWN_NETWORKS, SHAPES, RunConfig
 from lab.layout import CLASSES, IMAGE_SHAPE
 from lab.system import keras_defaults
@@ -59,10 +58,9 @@ class Network:
         except InputError:
             raise
         except Exception as error:  # Whatever the user's own code raises.
-            reason = textwrap.shorten(str(error).strip().split("\n")[0], 200)
             raise InputError(
                 f"The network {self.name!r} cannot be built for images of shape "
-                f"{self.input_shape}: {type(error).__name__}: {reason}"
+                f"{self.input_shape}: {reason_of(error)}"
             ) from error
 
     def _built(self, activation: Any) -> "keras.Model":
@@ -175,9 +173,22 @@ def build_mlp(
         **remedies: As `hidden_layer` and `first_layers` take them.
     """
     import keras
+
+    network = keras.Sequential(first_layers(input_shape, **remedies))
+    return _with_dense(network, activation, classes, hidden, remedies)
+
+
+def _with_dense(
+    network: "keras.Sequential",
+    activation: Any,
+    classes: int,
+    hidden: Sequence[int],
+    remedies: dict[str, Any],
+) -> "keras.Sequential":
+    """Ends a network in dense layers: Flatten, the hidden ones, a softmax."""
     from keras import layers
 
-    network = keras.Sequential([*first_layers(input_shape, **remedies), layers.Flatten()])
+    network.add(layers.Flatten())
     for number, units in enumerate(hidden, start=1):
         for layer in hidden_layer(layers.Dense, units, activation, f"dense_{number}", **remedies):
             network.add(layer)
@@ -213,12 +224,7 @@ def build_cnn(
     for number, channels in enumerate(filters, start=1):
         for layer in hidden_layer(convolution, channels, activation, f"conv_{number}", **remedies):
             network.add(layer)
-    network.add(layers.Flatten())
-    for number, units in enumerate(hidden, start=1):
-        for layer in hidden_layer(layers.Dense, units, activation, f"dense_{number}", **remedies):
-            network.add(layer)
-    network.add(layers.Dense(classes, activation="softmax", name="output"))
-    return network
+    return _with_dense(network, activation, classes, hidden, remedies)
 
 
 def build_deep(

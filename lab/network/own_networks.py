@@ -1,6 +1,5 @@
 """A user's own network: made from its source, checked and made known to the lab."""
 
-import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lab import activations
 from lab.activations import Source, has_source, is_own_name, made_from, source_of
-from lab.errors import InputError
+from lab.errors import InputError, reason_of
 from lab.experiment import SHAPES
 from lab.layout import MOST_WEIGHTS
 from lab.network import networks
@@ -109,10 +108,9 @@ def _check(network: Network) -> None:
     except InputError:
         raise
     except Exception as error:  # Whatever the user's own code raises.
-        reason = textwrap.shorten(str(error).strip().split("\n")[0], 200)
         raise InputError(
             f"The network {name!r} must be a Keras model that trains in a compiled program; "
-            f"it failed with {type(error).__name__}: {reason}"
+            f"it failed with {reason_of(error)}"
         ) from error
     if not (alike and np.array_equal(scores, again)):
         raise InputError(

@@ -22,6 +22,7 @@ WINGS = (
     "store",
     "stats",
     "studies",
+    "outside",
     "plots",
     "figures",
     "analysis",

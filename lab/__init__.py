@@ -13,12 +13,14 @@ from lab.errors import LabError
 from lab.experiment import Dataset, RunConfig, grids, load_dataset
 from lab.figures import of_studies as study_figures
 from lab.network import programs, register_network
+from lab.outside import Census
 from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
 from lab.studies import compare, sweep, workers
 from lab.system import machine
 
 __all__ = [
+    "Census",
     "Dataset",
     "LabError",
     "Run",

@@ -25,8 +25,14 @@ Size = Annotated[int, Field(ge=0, le=MOST_WEIGHTS)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,80}$")]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class _Value(BaseModel):
-    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        frozen=True, extra="forbid", ser_json_inf_nan="strings"
+    )
 
 
 class Array(_Value):
@@ -59,6 +65,8 @@ class Site(_Value):
         below: The only input of that layer: the number of a site, from 1, for its activations, or 0
             for the images; None for any other input.
         slope: The array of slopes that its units learn, if its activation function has such.
+        function: The activation function's name, where the layers of a network may differ in it.
+        sup_gate: sup |f'| of that function; NaN where f' is not bounded.
     """
 
     name: Name
@@ -68,7 +76,9 @@ class Site(_Value):
     kernel: Name | None = None
     bias: Name | None = None
     below: Annotated[int, Field(ge=0)] | None = None
-    slope: Name | None = Field(None, exclude_if=lambda name: name is None)
+    slope: Name | None = Field(None, exclude_if=_is_none)
+    function: Annotated[str, Field(max_length=80)] | None = Field(None, exclude_if=_is_none)
+    sup_gate: float | None = Field(None, exclude_if=_is_none)
 
 
 class Layout(_Value):

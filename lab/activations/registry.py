@@ -128,8 +128,13 @@ class Activation:
 
 @functools.lru_cache(maxsize=256)
 def _largest_gate(activation: Activation, parameter: float) -> float:
-    near = np.abs(activation.derivative(np.linspace(-50.0, 50.0, 100_001), parameter))
-    far = np.abs(activation.derivative(np.array([-5e3, -500.0, 500.0, 5e3]), parameter))
+    return largest_gate(lambda z: activation.derivative(z, parameter))
+
+
+def largest_gate(derivative: Callable[[FloatArray], FloatArray]) -> float:
+    """Returns sup |f'(z)| of any function, as `Activation.largest_gate` does."""
+    near = np.abs(derivative(np.linspace(-50.0, 50.0, 100_001)))
+    far = np.abs(derivative(np.array([-5e3, -500.0, 500.0, 5e3])))
     largest = np.nanmax(near)  # NaN: exp overflows in float32; infinity: a slope without bound.
     bounded = np.nanmax([largest, *far]) <= 1.01 * largest < math.inf
     return float(largest) if bounded else math.nan

@@ -134,8 +134,8 @@ class RunConfig(BaseModel):
         title="training images on which the units are observed",
         description="a whole number of at least 1, or 'all'",
     )
-    keep_weights: Literal["last", "every"] = Field(
-        "last", title="which epochs' weights are kept", description="last or every"
+    keep_weights: Literal["last", "every", "none"] = Field(
+        "last", title="which epochs' weights are kept", description="last, every or none"
     )
     network: str = _later(
         "mlp",

@@ -17,10 +17,11 @@ from lab.network.optimizers import (
     update,
 )
 from lab.network.own_networks import register_network, register_network_source
-from lab.network.programs import generator_seeds, gradients_of, program
-from lab.network.templates import Template, layout_of, template
+from lab.network.programs import STRIP, generator_seeds, gradients_of, program, reductions
+from lab.network.templates import Template, layout_of, source_of_site, template
 
 __all__ = [
+    "STRIP",
     "Network",
     "Numbers",
     "Template",
@@ -41,8 +42,10 @@ __all__ = [
     "program",
     "programs",
     "recipe_of",
+    "reductions",
     "register_network",
     "register_network_source",
+    "source_of_site",
     "template",
     "update",
 ]

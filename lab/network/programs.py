@@ -391,17 +391,33 @@ def _sums(scores: tuple[Any, Any]) -> Any:
 
 
 def _reduce(activation: Activation, parameter: Any, shut: Any, real: Any, z: Any) -> dict[str, Any]:
-    """Reduces what each unit of a layer does on a block of images, each a float64 of (units,).
-
-    XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
-    are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
-    float32 within a strip of a block, three times as fast, and float64 over the strips.
-    """
+    """Reduces what each unit of a layer does on a block of images; see `reductions`."""
     tf = load_tensorflow()
     images = z.shape[0]
     z = tf.reshape(z, (-1, z.shape[-1]))
     real = tf.repeat(real, z.shape[0] // images)[:, None]
     a, gate = _with_gate(activation, parameter, z)
+    return reductions(z, a, gate, real, shut)
+
+
+def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any]:
+    """Reduces what each unit of a layer does on some images, each to a float64 of (units,).
+
+    XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
+    are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
+    float32 within a strip of a block, three times as fast, and float64 over the strips.
+
+    Args:
+        z: Pre-activations, float32 of shape (values, units); a multiple of 125 values.
+        a: Activations, of that shape.
+        gate: Gates, of that shape.
+        real: Which values count, bool of shape (values, 1).
+        shut: The largest |gate| of a shut gate.
+
+    Returns:
+        By name what `units.summarise` takes, for one block.
+    """
+    tf = load_tensorflow()
     wide = tf.cast(a, tf.float64)
 
     def number(flags: Any) -> Any:

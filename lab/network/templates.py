@@ -232,8 +232,7 @@ def _meetings(
 
 
 def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[int, int]) -> Site:
-    source = layer if hasattr(layer, "kernel") else _before(layer)
-    kernel, bias = _arrays_of(source, names)
+    kernel, bias, below = source_of_site(layer, names, numbers)
     return Site(
         name=name,
         kind="convolution" if z.shape.rank > 2 else "dense",
@@ -241,9 +240,27 @@ def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[in
         positions=int(np.prod(z.shape[1:-1])),
         kernel=kernel,
         bias=bias,
-        below=_below(source, numbers) if kernel else None,
+        below=below,
         slope=names.get(id(getattr(layer, "alpha", None))),
     )
+
+
+def source_of_site(
+    layer: Any, names: dict[int, str], numbers: dict[int, int]
+) -> tuple[str | None, str | None, int | None]:
+    """Returns what leads into a site: its kernel, its bias, and what the kernel takes in.
+
+    Args:
+        layer: The layer that holds the activation function, or follows the one with the kernel.
+        names: The name of each array, by its variable's identity.
+        numbers: The number of each site, from 1, by its layer's identity.
+
+    Returns:
+        The two names, and the number that `Site.below` explains; None for what is not known.
+    """
+    source = layer if hasattr(layer, "kernel") else _before(layer)
+    kernel, bias = _arrays_of(source, names)
+    return kernel, bias, _below(source, numbers) if kernel else None
 
 
 def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:

@@ -87,6 +87,22 @@ class ArrayFile(Strict):
     sha256: Digest
 
 
+class Outside(Strict):
+    """The record of a network that was trained outside the lab, which cannot train it again.
+
+    Attributes:
+        model: What the network is, in one line.
+        every: How many of its epochs lie between two that are recorded.
+        unknown: The settings that nobody recorded; what stands for them is the lab's default.
+        unseen: The layers whose activation function could not be seen, each with the reason.
+    """
+
+    model: Text
+    every: Annotated[int, Field(ge=1)] = 1
+    unknown: tuple[Text, ...] = ()
+    unseen: tuple[Text, ...] = ()
+
+
 class Record(Strict):
     """All that is known of a run, as `run.json` holds it. Every file it names exists.
 
@@ -99,6 +115,7 @@ class Record(Strict):
     own_activation: OwnActivation | None = None
     own_network: Source | None = Field(None, exclude_if=lambda source: source is None)
     network: Layout | None = Field(None, exclude_if=lambda layout: layout is None)
+    outside: Outside | None = Field(None, exclude_if=lambda outside: outside is None)
     dataset: Text
     dataset_digest: Digest
     train_images: Images
@@ -216,7 +233,7 @@ def read_record(folder: Path) -> Record:
 
 def _judged(record: Record) -> Record:
     """Marks a run as diverged if its last losses are not finite, whatever it says."""
-    if record.status != "finished" or not record.epochs:
+    if record.status != "finished" or not record.epochs or record.outside:
         return record
     finite = np.isfinite([record.epochs[-1].validation_loss, record.test_loss or 0.0]).all()
     return record if finite else record.model_copy(update={"status": "diverged"})

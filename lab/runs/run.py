@@ -130,10 +130,16 @@ class Run:
     def title(self) -> str:
         """What it is, for a figure: activation function, data set, learning rate and seed."""
         config = self.config
+        if outside := self.record.outside:
+            return f"{outside.model}, trained outside the lab"
         return (
             f"{config.title}, {self.record.dataset}, learning rate {config.learning_rate:g}, "
             f"seed {config.seed}"
         )
+
+    def knows(self, setting: str) -> bool:
+        """Tells whether a setting is known: of a network trained outside the lab, not all are."""
+        return self.record.outside is None or setting not in self.record.outside.unknown
 
     @property
     def sup_gate(self) -> float:
@@ -172,8 +178,10 @@ class Run:
         """
         width = self._width(number)
         arrays = {name: self._unit_array(number, width, name) for name in units.ARRAYS}
-        images = self.record.probe_images * self.layout.sites[number - 1].positions
-        return UnitSummaries(images, self.sup_gate, **arrays)
+        site = self.layout.sites[number - 1]
+        images = self.record.probe_images * site.positions
+        sup_gate = self.sup_gate if site.sup_gate is None else site.sup_gate
+        return UnitSummaries(images, sup_gate, **arrays)
 
     def _width(self, number: int) -> int:
         _check("layer", number, self.layers, f"in run {self.run_id}")

@@ -19,7 +19,8 @@ def identity(run: Run) -> dict[str, Any]:
     config = run.config
     parameter = np.nan if config.parameter is None else config.parameter
     values = (run.run_id, config.activation, parameter, config.seed)
-    return dict(zip(IDENTITY, (*values, run.record.dataset, config.learning_rate), strict=True))
+    rate = config.learning_rate if run.knows("learning_rate") else np.nan
+    return dict(zip(IDENTITY, (*values, run.record.dataset, rate), strict=True))
 
 
 def summary_row(runs: list[Run]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from lab.runs import (
     LOCK,
     RECORD,
     RUN_ID,
+    Record,
     Run,
     Runs,
     iterate,
@@ -30,7 +31,7 @@ from lab.runs import (
 )
 from lab.store.disk import make_folder, take_lock
 from lab.store.importer import RunImporter
-from lab.store.writer import RunWriter, write_record
+from lab.store.writer import RunWriter, first_record, write_record
 from lab.system import at_home, conditions
 
 Opened = TypeVar("Opened", RunWriter, RunImporter)
@@ -281,9 +282,20 @@ class RunStore:
         return self._opened(
             config,
             dataset,
-            lambda folder: RunWriter(folder, config, dataset, label),
+            lambda folder: RunWriter(folder, first_record(folder.name, config, dataset, label)),
             is_exactly_resumable,
         )
+
+    def writer_outside(self, record: Record) -> RunWriter:
+        """Opens a new run of a network that is trained outside the lab.
+
+        Raises:
+            StoreError: If the store cannot be written to.
+        """
+        self.check_writable()
+        name = id_of(record.settings, record.dataset_digest)
+        folder = self._beside(name) if self._folders_of(name) else self.path / name
+        return RunWriter(folder, record.model_copy(update={"run_id": folder.name}))
 
     def importer(self, config: RunConfig, dataset: Dataset, anew: bool = False) -> RunImporter:
         """Opens a run that is trained elsewhere: what is kept of it, or else a new one.

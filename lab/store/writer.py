@@ -44,16 +44,17 @@ class RunWriter:
         state: The state after the last epoch taken, or the one to resume from; None for a new run.
     """
 
-    def __init__(
-        self, folder: Path, config: RunConfig, dataset: Dataset, label: str | None = None
-    ) -> None:
-        """Takes the run's lock and reads how far it has come; a run that begins gets the label.
+    def __init__(self, folder: Path, record: Record) -> None:
+        """Takes the run's lock and reads how far it has come.
+
+        Args:
+            folder: The run's folder.
+            record: The record of a run that begins; one that goes on has its own.
 
         Raises:
             RunBusyError: If another process has the lock, or has just finished the run.
-            InputError: If its activation function is not registered here.
         """
-        self.record = _new_record(folder.name, config, dataset, label)
+        self.record = record
         make_folder_of(folder)
         self.folder = folder
         self._lock = take_lock(folder)
@@ -90,6 +91,16 @@ class RunWriter:
         elif now - self._committed >= COMMIT_SECONDS:
             self._commit({})
 
+    @property
+    def waiting(self) -> int:
+        """How many epochs were taken since the last commit."""
+        return len(self._pending)
+
+    def flush(self) -> None:
+        """Commits the epochs that were taken since the last commit."""
+        if self._pending:
+            self._commit({})
+
     def end(self, event: RunEnd) -> None:
         """Commits the run as finished or diverged."""
         epoch = self._last.epoch
@@ -121,6 +132,8 @@ class RunWriter:
 
     def _resume(self) -> dict[str, Any]:
         self._resumable = time.monotonic()
+        if self.record.outside:
+            return {}
         return {"resume": self._state_file("resume", self._last)}
 
     def _commit(self, changes: dict[str, Any]) -> None:
@@ -203,7 +216,14 @@ def make_folder_of(run: Path) -> None:
             raise
 
 
-def _new_record(name: str, config: RunConfig, dataset: Dataset, label: str | None = None) -> Record:
+def first_record(
+    name: str, config: RunConfig, dataset: Dataset, label: str | None = None
+) -> Record:
+    """Returns the record of a run that begins.
+
+    Raises:
+        InputError: If its activation function or its network is not registered here.
+    """
     parts = split(dataset, config)
     return Record(
         run_id=name,

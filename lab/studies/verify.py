@@ -67,6 +67,11 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
     """Yields the study that trains a run again, in a temporary store; see `verify`."""
     if not one_run(run).record.ended:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
+    if run.record.outside:
+        raise RunError(
+            f"Run {run.run_id} is of a network that was trained outside the lab: "
+            f"the lab cannot train it again."
+        )
     _ = run.config.function
     network_of(run.config)
     run.check_whole()

@@ -32,7 +32,7 @@ import lab.store.writer
 from lab import Dataset, RunConfig, RunStore
 from lab.errors import InputError, RunBusyError, RunError, StoreError
 from lab.store.store import default_path, run_id
-from lab.store.writer import RunWriter
+from lab.store.writer import RunWriter, first_record
 
 CONFIG = RunConfig(activation="relu", hidden=(3, 2), epochs=3, batch_size=30)
 CONFIGS = {keep: CONFIG.model_copy(update={"keep_weights": keep}) for keep in ("last", "every")}
@@ -501,7 +501,7 @@ def test_looking_at_a_run_never_keeps_a_writer_from_it(store, tiny, at_once):
         reader.start()
     try:
         for _ in range(50):
-            writer = RunWriter(run.folder, CONFIG, tiny)
+            writer = RunWriter(run.folder, first_record(run.run_id, CONFIG, tiny))
             (run.folder / "lock").touch()
             writer._lock.release()
     finally:

@@ -1,0 +1,340 @@
+"""The lab's census of any Keras model: every unit of every activation site, on a probe."""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lab import activations
+from lab.census import UnitSummaries, units
+from lab.errors import InputError, reason_of
+from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
+from lab.network import STRIP, reductions, source_of_site
+from lab.outside.probe import Probe
+from lab.outside.sites import Found, Meeting, find
+from lab.system import compiled, in_own_thread, load_tensorflow
+
+MOST_IN_BATCH, LARGEST_VALUES = 1000, 4_000_000
+Blocks = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What a network does on a probe.
+
+    Attributes:
+        layers: Every unit's summaries, one entry for each activation site.
+        loss: The model's own loss on the probe; NaN without labels or without a loss.
+        accuracy: The share classified right; NaN where there are no classes.
+        seconds: How long it took.
+    """
+
+    layers: tuple[UnitSummaries, ...]
+    loss: float
+    accuracy: float
+    seconds: float
+
+
+class Observer:
+    """Observes one Keras model on one probe, in inference mode, whenever it is asked.
+
+    It changes nothing: no weight, no moving mean, no state of random numbers.
+
+    Attributes:
+        layout: The activation sites, and the arrays of the model.
+        unseen: Of each layer whose activation function cannot be seen, the reason.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        probe: Probe,
+        layers: Sequence[str] | None = None,
+        batch_size: int | None = None,
+    ) -> None:
+        """Traces the model once.
+
+        Args:
+            model: A built Keras model.
+            probe: The inputs.
+            layers: The names of the layers to observe; by default all.
+            batch_size: How many inputs are observed at once; by default as many as fit well.
+
+        Raises:
+            InputError: If the model does not take the probe, has no activation function that can
+                be seen, or none of the layers.
+        """
+        self._model, self._probe = model, probe
+        self._names = _array_names(model)
+        self._found = Found()
+        self._sups: list[float] = []
+        self._program, sizes = self._traced(layers)
+        self.unseen = self._found.unseen
+        self._batch = batch_size or max(1, min(MOST_IN_BATCH, LARGEST_VALUES // max(sizes)))
+        self.layout = self._layout()
+
+    def observe(self) -> Observation:
+        """Takes the census."""
+        began = time.perf_counter()
+        blocks: list[list[Blocks]] = []
+        scores = np.zeros(3)
+        for x, y in self._probe.batches(self._batch):
+            outputs, layers = self._program(_tensors(x))
+            blocks.append([{name: v.numpy() for name, v in one.items()} for one in layers])
+            scores += _scores(self._model, y, outputs)
+        found = tuple(
+            self._summarised([block[number] for block in blocks], sup)
+            for number, sup in enumerate(self._sups)
+        )
+        loss, accuracy = scores[:2] / scores[2] if scores[2] else (np.nan, np.nan)
+        return Observation(found, float(loss), float(accuracy), time.perf_counter() - began)
+
+    def weights(self) -> Weights:
+        """Returns the model's arrays as they are now."""
+        kept = {array.name for array in self.layout.arrays}
+        arrays = [
+            np.array(variable.numpy(), np.float32)
+            for variable in self._model.weights
+            if self._names[id(variable)] in kept
+        ]
+        return Weights(self.layout, tuple(arrays))
+
+    def _summarised(self, blocks: list[Blocks], sup_gate: float) -> UnitSummaries:
+        values = int(sum(block["values"] for block in blocks))
+        stacked = {name: np.stack([block[name] for block in blocks]) for name in blocks[0]}
+        return units.summarise(stacked, values, sup_gate)
+
+    def _traced(self, wanted: Sequence[str] | None) -> tuple[Any, list[int]]:
+        """Returns the traced program, and how many values one input gives at every site."""
+        tf = load_tensorflow()
+        sizes: list[int] = []
+
+        def program(x: Any) -> Any:
+            outputs, self._found = find(self._model, lambda: _call(self._model, x))
+            self._found.meetings[:] = _chosen(self._found, wanted)
+            self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
+            sizes.extend(_size(meeting) for meeting in self._found.meetings)
+            pairs = zip(self._found.meetings, self._sups, strict=True)
+            return outputs, [_reduced(meeting, sup) for meeting, sup in pairs]
+
+        first, _ = next(self._probe.batches(1))
+        spec = tf.nest.map_structure(
+            lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), _tensors(first)
+        )
+        try:
+            made = tf.function(program, autograph=False).get_concrete_function(spec)
+        except InputError:
+            raise
+        except Exception as error:  # Whatever the user's own model raises.
+            raise InputError(
+                f"The model {self._model.name!r} does not take the probe, inputs of shape "
+                f"{_shapes(first)}: {reason_of(error)}"
+            ) from error
+        return made, sizes
+
+    def _layout(self) -> Layout:
+        last = dict(zip((m.name for m in self._found.meetings), self._sups, strict=True))
+        met = [id(meeting.layer) for meeting in self._found.meetings]
+        numbers = {one: n for n, one in enumerate(met, start=1) if met.count(one) == 1}
+        arrays = _arrays(self._model, self._names)
+        known: dict[str | None, tuple[int, ...]] = {a.name: a.shape for a in arrays}
+        sites = tuple(
+            _site(meeting, last[meeting.name], self._names, numbers, known)
+            for meeting in self._found.meetings
+        )
+        return Layout(sites=sites, arrays=arrays)
+
+
+def _call(model: Any, x: Any) -> Any:
+    """Calls a model in inference mode; what its layers would note as their state is dropped."""
+    import inspect
+
+    knows = "training" in inspect.signature(model.call).parameters
+    outputs, _ = model.stateless_call(
+        [variable.value for variable in model.trainable_variables],
+        [variable.value for variable in model.non_trainable_variables],
+        x,
+        **({"training": False} if knows else {}),
+    )
+    return outputs
+
+
+def _size(meeting: Meeting) -> int:
+    sizes = [
+        n or 1 for z, _ in meeting.pairs for n in [int(np.prod([n or 1 for n in z.shape[1:]]))]
+    ]
+    return sum(sizes)
+
+
+def _chosen(found: Found, wanted: Sequence[str] | None) -> list[Meeting]:
+    """Returns the meetings of the layers that are wanted."""
+    if not found.meetings:
+        seen = "".join(f" {name}: {reason}." for name, reason in found.unseen.items())
+        raise InputError(f"The model must have a hidden layer with an activation function.{seen}")
+    if wanted is None:
+        return found.meetings
+    names = {meeting.name for meeting in found.meetings}
+    for name in wanted:
+        if name in found.unseen and name not in names:
+            raise InputError(f"The layer {name!r} cannot be observed: {found.unseen[name]}.")
+        if name not in names:
+            raise InputError(
+                f"There is no layer {name!r} to observe. Choose from: {', '.join(sorted(names))}."
+            )
+    return [meeting for meeting in found.meetings if meeting.name in wanted]
+
+
+def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:
+    """Reduces what each unit of a site does on a batch, and counts its values."""
+    tf = load_tensorflow()
+    parts = [_with_gate(meeting, z, a) for z, a in meeting.pairs]
+    z, a, gate = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+    shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
+    return dict(compiled(_padded)(z, a, gate, shut))
+
+
+def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
+    """Returns z, a and the gate as float32 of shape (values, units)."""
+    tf = load_tensorflow()
+    (gate,) = tf.gradients(a, z)
+    if gate is None:
+        raise InputError(
+            f"The activation function {meeting.called!r} of the layer {meeting.name!r} must have "
+            f"a gradient: no change of z changes its value."
+        )
+    moved = (_units_last(value, meeting.layer) for value in (z, a, _as_float32(gate)))
+    return tuple(tf.cast(tf.reshape(v, (-1, v.shape[-1])), tf.float32) for v in moved)
+
+
+def _padded(z: Any, a: Any, gate: Any, shut: Any) -> Blocks:
+    """Reduces values of shape (values, units), filled up to whole strips."""
+    tf = load_tensorflow()
+    values = tf.shape(z)[0]
+    more = -values % STRIP
+    z, a, gate = (tf.pad(value, ((0, more), (0, 0))) for value in (z, a, gate))
+    real = (tf.range(values + more) < values)[:, None]
+    return reductions(z, a, gate, real, shut) | {"values": values}
+
+
+def _as_float32(gate: Any) -> Any:
+    """Returns gates as float32; one that is not 0 in float64 does not become 0."""
+    tf = load_tensorflow()
+    small = tf.cast(gate, tf.float32)
+    vanished = (gate != 0) & (small == 0)
+    return tf.where(vanished, tf.constant(np.finfo(np.float32).tiny), small)
+
+
+def _units_last(value: Any, layer: Any) -> Any:
+    """Moves the channels of a convolution that has them first to the end."""
+    tf = load_tensorflow()
+    rank = value.shape.rank
+    if rank > 2 and getattr(layer, "data_format", None) == "channels_first":
+        return tf.transpose(value, (0, *range(2, rank), 1))
+    return value
+
+
+def _sup_gate(meeting: Meeting) -> float:
+    """Returns sup |f'| of a function, found as the model calls it; NaN if it has none."""
+    tf = load_tensorflow()
+    if type(meeting.layer).__name__ == "PReLU":
+        return float(max(1.0, np.abs(meeting.layer.alpha.numpy()).max()))
+
+    def gates(z: Any) -> Any:
+        at = tf.constant(z[:, None], tf.float32)
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            a = meeting.function(at)
+        return tape.gradient(a, at).numpy()[:, 0]
+
+    try:
+        return activations.largest_gate(gates)
+    except Exception:
+        return float("nan")
+
+
+def _scores(model: Any, labels: Any, outputs: Any) -> Any:
+    """Returns loss, number right and number of a batch; NaN for what is not known."""
+    found = np.full(3, np.nan)
+    if labels is None or not hasattr(outputs, "shape"):
+        return np.zeros(3)
+    y, scores = np.asarray(labels), np.asarray(outputs)
+    found[2] = len(y)
+    if scores.ndim == 2:
+        truth = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
+        chosen = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0.5
+        found[1] = (chosen == truth).sum()
+    loss = _loss(model)
+    if loss is not None:
+        found[0] = float(np.mean(loss(y, outputs))) * len(y)
+    return found
+
+
+def _loss(model: Any) -> Any:
+    import keras
+
+    given = getattr(model, "loss", None)
+    return keras.losses.get(given) if isinstance(given, str | keras.losses.Loss) else None
+
+
+def _site(
+    meeting: Meeting,
+    sup_gate: float,
+    names: dict[int, str],
+    numbers: dict[int, int],
+    known: dict[str | None, tuple[int, ...]],
+) -> Site:
+    shape = _units_last(meeting.z, meeting.layer).shape
+    positions = [1 if n is None else n for n in shape[1:-1]]
+    kernel, bias, below = source_of_site(meeting.layer, names, numbers)
+    if kernel in known and known[kernel][-1] != shape[-1]:  # Depthwise: not a kernel for each unit.
+        kernel = None
+    calls, kind = len(meeting.pairs), type(meeting.layer).__name__
+    return Site(
+        name=re.sub(r"[^A-Za-z0-9_.]", "_", meeting.name)[:80],
+        kind="convolution" if len(positions) > 1 or "Conv" in kind else "dense",
+        units=shape[-1],
+        positions=int(np.prod(positions)) * calls,
+        kernel=kernel if kernel in known else None,
+        bias=bias if bias in known else None,
+        below=below if kernel in known and calls == 1 else None,
+        function=meeting.called[:80],
+        sup_gate=sup_gate,
+    )
+
+
+def _array_names(model: Any) -> dict[int, str]:
+    """Names each of a model's variables by its path, such as `dense_1.kernel`."""
+    names: dict[int, str] = {}
+    for variable in model.weights:
+        path = variable.path.removeprefix(f"{model.name}/")
+        name = re.sub(r"[^A-Za-z0-9_.]", "_", path.replace("/", "."))[-72:].lstrip(".")
+        taken = set(names.values())
+        number = next(
+            n for n in range(1, 10_000) if (f"{name}.{n}" if n > 1 else name) not in taken
+        )
+        names[id(variable)] = f"{name}.{number}" if number > 1 else name
+    return names
+
+
+def _arrays(model: Any, names: dict[int, str]) -> tuple[Array, ...]:
+    """Returns a model's arrays; of one that is too large to be kept, the vectors alone."""
+    large = sum(int(np.prod(v.shape)) for v in model.trainable_variables) > MOST_WEIGHTS
+    return tuple(
+        Array(name=names[id(v)], shape=tuple(v.shape), trained=v.trainable)
+        for v in model.weights
+        if len(v.shape) <= (1 if large else 8)
+    )
+
+
+def _tensors(x: Any) -> Any:
+    tf = load_tensorflow()
+    return tf.nest.map_structure(tf.convert_to_tensor, x)
+
+
+def _shapes(x: Any) -> str:
+    tf = load_tensorflow()
+    shapes = [tuple(int(n) for n in t.shape[1:]) for t in tf.nest.flatten(_tensors(x))]
+    return " and ".join(map(str, shapes))

@@ -1,0 +1,322 @@
+"""Where activation functions act in any Keras model: found while the model is traced.
+
+Each function is seen where Keras takes it: as a layer's `activation`, as a layer of its own, as a
+function of `keras.ops` or `keras.activations`, or as one of TensorFlow's operations that are an
+activation function by themselves. What acts as one and cannot be seen is listed with its reason.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.system import load_tensorflow
+
+Function = Callable[..., Any]
+LAYERS = ("ReLU", "LeakyReLU", "PReLU", "ELU")
+# Functions of Keras that are no elementwise activation function.
+ASIDE = ("linear", "softmax", "log_softmax", "sparsemax", "glu")
+# Functions through which Keras computes, whichever way the user's code calls them.
+IN_KERAS = (
+    *("relu", "relu6", "sigmoid", "sparse_sigmoid", "tanh", "tanh_shrink", "softplus", "softsign"),
+    *("soft_shrink", "sparse_plus", "silu", "squareplus", "log_sigmoid", "leaky_relu", "celu"),
+    *("hard_sigmoid", "hard_silu", "elu", "selu", "gelu", "hard_tanh", "hard_shrink", "threshold"),
+)
+IN_TENSORFLOW = ("gelu", "silu", "swish")  # Those that are several operations.
+OPERATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")
+# Operations that may be an activation function or a part of one, written by hand.
+PARTS = ("Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Erfc", "Maximum", "SelectV2")
+LOOPS = ("While", "StatelessWhile")
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+
+
+@dataclass(frozen=True, eq=False)
+class Meeting:
+    """Where an activation function acts, in a graph.
+
+    Attributes:
+        name: The name of its layer, as Keras has it.
+        layer: The layer that holds the function; None if it is called inside of another one.
+        function: The function, as the model calls it on z alone.
+        called: Its name, with its parameter if it has one.
+        pairs: z and a, the tensors that enter and come out: several of a layer that is called
+            several times.
+    """
+
+    name: str
+    layer: Any
+    function: Function
+    called: str
+    pairs: tuple[tuple[Any, Any], ...]
+
+    @property
+    def z(self) -> Any:
+        """The tensor that enters; of several, the first."""
+        return self.pairs[0][0]
+
+
+@dataclass
+class Found:
+    """What a trace of a model met.
+
+    Attributes:
+        meetings: Where an activation function acts, in the order of computation.
+        unseen: Of each layer where something may act as one and cannot be seen, the reason.
+    """
+
+    meetings: list[Meeting] = field(default_factory=list)
+    unseen: dict[str, str] = field(default_factory=dict)
+
+
+def find(model: Any, compute: Callable[[], Any]) -> tuple[Any, Found]:
+    """Runs a model within a graph, and finds where activation functions act in it.
+
+    Args:
+        model: The Keras model.
+        compute: Calls it.
+
+    Returns:
+        What the model gives, and what was met on the way; the model's own output is left out.
+    """
+    graph = load_tensorflow().compat.v1.get_default_graph()
+    watch = _Watch(model, graph, before=len(graph.get_operations()))
+    with watch.watching():
+        outputs = compute()
+    watch.look_at_operations()
+    return outputs, Found(_named(_joined(watch.without(outputs))), watch.unseen)
+
+
+def layers_of(model: Any) -> list[Any]:
+    """Returns all layers of a model: of its nested models and of its wrapped layers, too."""
+    return list(model._flatten_layers(include_self=False))
+
+
+class _Watch:
+    """Notes each activation function that is called while it watches."""
+
+    def __init__(self, model: Any, graph: Any, before: int) -> None:
+        self.layers, self.graph, self.before = layers_of(model), graph, before
+        self.names = _names(model, self.layers)
+        self.meetings: list[Meeting] = []
+        self.unseen: dict[str, str] = {}
+        self._within = False
+        self._known: set[str] = set()
+        self._callers: list[Any] = []
+        self._owners: dict[str, Any] = {}
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Puts this watch in the place of every function, within a `with` block."""
+        with contextlib.ExitStack() as stack:
+            for layer in self.layers:
+                self._watch_layer(layer, stack)
+            for module, names in _modules():
+                for name in names:
+                    function = getattr(module, name)
+                    stack.enter_context(_replaced(module, name, self._met(None, function)))
+            yield
+
+    def _watch_layer(self, layer: Any, stack: contextlib.ExitStack) -> None:
+        import keras
+
+        function: Any = getattr(layer, "activation", None)
+        is_over_time = isinstance(layer, keras.layers.RNN)
+        kinds: Any = tuple(getattr(keras.layers, name) for name in LAYERS)
+        if is_over_time:
+            self.unseen[self._name(layer)] = "its activation functions act within a loop over time"
+            stack.enter_context(_replaced(layer, "call", self._passed(layer.call)))
+        elif isinstance(layer, kinds):
+            stack.enter_context(_replaced(layer, "call", self._met(layer, layer.call)))
+        else:
+            stack.enter_context(_replaced(layer, "call", self._owned(layer, layer.call)))
+        is_function = callable(function) and not isinstance(function, keras.layers.Layer)
+        if is_function and not is_over_time and _own_name(function) not in ASIDE:
+            stack.enter_context(_replaced(layer, "activation", self._met(layer, function)))
+
+    def _met(self, layer: Any, function: Function) -> Function:
+        """Returns a function that notes its call, unless it is called within another one."""
+        alone = self._passed(function)
+
+        @functools.wraps(function, updated=())
+        def meet(*given: Any, **named: Any) -> Any:
+            if self._within or not self._is_traced(given):
+                return function(*given, **named)
+            a = alone(*given, **named)
+            self._note(layer, given, named, function, a)
+            return a
+
+        return meet
+
+    def _passed(self, function: Function) -> Function:
+        """Returns a function that is passed over: nothing within it is noted."""
+
+        @functools.wraps(function, updated=())
+        def call(*given: Any, **named: Any) -> Any:
+            outer, self._within = self._within, True
+            first = len(self.graph.get_operations())
+            try:
+                return function(*given, **named)
+            finally:
+                self._within = outer
+                self._known |= {made.name for made in self.graph.get_operations()[first:]}
+
+        return call
+
+    def _owned(self, layer: Any, call: Function) -> Function:
+        """Returns a layer's call that tells which layer made the operations within it."""
+
+        @functools.wraps(call, updated=())
+        def owned(*given: Any, **named: Any) -> Any:
+            first = len(self.graph.get_operations())
+            self._callers.append(layer)
+            try:
+                return call(*given, **named)
+            finally:
+                self._callers.pop()
+                for made in self.graph.get_operations()[first:]:
+                    self._owners.setdefault(made.name, layer)
+
+        return owned
+
+    def _is_traced(self, given: tuple[Any, ...]) -> bool:
+        return bool(given) and getattr(given[0], "graph", None) is self.graph
+
+    def _note(self, layer: Any, given: Any, named: Any, function: Function, a: Any) -> None:
+        called = _words(function if layer is None else layer, function, named)
+        caller = self._callers[-1] if self._callers else None
+        name = self._name(caller if layer is None else layer)
+        z, rest = given[0], given[1:]
+        if not z.dtype.is_floating or z.shape.rank is None or z.shape.rank < 2:
+            return
+        if a.shape.as_list() != z.shape.as_list():
+            self.unseen[name] = "its activation function changes the shape"
+            return
+        own = functools.partial(_called, function, rest, named)
+        full = f"{name}.{called}" if layer is None else name
+        self.meetings.append(Meeting(full, layer, own, called, ((z, a),)))
+
+    def _name(self, layer: Any) -> str:
+        return self.names[id(layer)]
+
+    def look_at_operations(self) -> None:
+        """Finds TensorFlow's own operations that no function of Keras made."""
+        for operation in self.graph.get_operations()[self.before :]:
+            if operation.name not in self._known:
+                self._look_at(operation)
+
+    def _look_at(self, operation: Any) -> None:
+        of = self._owners.get(operation.name)
+        kind = operation.type
+        if kind in OPERATIONS and self._is_hidden(operation.outputs[0]):
+            (z,), (a,) = operation.inputs, operation.outputs
+            function = functools.partial(_operation, operation)
+            called = kind.lower()
+            name = f"{self._name(of)}.{called}"
+            self.meetings.append(Meeting(name, None, function, called, ((z, a),)))
+        elif kind in PARTS and self._is_hidden(operation.outputs[0]):
+            self.unseen.setdefault(
+                self._name(of),
+                f"its call computes {kind} by itself, which may be an activation function; "
+                f"keras.layers.Activation would show it",
+            )
+        elif kind in LOOPS or (kind in CALLS and of is not None):
+            self.unseen.setdefault(
+                self._name(of), "a part of it is computed within a loop or function"
+            )
+
+    def _is_hidden(self, tensor: Any) -> bool:
+        is_many = tensor.shape.rank is None or tensor.shape.rank > 1
+        return bool(tensor.dtype.is_floating and is_many)
+
+    def without(self, outputs: Any) -> list[Meeting]:
+        """Returns the meetings in the order of computation, but for those of the model's output."""
+        tf = load_tensorflow()
+        last = {id(tensor) for tensor in tf.nest.flatten(outputs)}
+        places = {op.name: place for place, op in enumerate(self.graph.get_operations())}
+        hidden = [meeting for meeting in self.meetings if id(meeting.pairs[0][1]) not in last]
+        return sorted(hidden, key=lambda meeting: places[meeting.pairs[0][1].op.name])
+
+
+def _names(model: Any, layers: Sequence[Any]) -> dict[int, str]:
+    """Names each layer as Keras does; layers of one name by their path; the model for itself."""
+    often = Counter(layer.name for layer in layers)
+    names = {id(None): str(model.name)}
+    for layer in layers:
+        path = (layer.path or layer.name).removeprefix(f"{model.name}/").replace("/", ".")
+        names[id(layer)] = path if often[layer.name] > 1 else str(layer.name)
+    return names
+
+
+def _modules() -> Sequence[tuple[Any, Sequence[str]]]:
+    """Returns the modules through which every activation function of Keras goes."""
+    from keras.src import backend
+
+    tf = load_tensorflow()
+    numpy = [(backend.numpy, ("tanh",))]
+    known = [name for name in IN_KERAS if hasattr(backend.nn, name)]
+    return [(backend.nn, known), *numpy, (tf.nn, IN_TENSORFLOW)]
+
+
+@contextlib.contextmanager
+def _replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """Sets an attribute within a `with` block; afterwards it is as before."""
+    kept, own = getattr(owner, name), name in vars(owner)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        if own:
+            setattr(owner, name, kept)
+        else:
+            delattr(owner, name)
+
+
+def _called(function: Function, rest: Sequence[Any], named: dict[str, Any], z: Any) -> Any:
+    return function(z, *rest, **named)
+
+
+def _operation(operation: Any, z: Any) -> Any:
+    """Computes one of TensorFlow's own operations on another z."""
+    raw = getattr(load_tensorflow().raw_ops, operation.type)
+    alpha = {"alpha": operation.get_attr("alpha")} if operation.type == "LeakyRelu" else {}
+    return raw(features=z, **alpha)
+
+
+def _words(owner: Any, function: Function, named: dict[str, Any]) -> str:
+    """Returns what to call a function: its name, and the number that it takes."""
+    name = type(owner).__name__ if type(owner).__name__ in LAYERS else _own_name(function)
+    numbers = [v for v in named.values() if isinstance(v, float) and not isinstance(v, bool)]
+    numbers += [getattr(owner, n) for n in ("negative_slope", "alpha") if hasattr(owner, n)]
+    plain = [n for n in numbers if isinstance(n, int | float) and n]
+    return f"{name.lower()}={plain[0]:g}" if plain and math.isfinite(plain[0]) else name.lower()
+
+
+def _own_name(function: Function) -> str:
+    return str(getattr(function, "__name__", type(function).__name__)).strip("<>")
+
+
+def _joined(meetings: Sequence[Meeting]) -> list[Meeting]:
+    """Joins the calls of one layer: its units are the same, and see all that enters in any call."""
+    joined: dict[int, Meeting] = {}
+    for number, meeting in enumerate(meetings):
+        key = -1 - number if meeting.layer is None else id(meeting.layer)
+        first = joined.setdefault(key, meeting)
+        if first is not meeting:
+            joined[key] = dataclasses.replace(first, pairs=(*first.pairs, *meeting.pairs))
+    return list(joined.values())
+
+
+def _named(meetings: Sequence[Meeting]) -> list[Meeting]:
+    """Gives each meeting a name of its own: functions of one layer get numbers."""
+    often = Counter(meeting.name for meeting in meetings)
+    seen: Counter[str] = Counter()
+    named = []
+    for meeting in meetings:
+        seen[meeting.name] += 1
+        number = f".{seen[meeting.name]}" if often[meeting.name] > 1 else ""
+        named.append(dataclasses.replace(meeting, name=f"{meeting.name}{number}"))
+    return named

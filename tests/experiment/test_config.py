@@ -300,7 +300,7 @@ INITIALIZER = "glorot, he or lecun, with _uniform or _normal (such as he_normal)
         ("probe_size", 0, PROBE),
         ("probe_size", "most", PROBE),
         ("probe_size", None, PROBE),
-        ("keep_weights", "none", "last or every"),
+        ("keep_weights", "some", "last, every or none"),
     ],
 )
 def test_an_impossible_value_is_refused_in_one_sentence(field, value, limits):

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from made import convolutional, make_dataset, normalised
+from made import convolutional, make_dataset, mostly_slow, normalised
 from trained import digest, epoch_ends, run_end, scaled
 
 from lab import RunConfig, RunStore
@@ -130,7 +130,7 @@ def test_a_network_that_is_not_known_is_refused(tiny):
 # ---------------------------------------------------------------------------- Keras, step for step
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", mostly_slow(OTHERS, "convolutional"))
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     """Ten steps an epoch, the last of 15 images; the bound is argued in test_training.

@@ -471,6 +471,7 @@ def test_a_study_of_ones_own_has_six_seeds_and_no_run_that_diverged(trained):
     assert "ReLU diverged with seed 0: a lower" in check("7.4", one_lost, RAISED).message
 
 
+@pytest.mark.slow
 def test_a_remedy_of_ones_own_saves_neurons_on_three_seeds_and_reads(trained):
     network_a = {"hidden": (64, 64), "epochs": 5, "learning_rate": 0.02}
     assert check("8.4", trained(seeds=3, normalization="layer", **network_a), REMEDIES)

@@ -110,10 +110,7 @@ def test_a_lesson_is_light_and_has_short_cells(lesson):
 
 @pytest.mark.parametrize(
     "lesson",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name[:2] not in ("01", "05")))
-        for name in LESSONS
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name[:2] != "01")) for name in LESSONS],
 )
 def test_a_lesson_gives_its_stored_outputs_again_without_network_and_a_changed_one_is_found(
     lesson, folder, without_network

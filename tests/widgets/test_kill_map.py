@@ -96,6 +96,7 @@ def test_a_diverged_cell_is_marked_and_named(tiny, tmp_path):
     assert front.grids["accuracy"].colours[2] == "#999999"
 
 
+@pytest.mark.slow
 def test_another_setting_brings_values_of_its_own(front):
     front.rows.value = "hidden"
     assert front.row_values.value == "64, 64-64, 64-64-64-64, 64-64-64-64-64-64-64-64"

@@ -382,6 +382,7 @@ def test_a_network_brings_its_own_widths_and_an_empty_box_is_the_default(tiny, s
     assert RunConfig(**race.settings.values()).hidden == (512, 512)
 
 
+@pytest.mark.slow
 def test_remedies_are_settings_of_a_race_and_of_its_line_of_python(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 1})

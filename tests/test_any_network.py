@@ -498,7 +498,7 @@ def test_a_filter_whose_bias_fell_and_one_whose_weights_turned_are_told_apart(ti
     found = causes.find(run, 1)
     assert [found[unit].name for unit in (0, 1)] == ["bias", "weights"]
     assert found[0].by_bias == pytest.approx(100)
-    assert "its weights turned against the images" in causes.story(run, 1, 1)
+    assert "it was its weights" in causes.story(run, 1, 1)
 
 
 def test_behind_a_convolution_weights_count_at_every_position_they_look_at(tiny, tmp_path):

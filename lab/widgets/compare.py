@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ipywidgets import Button, Dropdown, IntSlider, Layout, SelectMultiple, Text
+from ipywidgets import Dropdown, IntSlider, SelectMultiple, Text
 
 from lab import plots
 from lab.census import units
@@ -13,7 +13,7 @@ from lab.errors import InputError
 from lab.plots import canvas, styles
 from lab.runs import CURVES, Run, Runs, layer_words, recorded, to_csv
 from lab.store import RunStore
-from lab.widgets.front import Front, box, given_runs, offer, on_change, row
+from lab.widgets.front import Front, box, button, given_runs, offer, on_change, row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ class Compare(Front):
         self.layer = box(Dropdown, None, "layer", "110px")
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
         self.file = box(Text, "comparison", "save as")
-        self.save = Button(description="Save figure and table", layout=Layout(width="auto"))
+        self.save = button("Save figure and table", "save")
         super().__init__(
             [
                 row(*self.filters.values()),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import DisplayHandle, display
-from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Button, Dropdown, HBox, Layout, VBox, Widget
 
 from lab.errors import LabError
 from lab.experiment import differences
@@ -171,6 +171,11 @@ def box(kind: Any, value: Any, description: str, width: str = "200px", **more: A
     layout = Layout(width=width, max_width="96%", margin="2px 10px 2px 2px")
     style = {"description_width": "initial"}
     return kind(value=value, description=description, layout=layout, style=style, **more)
+
+
+def button(words: str, icon: str, **more: Any) -> Button:
+    """Returns a button as wide as its words need."""
+    return Button(description=words, icon=icon, layout=Layout(width="auto"), **more)
 
 
 def row(*controls: Widget) -> HBox:

@@ -100,6 +100,13 @@ def test_a_notebook_that_is_opened_again_shows_the_race_as_it_is_now(opened):
     race.set("epochs", "10")
     race.button("Train").click()  # It is recorded: it is replayed.
     race.says("Replayed from the record.")
+    race.tab_to("Replay")
+    race.page.keyboard.press("Enter")
+    race.says("% done")
+    race.says("Replayed from the record.")
+    race.tab_to("Train again")
+    race.page.keyboard.press("Enter")
+    race.says("Trained again: 3 of 3 runs are as recorded")
 
 
 def test_a_bad_setting_is_a_sentence_and_a_second_race_has_to_wait(race):

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.activations import OKABE_ITO
 from lab.experiment import RunConfig
 from lab.plots.canvas import axes, beside, fixed_figure, in_lines, style
 from lab.plots.styles import styles_of
@@ -15,8 +14,6 @@ from lab.plots.styles import styles_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-GATE = OKABE_ITO["vermillion"]
 
 
 def functions(

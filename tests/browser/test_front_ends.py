@@ -174,6 +174,7 @@ def test_lesson_9_shows_a_dead_filter_that_the_microscope_explains(opened):
     told = notebook.front.locator("[aria-live=polite]")
     expect(told).to_contain_text("Channel 4 of layer 1")
     expect(told).to_contain_text("In epoch 1 it died")
+    assert cells.first.bounding_box()["width"] > 44
     cells.nth(1).click()
     expect(told).to_contain_text("Channel 1 of layer 1")
     assert notebook.complaints == []
@@ -272,6 +273,7 @@ def test_a_neuron_is_picked_by_mouse_by_keyboard_and_from_the_list(microscope, p
     told = microscope.front.locator("[aria-live=polite]")
     expect(told).to_contain_text("Neuron 20 of layer 1.")
     expect(cell).to_be_focused()
+    assert cell.bounding_box()["width"] > 28
     for key, unit in (("ArrowRight", 21), ("ArrowDown", 37), ("ArrowUp", 21), ("ArrowLeft", 20)):
         microscope.page.keyboard.press(key)
         expect(told).to_contain_text(f"Neuron {unit} of layer 1.")

@@ -224,8 +224,11 @@ def test_the_playground_shows_what_a_trained_network_feeds_its_neurons(opened, p
     notebook.front.get_by_label("GELU").check()
     expect(notebook.picture()).to_have_attribute("aria-label", re.compile("activation GELU"))
     notebook.choose("histogram of", "ReLU, mnist-5k")
-    notebook.choose("epoch", "^10$")
-    expect(notebook.front.locator("table")).to_contain_text("gate is 0")
+    shut = notebook.front.locator("table").get_by_text("82.5 %").first  # ReLU's, at epoch 10.
+    expect(shut).to_be_visible()
+    notebook.front.get_by_role("button", name="Play").click()
+    expect(shut).to_have_count(0)  # From epoch 0 on.
+    expect(shut).to_be_visible()
     alpha = notebook.front.get_by_role("slider").first
     alpha.focus()
     alpha.press("ArrowRight")

@@ -96,8 +96,13 @@ class Front(VBox):
 
     def clear(self) -> None:
         """Takes picture and table away."""
-        self.figure = self.frame = None
-        self.picture.value = self.table.value = self._words = ""
+        self.clear_picture()
+        self.frame, self.table.value = None, ""
+
+    def clear_picture(self) -> None:
+        """Takes the picture away."""
+        self.figure = None
+        self.picture.value = self._words = ""
 
     def show_code(self, line: str) -> None:
         """Shows the line of Python that does the same."""

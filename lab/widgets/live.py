@@ -77,6 +77,13 @@ class Live(Front):
         """Draws what is known so far; overridden by each front end."""
         raise NotImplementedError
 
+    def preview(self, job: jobs.Job) -> None:
+        """Shows what is known of a job before it begins: what is recorded already."""
+        self._job, self.runs = job, Runs([])
+        self.progress.value = 0
+        self.draw()
+        self.keep_still_soon()
+
     def start(self) -> None:
         """Begins, as the Train button does; returns at once."""
         self._start(self.job)

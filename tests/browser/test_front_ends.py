@@ -331,12 +331,15 @@ def kill_map(opened, classroom_folder):
 
 
 def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture_of):
-    kill_map.choose("activation", "relu")
-    kill_map.button("Train").click()
     cells = kill_map.front.get_by_role("grid", name="dead hidden neurons").get_by_role("gridcell")
     expect(cells).to_have_count(16)
+    kill_map.says(
+        "4 × 4 cells: every learning rate with every first bias, 32 networks of 2 epochs."
+    )
+    kill_map.choose("activation", "relu")
+    kill_map.button("Train").click()
     kill_map.says("Finished: all 32 runs are kept", seconds=180)
-    name = "learning rate 0.003, first bias -0.5: "
+    name = "learning rate 0.03, first bias -0.5: "
     cell = cells.filter(has_text=re.compile(r"\d")).nth(5)
     expect(cell).to_have_attribute(
         "aria-label", re.compile(re.escape(name) + r"[0-9.]+ ± [0-9.]+ %")
@@ -345,7 +348,7 @@ def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture
     expect(cell).to_be_focused()
     expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
     kill_map.page.keyboard.press("ArrowDown")
-    name = "learning rate 0.03, first bias -0.5: "
+    name = "learning rate 0.003, first bias -0.5: "
     expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
     other = kill_map.front.get_by_role("grid", name="validation accuracy")
     expect(other.locator("[aria-selected=true]")).to_have_attribute("aria-label", re.compile(name))

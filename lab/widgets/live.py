@@ -177,8 +177,8 @@ class Live(Front):
     def _show_progress(self) -> None:
         self.progress.value = round(1000 * self._far.share)
         if self._goes_on:
-            about = f", about {self._far.left}" if self._far.left else ""
-            self.say(f"{self._far.share:.0%} done{about}.")
+            done = f"{self._far.share:.0%} done"
+            self.say(f"{', '.join(filter(None, [done, self._far.left]))}.")
 
     def _finish(self, job: jobs.Job, background: Background) -> None:
         if background.complaint:

@@ -9,6 +9,7 @@ from lab import activations
 from lab.activations import LINES, OKABE_ITO
 from lab.errors import InputError
 from lab.experiment import RunConfig, differences
+from lab.plots import touch
 from lab.plots.canvas import in_lines
 from lab.runs import Run, Runs
 
@@ -92,9 +93,11 @@ def legend_above(figure: "Figure", styles: Sequence[Style]) -> None:
         for style, label in zip(styles, labels, strict=True)
     ]
     _add_above(figure, LEGEND_INCHES * _height_in_columns(labels))
-    figure.legend(
+    legend = figure.legend(
         handles=handles, loc="upper left", ncols=LEGEND_COLUMNS, bbox_to_anchor=(0.06, 1.0)
     )
+    for style, text, line in zip(styles, legend.texts, legend.legend_handles, strict=True):
+        touch.mark(touch.NAME, style.label, *filter(None, (text, line)))
 
 
 def _height_in_columns(labels: Sequence[str]) -> int:

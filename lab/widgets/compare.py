@@ -14,6 +14,7 @@ from lab.plots import canvas, styles
 from lab.runs import CURVES, Run, Runs, layer_words, recorded, to_csv
 from lab.store import RunStore
 from lab.widgets.front import Front, box, button, given_runs, offer, on_change, row
+from lab.widgets.opened import Opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,11 @@ CURVE_LABELS = {
 
 
 class Compare(Front):
-    """Pick runs, a measure and a layer; see every seed, the means, and the numbers of an epoch."""
+    """Pick runs, a measure and a layer; see every seed, the means, and the numbers of an epoch.
+
+    Point at the curves to read their values; a name hides and shows its curves; a click on a
+    seed's curve opens its run in the microscope.
+    """
 
     def __init__(self, runs: RunStore | Iterable[Run] | None = None) -> None:
         """Lays the controls out and draws.
@@ -53,6 +58,7 @@ class Compare(Front):
                 row(self.file, self.save),
             ]
         )
+        self.opened = Opened(self, lambda: self.chosen)
         on_change(list(self.filters.values()), self._choose_groups)
         on_change([self.groups], self._choose_runs)
         on_change([self.measure, self.layer, self.epoch], self.draw)

@@ -11,11 +11,12 @@ from ipywidgets import HTML, Button, Dropdown, HBox, Layout, VBox, Widget
 
 from lab.errors import LabError
 from lab.experiment import differences
-from lab.plots import canvas
+from lab.plots import canvas, touch
 from lab.runs import Run, Runs
 from lab.store import RunStore
 from lab.widgets import cells
 from lab.widgets.names import Names
+from lab.widgets.picture import Picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Front(VBox):
 
     Attributes:
         status: One sentence: what goes on, or what is wrong.
-        picture: Inline SVG that a screen reader reads in words.
+        picture: Inline SVG that a screen reader reads in words; its curves answer to a touch.
         table: The picture's numbers.
         code: The Python that does the same.
         figure: What the picture shows; None before there is one.
@@ -59,14 +60,21 @@ class Front(VBox):
 
     def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
         """Stacks the controls, the status line, what else there is to see, and the other parts."""
-        self.status, self.picture, self.table, self.code = (HTML() for _ in range(4))
+        self.status, self.table, self.code = (HTML() for _ in range(3))
+        self.picture = Picture()
         parts = (self.status, *views, self.picture, self.table, self.code)
-        super().__init__([HTML(LIVE_STYLE), *controls, *parts, Names()])
+        self._parts = [HTML(LIVE_STYLE), *controls, *parts, Names()]
+        super().__init__(self._parts)
         self.add_class(LIVE)
         self.loop = running_loop()
         self.figure: Figure | None = None
         self.frame: pd.DataFrame | None = None
         self._words = ""
+
+    def add_below(self, widget: Widget) -> None:
+        """Puts a widget below everything else."""
+        self._parts = [*self._parts, widget]
+        self.children = self._parts
 
     def say(self, text: str) -> None:
         """Shows a sentence in the status line; screen readers read it out."""
@@ -85,7 +93,9 @@ class Front(VBox):
     def show(self, figure: "Figure", words: str) -> None:
         """Shows a figure, with its words for screen readers."""
         self.figure, self._words = figure, words
-        self.picture.value = canvas.svg(figure, words)
+        with self.picture.hold_sync():
+            self.picture.value = canvas.svg(figure, words)
+            self.picture.panels = touch.panels(figure)
 
     def show_table(self, frame: "pd.DataFrame") -> None:
         """Shows a table; what comes from files is escaped."""
@@ -102,7 +112,7 @@ class Front(VBox):
     def clear_picture(self) -> None:
         """Takes the picture away."""
         self.figure = None
-        self.picture.value = self._words = ""
+        self.picture.value, self.picture.panels, self._words = "", [], ""
 
     def show_code(self, line: str) -> None:
         """Shows the line of Python that does the same."""

@@ -14,6 +14,7 @@ from lab.widgets import jobs
 from lab.widgets.chooser import Chooser
 from lab.widgets.front import box, button, row
 from lab.widgets.live import Live
+from lab.widgets.opened import Opened
 from lab.widgets.settings import Settings
 from lab.words import counted
 
@@ -71,6 +72,7 @@ class Race(Live):
             below=[self.settings.more],
             more=(self.replay, self.again),
         )
+        self.opened = Opened(self, lambda: self.runs)
         self.replay.on_click(lambda _: self._start(lambda: self._replayed(self._recorded())))
         self.again.on_click(lambda _: self._start(lambda: jobs.again(self._recorded())))
         self.settings.on_change(self._check)

@@ -217,6 +217,38 @@ def test_compare_shows_a_measure_and_an_epoch_and_saves_both(compare, picture_of
     assert compare.complaints == []
 
 
+def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
+    table = compare.front.locator(".lab-values")
+    stage = compare.front.locator(".lab-picture")
+    stage.focus()
+    for key in ("ArrowLeft", "ArrowLeft"):
+        compare.page.keyboard.press(key)
+    aloud = stage.locator("[aria-live=polite]")
+    expect(aloud).to_contain_text("validation accuracy, %, epoch 9. ReLU: mean")
+    expect(table).to_contain_text("at epoch 9")
+    compare.page.keyboard.press("Escape")
+    expect(table).to_have_count(0)
+    compare.tab_to("curves of ELU α=1")
+    compare.page.keyboard.press("Enter")
+    expect(stage.locator('[data-run="ELU α=1"]').first).not_to_be_visible()
+    compare.choose("measure", "^training loss$")
+    button = stage.get_by_role("button", name="curves of ELU α=1")
+    expect(button).to_have_attribute("aria-pressed", "false")  # It stays hidden.
+    expect(stage.locator('[data-mean="ELU α=1"]').first).not_to_be_visible()
+    assert inaccessible(compare) == []
+    box = compare.picture().bounding_box()
+    compare.page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    expect(table).to_contain_text("training loss at epoch 5")
+    expect(table).not_to_contain_text("ELU α=1")
+    button.click()
+    line = stage.locator('[data-run="ELU α=1"] path').last.bounding_box()
+    compare.page.mouse.click(line["x"] + line["width"], line["y"] + line["height"])
+    told = "Opened below in the microscope: ELU α=1, mnist, learning rate 0.001, seed 2."
+    expect(compare.page.get_by_text(told)).to_be_visible()
+    expect(compare.page.get_by_role("grid", name="Neurons of layer 1")).to_be_visible()
+    assert compare.complaints == []
+
+
 def test_the_playground_shows_what_a_trained_network_feeds_its_neurons(opened, picture_of):
     notebook = opened("01_activation_functions.ipynb")
     notebook.run_above("Reading the plot.")

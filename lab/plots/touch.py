@@ -5,7 +5,7 @@ Artists are marked by their label, which legends leave out as it begins with an 
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,6 +57,17 @@ def panels(figure: "Figure") -> list[dict[str, Any]]:
     Boxes are left, top, width and height as shares of the figure.
     """
     return [_panel(ax) for ax in figure.axes if _curves(ax)]
+
+
+def zoom(figure: "Figure", title: str, x: Sequence[float], y: Sequence[float]) -> None:
+    """Lets the panel of this title show a part only; without such a panel nothing changes."""
+    from matplotlib.ticker import MaxNLocator
+
+    for ax in figure.axes:
+        if _curves(ax) and ax.get_ylabel() == title:
+            ax.set(xlim=x, ylim=y)
+            if ax.get_yscale() == "log":
+                ax.yaxis.set_major_locator(MaxNLocator(6))  # Few powers of ten lie in it.
 
 
 def _curves(ax: "Axes") -> "list[Line2D]":

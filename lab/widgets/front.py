@@ -62,6 +62,7 @@ class Front(VBox):
         """Stacks the controls, the status line, what else there is to see, and the other parts."""
         self.status, self.table, self.code = (HTML() for _ in range(3))
         self.picture = Picture()
+        self.picture.observe(lambda _: self.draw(), names="zoom")
         parts = (self.status, *views, self.picture, self.table, self.code)
         self._parts = [HTML(LIVE_STYLE), *controls, *parts, Names()]
         super().__init__(self._parts)
@@ -75,6 +76,9 @@ class Front(VBox):
         """Puts a widget below everything else."""
         self._parts = [*self._parts, widget]
         self.children = self._parts
+
+    def draw(self) -> None:
+        """Draws again; overridden by each front end."""
 
     def say(self, text: str) -> None:
         """Shows a sentence in the status line; screen readers read it out."""
@@ -92,6 +96,8 @@ class Front(VBox):
 
     def show(self, figure: "Figure", words: str) -> None:
         """Shows a figure, with its words for screen readers."""
+        if self.picture.zoom:
+            touch.zoom(figure, **self.picture.zoom)
         self.figure, self._words = figure, words
         with self.picture.hold_sync():
             self.picture.value = canvas.svg(figure, words)

@@ -38,6 +38,38 @@ function number(value, title) {
   return title.includes("%") ? value.toFixed(2) : `${Number(value.toPrecision(4))}`;
 }
 
+// What a panel shows around an epoch: half of the epochs, and all values of the curves shown there.
+function nearer(panel, epoch, hidden) {
+  const half = Math.max((panel.x[1] - panel.x[0]) / 4, 0.6);
+  const x = [Math.max(epoch - half, panel.x[0]), Math.min(epoch + half, panel.x[1])];
+  const scale = panel.log ? Math.log10 : (value) => value;
+  const values = panel.curves
+    .filter((curve) => !hidden.includes(curve.group))
+    .flatMap((curve) => curve.values.filter((value, at) => at >= x[0] && at <= x[1]))
+    .filter((value) => value !== null)
+    .map(scale);
+  if (!values.length) return null;
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const margin = 0.05 * (high - low) || 0.05;
+  const y = [low - margin, high + margin];
+  return { title: panel.title, x, y: panel.log ? y.map((end) => 10 ** end) : y };
+}
+
+// What a panel shows of a frame, given by two corners as shares of the picture.
+function framed(panel, one, other) {
+  const [left, top, width, height] = panel.box;
+  const scale = panel.log ? Math.log10 : (value) => value;
+  const [low, high] = panel.y.map(scale);
+  const inside = (share) => Math.min(Math.max(share, 0), 1);
+  const x = [one.x, other.x].sort((a, b) => a - b).map((end) => {
+    return panel.x[0] + (panel.x[1] - panel.x[0]) * inside((end - left) / width);
+  });
+  const y = [one.y, other.y].sort((a, b) => b - a).map((end) => {
+    return low + (high - low) * (1 - inside((end - top) / height));
+  });
+  return { title: panel.title, x, y: panel.log ? y.map((end) => 10 ** end) : y };
+}
+
 // The groups of a panel that are shown: the name, the colour, the mean, and each seed's value.
 function readings(panel, epoch, hidden) {
   const shown = panel.curves.filter((curve) => !hidden.includes(curve.group));
@@ -80,7 +112,9 @@ export default {
     const over = element("div", stage, "");
     const names = element("div", stage, "");
     const aloud = element("div", stage, "lab-aloud");
+    const all = element("button", stage, "lab-all", "Show all");
     let at = null; // The panel and the epoch that are read.
+    let corner = null; // Where a frame begins that is being drawn.
 
     const place = (made, x, y) => {
       made.style.left = `${100 * x}%`;
@@ -111,7 +145,8 @@ export default {
       const found = readings(panel, epoch, hidden);
       box.append(tableOf(found));
       box.style.top = `${100 * panel.box[1]}%`;
-      if (x < panel.box[0] + panel.box[2] / 2) box.style.left = `calc(${100 * x}% + 10px)`;
+      const fits = x * stage.clientWidth + 10 + box.offsetWidth <= stage.clientWidth;
+      if (fits) box.style.left = `calc(${100 * x}% + 10px)`;
       else box.style.right = `calc(${100 * (1 - x)}% + 10px)`;
       const told = found.map((reading) => `${reading.name}: ${words(reading)}`).join(". ");
       if (at.aloud) aloud.textContent = `${panel.title}, epoch ${epoch}. ${told}.`;
@@ -163,7 +198,13 @@ export default {
       hide();
     };
 
+    const zoom = (part) => {
+      model.set("zoom", part ?? {});
+      model.save_changes();
+    };
+
     const draw = () => {
+      all.hidden = !("title" in model.get("zoom"));
       drawing.innerHTML = model.get("value");
       const touched = model.get("panels").length > 0;
       for (const [name, value] of [["tabindex", "0"], ["role", "group"], ["aria-label", HELP]]) {
@@ -181,7 +222,7 @@ export default {
       const whole = drawing.getBoundingClientRect();
       const [x, y] = [(event.clientX - whole.left) / whole.width, (event.clientY - whole.top) / whole.height];
       const panel = model.get("panels").findIndex((one) => within(one, x, y));
-      return panel < 0 ? null : { panel, epoch: epochAt(model.get("panels")[panel], x), y, whole };
+      return panel < 0 ? null : { panel, epoch: epochAt(model.get("panels")[panel], x), x, y, whole };
     };
 
     const pick = ({ panel, epoch, y, whole }) => {
@@ -210,6 +251,8 @@ export default {
       Home: () => move(at?.panel ?? 0, 0),
       End: () => move(at?.panel ?? 0, Infinity),
       Escape: () => leave(),
+      "+": () => at && zoom(nearer(model.get("panels")[at.panel], at.epoch, model.get("hidden"))),
+      "-": () => zoom(null),
     };
 
     const leave = () => {
@@ -218,15 +261,42 @@ export default {
       show();
     };
 
+    const far = (found) => {
+      const { width, height } = found.whole;
+      return Math.hypot((found.x - corner.x) * width, (found.y - corner.y) * height) > REACH;
+    };
+
+    const drawFrame = (found) => {
+      at = null;
+      show();
+      const frame = element("div", over, "lab-frame");
+      place(frame, Math.min(found.x, corner.x), Math.min(found.y, corner.y));
+      frame.style.width = `${100 * Math.abs(found.x - corner.x)}%`;
+      frame.style.height = `${100 * Math.abs(found.y - corner.y)}%`;
+    };
+
+    stage.addEventListener("pointerdown", (event) => {
+      const mouse = event.pointerType === "mouse" && !event.target.closest("button");
+      corner = mouse ? under(event) : null; // A finger scrolls the page.
+    });
     stage.addEventListener("pointermove", (event) => {
-      at = under(event);
+      const found = under(event);
+      if (corner && found?.panel === corner.panel && far(found)) return drawFrame(found);
+      at = found;
       show();
     });
-    stage.addEventListener("pointerleave", leave);
+    stage.addEventListener("pointerleave", () => {
+      corner = null;
+      leave();
+    });
     stage.addEventListener("click", (event) => {
       const found = event.target.closest("button") ? null : under(event);
-      if (found) pick(found);
+      const frame = corner && found?.panel === corner.panel && far(found);
+      if (frame) zoom(framed(model.get("panels")[found.panel], corner, found));
+      else if (found) pick(found);
+      corner = null;
     });
+    all.addEventListener("click", () => zoom(null));
     stage.addEventListener("keydown", (event) => {
       if (!(event.key in keys) || !model.get("panels").length) return;
       event.preventDefault();
@@ -235,6 +305,7 @@ export default {
     });
     model.on("change:value change:panels", draw);
     model.on("change:hidden", hide);
+    model.on("change:zoom", () => (all.hidden = !("title" in model.get("zoom"))));
     draw();
   },
 };

@@ -62,3 +62,17 @@ def test_the_names_of_a_live_figure_are_marked_and_a_name_is_escaped(figure):
     touch.mark(touch.RUN, '<b>"x"', figure.axes[0].lines[0])
     root = ElementTree.fromstring(canvas.svg(figure, "words"))
     assert '<b>"x"' in [part.get("data-run") for part in root.iter()]
+
+
+def test_a_part_of_a_panel_is_shown_with_ticks_in_it():
+    figure = canvas.fixed_figure((10, 5), left=0.1, right=0.6)
+    loss = plots.curves({ELU: [np.array([2.0, 0.1, 0.11])]}, "train_loss", ax=figure.subplots())
+    before = loss.get_xlim(), loss.get_ylim()
+    touch.zoom(figure, "validation accuracy, %", (0, 1), (0, 1))
+    assert (loss.get_xlim(), loss.get_ylim()) == before
+    touch.zoom(figure, "training loss", (0.5, 2.5), (0.09, 0.12))
+    assert (touch.panels(figure)[0]["x"], touch.panels(figure)[0]["y"]) == (
+        [0.5, 2.5],
+        [0.09, 0.12],
+    )
+    assert sum(0.09 <= tick <= 0.12 for tick in loss.get_yticks()) >= 3

@@ -1,4 +1,8 @@
-"""`Picture`: a figure as inline SVG whose curves answer to the pointer and to the keyboard."""
+"""`Picture`: a figure as inline SVG whose curves answer to the pointer and to the keyboard.
+
+It is the lab's own and no plotting library: some kilobytes that work offline and with a screen
+reader, on Matplotlib's own picture, so that what is live looks like what is still.
+"""
 
 from pathlib import Path
 

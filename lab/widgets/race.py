@@ -8,6 +8,7 @@ from ipywidgets import BoundedIntText, Dropdown, FloatSlider
 
 from lab.errors import InputError
 from lab.experiment import VARIABLE, Dataset, RunConfig, load_dataset
+from lab.runs import Runs
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.widgets import jobs
@@ -72,10 +73,14 @@ class Race(Live):
             below=[self.settings.more],
             more=(self.replay, self.again),
         )
-        self.opened = Opened(self, lambda: self.runs)
+        self.opened = Opened(self, self._drawn)
         self.replay.on_click(lambda _: self._start(lambda: self._replayed(self._recorded())))
         self.again.on_click(lambda _: self._start(lambda: jobs.again(self._recorded())))
         self.settings.on_change(self._check)
+
+    def _drawn(self) -> Runs:
+        """The runs of a race that has ended, in the order in which its curves are drawn."""
+        return Runs([r for line in self.lines for r in self.runs if r.config == line.config])
 
     def _check(self) -> None:
         """Says at once what is wrong with a setting, and what takes it back."""

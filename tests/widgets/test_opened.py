@@ -1,5 +1,7 @@
 """A click on a curve opens its run in the microscope."""
 
+import asyncio
+
 import pytest
 
 import lab
@@ -51,3 +53,23 @@ def test_what_is_not_recorded_yet_is_a_sentence(store):
     assert "opens its run in the microscope when training ends" in race.status.value
     with pytest.raises(InputError, match="when training ends"):
         clicked(store.runs, "GELU", 0)
+
+
+def test_after_a_race_a_curve_leads_to_its_own_run_though_one_was_recorded_before(tiny, tmp_path):
+    store = RunStore(tmp_path)
+    lab.compare("relu", 1, tiny, store, **SETTINGS)
+
+    async def script():
+        race = Race("relu", 2, tiny, store, **SETTINGS)
+        race.start()
+        await race.finished()
+        return race
+
+    race = asyncio.run(asyncio.wait_for(script(), 60))
+    (panel,) = [p for p in race.picture.panels if p["title"] == "validation accuracy, %"]
+    seeds = [curve for curve in panel["curves"] if not curve["mean"]]
+    for place, curve in enumerate(seeds):
+        race.picture.picked = ["ReLU", place, place]
+        run = race.opened.children[0].run.value
+        accuracies = [100 * epoch.validation_accuracy for epoch in run.record.epochs]
+        assert curve["values"] == pytest.approx(accuracies, rel=1e-5)

@@ -41,6 +41,7 @@ def record_of(
     known: dict[str, Any] | None = None,
     every: int = 1,
     name: str | None = None,
+    computed_on: dict[str, Any] | None = None,
 ) -> Record:
     """Returns the record of a run that begins.
 
@@ -54,6 +55,7 @@ def record_of(
         known: Settings of the training that are known.
         every: How many epochs lie between two observations.
         name: What to call the probe.
+        computed_on: The conditions under which it is computed; by default TensorFlow's.
     """
     function, own = _function(layout)
     known = known or {}
@@ -82,7 +84,7 @@ def record_of(
         test_images=probe.images,
         probe_images=probe.images,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        **conditions(),
+        **(conditions() if computed_on is None else computed_on),
     )
 
 

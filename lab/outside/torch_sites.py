@@ -234,8 +234,8 @@ class Watch(TorchFunctionMode):
 
     def _axis(self, name: str, func: Any, args: Any, named: Any, result: Any) -> int | None:
         """Returns along which axis the units of a result lie; None for the last."""
-        if name.startswith("conv") and name[-1].isdigit():
-            return int(result.ndim) - 1 - int(name[-1])
+        if name.startswith("conv") and name[-2].isdigit():  # conv2d, conv_transpose3d
+            return int(result.ndim) - 1 - int(name[-2])
         if name in NORMS:
             return 1
         if name in LAST:

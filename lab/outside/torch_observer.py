@@ -305,7 +305,7 @@ def _with_gate(function: Callable[[Any], Any], z: Any) -> tuple[Any, Any]:
     with torch.enable_grad():
         leaf = z.detach().requires_grad_()
         a = function(leaf)
-        (gate,) = torch.autograd.grad(a, leaf, torch.ones_like(a))
+        (gate,) = torch.autograd.grad(a, leaf, a.new_ones(()).expand_as(a))
     return a.detach(), gate
 
 
@@ -313,30 +313,44 @@ def _reduced(call: Call, shut: float) -> Block:
     """Reduces what each unit of a layer does in one call: `SUMMED` and `GREATEST`, by unit.
 
     NaN passes through every sum and maximum, so values are counted one by one only where one of
-    these is not finite.
+    these is not finite. As in `lab.network.reductions`, the sums for the variance are float64.
     """
     a, gate = _with_gate(call.function, call.z)
-    z, a, gate = (_reducible(value) for value in (call.z, a, gate))
-    dims = [axis for axis in range(z.ndim) if axis != call.axis]
-    values = z.numel() // call.key.units
+    z, a, gate = (_rows(value, call.axis) for value in (call.z, a, gate))
+    wide = {"dim": (0, 2), "dtype": torch.float64}
     rows = {
-        "zeros": values - torch.count_nonzero(a, dims),
-        "shut": (gate.abs() <= shut).sum(dims),
-        "sum": a.sum(dims, dtype=torch.float64),
-        "sum_abs": torch.linalg.vector_norm(a, 1, dims, dtype=torch.float64),
-        "sum_square": torch.linalg.vector_norm(a, 2, dims, dtype=torch.float64).square(),
-        "sum_gate": gate.sum(dims, dtype=torch.float64),
-        "max_z": z.amax(dims),
-        "max_minus_z": -z.amin(dims),
-        "max_gate": torch.maximum(gate.amax(dims), -gate.amin(dims)),
+        "zeros": _number(a == 0),
+        "shut": _number(gate.abs() <= shut),
+        "sum": a.sum(**wide),
+        "sum_abs": _total(a.abs()),
+        "sum_square": torch.linalg.vector_norm(a, **wide).square(),
+        "sum_gate": _total(gate),
+        "max_z": z.amax((0, 2)),
+        "max_minus_z": -z.amin((0, 2)),
+        "max_gate": torch.maximum(gate.amax((0, 2)), -gate.amin((0, 2))),
     }
-    finite = torch.stack([row.isfinite() for row in rows.values()]).all(0)
+    rows = {name: row.double() for name, row in rows.items()}
     rows["nonfinite"] = torch.zeros_like(rows["zeros"])
-    if not finite.all():
-        good = z.isfinite() & a.isfinite() & gate.isfinite()
-        rows["nonfinite"] = (~good).sum(dims)
-    stacked = torch.stack([rows[name].double() for name in (*SUMMED, *GREATEST)])
+    if not torch.stack(list(rows.values())).isfinite().all():
+        rows["nonfinite"] = _number(~(z.isfinite() & a.isfinite() & gate.isfinite())).double()
+    stacked = torch.stack([rows[name] for name in (*SUMMED, *GREATEST)])
     return np.asarray(stacked.cpu().numpy(), np.float64)
+
+
+def _rows(values: Any, axis: int) -> Any:
+    """Returns values as float32 of shape (values, units, values)."""
+    return _reducible(values).reshape(values.shape[:axis].numel(), values.shape[axis], -1)
+
+
+def _number(flags: Any) -> Any:
+    """Counts flags by unit; floats are summed faster than flags, and exactly below 2²⁴."""
+    few = flags.numel() < 2**24
+    return _total(flags.to(torch.float32 if few else torch.float64))
+
+
+def _total(rows: Any) -> Any:
+    """Sums values by unit; PyTorch sums in pairs, which keeps float32 exact enough."""
+    return rows.sum(2).sum(0)
 
 
 def _reducible(values: Any) -> Any:

@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.experiment import Dataset, RunConfig, grids, load_dataset
 from lab.figures import of_studies as study_figures
 from lab.network import programs, register_network
-from lab.outside import Census
+from lab.outside import Census, Watching, watch
 from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
 from lab.studies import compare, sweep, workers
@@ -27,6 +27,7 @@ __all__ = [
     "RunConfig",
     "RunStore",
     "Runs",
+    "Watching",
     "ablate",
     "causes",
     "compare",
@@ -48,6 +49,7 @@ __all__ = [
     "surgery",
     "sweep",
     "units",
+    "watch",
     "workers",
 ]
 

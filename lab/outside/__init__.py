@@ -1,9 +1,10 @@
-"""Networks that are trained outside the lab: its census as a callback of Keras, and once.
+"""Networks that are trained outside the lab: its census as a callback of Keras, of PyTorch, once.
 
 It finds where the activation functions of any model act, observes them, and records runs that
 tables, figures and front ends read like the lab's own.
 """
 
 from lab.outside.census import Census
+from lab.outside.watch import Watching, watch
 
-__all__ = ["Census"]
+__all__ = ["Census", "Watching", "watch"]

@@ -4,38 +4,29 @@ import contextlib
 import functools
 import json
 import re
-import tempfile
 import time
-import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from lab.census import units
-from lab.errors import InputError, LabError, RunError, check_whole, reason_of
-from lab.layout import Weights
-from lab.outside.observer import Observation, Observer
+from lab.errors import InputError, RunError
+from lab.outside.observer import Observer
 from lab.outside.probe import Probe
+from lab.outside.recorder import Recorder
 from lab.outside.recording import OPTIMIZERS, described, record_of
 from lab.outside.sites import layers_of
-from lab.runs import Run, Runs
-from lab.store import RunStore, RunWriter
+from lab.store import RunStore
 from lab.system import check_backend
-from lab.training import EpochEnd, RunEnd, State
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-KEPT = ("last", "every", "none")
 NOT_SOURCE = (
     *("name", "dtype", "module", "registered_name", "build_config", "seed", "layers", "layer"),
     *("input_layers", "output_layers", "shared_object_id"),
 )
 
 
-class Census:
+class Census(Recorder):
     """Takes the lab's census of a Keras model after every epoch of its training.
 
         census = lab.Census(probe=x_probe)
@@ -80,23 +71,18 @@ class Census:
             InputError: If the probe is empty, of different lengths, or holds NaN; or if another
                 choice is not possible.
         """
-        self.probe = Probe(probe)
-        check_whole("every", every, 1, 10_000)
-        if batch_size is not None:
-            check_whole("batch_size", batch_size, 1, 1_000_000)
-        if keep_weights not in KEPT:
-            raise InputError(f"keep_weights must be {', '.join(KEPT)}, not {keep_weights!r}.")
-        if seed is not None:
-            check_whole("seed", seed, 0, 2**32 - 1)
-        self._layers, self._every, self._batch = _names(layers), every, batch_size
-        self._keep, self._seed, self._name = keep_weights, seed, name
-        self._store = store if isinstance(store, RunStore | None) else RunStore(store)
+        super().__init__(
+            Probe(probe),
+            layers=layers,
+            every=every,
+            batch_size=batch_size,
+            keep_weights=keep_weights,
+            store=store,
+            seed=seed,
+            name=name,
+        )
         self._model: Any = None
         self._params: dict[str, Any] = {}
-        self._runs: list[Path] = []
-        self._writer: RunWriter | None = None
-        self._failed = False
-        self._last: Observation
 
     @classmethod
     def of(cls, model: Any, probe: Any, **choices: Any) -> "Census":
@@ -116,36 +102,6 @@ class Census:
         census._begin()
         census._end()
         return census
-
-    @property
-    def run(self) -> Run:
-        """What was recorded, as a run like any other; of several trainings, the last.
-
-        Raises:
-            RunError: If nothing was observed yet.
-        """
-        if not self._runs:
-            raise RunError("Nothing was observed yet: give the census to fit, as a callback.")
-        if self._writer:
-            self._writer.flush()
-        return RunStore(self._runs[-1].parent)[self._runs[-1].name]
-
-    @property
-    def unseen(self) -> dict[str, str]:
-        """The layers whose activation function cannot be seen, each with the reason."""
-        return self._observer.unseen
-
-    def layers(self) -> "pd.DataFrame":
-        """One row for each epoch and layer: all shares and means; see `lab.Runs.layers`."""
-        return Runs([self.run]).layers()
-
-    def units(self) -> "pd.DataFrame":
-        """One row for each epoch, layer and unit; see `lab.Runs.units`."""
-        return Runs([self.run]).units()
-
-    def lives(self) -> "pd.DataFrame":
-        """One row for each unit: when it died and came back; see `lab.Runs.lives`."""
-        return Runs([self.run]).lives()
 
     # What Keras calls, in the order of its calls.
 
@@ -180,7 +136,7 @@ class Census:
         self._epochs_seen += 1
         if self._epochs_seen % self._every == 0:
             with self._telling():
-                self._record(dict(logs or {}), time.perf_counter() - self._began)
+                self._record(_numbers(logs or {}), time.perf_counter() - self._began)
 
     def on_train_end(self, logs: Any = None) -> None:
         """Ends the record."""
@@ -193,17 +149,21 @@ class Census:
             return _nothing
         raise AttributeError(f"Census has no attribute {name!r}")
 
+    @property
+    def _nothing_yet(self) -> str:
+        return "Nothing was observed yet: give the census to fit, as a callback."
+
     @functools.cached_property
     def _observer(self) -> Observer:
         if self._model is None:
-            raise RunError("Nothing was observed yet: give the census to fit, as a callback.")
+            raise RunError(self._nothing_yet)
         return Observer(self._model, self.probe, self._layers, self._batch)
 
     def _begin(self) -> None:
         """Opens the record of a training, and observes the network before it."""
-        self._failed, self._epochs_seen, self._began = False, 0, time.perf_counter()
+        self._epochs_seen, self._began = 0, time.perf_counter()
         self.__dict__.pop("_observer", None)
-        observer, store = self._observer, self._store or RunStore(_temporary_folder())
+        observer = self._observer
         known, source = _known(self._model, self._params), _source(self._model)
         record = record_of(
             re.sub(r"_\d+$", "", str(self._model.name)),  # Keras counts its models.
@@ -216,60 +176,7 @@ class Census:
             every=self._every,
             name=self._name,
         )
-        self._writer = store.writer_outside(record)
-        self._runs.append(self._writer.folder)
-        self._record({}, 0.0)
-        self._writer.flush()
-
-    def _record(self, logs: dict[str, Any], seconds: float) -> None:
-        """Observes the network and takes the epoch into the record."""
-        writer = self._writer
-        if writer is None or self._failed:
-            return
-        found = self._last = self._observer.observe()
-        epoch = len(writer.record.epochs) + writer.waiting
-        state = State(epoch, self._observer.weights(), ())
-        on_probe = self.probe.labels is not None or not np.isnan(found.accuracy)
-        writer.add(
-            EpochEnd(
-                run=0,
-                epoch=epoch,
-                train_loss=found.loss if on_probe else _number(logs, "loss"),
-                train_accuracy=found.accuracy if on_probe else _accuracy(logs, ""),
-                validation_loss=_number(logs, "val_loss"),
-                validation_accuracy=_accuracy(logs, "val_"),
-                train_seconds=seconds,
-                validation_seconds=0.0,
-                census_seconds=found.seconds,
-                layers=found.layers,
-                state=state,
-            )
-        )
-
-    def _end(self) -> None:
-        """Ends the record: what is dead on the probe is what is known."""
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
-        try:
-            diverged = not _is_finite(writer.state.weights if writer.state else None)
-            confirmed = tuple(units.dead(layer) for layer in self._last.layers)
-            writer.end(RunEnd(0, diverged, np.nan, np.nan, confirmed))
-        finally:
-            writer.close()
-
-    @contextlib.contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tells once what failed in a census; the user's training goes on."""
-        try:
-            yield
-        except Exception as error:
-            if not self._failed:
-                words = str(error) if isinstance(error, LabError) else reason_of(error)
-                warnings.warn(
-                    f"The census stopped, and the training goes on: {words}", stacklevel=3
-                )
-            self._failed = True
+        self._open(record)
 
 
 def _nothing(*given: Any, **named: Any) -> None:
@@ -277,25 +184,6 @@ def _nothing(*given: Any, **named: Any) -> None:
 
 
 _nothing._is_default = True  # type: ignore[attr-defined]  # So Keras need not wait for it.
-
-
-@functools.cache
-def _temporary() -> "tempfile.TemporaryDirectory[str]":
-    return tempfile.TemporaryDirectory(prefix="lab-census-", ignore_cleanup_errors=True)
-
-
-def _temporary_folder() -> Path:
-    """Returns the folder of this process for censuses that name no store."""
-    return Path(_temporary().name) / "runs"
-
-
-def _names(layers: Any) -> list[str] | None:
-    if layers is None:
-        return None
-    names = [layers] if isinstance(layers, str) else list(layers)
-    if not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"layers must be names of layers, such as ['dense'], not {layers!r}.")
-    return names
 
 
 def _check_model(model: Any) -> None:
@@ -350,6 +238,16 @@ def _known(model: Any, params: dict[str, Any]) -> dict[str, Any]:
     return known
 
 
+def _numbers(logs: dict[str, Any]) -> dict[str, float]:
+    """Returns what `fit` reports, under the record's names."""
+    return {
+        "train_loss": _number(logs, "loss"),
+        "train_accuracy": _accuracy(logs, ""),
+        "validation_loss": _number(logs, "val_loss"),
+        "validation_accuracy": _accuracy(logs, "val_"),
+    }
+
+
 def _number(logs: dict[str, Any], name: str) -> float:
     return float(logs.get(name, np.nan))
 
@@ -361,7 +259,3 @@ def _accuracy(logs: dict[str, Any], before: str) -> float:
         if name.startswith("val_") == bool(before) and plain.endswith(("accuracy", "acc")):
             return float(value)
     return float("nan")
-
-
-def _is_finite(weights: Weights | None) -> bool:
-    return weights is None or all(np.isfinite(array).all() for array in weights)

@@ -35,6 +35,7 @@ def record_of(
     known: dict[str, Any] | None = None,
     every: int = 1,
     name: str | None = None,
+    computed_on: dict[str, Any] | None = None,
 ) -> Record:
     """Returns the record of a run that begins.
 
@@ -48,6 +49,7 @@ def record_of(
         known: Settings of the training that are known.
         every: How many epochs lie between two observations.
         name: What to call the probe.
+        computed_on: The conditions under which it is computed; by default TensorFlow's.
     """
     function, own = _function(layout)
     known = known or {}
@@ -76,7 +78,7 @@ def record_of(
         test_images=probe.images,
         probe_images=probe.images,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        **conditions(),
+        **(conditions() if computed_on is None else computed_on),
     )
 
 

@@ -1,0 +1,216 @@
+"""What every census of a network trained elsewhere has: its choices, its record, its tables."""
+
+import contextlib
+import functools
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from lab.census import units
+from lab.errors import InputError, LabError, RunError, check_whole, reason_of
+from lab.layout import Layout, Weights
+from lab.outside.observer import Observation
+from lab.outside.probe import Probe
+from lab.runs import Record, Run, Runs
+from lab.store import RunStore, RunWriter
+from lab.training import EpochEnd, RunEnd, State
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+KEPT = ("last", "every", "none")
+NUMBERS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+
+
+class Observes(Protocol):
+    """What observes one network on one probe, whenever it is asked."""
+
+    unseen: dict[str, str]
+    layout: Layout
+
+    def observe(self) -> Observation:
+        """Takes the census."""
+
+    def weights(self) -> Weights:
+        """Returns the network's arrays as they are now."""
+
+
+class Recorder:
+    """Records what an observer sees, epoch by epoch, and hands out the tables of it.
+
+    Attributes:
+        probe: What the network is observed on.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        layers: Sequence[str] | None = None,
+        every: int = 1,
+        batch_size: int | None = None,
+        keep_weights: str = "last",
+        store: str | Path | RunStore | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        """Checks and keeps the choices; `Census` says what each means.
+
+        Raises:
+            InputError: If a choice is not possible.
+        """
+        check_whole("every", every, 1, 10_000)
+        if batch_size is not None:
+            check_whole("batch_size", batch_size, 1, 1_000_000)
+        if keep_weights not in KEPT:
+            raise InputError(f"keep_weights must be {', '.join(KEPT)}, not {keep_weights!r}.")
+        if seed is not None:
+            check_whole("seed", seed, 0, 2**32 - 1)
+        self.probe = probe
+        self._layers, self._every, self._batch = _names(layers), every, batch_size
+        self._keep, self._seed, self._name = keep_weights, seed, name
+        self._store = store if isinstance(store, RunStore | None) else RunStore(store)
+        self._runs: list[Path] = []
+        self._writer: RunWriter | None = None
+        self._failed = False
+        self._last: Observation
+
+    @property
+    def run(self) -> Run:
+        """What was recorded, as a run like any other; of several trainings, the last.
+
+        Raises:
+            RunError: If nothing was observed yet.
+        """
+        if not self._runs:
+            raise RunError(self._nothing_yet)
+        if self._writer:
+            self._writer.flush()
+        return RunStore(self._runs[-1].parent)[self._runs[-1].name]
+
+    @property
+    def unseen(self) -> dict[str, str]:
+        """The layers whose activation function cannot be seen, each with the reason."""
+        return self._observer.unseen
+
+    def layers(self) -> "pd.DataFrame":
+        """One row for each epoch and layer: all shares and means; see `lab.Runs.layers`."""
+        return Runs([self.run]).layers()
+
+    def units(self) -> "pd.DataFrame":
+        """One row for each epoch, layer and unit; see `lab.Runs.units`."""
+        return Runs([self.run]).units()
+
+    def lives(self) -> "pd.DataFrame":
+        """One row for each unit: when it died and came back; see `lab.Runs.lives`."""
+        return Runs([self.run]).lives()
+
+    @property
+    def _observer(self) -> Observes:
+        raise NotImplementedError
+
+    @property
+    def _nothing_yet(self) -> str:
+        """What to say where nothing was observed yet."""
+        raise NotImplementedError
+
+    def _open(self, record: Record) -> None:
+        """Opens the record of a training, and observes the network before it."""
+        store = self._store or RunStore(_temporary_folder())
+        self._failed = False
+        self._writer = store.writer_outside(record)
+        self._runs.append(self._writer.folder)
+        try:
+            self._record({}, 0.0)
+            self._writer.flush()
+        except BaseException:
+            self._runs.pop()
+            self._close()
+            raise
+
+    def _record(self, numbers: dict[str, float], seconds: float) -> None:
+        """Observes the network and takes the epoch into the record.
+
+        Args:
+            numbers: What is known of `NUMBERS`; what the observer finds on a probe with labels
+                goes before.
+            seconds: How long the training of the epoch took.
+        """
+        writer = self._writer
+        if writer is None or self._failed:
+            return
+        found = self._last = self._observer.observe()
+        epoch = len(writer.record.epochs) + writer.waiting
+        known = dict.fromkeys(NUMBERS, np.nan) | numbers
+        if self.probe.labels is not None or not np.isnan(found.accuracy):
+            known |= {"train_loss": found.loss, "train_accuracy": found.accuracy}
+        writer.add(
+            EpochEnd(
+                run=0,
+                epoch=epoch,
+                **known,
+                train_seconds=seconds,
+                validation_seconds=0.0,
+                census_seconds=found.seconds,
+                layers=found.layers,
+                state=State(epoch, self._observer.weights(), ()),
+            )
+        )
+
+    def _end(self) -> None:
+        """Ends the record: what is dead on the probe is what is known."""
+        writer, self._writer = self._writer, None
+        if writer is None:
+            return
+        try:
+            diverged = not _is_finite(writer.state.weights if writer.state else None)
+            confirmed = tuple(units.dead(layer) for layer in self._last.layers)
+            writer.end(RunEnd(0, diverged, np.nan, np.nan, confirmed))
+        finally:
+            writer.close()
+
+    def _close(self) -> None:
+        """Frees the record; one that has not ended is kept as interrupted."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tells once what failed in a census; the user's training goes on."""
+        try:
+            yield
+        except Exception as error:
+            if not self._failed:
+                words = str(error) if isinstance(error, LabError) else reason_of(error)
+                warnings.warn(
+                    f"The census stopped, and the training goes on: {words}", stacklevel=4
+                )
+            self._failed = True
+
+
+@functools.cache
+def _temporary() -> "tempfile.TemporaryDirectory[str]":
+    return tempfile.TemporaryDirectory(prefix="lab-census-", ignore_cleanup_errors=True)
+
+
+def _temporary_folder() -> Path:
+    """Returns the folder of this process for censuses that name no store."""
+    return Path(_temporary().name) / "runs"
+
+
+def _names(layers: Any) -> list[str] | None:
+    if layers is None:
+        return None
+    names = [layers] if isinstance(layers, str) else list(layers)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"layers must be names of layers, such as ['dense'], not {layers!r}.")
+    return names
+
+
+def _is_finite(weights: Weights | None) -> bool:
+    return weights is None or all(np.isfinite(array).all() for array in weights)

@@ -9,6 +9,8 @@ from lab.system import progress_bar
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
 from lab.words import time_left
 
+FIRST_SHARE = 0.01  # Of the work: before it is done, nothing is known of the rest.
+
 
 def epochs_done(event: Progress | EpochEnd) -> float:
     """Returns how many epochs of its run are done after an event, the running one in part."""
@@ -59,7 +61,7 @@ class HowFar:
     def left(self) -> str:
         """How long the rest takes, in words; empty before that is known, and at the end."""
         trained = sum(self.done[run] - first for run, first in self._first.items())
-        if trained <= 0:
+        if trained < min(FIRST_SHARE * self.total, 1.0):
             return ""
         seconds = (time.monotonic() - self._began) / trained * (self.total - sum(self.done))
         return time_left(seconds)

@@ -62,6 +62,18 @@ def test_the_time_left_counts_neither_what_was_recorded_before_nor_a_pause(
     assert far.left == "about 1 s left"  # An eighth of one, rounded up.
 
 
+def test_the_time_left_is_not_guessed_from_less_than_a_hundredth_of_the_work(
+    clock: list[float],
+) -> None:
+    far = HowFar([RunConfig(epochs=50)] * 2)
+    far.take(step(0, 1, 0.25))
+    clock[0] += 60  # The second run's program is compiled.
+    far.take(step(0, 1, 0.5))
+    assert far.left == ""
+    far.take(step(0, 2, 0.25))
+    assert far.left == "about 1 h 39 min left"
+
+
 def test_in_python_the_progress_is_whole_epochs_of_all_and_the_events_pass(tiny: Dataset) -> None:
     events = [Phase("compiling"), step(0, 1, 0.5), end(0, 3), end(1, 6), RunEnd(0, False, 1, 1, ())]
     shown = io.StringIO()

@@ -60,6 +60,7 @@ class TorchObserver:
         """
         self._module, self._probe = _plain_module(module), probe
         self._arrays = _arrays(self._module)
+        self._traced = min(batch_size or TRACED, probe.images)
         found, self.unseen = self._find()
         self._layers = _chosen(found, self.unseen, layers)
         self._sups = {one.key: _sup_gate(one, self._device) for one in self._layers}
@@ -111,8 +112,7 @@ class TorchObserver:
         return next((tensor.device for _, tensor in _tensors_of(self._module)), "cpu")
 
     def _find(self) -> tuple[list[Layer], dict[str, str]]:
-        x, _ = next(self._probe.batches(TRACED))
-        self._traced = min(TRACED, self._probe.images)
+        x, _ = next(self._probe.batches(self._traced))
         with _as_it_was(self._module):
             try:
                 return find(self._module, self._traced, lambda: self._call(x))

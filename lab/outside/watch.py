@@ -34,6 +34,8 @@ def watch(
 ) -> "Watching":
     """Takes the lab's census of a PyTorch module after every epoch of the user's own training.
 
+    Within the loop that trains::
+
         with lab.watch(module, probe=x_probe) as census:
             for epoch in range(10):
                 train_one_epoch(module)

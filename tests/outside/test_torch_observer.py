@@ -141,6 +141,22 @@ def test_a_module_of_another_type_gets_inputs_of_its_type():
     assert layout_of(module).sites[0].units == 8
 
 
+def test_a_compiled_part_is_seen_and_has_its_plain_name():
+    module = nn.Sequential(torch.compile(Calls(F.relu), backend="eager"), nn.Linear(3, 2))
+    assert [site.name for site in layout_of(module).sites] == ["0.fc1.relu"]
+
+
+def test_a_program_that_takes_one_size_of_batch_gets_it():
+    class Six(Calls):
+        def forward(self, x):
+            assert len(x) == 6
+            return super().forward(x)
+
+    probe = Probe(draw(12, 5).numpy())
+    observer = torch_observer.TorchObserver(Six(F.relu), probe, batch_size=6)
+    assert observer.observe().layers[0].images == 12
+
+
 def test_conditions_name_pytorch_and_not_tensorflow():
     found = torch_observer.conditions(Calls(F.relu))
     assert found["versions"]["torch"] == torch.__version__

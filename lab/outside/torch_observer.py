@@ -169,10 +169,10 @@ class TorchObserver:
 
 def conditions(module: Any) -> dict[str, Any]:
     """Returns on what a module's census is computed, as a record names it."""
-    packages = ("activation-lab", "torch", "numpy")
+    packages = {name: version(name) for name in ("activation-lab", "numpy")}
     device = next((p.device for p in module.parameters() if p.device.type == "cuda"), None)
     return {
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in packages}},
+        "versions": {"python": platform.python_version(), "torch": torch.__version__, **packages},
         "processor": torch.cuda.get_device_name(device) if device else machine.processor(),
         "threads_per_operation": torch.get_num_threads(),
     }

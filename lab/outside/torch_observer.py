@@ -172,7 +172,11 @@ def conditions(module: Any) -> dict[str, Any]:
     packages = {name: version(name) for name in ("activation-lab", "numpy")}
     device = next((p.device for p in module.parameters() if p.device.type == "cuda"), None)
     return {
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, **packages},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            **packages,
+        },
         "processor": torch.cuda.get_device_name(device) if device else machine.processor(),
         "threads_per_operation": torch.get_num_threads(),
     }

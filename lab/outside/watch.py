@@ -17,6 +17,7 @@ from lab.store import RunStore
 if TYPE_CHECKING:
     from lab.outside.torch_observer import TorchObserver
 
+MOST_EPOCHS = 10_000  # That a record can hold.
 OUTSIDE = "step() must be called within the block of `with lab.watch(module, probe=x) as census:`."
 
 
@@ -188,12 +189,12 @@ class Watching(Recorder):
         self._since = time.perf_counter()
 
     def _observe(self, numbers: dict[str, float]) -> None:
-        """Takes an epoch into the record; a run has as many as there are steps."""
+        """Takes an epoch into the record, whose settings say how many there were so far."""
         writer = self._writer
         if writer is None:
             raise RunError(OUTSIDE)
-        epochs = max(1, len(writer.record.epochs) + writer.waiting)
-        settings = writer.record.settings.model_copy(update={"epochs": epochs})
+        settings = writer.record.settings
+        settings = settings.model_copy(update={"epochs": min(self._steps, MOST_EPOCHS)})
         writer.record = writer.record.model_copy(update={"settings": settings})
         self._record(numbers, time.perf_counter() - self._since)
         self._since = time.perf_counter()

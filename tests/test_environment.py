@@ -21,7 +21,7 @@ needs_uv = pytest.mark.skipif(not shutil.which("uv"), reason="uv is not installe
 
 def test_conda_gets_python_and_pip_and_the_rest_comes_from_this_project() -> None:
     assert CONDA["dependencies"] == ["python=3.12", "pip", {"pip": ["-e .[test]"]}]
-    assert list(EXTRAS) == ["cluster", "docs", "test"]
+    assert list(EXTRAS) == ["cluster", "docs", "test", "torch"]
     assert "activation-lab[cluster,docs]" in EXTRAS["test"]
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,8 @@ def test_the_python_that_is_shown_runs(text: str, tmp_path: Path) -> None:
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(blocks) >= 2
     for block in blocks:
+        if "import torch" in block and not find_spec("torch"):
+            continue
         script = tmp_path / "shown.py"
         script.write_text(block, encoding="utf-8")
         ended = subprocess.run(["uv", "run", "--project", ROOT, "python", script], cwd=tmp_path)

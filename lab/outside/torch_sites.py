@@ -8,6 +8,7 @@ axis its units lie. Calls with the same function on the same weights are one lay
 import contextlib
 import dataclasses
 import hashlib
+import inspect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -173,7 +174,9 @@ class Watch(TorchFunctionMode):
         if not args and "input" in named:
             args = (named.pop("input"),)
         name = name_of(func)
-        if name in FUNCTIONS and self._is_hidden(args[0]):
+        if name in FUNCTIONS and _is_batched(args[0]):
+            self.unseen[self._path()] = "its activation function acts within vmap"
+        elif name in FUNCTIONS and self._is_hidden(args[0]):
             return self._met(func, name, args, named)
         marks = [self._mark(value) for value in _tensors((args, named))]
         result = func(*args, **named)
@@ -334,8 +337,11 @@ def find(
     """
     layers: dict[Key, Layer] = {}
 
-    def meet(call: Call) -> Callable[[Any], None]:
+    def meet(call: Call) -> Callable[[Any], None] | None:
         name = _first_name(module, call.key)
+        if _has_own_derivative():
+            watch.unseen[name] = "it is a torch.autograd.Function, with a derivative of its own"
+            return None
         first = Layer(call.key, name, call.axis, call.z.ndim, call.function)
         layer = layers.setdefault(call.key, first)
         layer.values += call.z.numel() // max(call.key.units, 1)
@@ -358,7 +364,8 @@ def find(
 
 def path_of(module: Any, name: str) -> str:
     """Returns the path of a part of a module; the module itself has its class for a name."""
-    return name.replace("_orig_mod.", "") or type(module).__name__
+    parts = [part for part in name.split(".") if part != "_orig_mod"]  # Of a compiled one.
+    return ".".join(parts) or type(module).__name__
 
 
 def name_of(func: Any) -> str:
@@ -422,6 +429,31 @@ def _first_name(module: Any, key: Key) -> str:
     origins = {source.rpartition(".")[0] for source in key.sources}
     origin = origins.pop() if len(origins) == 1 else ""
     return f"{origin if origin in modules else key.owner}.{key.called.partition('(')[0]}"
+
+
+def _has_own_derivative() -> bool:
+    """Tells whether PyTorch calls from within the user's own `torch.autograd.Function`."""
+    own = set(_forwards_of(torch.autograd.Function))
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code in own:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _forwards_of(kind: Any) -> Iterator[Any]:
+    """Yields the code of `forward` of each kind of function that is not PyTorch's own."""
+    for one in kind.__subclasses__():
+        if not one.__module__.startswith("torch.") and hasattr(one.forward, "__code__"):
+            yield one.forward.__code__
+        yield from _forwards_of(one)
+
+
+def _is_batched(tensor: Any) -> bool:
+    """Tells whether a tensor is one of many within `torch.vmap`."""
+    functorch = getattr(torch._C, "_functorch", None)
+    return bool(functorch and functorch.is_batchedtensor(tensor))
 
 
 def _is_output(layer: Layer, outputs: Any) -> bool:

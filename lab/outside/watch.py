@@ -17,6 +17,7 @@ from lab.store import RunStore
 if TYPE_CHECKING:
     from lab.outside.torch_observer import TorchObserver
 
+MOST_EPOCHS = 10_000  # That a record can hold.
 OUTSIDE = "step() must be called within the block of `with lab.watch(module, probe=x) as census:`."
 
 
@@ -33,6 +34,8 @@ def watch(
     name: str | None = None,
 ) -> "Watching":
     """Takes the lab's census of a PyTorch module after every epoch of the user's own training.
+
+    Within the loop that trains::
 
         with lab.watch(module, probe=x_probe) as census:
             for epoch in range(10):
@@ -186,12 +189,12 @@ class Watching(Recorder):
         self._since = time.perf_counter()
 
     def _observe(self, numbers: dict[str, float]) -> None:
-        """Takes an epoch into the record; a run has as many as there are steps."""
+        """Takes an epoch into the record, whose settings say how many there were so far."""
         writer = self._writer
         if writer is None:
             raise RunError(OUTSIDE)
-        epochs = max(1, len(writer.record.epochs) + writer.waiting)
-        settings = writer.record.settings.model_copy(update={"epochs": epochs})
+        settings = writer.record.settings
+        settings = settings.model_copy(update={"epochs": min(self._steps, MOST_EPOCHS)})
         writer.record = writer.record.model_copy(update={"settings": settings})
         self._record(numbers, time.perf_counter() - self._since)
         self._since = time.perf_counter()

@@ -55,8 +55,8 @@ def test_values_that_are_not_finite_are_counted():
     assert reduced(z, 1, F.relu)["nonfinite"].tolist() == [0, 2, 1]
 
 
-def test_a_unit_stuck_at_minus_one_has_no_variance():
-    found = reduced(torch.full((100_000, 1), -200.0), 1, F.elu)
+def test_a_unit_that_is_stuck_has_no_variance():
+    found = reduced(torch.full((100_000, 1), -200.0), 1, lambda z: F.elu(z, 0.9))
     assert found["sum_square"] - found["sum"] ** 2 / 100_000 == pytest.approx(0, abs=1e-6)
     assert found["max_gate"] == 0
 
@@ -68,8 +68,8 @@ def test_a_gate_that_float32_cannot_hold_is_still_open():
 
 
 def test_a_negative_gate_counts_by_its_size():
-    found = reduced(torch.tensor([[-1.0], [-1.5]]), 1, F.silu)
-    gates = [s * (1 + z * (1 - s)) for z in (-1.0, -1.5) for s in [1 / (1 + np.exp(-z))]]
+    found = reduced(torch.tensor([[-2.0], [-3.0]]), 1, F.silu)
+    gates = [s * (1 + z * (1 - s)) for z in (-2.0, -3.0) for s in [1 / (1 + np.exp(-z))]]
     assert found["max_gate"] == pytest.approx(max(map(abs, gates)))
     assert found["sum_gate"] == pytest.approx(sum(gates))
 
@@ -139,6 +139,22 @@ def test_buffers_modes_and_random_numbers_are_as_before_also_after_an_error():
 def test_a_module_of_another_type_gets_inputs_of_its_type():
     module = Calls(F.relu).double()
     assert layout_of(module).sites[0].units == 8
+
+
+def test_a_compiled_part_is_seen_and_has_its_plain_name():
+    module = nn.Sequential(torch.compile(Calls(F.relu), backend="eager"), nn.Linear(3, 2))
+    assert [site.name for site in layout_of(module).sites] == ["0.fc1.relu"]
+
+
+def test_a_program_that_takes_one_size_of_batch_gets_it():
+    class Six(Calls):
+        def forward(self, x):
+            assert len(x) == 6
+            return super().forward(x)
+
+    probe = Probe(draw(12, 5).numpy())
+    observer = torch_observer.TorchObserver(Six(F.relu), probe, batch_size=6)
+    assert observer.observe().layers[0].images == 12
 
 
 def test_conditions_name_pytorch_and_not_tensorflow():

@@ -1,12 +1,16 @@
 """Finding the activation functions of PyTorch modules."""
 
+import doctest
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs PyTorch: pip install 'activation-lab[torch]'")
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
+from torch.utils.checkpoint import checkpoint  # noqa: E402
 from torch_models import Block, Calls, Transformer, draw, made  # noqa: E402
 
+from lab.outside import torch_sites  # noqa: E402
 from lab.outside.torch_sites import find, name_of  # noqa: E402
 
 
@@ -232,6 +236,7 @@ def test_a_recurrent_layer_is_unseen(kind):
     assert unseen == {"over_time": "its activation functions act within a loop over time"}
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is deprecated")
 def test_a_module_of_torchscript_is_unseen():
     script = torch.jit.script(nn.Sequential(nn.Linear(5, 8), nn.ReLU()))
     layers, unseen = found(
@@ -239,6 +244,53 @@ def test_a_module_of_torchscript_is_unseen():
     )
     assert [name for name, *_ in layers] == ["2"]
     assert "TorchScript" in unseen["0"]
+
+
+class Passes(torch.autograd.Function):
+    """ReLU whose derivative is 1 everywhere."""
+
+    @staticmethod
+    def forward(ctx, z):
+        return torch.relu(z)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient
+
+
+def test_a_function_with_a_derivative_of_its_own_is_unseen():
+    layers, unseen = found(Calls(Passes.apply), draw(7, 5))
+    assert layers == []
+    assert "derivative of its own" in unseen["fc1.relu"]
+
+
+def test_a_function_within_vmap_is_unseen():
+    layers, unseen = found(Calls(torch.vmap(torch.relu)), draw(7, 5))
+    assert (layers, unseen) == ([], {"Calls": "its activation function acts within vmap"})
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad")
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_block_that_is_computed_again_for_its_gradient_is_seen(reentrant):
+    block = nn.Sequential(nn.Linear(5, 8), nn.ReLU())
+    module = nn.Sequential(block, nn.Linear(8, 2))
+    block.forward = lambda x, inner=block.forward: checkpoint(inner, x, use_reentrant=reentrant)
+    assert found(module, draw(7, 5)) == ([("0.1", "relu", 8)], {})
+
+
+def test_a_loop_over_time_that_is_written_by_hand_is_one_layer():
+    class Loop(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.new, self.old, self.out = nn.Linear(5, 4), nn.Linear(4, 4), nn.Linear(4, 1)
+
+        def forward(self, x):
+            h = torch.zeros(len(x), 4)
+            for step in range(x.shape[1]):
+                h = torch.tanh(self.new(x[:, step]) + self.old(h))
+            return self.out(h)
+
+    assert found(Loop(), draw(7, 3, 5)) == ([("Loop.tanh", "tanh", 4)], {})
 
 
 def test_softmax_glu_and_the_own_output_are_left_out():
@@ -304,3 +356,7 @@ def test_functions_have_plain_names():
         "relu",
         "mT",
     ]
+
+
+def test_the_examples_of_the_docstrings_are_right():
+    assert doctest.testmod(torch_sites) == (0, 1)

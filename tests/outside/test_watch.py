@@ -286,6 +286,7 @@ def test_every_second_step_is_observed():
         for _ in range(5):
             census.step()
     assert census.layers().epoch.tolist() == [0, 1, 2]
+    assert census.run.config.epochs == 4
 
 
 def test_the_chosen_layers_are_observed():

@@ -4,11 +4,14 @@ import contextlib
 import functools
 import json
 import re
+import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -95,8 +98,9 @@ class Census:
         self._params: dict[str, Any] = {}
         self._runs: list[Path] = []
         self._writer: RunWriter | None = None
-        self._failed = False
+        self._failed = self._by_fit = False
         self._last: Observation
+        self._closing: Callable[[], Any]
 
     @classmethod
     def of(cls, model: Any, probe: Any, **choices: Any) -> "Census":
@@ -126,6 +130,8 @@ class Census:
         """
         if not self._runs:
             raise RunError("Nothing was observed yet: give the census to fit, as a callback.")
+        if self._writer and self._by_fit and not _is_in_fit(self._model):
+            self._close()  # It was interrupted.
         if self._writer:
             self._writer.flush()
         return RunStore(self._runs[-1].parent)[self._runs[-1].name]
@@ -201,7 +207,9 @@ class Census:
 
     def _begin(self) -> None:
         """Opens the record of a training, and observes the network before it."""
+        self._close()
         self._failed, self._epochs_seen, self._began = False, 0, time.perf_counter()
+        self._by_fit = _is_in_fit(self._model)
         self.__dict__.pop("_observer", None)
         observer, store = self._observer, self._store or RunStore(_temporary_folder())
         known, source = _known(self._model, self._params), _source(self._model)
@@ -217,6 +225,7 @@ class Census:
             name=self._name,
         )
         self._writer = store.writer_outside(record)
+        self._closing = weakref.finalize(self, self._writer.close)
         self._runs.append(self._writer.folder)
         self._record({}, 0.0)
         self._writer.flush()
@@ -248,15 +257,20 @@ class Census:
 
     def _end(self) -> None:
         """Ends the record: what is dead on the probe is what is known."""
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
+        writer = self._writer
         try:
-            diverged = not _is_finite(writer.state.weights if writer.state else None)
-            confirmed = tuple(units.dead(layer) for layer in self._last.layers)
-            writer.end(RunEnd(0, diverged, np.nan, np.nan, confirmed))
+            if writer and not self._failed:
+                diverged = not _is_finite(writer.state.weights if writer.state else None)
+                confirmed = tuple(units.dead(layer) for layer in self._last.layers)
+                writer.end(RunEnd(0, diverged, np.nan, np.nan, confirmed))
         finally:
-            writer.close()
+            self._close()
+
+    def _close(self) -> None:
+        """Frees the record; one that has not ended is interrupted."""
+        if self._writer:
+            self._writer = None
+            self._closing()
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -270,6 +284,20 @@ class Census:
                     f"The census stopped, and the training goes on: {words}", stacklevel=3
                 )
             self._failed = True
+        except BaseException:  # The user stops the training.
+            self._close()
+            raise
+
+
+def _is_in_fit(model: Any) -> bool:
+    """Tells whether a model is being trained: Keras tells no callback of an interrupt."""
+    for frame in sys._current_frames().values():
+        inner: FrameType | None = frame
+        while inner:
+            if inner.f_code.co_name == "fit" and inner.f_locals.get("self") is model:
+                return True
+            inner = inner.f_back
+    return False
 
 
 def _nothing(*given: Any, **named: Any) -> None:
@@ -314,9 +342,8 @@ def _source(model: Any) -> str:
     """Returns what tells a network from others: its layers' settings and its arrays' shapes."""
     lines = [type(model).__name__]
     for layer in layers_of(model):
-        with contextlib.suppress(
-            Exception
-        ):  # A layer of the user's own need not tell its settings.
+        # A layer of the user's own need not tell its settings; Keras warns of a lambda.
+        with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
             settings = json.dumps(_without_names(layer.get_config()), default=str, sort_keys=True)
             lines.append(f"{type(layer).__name__} {settings}")
     lines += [f"{variable.name} {tuple(variable.shape)}" for variable in model.weights]

@@ -5,5 +5,6 @@ tables, figures and front ends read like the lab's own.
 """
 
 from lab.outside.census import Census
+from lab.outside.files import read_model, read_probe
 
-__all__ = ["Census"]
+__all__ = ["Census", "read_model", "read_probe"]

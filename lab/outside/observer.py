@@ -1,6 +1,7 @@
 """The lab's census of any Keras model: every unit of every activation site, on a probe."""
 
 import contextlib
+import functools
 import re
 import time
 from collections import Counter, deque
@@ -119,7 +120,6 @@ class Observer:
         """Returns the traced program, and how many values one input gives at every site."""
         tf = load_tensorflow()
         sizes: list[int] = []
-        reduce = compiled(reduced)  # One for all sites: those of one shape are compiled once.
 
         def program(x: Any) -> Any:
             outputs, self._found = self._find(x)
@@ -128,7 +128,7 @@ class Observer:
             self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
             sizes.extend(_size(meeting) for meeting in self._found.meetings)
             pairs = zip(self._found.meetings, self._sups, strict=True)
-            return outputs, [_reduced(reduce, meeting, sup) for meeting, sup in pairs]
+            return outputs, [_reduced(meeting, sup) for meeting, sup in pairs]
 
         first, _ = next(self._probe.batches(1))
         spec = tf.nest.map_structure(
@@ -275,12 +275,18 @@ def _chosen(found: Found, wanted: Sequence[str] | None) -> list[Meeting]:
     return [meeting for meeting in found.meetings if meeting.name in wanted]
 
 
-def _reduced(reduce: Callable[..., Any], meeting: Meeting, sup_gate: float) -> Blocks:
+@functools.cache
+def _reduce() -> Callable[..., Any]:
+    """Returns what is compiled once for all sites of one shape, of whatever model."""
+    return compiled(reduced)
+
+
+def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:
     """Reduces what each unit of a site does on a batch, and counts its values."""
     tf = load_tensorflow()
     z, a, gate = _values(meeting)
     shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
-    return {**reduce(z, a, gate, shut), "values": tf.shape(z)[0]}
+    return {**_reduce()(z, a, gate, shut), "values": tf.shape(z)[0]}
 
 
 def _values(meeting: Meeting) -> tuple[Any, ...]:

@@ -15,7 +15,13 @@ def dead_of(run) -> dict[str, list[int]]:
     }
 
 
-@pytest.mark.parametrize("kind", ZOO)
+QUICK = ("subclassed, keras.ops and tf.nn in call", "shared layer: dead in every call", "LSTM, GRU")
+KINDS = [
+    pytest.param(kind, marks=[] if kind.startswith(QUICK) else pytest.mark.slow) for kind in ZOO
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_all_planted_units_are_found_and_no_other_in_a_model_of_this_kind(kind):
     planted = ZOO[kind]()
     census = Census.of(planted.model, planted.probe)

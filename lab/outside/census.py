@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import re
+import reprlib
 import sys
 import tempfile
 import time
@@ -91,6 +92,10 @@ class Census:
             raise InputError(f"keep_weights must be {', '.join(KEPT)}, not {keep_weights!r}.")
         if seed is not None:
             check_whole("seed", seed, 0, 2**32 - 1)
+        if name is not None and (not isinstance(name, str) or not 0 < len(name) <= 200):
+            raise InputError(
+                f"name must be a text of at most 200 characters, not {reprlib.repr(name)}."
+            )
         self._layers, self._every, self._batch = _names(layers), every, batch_size
         self._keep, self._seed, self._name = keep_weights, seed, name
         self._store = store if isinstance(store, RunStore | None) else RunStore(store)

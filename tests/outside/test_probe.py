@@ -28,7 +28,7 @@ class Parts(keras.utils.PyDataset):
         ("text", f"{WANTED}, not 'text'."),
         (5, f"{WANTED}, not 5."),
         ([[1.0, 2.0]], f"{WANTED}, not [[1.0, 2.0]]."),
-        (iter([X]), f"{WANTED}, not <list_iterator"),
+        (iter([X]), f"{WANTED}, not <list_itera"),
         (Parts(), f"{WANTED}, not <"),
         (X[:0], "probe must hold at least one input; it is empty."),
         ([], "probe must hold at least one input; it is empty."),

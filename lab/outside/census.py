@@ -19,11 +19,11 @@ import numpy as np
 
 from lab.census import units
 from lab.errors import InputError, LabError, RunError, check_whole, reason_of
-from lab.layout import Weights
+from lab.layout import Layout, Weights
 from lab.outside.observer import Observation, Observer
 from lab.outside.probe import Probe
-from lab.outside.recording import OPTIMIZERS, described, record_of
-from lab.outside.sites import layers_of
+from lab.outside.recording import OPTIMIZERS, described, main_function, record_of
+from lab.outside.sites import LAYERS, layers_of
 from lab.runs import Run, Runs
 from lab.store import RunStore, RunWriter
 from lab.system import check_backend
@@ -78,7 +78,7 @@ class Census:
             store: Where to record; by default a temporary folder that goes with the process.
             seed: A number that tells runs of one network apart, and pairs them with others; by
                 default one drawn by chance.
-            name: What to call the probe in tables and figures.
+            name: What to call the probe in tables and figures; by default as the model.
 
         Raises:
             InputError: If the probe is empty, of different lengths, or holds NaN; or if another
@@ -217,7 +217,7 @@ class Census:
         self._by_fit = _is_in_fit(self._model)
         self.__dict__.pop("_observer", None)
         observer, store = self._observer, self._store or RunStore(_temporary_folder())
-        known, source = _known(self._model, self._params), _source(self._model)
+        known, source = _known(self._model, self._params), _source(self._model, observer.layout)
         record = record_of(
             re.sub(r"_\d+$", "", str(self._model.name)),  # Keras counts its models.
             source,
@@ -343,16 +343,33 @@ def _check_model(model: Any) -> None:
         )
 
 
-def _source(model: Any) -> str:
-    """Returns what tells a network from others: its layers' settings and its arrays' shapes."""
+def _source(model: Any, layout: Layout) -> str:
+    """Returns what tells a network from others: its layers' settings and its arrays' shapes.
+
+    The activation function that most of its units have is a setting of the run, as in the lab's own
+    networks: networks that differ in it alone are compared.
+    """
+    main = main_function(layout)
+    exchanged = {site.name for site in layout.sites if site.function == main}
     lines = [type(model).__name__]
-    for layer in layers_of(model):
-        # A layer of the user's own need not tell its settings; Keras warns of a lambda.
-        with contextlib.suppress(Exception), warnings.catch_warnings(action="ignore"):
-            settings = json.dumps(_without_names(layer.get_config()), default=str, sort_keys=True)
-            lines.append(f"{type(layer).__name__} {settings}")
+    lines += [_described(layer, layer.name in exchanged) for layer in layers_of(model)]
     lines += [f"{variable.name} {tuple(variable.shape)}" for variable in model.weights]
     return described("\n".join(lines))
+
+
+def _described(layer: Any, is_exchanged: bool) -> str:
+    """Returns a layer's kind and settings, without an activation function that is exchanged."""
+    kind = type(layer).__name__
+    if is_exchanged and kind in (*LAYERS, "Activation"):
+        return "Activation"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Keras warns of a lambda.
+            settings = _without_names(layer.get_config())
+    except Exception:  # A layer of the user's own need not tell its settings.
+        return kind
+    if is_exchanged:
+        settings.pop("activation", None)
+    return f"{kind} {json.dumps(settings, default=str, sort_keys=True)}"
 
 
 def _without_names(settings: Any) -> Any:

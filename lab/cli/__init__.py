@@ -11,14 +11,14 @@ from typing import TextIO
 import typer
 
 # isort: off
-from lab.cli import training, records, checks, classroom  # In the order of `lab --help`.
+from lab.cli import training, records, checks, outside, classroom  # In the order of `lab --help`.
 
 # isort: on
 from lab.cli.shared import INTERRUPTED, app, err, plain
 from lab.errors import LabError
 from lab.system import ignore_more
 
-__all__ = ["app", "checks", "classroom", "main", "records", "training"]
+__all__ = ["app", "checks", "classroom", "main", "outside", "records", "training"]
 
 
 def main() -> None:

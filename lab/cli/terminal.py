@@ -155,6 +155,44 @@ def _divergences(runs: Runs) -> str:
     return "".join(f"\n{sentence}" for sentence in [*found[:MOST_DIVERGENCES], *more])
 
 
+def census_table(run: Run) -> Table:
+    """Returns the table of a network's last census: one row for each layer."""
+    outside, images = run.record.outside, run.record.probe_images
+    name = outside.model if outside else run.title
+    table = _table(
+        f"{name}, on {images:,} inputs",
+        "dead: no gradient on any input; nearly dead: gate at most 0.001 of its largest\n"
+        "always negative: z is never above 0; zero: share of all values that are 0\n"
+        "a channel of a convolution is a unit, at all places; -: not known",
+    )
+    table.add_column("layer")
+    table.add_column("function")
+    for head in ("units", "dead", "nearly\ndead", "always\nnegative", "zero\n%"):
+        table.add_column(head, justify="right")
+    for number in run.layers:
+        table.add_row(*map(Text, _census_row(run, number)))
+    return table
+
+
+def _census_row(run: Run, number: int) -> list[str]:
+    layer, site = run.last_summaries(number), run.layout.sites[number - 1]
+    function = site.function or run.config.title
+    broken = int(units.nonfinite(layer).sum())
+    if broken:
+        return [site.name, function, f"{site.units:,}", f"{broken:,} not finite", "-", "-", "-"]
+    counts = [
+        f"{units.UNIT_MEASURES[name](layer).sum():,}" if units.applies(layer, name) else "-"
+        for name in ("dead", "nearly_dead", "always_negative")
+    ]
+    return [
+        site.name,
+        function,
+        f"{site.units:,}",
+        *counts,
+        f"{100 * units.zero_fraction(layer):.1f}",
+    ]
+
+
 def study_table(runs: Runs) -> Table:
     """Returns the table of a study: one row for each combination of settings."""
     groups = runs.groups()

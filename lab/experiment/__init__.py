@@ -4,6 +4,7 @@ The settings and the data set's digest are a run's identity; the seed fixes all 
 """
 
 from lab.experiment import grids, sources, spelling
+from lab.experiment.archives import BROKEN, open_archive
 from lab.experiment.config import OWN_NETWORKS, SHAPES, Initializer, RunConfig
 from lab.experiment.data import Dataset, IndexArray, Split, fitted, split, stratified_order
 from lab.experiment.grids import (
@@ -26,6 +27,7 @@ from lab.experiment.sources import (
 from lab.experiment.spelling import VARIED, differences, differing, remedies, value_words, words_of
 
 __all__ = [
+    "BROKEN",
     "NAMES",
     "OWN_NETWORKS",
     "SHAPES",
@@ -47,6 +49,7 @@ __all__ = [
     "is_checked",
     "load_dataset",
     "load_recorded",
+    "open_archive",
     "read_plan",
     "read_seeds",
     "read_vary",

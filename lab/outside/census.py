@@ -4,19 +4,24 @@ import contextlib
 import functools
 import json
 import re
+import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 
 from lab.errors import InputError, RunError
+from lab.layout import Layout
 from lab.outside.observer import Observer
 from lab.outside.probe import Probe
 from lab.outside.recorder import Recorder
-from lab.outside.recording import OPTIMIZERS, described, record_of
-from lab.outside.sites import layers_of
+from lab.outside.recording import OPTIMIZERS, described, main_function, record_of
+from lab.outside.sites import LAYERS, layers_of
+from lab.runs import Run
 from lab.store import RunStore
 from lab.system import check_backend
 
@@ -65,7 +70,7 @@ class Census(Recorder):
             store: Where to record; by default a temporary folder that goes with the process.
             seed: A number that tells runs of one network apart, and pairs them with others; by
                 default one drawn by chance.
-            name: What to call the probe in tables and figures.
+            name: What to call the probe in tables and figures; by default as the model.
 
         Raises:
             InputError: If the probe is empty, of different lengths, or holds NaN; or if another
@@ -83,6 +88,7 @@ class Census(Recorder):
         )
         self._model: Any = None
         self._params: dict[str, Any] = {}
+        self._by_fit = False
 
     @classmethod
     def of(cls, model: Any, probe: Any, **choices: Any) -> "Census":
@@ -102,6 +108,17 @@ class Census(Recorder):
         census._begin()
         census._end()
         return census
+
+    @property
+    def run(self) -> Run:
+        """What was recorded, as a run like any other; of several trainings, the last.
+
+        Raises:
+            RunError: If nothing was observed yet.
+        """
+        if self._writer and self._by_fit and not _is_in_fit(self._model):
+            self._close()  # It was interrupted.
+        return super().run
 
     # What Keras calls, in the order of its calls.
 
@@ -161,10 +178,12 @@ class Census(Recorder):
 
     def _begin(self) -> None:
         """Opens the record of a training, and observes the network before it."""
+        self._close()
         self._epochs_seen, self._began = 0, time.perf_counter()
+        self._by_fit = _is_in_fit(self._model)
         self.__dict__.pop("_observer", None)
         observer = self._observer
-        known, source = _known(self._model, self._params), _source(self._model)
+        known, source = _known(self._model, self._params), _source(self._model, observer.layout)
         record = record_of(
             re.sub(r"_\d+$", "", str(self._model.name)),  # Keras counts its models.
             source,
@@ -177,6 +196,17 @@ class Census(Recorder):
             name=self._name,
         )
         self._open(record)
+
+
+def _is_in_fit(model: Any) -> bool:
+    """Tells whether a model is being trained: Keras tells no callback of an interrupt."""
+    for frame in sys._current_frames().values():
+        inner: FrameType | None = frame
+        while inner:
+            if inner.f_code.co_name == "fit" and inner.f_locals.get("self") is model:
+                return True
+            inner = inner.f_back
+    return False
 
 
 def _nothing(*given: Any, **named: Any) -> None:
@@ -198,17 +228,33 @@ def _check_model(model: Any) -> None:
         )
 
 
-def _source(model: Any) -> str:
-    """Returns what tells a network from others: its layers' settings and its arrays' shapes."""
+def _source(model: Any, layout: Layout) -> str:
+    """Returns what tells a network from others: its layers' settings and its arrays' shapes.
+
+    The activation function that most of its units have is a setting of the run, as in the lab's own
+    networks: networks that differ in it alone are compared.
+    """
+    main = main_function(layout)
+    exchanged = {site.name for site in layout.sites if site.function == main}
     lines = [type(model).__name__]
-    for layer in layers_of(model):
-        with contextlib.suppress(
-            Exception
-        ):  # A layer of the user's own need not tell its settings.
-            settings = json.dumps(_without_names(layer.get_config()), default=str, sort_keys=True)
-            lines.append(f"{type(layer).__name__} {settings}")
+    lines += [_described(layer, layer.name in exchanged) for layer in layers_of(model)]
     lines += [f"{variable.name} {tuple(variable.shape)}" for variable in model.weights]
     return described("\n".join(lines))
+
+
+def _described(layer: Any, is_exchanged: bool) -> str:
+    """Returns a layer's kind and settings, without an activation function that is exchanged."""
+    kind = type(layer).__name__
+    if is_exchanged and kind in (*LAYERS, "Activation"):
+        return "Activation"
+    try:
+        with warnings.catch_warnings(action="ignore"):  # Keras warns of a lambda.
+            settings = _without_names(layer.get_config())
+    except Exception:  # A layer of the user's own need not tell its settings.
+        return kind
+    if is_exchanged:
+        settings.pop("activation", None)
+    return f"{kind} {json.dumps(settings, default=str, sort_keys=True)}"
 
 
 def _without_names(settings: Any) -> Any:

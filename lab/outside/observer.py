@@ -1,10 +1,14 @@
 """The lab's census of any Keras model: every unit of every activation site, on a probe."""
 
+import contextlib
+import functools
 import re
 import time
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,13 +16,16 @@ from lab import activations
 from lab.census import UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
-from lab.network import STRIP, reductions, source_of_site
-from lab.outside.probe import Probe
-from lab.outside.sites import Found, Meeting, find
+from lab.network import source_of_site
+from lab.outside.probe import Batch, Probe
+from lab.outside.reductions import reduced
+from lab.outside.sites import WITHIN, Found, Meeting, find
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-MOST_IN_BATCH, LARGEST_VALUES = 1000, 4_000_000
+MOST_IN_BATCH, MOST_VALUES = 1000, 1_500_000  # So much fits into a processor's cache.
+AT_ONCE = 2
 Blocks = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,24 +80,26 @@ class Observer:
         self._sups: list[float] = []
         self._program, sizes = self._traced(layers)
         self.unseen = self._found.unseen
-        self._batch = batch_size or max(1, min(MOST_IN_BATCH, LARGEST_VALUES // max(sizes)))
+        self._batch = batch_size or _batch_size(probe.images, sum(sizes))
         self.layout = self._layout()
 
     def observe(self) -> Observation:
         """Takes the census."""
         began = time.perf_counter()
-        blocks: list[list[Blocks]] = []
-        scores = np.zeros(3)
-        for x, y in self._probe.batches(self._batch):
-            outputs, layers = self._program(_tensors(x))
-            blocks.append([{name: v.numpy() for name, v in one.items()} for one in layers])
-            scores += _scores(self._model, y, outputs)
+        batches = list(_side_by_side(self._observe_batch, self._probe.batches(self._batch)))
+        blocks, scores = [one for one, _ in batches], sum(more for _, more in batches)
         found = tuple(
             self._summarised([block[number] for block in blocks], sup)
             for number, sup in enumerate(self._sups)
         )
         loss, accuracy = scores[:2] / scores[2] if scores[2] else (np.nan, np.nan)
         return Observation(found, float(loss), float(accuracy), time.perf_counter() - began)
+
+    def _observe_batch(self, batch: Batch) -> tuple[list[Blocks], Any]:
+        x, y = batch
+        outputs, layers = self._program(_tensors(x))
+        blocks = [{name: value.numpy() for name, value in one.items()} for one in layers]
+        return blocks, _scores(self._model, y, outputs)
 
     def weights(self) -> Weights:
         """Returns the model's arrays as they are now."""
@@ -113,7 +122,8 @@ class Observer:
         sizes: list[int] = []
 
         def program(x: Any) -> Any:
-            outputs, self._found = find(self._model, lambda: _call(self._model, x))
+            outputs, self._found = self._find(x)
+            _leave_out_others(self._found)
             self._found.meetings[:] = _chosen(self._found, wanted)
             self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
             sizes.extend(_size(meeting) for meeting in self._found.meetings)
@@ -131,9 +141,20 @@ class Observer:
         except Exception as error:  # Whatever the user's own model raises.
             raise InputError(
                 f"The model {self._model.name!r} does not take the probe, inputs of shape "
-                f"{_shapes(first)}: {reason_of(error)}"
+                f"{_shapes(first)}: {_reason(error)}"
             ) from error
         return made, sizes
+
+    def _find(self, x: Any) -> tuple[Any, Found]:
+        """Finds the sites; functions that hide some of them are called in line, where they can."""
+        outputs, found = find(self._model, lambda: _call(self._model, x))
+        if WITHIN not in found.unseen.values():
+            return outputs, found
+        try:
+            with _in_line():
+                return find(self._model, lambda: _call(self._model, x))
+        except Exception:  # The user's own function may need what TensorFlow makes of it.
+            return outputs, found
 
     def _layout(self) -> Layout:
         last = dict(zip((m.name for m in self._found.meetings), self._sups, strict=True))
@@ -141,11 +162,29 @@ class Observer:
         numbers = {one: n for n, one in enumerate(met, start=1) if met.count(one) == 1}
         arrays = _arrays(self._model, self._names)
         known: dict[str | None, tuple[int, ...]] = {a.name: a.shape for a in arrays}
+        names = _short([meeting.name for meeting in self._found.meetings], 80)
         sites = tuple(
-            _site(meeting, last[meeting.name], self._names, numbers, known)
-            for meeting in self._found.meetings
+            _site(name, meeting, last[meeting.name], self._names, numbers, known)
+            for name, meeting in zip(names, self._found.meetings, strict=True)
         )
         return Layout(sites=sites, arrays=arrays)
+
+
+def _side_by_side(work: Callable[[Batch], T], batches: Iterator[Batch]) -> Iterator[T]:
+    """Yields what a function makes of each batch, in order; a few batches are in work at once."""
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        waiting: deque[Future[T]] = deque()
+        for batch in batches:
+            waiting.append(threads.submit(work, batch))
+            if len(waiting) > AT_ONCE:
+                yield waiting.popleft().result()
+        yield from (done.result() for done in waiting)
+
+
+def _batch_size(images: int, values: int) -> int:
+    """Returns how many inputs to observe at once, so that no smaller batch is left if possible."""
+    most = max(1, min(MOST_IN_BATCH, MOST_VALUES // max(values, 1)))
+    return next((n for n in range(most, most // 2, -1) if images % n == 0), most)
 
 
 def _call(model: Any, x: Any) -> Any:
@@ -162,11 +201,60 @@ def _call(model: Any, x: Any) -> Any:
     return outputs
 
 
+@contextlib.contextmanager
+def _in_line() -> Iterator[None]:
+    """Makes TensorFlow trace what a `tf.function` computes where it is called."""
+    tf = load_tensorflow()
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
 def _size(meeting: Meeting) -> int:
     sizes = [
         n or 1 for z, _ in meeting.pairs for n in [int(np.prod([n or 1 for n in z.shape[1:]]))]
     ]
     return sum(sizes)
+
+
+def _leave_out_others(found: Found) -> None:
+    """Moves the functions that have no gate f'(z) for each value to those that are not seen."""
+    for meeting in list(found.meetings):
+        if reason := in_own_thread(_objection)(meeting):
+            found.meetings.remove(meeting)
+            found.unseen[meeting.name] = reason
+
+
+def _objection(meeting: Meeting) -> str:
+    """Says why a function has no gate for each value by itself; empty if it has.
+
+    Half of the values are exchanged: those that stay must give the same as before.
+    """
+    tf = load_tensorflow()
+    rng = np.random.default_rng(0)
+    shape = (3, *(2 if n is None else n for n in meeting.z.shape[1:]))
+    z, other = (tf.constant(rng.normal(0, 3, shape), meeting.z.dtype) for _ in range(2))
+    stays = rng.random(shape) < 0.5
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            a = meeting.function(z)
+        gate = tape.gradient(a, z)
+        again = meeting.function(tf.where(stays, z, other))
+    except Exception:
+        return ""  # It works within the model alone.
+    before, after = (np.asarray(value, np.float64)[stays] for value in (a, again))
+    if not np.allclose(before, after, rtol=1e-3, atol=1e-6, equal_nan=True):
+        return (
+            "its activation function is no function of one value: it mixes the values of several "
+            "units, places or inputs, or draws random numbers"
+        )
+    if gate is None or not np.any(gate):
+        return "its activation function has no gradient: it is 0 everywhere"
+    return ""
 
 
 def _chosen(found: Found, wanted: Sequence[str] | None) -> list[Meeting]:
@@ -187,17 +275,30 @@ def _chosen(found: Found, wanted: Sequence[str] | None) -> list[Meeting]:
     return [meeting for meeting in found.meetings if meeting.name in wanted]
 
 
+@functools.cache
+def _reduce() -> Callable[..., Any]:
+    """Returns what is compiled once for all sites of one shape, of whatever model."""
+    return compiled(reduced)
+
+
 def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:
     """Reduces what each unit of a site does on a batch, and counts its values."""
     tf = load_tensorflow()
-    parts = [_with_gate(meeting, z, a) for z, a in meeting.pairs]
-    z, a, gate = (tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+    z, a, gate = _values(meeting)
     shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
-    return dict(compiled(_padded)(z, a, gate, shut))
+    return {**_reduce()(z, a, gate, shut), "values": tf.shape(z)[0]}
+
+
+def _values(meeting: Meeting) -> tuple[Any, ...]:
+    """Returns z, a and the gate of all calls of a site as float32 of shape (values, units)."""
+    tf = load_tensorflow()
+    parts = [_with_gate(meeting, z, a) for z, a in meeting.pairs]
+    if len(parts) == 1:
+        return parts[0]
+    return tuple(tf.concat(values, axis=0) for values in zip(*parts, strict=True))
 
 
 def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
-    """Returns z, a and the gate as float32 of shape (values, units)."""
     tf = load_tensorflow()
     (gate,) = tf.gradients(a, z)
     if gate is None:
@@ -209,19 +310,11 @@ def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
     return tuple(tf.cast(tf.reshape(v, (-1, v.shape[-1])), tf.float32) for v in moved)
 
 
-def _padded(z: Any, a: Any, gate: Any, shut: Any) -> Blocks:
-    """Reduces values of shape (values, units), filled up to whole strips."""
-    tf = load_tensorflow()
-    values = tf.shape(z)[0]
-    more = -values % STRIP
-    z, a, gate = (tf.pad(value, ((0, more), (0, 0))) for value in (z, a, gate))
-    real = (tf.range(values + more) < values)[:, None]
-    return reductions(z, a, gate, real, shut) | {"values": values}
-
-
 def _as_float32(gate: Any) -> Any:
     """Returns gates as float32; one that is not 0 in float64 does not become 0."""
     tf = load_tensorflow()
+    if gate.dtype != tf.float64:
+        return tf.cast(gate, tf.float32)
     small = tf.cast(gate, tf.float32)
     vanished = (gate != 0) & (small == 0)
     return tf.where(vanished, tf.constant(np.finfo(np.float32).tiny), small)
@@ -280,6 +373,7 @@ def _loss(model: Any) -> Any:
 
 
 def _site(
+    name: str,
     meeting: Meeting,
     sup_gate: float,
     names: dict[int, str],
@@ -293,7 +387,7 @@ def _site(
         kernel = None
     calls, kind = len(meeting.pairs), type(meeting.layer).__name__
     return Site(
-        name=re.sub(r"[^A-Za-z0-9_.]", "_", meeting.name)[:80],
+        name=name,
         kind="convolution" if len(positions) > 1 or "Conv" in kind else "dense",
         units=shape[-1],
         positions=int(np.prod(positions)) * calls,
@@ -307,16 +401,19 @@ def _site(
 
 def _array_names(model: Any) -> dict[int, str]:
     """Names each of a model's variables by its path, such as `dense_1.kernel`."""
-    names: dict[int, str] = {}
-    for variable in model.weights:
-        path = variable.path.removeprefix(f"{model.name}/")
-        name = re.sub(r"[^A-Za-z0-9_.]", "_", path.replace("/", "."))[-72:].lstrip(".")
-        taken = set(names.values())
-        number = next(
-            n for n in range(1, 10_000) if (f"{name}.{n}" if n > 1 else name) not in taken
-        )
-        names[id(variable)] = f"{name}.{number}" if number > 1 else name
-    return names
+    paths = [v.path.removeprefix(f"{model.name}/").replace("/", ".") for v in model.weights]
+    return dict(zip(map(id, model.weights), _short(paths, 72), strict=True))
+
+
+def _short(names: Sequence[str], most: int) -> list[str]:
+    """Returns names that a layout can hold: the ends of long ones, and numbers if two are alike."""
+    seen: Counter[str] = Counter()
+    short = []
+    for name in names:
+        plain = re.sub(r"[^A-Za-z0-9_.]", "_", name)[-most + 6 :].lstrip(".") or "_"
+        seen[plain] += 1
+        short.append(f"{plain}.{seen[plain]}" if seen[plain] > 1 else plain)
+    return short
 
 
 def _arrays(model: Any, names: dict[int, str]) -> tuple[Array, ...]:
@@ -327,6 +424,14 @@ def _arrays(model: Any, names: dict[int, str]) -> tuple[Array, ...]:
         for v in model.weights
         if len(v.shape) <= (1 if large else 8)
     )
+
+
+def _reason(error: Exception) -> str:
+    """Returns the reason within what Keras says of a layer that raised it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if len(lines) > 1 and lines[0].startswith("Exception encountered"):
+        return reason_of(type(error)(re.sub(r"\x1b\[[0-9;]*m", "", lines[1])))
+    return reason_of(error)
 
 
 def _tensors(x: Any) -> Any:

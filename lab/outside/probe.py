@@ -68,11 +68,11 @@ class Probe:
 
     def _check_arrays(self) -> None:
         arrays = _flat(self.inputs)
-        lengths = {len(array) if np.ndim(array) else 0 for array in arrays} if arrays else {0}
         if not all(hasattr(array, "shape") and hasattr(array, "dtype") for array in arrays):
             raise InputError(f"{WANTED}, not {reprlib.repr(self.inputs)}.")
+        lengths = {len(array) if len(array.shape) else 0 for array in arrays} or {0}
         if self.labels is not None:
-            if not hasattr(self.labels, "shape"):
+            if not len(getattr(self.labels, "shape", ())):
                 raise InputError(f"{WANTED}; these labels are {reprlib.repr(self.labels)}.")
             lengths.add(len(self.labels))
         if lengths == {0}:

@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import reprlib
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -70,6 +72,10 @@ class Recorder:
             raise InputError(f"keep_weights must be {', '.join(KEPT)}, not {keep_weights!r}.")
         if seed is not None:
             check_whole("seed", seed, 0, 2**32 - 1)
+        if name is not None and (not isinstance(name, str) or not 0 < len(name) <= 200):
+            raise InputError(
+                f"name must be a text of at most 200 characters, not {reprlib.repr(name)}."
+            )
         self.probe = probe
         self._layers, self._every, self._batch = _names(layers), every, batch_size
         self._keep, self._seed, self._name = keep_weights, seed, name
@@ -78,6 +84,7 @@ class Recorder:
         self._writer: RunWriter | None = None
         self._failed = False
         self._last: Observation
+        self._closing: Callable[[], Any]
 
     @property
     def run(self) -> Run:
@@ -123,6 +130,7 @@ class Recorder:
         store = self._store or RunStore(_temporary_folder())
         self._failed = False
         self._writer = store.writer_outside(record)
+        self._closing = weakref.finalize(self, self._writer.close)
         self._runs.append(self._writer.folder)
         try:
             self._record({}, 0.0)
@@ -163,21 +171,20 @@ class Recorder:
 
     def _end(self) -> None:
         """Ends the record: what is dead on the probe is what is known."""
-        writer, self._writer = self._writer, None
-        if writer is None:
-            return
+        writer = self._writer
         try:
-            diverged = not _is_finite(writer.state.weights if writer.state else None)
-            confirmed = tuple(units.dead(layer) for layer in self._last.layers)
-            writer.end(RunEnd(0, diverged, np.nan, np.nan, confirmed))
+            if writer and not self._failed:
+                diverged = not _is_finite(writer.state.weights if writer.state else None)
+                confirmed = tuple(units.dead(layer) for layer in self._last.layers)
+                writer.end(RunEnd(0, diverged, np.nan, np.nan, confirmed))
         finally:
-            writer.close()
+            self._close()
 
     def _close(self) -> None:
         """Frees the record; one that has not ended is kept as interrupted."""
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            writer.close()
+        if self._writer:
+            self._writer = None
+            self._closing()
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
@@ -191,6 +198,9 @@ class Recorder:
                     f"The census stopped, and the training goes on: {words}", stacklevel=4
                 )
             self._failed = True
+        except BaseException:  # The user stops the training.
+            self._close()
+            raise
 
 
 @functools.cache

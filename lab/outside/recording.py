@@ -48,7 +48,7 @@ def record_of(
         seed: A number that tells its runs apart, and pairs them; by default one drawn by chance.
         known: Settings of the training that are known.
         every: How many epochs lie between two observations.
-        name: What to call the probe.
+        name: What to call the probe; by default as the network.
         computed_on: The conditions under which it is computed; by default TensorFlow's.
     """
     function, own = _function(layout)
@@ -71,7 +71,7 @@ def record_of(
         own_network=source,
         network=layout,
         outside=Outside(model=model[:200], every=every, unknown=tuple(unknown), unseen=reasons),
-        dataset=(name or f"probe of {model}")[:200],
+        dataset=f"{(name or model)[:180]}, outside the lab",
         dataset_digest=probe.digest,
         train_images=probe.images,
         validation_images=probe.images,
@@ -99,12 +99,17 @@ def lab_name(called: str) -> str | None:
     return None if found == "prelu" else known
 
 
-def _function(layout: Layout) -> tuple[dict[str, Any], OwnActivation | None]:
-    """Returns the settings of the function that most units have, with its record if it is own."""
+def main_function(layout: Layout) -> str:
+    """Returns the name of the function that most units have, as the framework calls it."""
     units: Counter[str] = Counter()
     for site in layout.sites:
         units[site.function or ""] += site.units
-    called = units.most_common(1)[0][0]
+    return units.most_common(1)[0][0]
+
+
+def _function(layout: Layout) -> tuple[dict[str, Any], OwnActivation | None]:
+    """Returns the settings of the function that most units have, with its record if it is own."""
+    called = main_function(layout)
     if name := lab_name(called):
         return {"activation": name}, None
     site = next(site for site in layout.sites if site.function == called)

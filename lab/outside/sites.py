@@ -18,8 +18,7 @@ from lab.system import load_tensorflow
 
 Function = Callable[..., Any]
 LAYERS = ("ReLU", "LeakyReLU", "PReLU", "ELU")
-# Functions of Keras that are no elementwise activation function.
-ASIDE = ("linear", "softmax", "log_softmax", "sparsemax", "glu")
+ASIDE = ("linear",)
 # Functions through which Keras computes, whichever way the user's code calls them.
 IN_KERAS = (
     *("relu", "relu6", "sigmoid", "sparse_sigmoid", "tanh", "tanh_shrink", "softplus", "softsign"),
@@ -29,7 +28,28 @@ IN_KERAS = (
 IN_TENSORFLOW = ("gelu", "silu", "swish")  # Those that are several operations.
 OPERATIONS = ("Relu", "Relu6", "LeakyRelu", "Elu", "Selu")
 # Operations that may be an activation function or a part of one, written by hand.
-PARTS = ("Sigmoid", "Tanh", "Softplus", "Softsign", "Erf", "Erfc", "Maximum", "SelectV2")
+PARTS = (
+    *(
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "Softsign",
+        "Erf",
+        "Erfc",
+        "Sin",
+        "Cos",
+        "Exp",
+        "Expm1",
+        "Abs",
+    ),
+    *("Sign", "Maximum", "Minimum", "ClipByValue", "SelectV2", "Greater", "GreaterEqual", "Less"),
+    "LessEqual",
+)
+# Layers of Keras that are none themselves, but may be given a part of one.
+BY_HAND = ("Lambda", "Maximum", "Minimum")
+# Operations that only hand on what an activation function gives.
+HANDING_ON = ("Identity", "Reshape", "Shape", "Cast", "Squeeze", "ExpandDims", "Transpose")
+WITHIN = "a part of it is computed within a loop or function"
 LOOPS = ("While", "StatelessWhile")
 CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
@@ -100,7 +120,8 @@ class _Watch:
 
     def __init__(self, model: Any, graph: Any, before: int) -> None:
         self.layers, self.graph, self.before = layers_of(model), graph, before
-        self.names = _names(model, self.layers)
+        self.operations = _operations_of(model)
+        self.names = _names(model, [*self.layers, *self.operations])
         self.meetings: list[Meeting] = []
         self.unseen: dict[str, str] = {}
         self._within = False
@@ -114,6 +135,10 @@ class _Watch:
         with contextlib.ExitStack() as stack:
             for layer in self.layers:
                 self._watch_layer(layer, stack)
+            for operation in self.operations:
+                stack.enter_context(
+                    _replaced(operation, "call", self._owned(operation, operation.call))
+                )
             for module, names in _modules():
                 for name in names:
                     function = getattr(module, name)
@@ -196,7 +221,8 @@ class _Watch:
             self.unseen[name] = "its activation function changes the shape"
             return
         own = functools.partial(_called, function, rest, named)
-        full = f"{name}.{called}" if layer is None else name
+        is_alone = layer is None and caller not in self.operations
+        full = f"{name}.{called}" if is_alone else name
         self.meetings.append(Meeting(full, layer, own, called, ((z, a),)))
 
     def _name(self, layer: Any) -> str:
@@ -217,16 +243,14 @@ class _Watch:
             called = kind.lower()
             name = f"{self._name(of)}.{called}"
             self.meetings.append(Meeting(name, None, function, called, ((z, a),)))
-        elif kind in PARTS and self._is_hidden(operation.outputs[0]):
+        elif kind in PARTS and any(map(self._is_hidden, operation.inputs)) and _is_own(of):
             self.unseen.setdefault(
                 self._name(of),
                 f"its call computes {kind} by itself, which may be an activation function; "
                 f"keras.layers.Activation would show it",
             )
-        elif kind in LOOPS or (kind in CALLS and of is not None):
-            self.unseen.setdefault(
-                self._name(of), "a part of it is computed within a loop or function"
-            )
+        elif kind in LOOPS or kind in CALLS:
+            self.unseen.setdefault(self._name(of), WITHIN)
 
     def _is_hidden(self, tensor: Any) -> bool:
         is_many = tensor.shape.rank is None or tensor.shape.rank > 1
@@ -235,10 +259,36 @@ class _Watch:
     def without(self, outputs: Any) -> list[Meeting]:
         """Returns the meetings in the order of computation, but for those of the model's output."""
         tf = load_tensorflow()
-        last = {id(tensor) for tensor in tf.nest.flatten(outputs)}
+        last = _sources([t for t in tf.nest.flatten(outputs) if hasattr(t, "op")])
         places = {op.name: place for place, op in enumerate(self.graph.get_operations())}
-        hidden = [meeting for meeting in self.meetings if id(meeting.pairs[0][1]) not in last]
+        hidden = [meeting for meeting in self.meetings if meeting.pairs[0][1].op.name not in last]
         return sorted(hidden, key=lambda meeting: places[meeting.pairs[0][1].op.name])
+
+
+def _sources(outputs: Sequence[Any]) -> set[str]:
+    """Returns the operations that give a model's outputs, and nothing else what they gave."""
+    found = set()
+    for tensor in outputs:
+        while tensor.op.type in HANDING_ON:
+            tensor = tensor.op.inputs[0]
+        if all(user.type in HANDING_ON for user in tensor.consumers()):
+            found.add(tensor.op.name)
+    return found
+
+
+def _is_own(owner: Any) -> bool:
+    """Tells whether an owner's call is of the user's own: in layers of Keras all are known."""
+    of_keras = type(owner).__module__.startswith("keras.src.layers")
+    return not of_keras or type(owner).__name__ in BY_HAND
+
+
+def _operations_of(model: Any) -> list[Any]:
+    """Returns the operations of functional models that are no layers, such as keras.ops.relu."""
+    import keras
+
+    models = [model, *layers_of(model)]
+    found = [op for one in models for op in getattr(one, "operations", ())]
+    return [op for op in dict.fromkeys(found) if not isinstance(op, keras.layers.Layer)]
 
 
 def _names(model: Any, layers: Sequence[Any]) -> dict[int, str]:
@@ -246,7 +296,11 @@ def _names(model: Any, layers: Sequence[Any]) -> dict[int, str]:
     often = Counter(layer.name for layer in layers)
     names = {id(None): str(model.name)}
     for layer in layers:
-        path = (layer.path or layer.name).removeprefix(f"{model.name}/").replace("/", ".")
+        path = (
+            (getattr(layer, "path", "") or layer.name)
+            .removeprefix(f"{model.name}/")
+            .replace("/", ".")
+        )
         names[id(layer)] = path if often[layer.name] > 1 else str(layer.name)
     return names
 

@@ -18,7 +18,7 @@ from lab import activations
 from lab.census import GREATEST, SUMMED, UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
-from lab.outside.observer import LARGEST_VALUES, MOST_IN_BATCH, Observation
+from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Observation
 from lab.outside.probe import Probe
 from lab.outside.torch_sites import Call, Key, Layer, Watch, find
 from lab.system import machine
@@ -65,7 +65,7 @@ class TorchObserver:
         self._layers = _chosen(found, self.unseen, layers)
         self._sups = {one.key: _sup_gate(one, self._device) for one in self._layers}
         largest = max(one.largest for one in self._layers) // self._traced
-        fits = max(1, min(MOST_IN_BATCH, LARGEST_VALUES // max(largest, 1)))
+        fits = max(1, min(MOST_IN_BATCH, MOST_VALUES // max(largest, 1)))
         self._batch = batch_size or fits
         self.layout = self._layout()
 

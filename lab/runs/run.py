@@ -375,6 +375,11 @@ class Run:
             RunError: If it is another one.
             DatasetMissingError: If it is not given and not available.
         """
+        if self.record.outside and dataset is None:
+            raise RunError(
+                f"Run {self.run_id} is of a network that was trained outside the lab, which does "
+                f"not keep its inputs."
+            )
         found = load_recorded(self.record.dataset) if dataset is None else dataset
         if not isinstance(found, Dataset):
             raise InputError(f"dataset must be a loaded data set, not {reprlib.repr(found)}.")
@@ -396,9 +401,15 @@ class Run:
             epoch: The epoch at whose end it is wanted; by default the last that was kept.
 
         Raises:
-            RunError: If the run did not keep the weights of that epoch, or if its activation
-                function is a user's own that is not registered here: the message has its source.
+            RunError: If the run did not keep the weights of that epoch, if its network was trained
+                outside the lab, or if its activation function is a user's own that is not
+                registered here: the message has its source.
         """
+        if self.record.outside:
+            raise RunError(
+                f"Run {self.run_id} is of a network that was trained outside the lab, which cannot "
+                f"build it: run.weights() has the arrays that it keeps."
+            )
         weights = self.weights(epoch)
         self._check_registered()
         steps = -(-self.record.train_images // self.config.batch_size)

@@ -120,9 +120,15 @@ class RunWriter:
         """Frees the run; one that has not ended is kept as interrupted."""
         try:
             if self.record.status == "running" and self.state is not None:
-                self._commit({"status": "interrupted", **self._resume()})
+                self._commit({"status": "interrupted", **self._resume(), **self._kept()})
         finally:
             let_go(self.folder, self._lock)
+
+    def _kept(self) -> dict[str, Any]:
+        """Returns the last weights of a run that was interrupted and that nobody can go on with."""
+        if not self.record.outside or self.record.settings.keep_weights != "last":
+            return {}
+        return {"weights": (self._state_file("weights", self._last),)}
 
     @property
     def _last(self) -> State:
@@ -133,7 +139,7 @@ class RunWriter:
     def _resume(self) -> dict[str, Any]:
         self._resumable = time.monotonic()
         if self.record.outside:
-            return {}
+            return {}  # The lab cannot go on with it.
         return {"resume": self._state_file("resume", self._last)}
 
     def _commit(self, changes: dict[str, Any]) -> None:

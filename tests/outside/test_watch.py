@@ -271,7 +271,11 @@ def test_epochs_lives_and_weights_are_recorded(tmp_path):
             census.step(train_loss=torch.tensor(0.5), validation_accuracy=0.25)
     run = lab.RunStore(tmp_path).runs[0]
     life = census.lives().set_index("unit").loc[0]
-    assert (run.record.status, run.config.seed, run.record.dataset) == ("finished", 7, "mine")
+    assert (run.record.status, run.config.seed, run.record.dataset) == (
+        "finished",
+        7,
+        "mine, outside the lab",
+    )
     assert (life.epochs_dead, len(run.record.epochs), run.config.epochs) == (2, 13, 12)
     assert run.record.epochs[3].train_loss != run.record.epochs[3].train_loss
     assert run.record.epochs[3].validation_accuracy == 0.25

@@ -1,0 +1,78 @@
+"""What is kept of a batch: as NumPy counts and sums it, and as the lab's own trainer does."""
+
+import numpy as np
+import pytest
+
+from lab.census import units
+from lab.network import programs
+from lab.outside.reductions import reduced
+from lab.system import compiled
+
+SHUT = 0.25
+
+
+def values(count, width, seed=0):
+    rng = np.random.default_rng(seed)
+    z = rng.normal(size=(count, width)).astype(np.float32)
+    return z, np.maximum(z, 0), np.round(rng.normal(size=(count, width)), 1).astype(np.float32)
+
+
+def by_numpy(z, a, gate):
+    z, a, gate = (array.astype(np.float64) for array in (z, a, gate))
+    return {
+        "nonfinite": (~np.isfinite(z + a + gate)).sum(0),
+        "zeros": (a == 0).sum(0),
+        "shut": (abs(gate) <= SHUT).sum(0),
+        "sum": a.sum(0),
+        "sum_abs": abs(a).sum(0),
+        "sum_square": (a**2).sum(0),
+        "sum_gate": gate.sum(0),
+        "max_z": z.max(0),
+        "max_minus_z": (-z).max(0),
+        "max_gate": abs(gate).max(0),
+    }
+
+
+@pytest.mark.parametrize("count", [1, 7, 127, 128, 129, 1000])
+def test_they_are_what_numpy_counts_and_sums(count):
+    arrays = values(count, 5)
+    found = compiled(reduced)(*arrays, np.float32(SHUT))
+    assert set(found) == {*units.SUMMED, *units.GREATEST}
+    for name, wanted in by_numpy(*arrays).items():
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
+
+
+def test_they_are_what_the_trainer_keeps():
+    arrays = values(1000, 3)
+    real = np.ones((1000, 1), bool)
+    own = compiled(programs.reductions)(*arrays, real, np.float32(SHUT))
+    found = compiled(reduced)(*arrays, np.float32(SHUT))
+    for name, wanted in own.items():
+        np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("place", [3, 999])
+def test_one_value_that_is_not_finite_is_counted_in_its_unit(number, which, place):
+    arrays = values(1000, 3)
+    arrays[which][place, 1] = number
+    found = compiled(reduced)(*arrays, np.float32(SHUT))
+    assert found["nonfinite"].numpy().tolist() == [0, 1, 0]
+
+
+def test_values_whose_sum_overflows_are_finite():
+    z = np.full((500, 2), 3e38, np.float32)
+    found = compiled(reduced)(z, z, np.ones_like(z), np.float32(SHUT))
+    assert found["nonfinite"].numpy().tolist() == [0, 0]
+
+
+def test_a_unit_stuck_at_minus_1_has_its_small_deviation():
+    """float32 sums of squares would lose it: 1e-4 squared is below the last bit of 1."""
+    a = np.full((1280, 2), -1, np.float32)
+    a[::2, 1] += np.float32(1e-4)
+    blocks = compiled(reduced)(a, a, np.ones_like(a), np.float32(SHUT))
+    stacked = {name: np.stack([value.numpy()]) for name, value in blocks.items()}
+    sd = units.summarise(stacked, 1280, 1.0).sd
+    np.testing.assert_allclose(sd, a.std(axis=0, dtype=np.float64), rtol=1e-3)
+    assert sd[0] == 0

@@ -181,7 +181,7 @@ class Runs(Sequence[Run]):
     def seed_words(self) -> str:
         """Returns the seeds in words, such as `seeds 0-2`."""
         seeds = sorted({run.config.seed for run in self})
-        if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+        if len(seeds) > 2 and seeds[-1] - seeds[0] == len(seeds) - 1:
             return f"seeds {seeds[0]}-{seeds[-1]}"
         return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab import words
 from lab.census import UnitSummaries, lives, units
-from lab.errors import InputError, LabError
+from lab.errors import InputError, LabError, RunError
 from lab.experiment import Dataset, load_recorded
 from lab.figures import of_neurons
 from lab.plots import neuron_lives
@@ -232,7 +232,8 @@ class Microscope(Front):
         run = next(run for run in self.runs if run.run_id == run_id)
         dataset: Dataset | LabError | None = self._dataset
         if dataset is None and epoch in run.kept_epochs:
-            dataset = self._images(run.record.dataset)
+            outside = run.record.outside
+            dataset = _without_images(run) if outside else self._images(run.record.dataset)
         return neurons.look(run, layer, epoch, dataset)
 
     def _load(self, name: str) -> Dataset | LabError:
@@ -250,6 +251,12 @@ def _fit(count: int) -> tuple[int, int]:
     }
     best = max(sizes, key=lambda columns: sizes[columns])
     return min(best, count), max(sizes[best], LEAST)
+
+
+def _without_images(run: Run) -> LabError:
+    return RunError(
+        f"Run {run.run_id} was trained outside the lab, which does not keep its inputs."
+    )
 
 
 def _neuron_names(states: NDArray[np.int8]) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lab import activations, plots
 from lab.census import units
-from lab.experiment import Dataset, load_recorded
+from lab.experiment import Dataset
 from lab.store import RunStore
 from lab.widgets.chooser import Chooser
 from lab.widgets.front import Front, box, offer, on_change, row, run_names
@@ -99,7 +99,7 @@ class Playground(Front):
         if layer is None:
             return None
         run = self._runs[name]
-        dataset = self._dataset or load_recorded(run.record.dataset)
+        dataset = self._dataset or run.trained_on()
         return run.pre_activations(dataset, layer, epoch)
 
 

@@ -319,6 +319,24 @@ def test_runs_are_picked_by_settings_dataset_label_and_status(store):
         runs.where(sede=1)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([0], "seed 0"),
+        ([1, 0], "seeds 0, 1"),
+        ([2, 0, 1], "seeds 0-2"),
+        ([0, 1, 3], "seeds 0, 1, 3"),
+        ([0, 7, 2**32 - 1], "seeds 0, 7, 4294967295"),  # Counted through, they fill the memory.
+    ],
+)
+def test_seeds_in_words(by_config, seeds, words):
+    run = by_config[RELU]
+    settings = [run.config.model_copy(update={"seed": seed}) for seed in seeds]
+    records = [run.record.model_copy(update={"settings": one}) for one in settings]
+    runs = Runs([dataclasses.replace(run, record=record) for record in records])
+    assert runs.seed_words() == words
+
+
 def test_the_summary_averages_the_seeds_of_one_setting(by_config, events):
     summary = Runs([by_config[RELU_1], by_config[RELU]]).summary()
     assert len(summary) == 1

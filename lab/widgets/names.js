@@ -20,15 +20,16 @@ function nameAll(front) {
 }
 
 function render({ el }) {
-  const observer = new MutationObserver(() => nameAll(el.closest(".lab-front")));
+  let observer = null;
   const begin = () => {
     const front = el.closest(".lab-front");
     if (!front) return requestAnimationFrame(begin); // It is not in the page yet.
     nameAll(front);
+    observer = new MutationObserver(() => nameAll(front)); // Also while it leaves the page.
     observer.observe(front, { subtree: true, childList: true, attributeFilter: ["class"] });
   };
   begin();
-  return () => observer.disconnect();
+  return () => observer?.disconnect();
 }
 
 export default { render };

@@ -3,7 +3,9 @@
 
 const REACH = 12; // How far from a curve, in pixels, a click still means it.
 const MOST_SEEDS = 6;
-const HELP = "Curves. Arrow keys read them: left and right the epochs, up and down the panels.";
+const HELP =
+  "Curves. Arrow keys read them: left and right the epochs, up and down the panels. " +
+  "Page down chooses a run, Enter opens it, plus and minus show a part and all.";
 
 function element(name, parent, className, text = "") {
   const made = document.createElement(name);
@@ -116,6 +118,18 @@ export default {
     let at = null; // The panel and the epoch that are read.
     let corner = null; // Where a frame begins that is being drawn.
 
+    const runsOf = (panel) => {
+      return panel.curves.filter((c) => !c.mean && !model.get("hidden").includes(c.group));
+    };
+    const chosenIn = (panel) => (at?.run === undefined ? null : (runsOf(panel)[at.run] ?? null));
+    const siblings = (panel, curve) => {
+      return panel.curves.filter((other) => !other.mean && other.group === curve.group);
+    };
+    const runName = (panel, curve) => {
+      const own = siblings(panel, curve);
+      return `${curve.group}, run ${own.indexOf(curve) + 1} of ${own.length}`;
+    };
+
     const place = (made, x, y) => {
       made.style.left = `${100 * x}%`;
       made.style.top = `${100 * y}%`;
@@ -131,6 +145,7 @@ export default {
       const guide = element("div", over, "lab-guide");
       place(guide, x, panel.box[1]);
       guide.style.height = `${100 * panel.box[3]}%`;
+      const chosen = chosenIn(panel);
       for (const curve of panel.curves) {
         const value = curve.values[epoch];
         if (hidden.includes(curve.group) || value === null || value === undefined) continue;
@@ -138,6 +153,7 @@ export default {
         if (!within(panel, x, Math.min(y, 1))) continue;
         const dot = element("div", over, "lab-dot");
         dot.style.background = curve.colour;
+        dot.classList.toggle("lab-chosen", curve === chosen);
         place(dot, x, y);
       }
       const box = element("div", over, "lab-values");
@@ -149,7 +165,9 @@ export default {
       if (fits) box.style.left = `calc(${100 * x}% + 10px)`;
       else box.style.right = `calc(${100 * (1 - x)}% + 10px)`;
       const told = found.map((reading) => `${reading.name}: ${words(reading)}`).join(". ");
-      if (at.aloud) aloud.textContent = `${panel.title}, epoch ${epoch}. ${told}.`;
+      const own = chosen ? ` Chosen: ${runName(panel, chosen)}.` : "";
+      if (at.aloud) aloud.textContent = `${panel.title}, epoch ${epoch}. ${told}.${own}`;
+      if (chosen) element("div", box, "", `chosen: ${runName(panel, chosen)}; Enter opens it`);
     };
 
     const hide = () => {
@@ -213,9 +231,9 @@ export default {
       }
       if (touched) aloud.setAttribute("aria-live", "polite");
       else aloud.removeAttribute("aria-live");
+      if (touched) return layNames();
       names.replaceChildren();
-      if (touched) layNames();
-      else show();
+      show();
     };
 
     const under = (event) => {
@@ -225,21 +243,32 @@ export default {
       return panel < 0 ? null : { panel, epoch: epochAt(model.get("panels")[panel], x), x, y, whole };
     };
 
+    const open = (panel, curve) => {
+      model.set("picked", [curve.group, siblings(panel, curve).indexOf(curve), Date.now()]);
+      model.save_changes();
+    };
+
     const pick = ({ panel, epoch, y, whole }) => {
       const one = model.get("panels")[panel];
-      const seeds = one.curves.filter((c) => !c.mean && !model.get("hidden").includes(c.group));
       const far = (curve) => Math.abs(down(one, curve.values[epoch] ?? NaN) - y) * whole.height;
-      const near = seeds.filter((curve) => far(curve) <= REACH).sort((a, b) => far(a) - far(b));
-      if (!near.length) return;
-      const own = one.curves.filter((curve) => !curve.mean && curve.group === near[0].group);
-      model.set("picked", [near[0].group, own.indexOf(near[0]), Date.now()]);
-      model.save_changes();
+      const near = runsOf(one).filter((curve) => far(curve) <= REACH);
+      near.sort((a, b) => far(a) - far(b));
+      if (near.length) open(one, near[0]);
+    };
+
+    const choose = (step) => {
+      if (!at) move(0, Infinity);
+      const count = runsOf(model.get("panels")[at.panel]).length;
+      const from = at.run ?? (step > 0 ? -1 : 0);
+      at = { ...at, aloud: true, run: count ? (from + step + count) % count : undefined };
+      show();
     };
 
     const move = (panel, epoch) => {
       const panels = model.get("panels");
       const to = (panel + panels.length) % panels.length;
-      at = { panel: to, epoch: Math.min(Math.max(epoch, 0), last(panels[to])), aloud: true };
+      const within = Math.min(Math.max(epoch, 0), last(panels[to]));
+      at = { panel: to, epoch: within, aloud: true, run: at?.run };
       show();
     };
 
@@ -250,6 +279,12 @@ export default {
       ArrowDown: () => move((at?.panel ?? -1) + 1, at?.epoch ?? 0),
       Home: () => move(at?.panel ?? 0, 0),
       End: () => move(at?.panel ?? 0, Infinity),
+      PageDown: () => choose(1),
+      PageUp: () => choose(-1),
+      Enter: () => {
+        const panel = at && model.get("panels")[at.panel];
+        if (panel && chosenIn(panel)) open(panel, chosenIn(panel));
+      },
       Escape: () => leave(),
       "+": () => at && zoom(nearer(model.get("panels")[at.panel], at.epoch, model.get("hidden"))),
       "-": () => zoom(null),
@@ -299,6 +334,7 @@ export default {
     all.addEventListener("click", () => zoom(null));
     stage.addEventListener("keydown", (event) => {
       if (!(event.key in keys) || !model.get("panels").length) return;
+      if (event.key === "Enter" && event.target !== stage) return; // A button is pressed.
       event.preventDefault();
       event.stopPropagation();
       keys[event.key]();

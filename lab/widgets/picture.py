@@ -16,7 +16,8 @@ class Picture(anywidget.AnyWidget):
     """Point at the curves, or move with the arrow keys, to read the values of an epoch.
 
     The names of the curves hide and show them; Up and Down go to another panel, Escape leaves. To
-    see what lies together, draw a frame with the mouse, or press + and -.
+    see what lies together, draw a frame with the mouse, or press + and -. A click on a seed's curve
+    picks it; so does Enter, after Page Down has chosen it.
 
     Attributes:
         value: The SVG; a screen reader reads its words.

@@ -218,14 +218,21 @@ def test_compare_shows_a_measure_and_an_epoch_and_saves_both(compare, picture_of
 
 
 def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
+    compare.front = compare.page.locator(".lab-front").nth(1)  # Another one will open in it.
     table = compare.front.locator(".lab-values")
-    stage = compare.front.locator(".lab-picture")
+    stage = compare.front.locator(".lab-picture").first
     stage.focus()
     for key in ("ArrowLeft", "ArrowLeft"):
         compare.page.keyboard.press(key)
     aloud = stage.locator("[aria-live=polite]")
     expect(aloud).to_contain_text("validation accuracy, %, epoch 9. ReLU: mean")
     expect(table).to_contain_text("at epoch 9")
+    compare.page.keyboard.press("PageDown")
+    compare.page.keyboard.press("PageDown")
+    expect(aloud).to_contain_text("Chosen: ReLU, run 2 of 3.")
+    compare.page.keyboard.press("Enter")
+    told = "Opened below in the microscope: ReLU, mnist, learning rate 0.001, seed 1."
+    expect(compare.page.get_by_text(told)).to_be_visible()
     compare.page.keyboard.press("Escape")
     expect(table).to_have_count(0)
     compare.tab_to("curves of ELU α=1")
@@ -236,7 +243,8 @@ def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
     expect(button).to_have_attribute("aria-pressed", "false")  # It stays hidden.
     expect(stage.locator('[data-mean="ELU α=1"]').first).not_to_be_visible()
     assert inaccessible(compare) == []
-    box = compare.picture().bounding_box()
+    stage.evaluate("element => element.scrollIntoView({block: 'center'})")
+    box = compare.picture().first.bounding_box()
     compare.page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
     expect(table).to_contain_text("training loss at epoch 5")
     expect(table).not_to_contain_text("ELU α=1")
@@ -245,17 +253,20 @@ def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
     compare.page.keyboard.press("+")
     everything = stage.get_by_role("button", name="Show all")
     expect(everything).to_be_visible()
-    before = box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"]
     compare.page.keyboard.press("-")
-    expect(everything).not_to_be_visible()
+    expect(stage.locator("svg text", has_text=re.compile("^10$"))).to_be_visible()  # The epoch.
+    stage.evaluate("element => element.scrollIntoView({block: 'center'})")
+    box = compare.picture().first.bounding_box()
+    before = box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"]
     compare.page.mouse.move(*before)
     compare.page.mouse.down()
     compare.page.mouse.move(before[0] + 150, before[1] + 100)
     compare.page.mouse.up()
     expect(everything).to_be_visible()
     everything.click()
-    expect(everything).not_to_be_visible()
+    expect(stage.locator("svg text", has_text=re.compile("^0$"))).to_be_visible()  # The epoch.
     button.click()
+    stage.evaluate("element => element.scrollIntoView({block: 'center'})")
     line = stage.locator('[data-run="ELU α=1"] path').last.bounding_box()
     compare.page.mouse.click(line["x"] + line["width"], line["y"] + line["height"])
     told = "Opened below in the microscope: ELU α=1, mnist, learning rate 0.001, seed 2."

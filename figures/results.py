@@ -34,6 +34,7 @@ KILL = {
     "learning_rate": [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1],
     "first_bias": [-2, -1, -0.5, -0.25, -0.1, 0, 0.1, 0.5],
 }
+LEAK, RATES = "leak 0.01", (0.001, 0.005, 0.02)
 ONE = {"activation": "relu", "learning_rate": 0.005, "seed": 0}  # The run that is looked into.
 
 
@@ -170,12 +171,43 @@ def difference(name: str, activation: str, **where: Any) -> stats.Paired:
     return stats.paired(one, other, "larger")
 
 
-def against_none(column: str, remedy: str, rate: float) -> stats.Paired:
-    """Returns what a remedy adds to a column at a learning rate, in points, paired by seed."""
+def against_none(column: str, remedy: str, rate: float, activation: str = "relu") -> stats.Paired:
+    """Returns what a remedy adds to a column at a learning rate, in points, paired by seed.
+
+    The leak is a remedy for ReLU: it is Leaky ReLU without another one.
+    """
+    of = ("none", "leaky_relu") if remedy == LEAK else (remedy, activation)
     one, other = (
-        values("remedies", column, remedy=name, learning_rate=rate) for name in (remedy, "none")
+        values("remedies", column, remedy=name, activation=function, learning_rate=rate)
+        for name, function in (of, ("none", activation))
     )
     return stats.paired(one, other, "larger")
+
+
+def remedies(activation: str) -> list[str]:
+    """Returns the names of all remedies but none, in the order of the plan."""
+    names = [name for name in table("remedies").remedy.unique() if name != "none"]
+    return [*names, LEAK] if activation == "relu" else names
+
+
+@functools.cache
+def corrected() -> dict[tuple[str, str, float], float]:
+    """Returns Holm's p over what every remedy adds to the accuracy at every rate."""
+    places = [
+        (activation, remedy, rate)
+        for activation in ("relu", "leaky_relu")
+        for remedy in remedies(activation)
+        for rate in RATES
+    ]
+    p = [against_none("test_accuracy", r, rate, a).p for a, r, rate in places]
+    return dict(zip(places, stats.holm(p), strict=True))
+
+
+def added(activation: str, remedy: str, rate: float) -> str:
+    """Returns what a remedy adds to the accuracy; with a star if that holds after Holm."""
+    holds = corrected()[activation, remedy, rate] <= stats.LEVEL
+    found = against_none("test_accuracy", remedy, rate, activation)
+    return points(found) + (" *" if holds else "")
 
 
 def points(found: stats.Paired, digits: int = 2) -> str:
@@ -213,13 +245,16 @@ def page() -> str:
     )
     tools: Iterable[Callable[..., Any]] = (
         accuracy_without,
+        added,
         against_none,
+        corrected,
         difference,
         fixed,
         interval,
         mean,
         spread,
         points,
+        remedies,
         table,
         untrained,
         values,

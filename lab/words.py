@@ -57,6 +57,15 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+def time_left(seconds: float) -> str:
+    """Returns in words how long the rest takes; empty if nothing is left.
+
+    >>> time_left(4.2), time_left(0.0)
+    ('about 5 s left', '')
+    """
+    return f"about {duration(seconds)} left" if seconds > 0 else ""
+
+
 def join_words(words: Iterable[str], mark: str = ",") -> str:
     """Joins words for a sentence; of very many the first, and how many more.
 

@@ -1,8 +1,19 @@
 """A small data set made by hand, and names that somebody made to do harm."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
+import pytest
 
 from lab import Dataset
+
+
+def mostly_slow(values: Iterable[Any], *quick: Any) -> list[Any]:
+    """What a test is tried with: a few of the values always, all of them in the slow tests."""
+    return [
+        pytest.param(v, marks=[] if v in quick else pytest.mark.slow, id=str(v)) for v in values
+    ]
 
 
 def make_dataset(train: int, test: int) -> Dataset:

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from made import convolutional, make_dataset, normalised
+from made import convolutional, make_dataset, mostly_slow, normalised
 from trained import digest, epoch_ends, run_end, scaled
 
 from lab import RunConfig, RunStore
@@ -130,7 +130,7 @@ def test_a_network_that_is_not_known_is_refused(tiny):
 # ---------------------------------------------------------------------------- Keras, step for step
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", mostly_slow(OTHERS, "convolutional"))
 @pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     """Ten steps an epoch, the last of 15 images; the bound is argued in test_training.
@@ -498,7 +498,7 @@ def test_a_filter_whose_bias_fell_and_one_whose_weights_turned_are_told_apart(ti
     found = causes.find(run, 1)
     assert [found[unit].name for unit in (0, 1)] == ["bias", "weights"]
     assert found[0].by_bias == pytest.approx(100)
-    assert "its weights turned against the images" in causes.story(run, 1, 1)
+    assert "it was its weights" in causes.story(run, 1, 1)
 
 
 def test_behind_a_convolution_weights_count_at_every_position_they_look_at(tiny, tmp_path):

@@ -169,6 +169,7 @@ def plain() -> dict:
     return tried()
 
 
+@pytest.mark.slow
 def test_a_plain_process_records_nothing_of_its_environment(plain):
     assert plain["environment"] == {}
     assert plain["threads"] == 1
@@ -176,10 +177,12 @@ def test_a_plain_process_records_nothing_of_its_environment(plain):
     assert len(plain["bits"]) == 4
 
 
+@pytest.mark.slow
 def test_settings_of_keras_change_neither_a_number_nor_a_prediction(plain):
     assert tried("\n".join(KERAS_SETTINGS.values())) == plain
 
 
+@pytest.mark.slow
 def test_modes_of_tensorflow_and_numpy_change_no_number(plain):
     found = tried("\n".join(MODES.values()))
     assert found | {"predictions": plain["predictions"]} == plain

@@ -141,6 +141,8 @@ def largest_gate(derivative: Callable[[FloatArray], FloatArray]) -> float:
 
 
 _REGISTRY: dict[str, Activation] = {}
+# Other names that the field and Keras use; a user's own function may have one of them.
+ALIASES = {"swish": "silu", "lrelu": "leaky_relu", "hard_silu": "hard_swish"}
 
 
 def add(activation: Activation) -> Activation:
@@ -161,14 +163,18 @@ def names() -> tuple[str, ...]:
 
 
 def get(name: str) -> Activation:
-    """Returns the activation function of this name.
+    """Returns the activation function of this name, or of another name that the field uses.
+
+    >>> get("swish")
+    Activation('silu')
 
     Raises:
         InputError: If there is none; the message suggests the nearest name and lists them all.
     """
-    if name not in _REGISTRY:
+    found = _REGISTRY.get(name) or _REGISTRY.get(ALIASES.get(name, name))
+    if found is None:
         raise unknown("activation", name, _REGISTRY)
-    return _REGISTRY[name]
+    return found
 
 
 def parse(text: str) -> tuple[str, float | None]:

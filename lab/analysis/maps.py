@@ -87,7 +87,7 @@ class SettingsMap:
     def picture(self, name: str = "kill-map") -> CaptionedFigure:
         """Draws the two maps side by side, with the mean and the spread in each cell."""
         maps = {
-            title: (self.table(measure), self.table(measure, spread=True))
+            title: (self.table(measure), self.table(measure, spread=True), fewer_is_better(measure))
             for measure, title in MAPPED.items()
         }
         return of_analyses.kill_map(maps, self._settings(), name)
@@ -178,8 +178,16 @@ def _check_axis(name: str, values: Any) -> None:
 
 def measured(run: Run, measure: str) -> float:
     """Returns one of `MAPPED` of a run that has ended, in %; NaN if it diverged."""
-    name = "validation_accuracy" if measure == "accuracy" else measure
-    return measures.measure(name).printed(run)
+    return _measure(measure).printed(run)
+
+
+def fewer_is_better(measure: str) -> bool:
+    """Tells whether of one of `MAPPED` the smaller value is the better one."""
+    return _measure(measure).better == "smaller"
+
+
+def _measure(name: str) -> measures.Measure:
+    return measures.measure("validation_accuracy" if name == "accuracy" else name)
 
 
 def _spread(values: Sequence[float]) -> float:

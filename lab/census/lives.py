@@ -88,10 +88,10 @@ class Lives:
         return np.where(known, self.never_dead.mean(axis=1), np.nan)
 
     def story(self, unit: int, epoch: int) -> str:
-        """Describes a unit's life to an epoch: `alive untrained, died in epoch 3, revived in 5`."""
+        """Describes a unit's life to an epoch: `alive before training, died in epoch 3`."""
         dead, finite = self.dead[: epoch + 1, unit], self.finite[: epoch + 1, unit]
         states = np.where(finite, np.where(dead, "dead", "alive"), "non-finite").tolist()
-        first = "born dead" if dead[0] else f"{states[0]} untrained"
+        first = "born dead" if dead[0] else f"{states[0]} before training"
         changes = enumerate(itertools.pairwise(states), start=1)
         return ", ".join([first, *(f"{TURNS[turn]} {at}" for at, turn in changes if turn in TURNS)])
 

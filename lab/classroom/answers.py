@@ -70,6 +70,9 @@ def matches(
     for hint, wrong in mistakes.items():
         if _same(values, wrong, tolerance):
             raise WrongAnswerError(hint)
+    for factor in (0.01, 100):
+        if _same(factor * values, right, tolerance):
+            raise WrongAnswerError("This is right but for a factor of 100: is it in percent?")
     if values.shape != np.shape(right):
         given, wanted = (_shape(array) for array in (values, right))
         raise WrongAnswerError(f"The answer is {given}. The exercise asks for {wanted}.")

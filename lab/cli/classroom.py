@@ -149,7 +149,7 @@ def collect(
     kept = len(place.runs)
     out.print(plain(f"{store} holds {counted(kept, 'run')} now.", "bold"), soft_wrap=True)
     if kept:
-        out.print(plain(f"A hand-out of them: lab report --store {store}", style="dim"))
+        out.print(plain(f"A handout of them: lab report --store {store}", style="dim"))
 
 
 def _print_findings(findings: "Sequence[collecting.Finding]") -> None:

@@ -215,11 +215,11 @@ def delete(
     store: StoreOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete runs for ever; asks first."""
+    """Delete runs; asks first."""
     kept = open_store(store)
     chosen = list(dict.fromkeys(kept.folder(run).name for run in runs))
     if not yes:
-        typer.confirm(f"Delete {', '.join(chosen)} for ever?", abort=True)
+        typer.confirm(f"Delete {', '.join(chosen)}? They cannot be brought back.", abort=True)
     for run_id in chosen:
         kept.delete(run_id)
         out.print(plain(f"Deleted {run_id}."))

@@ -81,9 +81,9 @@ class _Bars(Progress):
         self.far.take(event)
         facts = _facts(event, self.configs[event.run])
         self.update(self.rows[event.run], completed=self.far.done[event.run], **facts)
-        ended = f"{self.far.ended} of {len(self.rows)} runs done"
+        ended = f"{self.far.ended}/{len(self.rows)} runs done"
         done, left = sum(self.far.done), self.far.left
-        self.update(self.all, completed=done, where="training", loss=left, units=ended)
+        self.update(self.all, completed=done, where=ended, units=left)
 
 
 def _facts(event: Step | EpochEnd | RunEnd, config: RunConfig) -> dict[str, Any]:

@@ -144,7 +144,7 @@ def sweep(
         out.print(plain(plan.question, style="bold"), soft_wrap=True)
     out.print(study_table(found.runs()))
     print_findings(found.runs())
-    out.print(plain(f"Kept in {found.store.path}. A hand-out of it: lab report", style="dim"))
+    out.print(plain(f"Kept in {found.store.path}. A handout of it: lab report", style="dim"))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from lab.errors import InputError
 from lab.experiment.config import MOST_CLASSES, MOST_PIXELS
 from lab.experiment.conversion import FEWEST_PIXELS
-from lab.words import counted, join_words
+from lab.system import progress_bar
+from lab.words import counted, join_words, time_left
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -207,15 +209,17 @@ def _checked_size(image: "Image", path: Path) -> tuple[int, int]:
 
 def _pixels(files: Sequence[Path], shape: tuple[int, ...], name: str) -> NDArray[np.uint8]:
     from PIL import ImageOps
-    from tqdm.auto import tqdm
 
-    pixels = np.empty((len(files), *shape), np.uint8)
-    about = f"Reading {name}"
-    shown = tqdm(files, about, unit=" images", delay=PROGRESS_AFTER, leave=False)
-    for number, path in enumerate(shown):
-        with _opened(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            pixels[number] = np.asarray(upright.convert("RGB" if len(shape) == 3 else "L"))
+    pixels, began = np.empty((len(files), *shape), np.uint8), time.monotonic()
+    about, how = f"Reading {name}", {"delay": PROGRESS_AFTER, "leave": False}
+    with progress_bar(len(files), about, "images", **how) as bar:
+        for number, path in enumerate(files):
+            with _opened(path) as image:
+                upright = ImageOps.exif_transpose(image)
+                pixels[number] = np.asarray(upright.convert("RGB" if len(shape) == 3 else "L"))
+            left = (time.monotonic() - began) * (len(files) / (number + 1) - 1)
+            bar.set_postfix_str(time_left(left), refresh=False)
+            bar.update()
     return pixels
 
 

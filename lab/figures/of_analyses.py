@@ -130,12 +130,15 @@ def _depth_words(
 
 
 def kill_map(
-    maps: "Mapping[str, tuple[pd.DataFrame, pd.DataFrame]]", settings: str, name: str
+    maps: "Mapping[str, tuple[pd.DataFrame, pd.DataFrame, bool]]", settings: str, name: str
 ) -> CaptionedFigure:
     """Draws two maps side by side, with the mean and the spread in each cell.
 
+    Rows grow upwards, as on any axis; what is good is bright.
+
     Args:
-        maps: For each title the means and the standard deviations over seeds.
+        maps: For each title the means and the standard deviations over seeds, and whether fewer is
+            better.
         settings: What is the same in all cells, in words.
         name: The file's name.
     """
@@ -145,10 +148,11 @@ def kill_map(
     size = (2 * (1.2 + 0.85 * columns) + 1, 2.2 + 0.55 * rows)
     with canvas.style():
         figure = Figure(figsize=size)
-        for ax, (title, (mean, spread)) in zip(figure.subplots(1, 2), maps.items(), strict=True):
-            plots.heat_map(mean, spread, title, ax)
-        figure.suptitle(settings, fontsize=12, x=0.01, ha="left")
-    words = [_map_words(title, mean) for title, (mean, _) in maps.items()]
+        for ax, (title, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
+            mean, spread, fewer = found
+            plots.heat_map(mean, spread, title, ax, fewer_is_better=fewer).invert_yaxis()
+        figure.suptitle(f"{settings}; bright: good", fontsize=12, x=0.01, ha="left")
+    words = [_map_words(title, mean) for title, (mean, _, _) in maps.items()]
     return CaptionedFigure(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")
 
 

@@ -35,9 +35,9 @@ def digits(
 def portrait(neuron: Neuron) -> CaptionedFigure:
     """Draws one neuron: weights, pre-activations and gate, its history, what excites it most."""
     on_positions = neuron.feature_map is not None
-    size, heights = ((11.5, 6.4), (1.5, 1)) if on_positions else ((11.5, 5.0), (2.4, 1))
+    size, heights = ((11.5, 5.9), (1.5, 1)) if on_positions else ((11.5, 4.8), (2.5, 1))
     figure = canvas.fixed_figure(
-        size, left=0.05, right=0.99, bottom=0.07, top=0.93, wspace=0.55, hspace=0.5
+        size, left=0.05, right=0.99, bottom=0.09, top=0.94, wspace=0.55, hspace=0.5
     )
     with canvas.style():
         grid = figure.add_gridspec(2, 3, height_ratios=heights, width_ratios=(0.8, 1, 1))

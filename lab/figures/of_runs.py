@@ -372,10 +372,8 @@ def live_figure(racers: Mapping[RunConfig, Sequence[Curve]]) -> "Figure":
     Args:
         racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
     """
-    from matplotlib.lines import Line2D
-
     figure = canvas.fixed_figure(
-        (11, 5.2), left=0.075, right=0.985, bottom=0.11, top=0.9, wspace=0.2, hspace=0.32
+        (11, 4.94), left=0.075, right=0.985, bottom=0.115, top=0.95, wspace=0.2, hspace=0.32
     )
     with canvas.style():
         for place, (measure, layer) in enumerate(_panels(racers)):
@@ -384,12 +382,7 @@ def live_figure(racers: Mapping[RunConfig, Sequence[Curve]]) -> "Figure":
             plots.curves(curves, measure, layer, ax, live=True)
             if place < 2:
                 ax.set_xlabel("")
-        names = [
-            Line2D([], [], color=style.colour, ls=style.line, lw=3, label=style.label)
-            for style in plots.styles.styles_of(list(racers))
-        ]
-        columns = min(len(names), 4)
-        figure.legend(handles=names, loc="upper left", ncols=columns, bbox_to_anchor=(0.06, 1.01))
+        plots.styles.legend_above(figure, plots.styles.styles_of(list(racers)))
     return figure
 
 

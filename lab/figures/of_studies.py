@@ -172,7 +172,8 @@ def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
     with canvas.style():
         figure, axes = panel_grid(2, 2, (2.2 + 0.85 * max(columns, 3), 1.6 + 0.55 * rows))
         for measure, (mean, spread, empty), ax in zip(wanted, tables, axes, strict=True):
-            plots.heat_map(mean, spread, measure.axis, ax, empty)
+            fewer = measure.better == "smaller"
+            plots.heat_map(mean, spread, measure.axis, ax, empty, fewer)
         add_caption(figure, runs, MAPS)
     told = zip(wanted, tables, strict=True)
     words = ". ".join(f"{m.axis}: {_map_words(mean, empty)}" for m, (mean, _, empty) in told)

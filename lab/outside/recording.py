@@ -9,6 +9,7 @@ from typing import Any
 
 from lab import activations
 from lab.activations import OwnActivation
+from lab.errors import InputError
 from lab.experiment import SHAPES, RunConfig
 from lab.layout import Layout, Site
 from lab.outside.probe import Probe
@@ -17,15 +18,8 @@ from lab.store import id_of
 from lab.system import conditions
 
 MOST_PIXELS, MOST_SOURCE = 1024, 19_000
-# Names under which Keras, TensorFlow and PyTorch know functions of the lab.
-ALSO = {
-    "swish": "silu",
-    "leakyrelu": "leaky_relu",
-    "leaky_relu": "leaky_relu=0.2",
-    "hard_silu": "hard_swish",
-    "hard_swish": "hard_swish",
-    "hardswish": "hard_swish",
-}
+# Names under which Keras and PyTorch know functions of the lab, with their own defaults.
+ALSO = {"leakyrelu": "leaky_relu", "leaky_relu": "leaky_relu=0.2", "hardswish": "hard_swish"}
 OPTIMIZERS = {"adam": "adam", "adamw": "adamw", "sgd": "sgd", "rmsprop": "rmsprop"}
 TRAINING = ("learning_rate", "optimizer", "batch_size", "initializer", "seed", "validation_split")
 
@@ -95,12 +89,14 @@ def lab_name(called: str) -> str | None:
     'leaky_relu=0.1'
     """
     name, mark, parameter = called.partition("=")
-    known = ALSO.get(name, name) if not mark else ALSO.get(name, name).partition("=")[0]
-    if known.partition("=")[0] not in activations.names() or known == "prelu":
+    known = ALSO.get(name, name)
+    if mark:
+        known = f"{known.partition('=')[0]}={parameter}"
+    try:
+        found, _ = activations.parse(known)
+    except InputError:  # Unknown, or with a parameter that the lab's function does not take.
         return None
-    if mark and activations.get(known).parameter is None:
-        return None
-    return f"{known}{mark}{parameter}"
+    return None if found == "prelu" else known
 
 
 def _function(layout: Layout) -> tuple[dict[str, Any], OwnActivation | None]:

@@ -5,7 +5,7 @@ trains, and nothing calls `pyplot`. An activation function keeps its colour and 
 picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
 """
 
-from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, styles
+from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, styles, touch
 from lab.plots.accuracy import accuracy_against_dead, removal
 from lab.plots.depth import by_depth, layers_over_epochs
 from lab.plots.epoch_curves import curves, dead_neurons, learning_curves, survival
@@ -38,5 +38,6 @@ __all__ = [
     "removal",
     "styles",
     "survival",
+    "touch",
     "with_derivative",
 ]

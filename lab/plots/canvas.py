@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.plots import touch
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -111,9 +113,13 @@ def svg(figure: "Figure", words: str, salt: str = STYLE["svg.hashsalt"]) -> str:
 
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with style(), matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}):
+    with (
+        style(),
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": salt}),
+        touch.marks_in_svg(figure),
+    ):
         figure.savefig(buffer, format="svg", metadata=nothing)
-    _, start, body = buffer.getvalue().partition("<svg")
+    _, start, body = touch.as_data(buffer.getvalue()).partition("<svg")
     body = re.sub('<g id="[^"]*"', "<g", body)  # Every figure has the same; nothing refers to them.
     shrinks = 'style="max-width: 100%; height: auto"'
     return f'{start} role="img" aria-label="{html.escape(words)}" {shrinks}{body}'

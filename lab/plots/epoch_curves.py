@@ -10,6 +10,7 @@ import numpy as np
 from lab.census import units
 from lab.errors import unknown
 from lab.experiment import RunConfig
+from lab.plots import touch
 from lab.plots.canvas import Limits, Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.styles import Style, check_some, styles_of
 from lab.runs import CURVES, Run, Runs, layer_words, recorded
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LINE_INCHES = 0.22
+DIVERGED = " (diverged)"
 
 
 def learning_curves(
@@ -163,13 +165,14 @@ def _draw_group(
 ) -> tuple[float, Style]:
     """Draws curves of one style; returns where their mean ends, and the style to name it with."""
     for curve in seeds:
-        ax.plot(scale * np.asarray(curve), color=style.colour, lw=0.9, alpha=0.5)
+        thin = ax.plot(scale * np.asarray(curve), color=style.colour, lw=0.9, alpha=0.5)
+        touch.mark(touch.RUN, style.label, *thin)
     mean = scale * mean_curve(seeds)
-    ax.plot(mean, style.line, color=style.colour, lw=3)
-    if len(mean) == 1:  # A line of one point has no length.
-        ax.plot(mean, style.marker, color=style.colour, ms=8)
+    look = style.line if len(mean) > 1 else style.marker  # A line of one point has no length.
+    thick = ax.plot(mean, look, color=style.colour, lw=3, ms=8)
+    touch.mark(touch.MEAN, style.label, *thick)
     if any(not np.isfinite(curve).all() for curve in seeds):
-        style = replace(style, label=f"{style.label} (diverged)")
+        style = replace(style, label=f"{style.label}{DIVERGED}")
     finite = mean[np.isfinite(mean)]
     return float(finite[-1]) if len(finite) else np.nan, style
 
@@ -222,7 +225,7 @@ def label_ends(ax: "Axes", ends: list[tuple[float, Style]]) -> None:
     beyond = _inches_beyond(ax)
     for height, name, (_, style) in zip(heights, names, shown, strict=True):
         piece = [height, height]
-        ax.plot(
+        drawn = ax.plot(
             [0.08, 0.5],
             piece,
             style.line,
@@ -231,7 +234,8 @@ def label_ends(ax: "Axes", ends: list[tuple[float, Style]]) -> None:
             transform=beyond,
             clip_on=False,
         )
-        ax.text(0.58, height, name, transform=beyond, va="center", linespacing=1.0)
+        text = ax.text(0.58, height, name, transform=beyond, va="center", linespacing=1.0)
+        touch.mark(touch.NAME, style.label.removesuffix(DIVERGED), text, *drawn)
 
 
 def _lines(text: str) -> int:

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.activations import OKABE_ITO
 from lab.experiment import RunConfig
 from lab.plots.canvas import axes, beside, fixed_figure, in_lines, style
-from lab.plots.styles import styles_of
+from lab.plots.styles import legend_above, styles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-GATE = OKABE_ITO["vermillion"]
 
 
 def functions(
@@ -48,30 +45,35 @@ def functions(
     return ax
 
 
-def function_pair(choices: Iterable[str], z: NDArray[Any] | None = None) -> "Figure":
+def function_pair(
+    choices: Iterable[str], z: NDArray[Any] | None = None, reach: float | None = None
+) -> "Figure":
     """Draws activation functions on the left and their derivatives on the right.
 
     Args:
         choices: Names, each with a parameter if wanted.
-        z: Pre-activations of any shape, drawn as a histogram behind the curves. Both reach as far
-            as 99 % of them.
+        z: Pre-activations of any shape, drawn as a histogram behind the curves.
+        reach: The largest |z|; by default as far as 99 % of the pre-activations reach.
     """
     choices = list(choices)
-    reach = 4.0 if z is None else _reach(z)
+    reach = _least_reach(z, reach)
     figure = fixed_figure((11, 4), left=0.06, right=0.94, bottom=0.14, top=0.97, wspace=0.3)
     with style():
         for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
             functions(choices, derivative, ax, reach)
-            if derivative and (legend := ax.get_legend()):
-                legend.remove()  # The one on the left serves both.
+            if legend := ax.get_legend():
+                legend.remove()  # One above serves both.
             if z is not None:
                 _histogram_behind(ax, z, reach)
+        legend_above(figure, styles_of([RunConfig(activation=choice) for choice in choices]))
     return figure
 
 
-def _reach(z: NDArray[Any]) -> float:
-    finite = np.abs(z[np.isfinite(z)])
-    return max(4.0, math.ceil(np.percentile(finite, 99))) if finite.size else 4.0
+def _least_reach(z: NDArray[Any] | None, reach: float | None) -> float:
+    if reach is None:
+        finite = np.abs(z[np.isfinite(z)]) if z is not None else np.zeros(0)
+        reach = float(np.percentile(finite, 99)) if finite.size else 0.0
+    return max(4.0, math.ceil(reach))
 
 
 def _histogram_behind(ax: "Axes", z: NDArray[Any], reach: float) -> None:

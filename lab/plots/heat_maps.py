@@ -19,17 +19,21 @@ def heat_map(
     title: str,
     ax: "Axes",
     empty: NDArray[np.bool_] | None = None,
+    fewer_is_better: bool = False,
 ) -> "Axes":
     """Draws a table of percentages as coloured cells, with each mean ± spread written in.
 
+    What is good is bright.
+
     Args:
-        mean: The colours, 0 to 100; grey where NaN. Its index and columns name the axes.
+        mean: What the colours show, 0 to 100; grey where NaN. Its index and columns name the axes.
         spread: Of the same shape; not written where NaN.
         title: What the numbers are.
         ax: Where to draw.
         empty: Which cells have no run; by default none, so that NaN means a run that diverged.
+        fewer_is_better: Whether 0 is the bright end, and not 100.
     """
-    scale = _map_scale()
+    scale = _map_scale(fewer_is_better)
     with axes(ax) as ax:
         ax.grid(visible=False)
         values, around = mean.to_numpy(float), spread.to_numpy(float)
@@ -40,7 +44,8 @@ def heat_map(
                 words = "no run"
             if not np.isnan(around[row, column]):
                 words += f"\n± {around[row, column]:.1f}"
-            colour = "black" if value > 55 or np.isnan(value) else "white"
+            share = 100 - value if fewer_is_better else value
+            colour = "black" if share > 55 or np.isnan(value) else "white"
             ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=10)
         ax.set_xticks(range(mean.shape[1]), mean.columns)
         ax.set_yticks(range(mean.shape[0]), [in_lines(str(name)) for name in mean.index])
@@ -48,14 +53,15 @@ def heat_map(
     return ax
 
 
-def map_colour(percent: float) -> str:
+def map_colour(percent: float, fewer_is_better: bool = False) -> str:
     """Returns the colour of a cell of a heat map, as CSS writes it."""
     from matplotlib.colors import to_hex
 
-    return to_hex(_map_scale()(percent / 100))
+    return to_hex(_map_scale(fewer_is_better)(percent / 100))
 
 
-def _map_scale() -> Any:
+def _map_scale(fewer_is_better: bool) -> Any:
     from matplotlib import colormaps
 
-    return colormaps["cividis"].with_extremes(bad="#999999")
+    scale = colormaps["cividis_r" if fewer_is_better else "cividis"]
+    return scale.with_extremes(bad="#999999")

@@ -1,16 +1,16 @@
 """One neuron: its weights, its pre-activations, its history, and what excites it."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.activations import OKABE_ITO
 from lab.census import lives
 from lab.plots import pictures
 from lab.plots.canvas import axes, beside, whole_epochs
-from lab.plots.function_curves import GATE, broken
+from lab.plots.function_curves import broken
 from lab.plots.neuron_lives import LIFE_COLOURS, LIFE_MARKERS
 from lab.runs import Neuron
 from lab.words import number
@@ -18,8 +18,9 @@ from lab.words import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LONGEST_LABEL, LONGEST_NAME = 3, 12
-PEAK = "#D55E00"
+CAPTION_SIZE, CAPTION_POINTS = 10, 60  # Where images are smallest, they are 65 points apart.
+GATE = OKABE_ITO["blue"]  # Not the orange of weights that hold a neuron down.
+RING: Any = {"ls": "", "marker": "o", "mfc": "none", "mec": "#D55E00", "mew": 2, "ms": 11}
 
 
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
@@ -123,33 +124,59 @@ def history(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
 
 
 def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
-    """Draws the probe images that excite a neuron most, each with its label and z."""
+    """Draws the probe images that excite a neuron most, each over its class and its z.
+
+    Of a channel that is alive, a ring marks where in each image its z is largest.
+    """
     with axes(ax, (9.0, 1.7)) as ax:
         if neuron.images is None or neuron.labels is None or neuron.image_z is None:
             return _nothing(ax, "its images are not available here")
-        pictures.draw(ax, np.hstack(list(neuron.images)))
-        height, width = neuron.images.shape[1:3]
-        places = width * (np.arange(len(neuron.images)) + 0.5) - 0.5
-        if neuron.peaks is not None:
-            down, right = neuron.peaks.T * [[height], [width]] - 0.5
-            across = right + width * np.arange(len(neuron.images))
-            ax.plot(across, down, "o", mfc="none", mec=PEAK, mew=2, ms=11)
-        narrow = height > width or neuron.peaks is not None
-        words = _labels(neuron.classes, neuron.image_z, narrow)
-        ax.set_xticks(places, words, fontsize=10)
+        strip = pictures.side_by_side(neuron.images)
+        pictures.draw(ax, strip)
+        pitch = strip.shape[1] // len(neuron.images)
+        lefts = pitch * np.arange(len(neuron.images))
+        if neuron.peaks is not None and neuron.state == "alive":  # Else it is blank paper.
+            ax.plot(*_rings(neuron.peaks, neuron.images.shape[1:3], pitch, lefts), **RING)
+        words = [
+            f"{_cut(n)}\n{_short(z)}" for n, z in zip(neuron.classes, neuron.image_z, strict=True)
+        ]
+        ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION_SIZE)
         ax.tick_params(length=0)
-        ax.set(yticks=[], title=f"the {neuron.shown} that excite it most")
+        title = f"the {neuron.shown} that excite it most, each with its class and z"
+        ax.set(yticks=[], title=title)
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)
     return ax
 
 
-def _labels(names: Sequence[str], z: NDArray[np.float32], narrow: bool) -> list[str]:
-    """Returns each image's class and z; on two lines where they would not fit on one."""
-    between = "\n" if narrow or max(map(len, names)) > LONGEST_LABEL else ": "
-    short = [n if len(n) <= LONGEST_NAME else f"{n[: LONGEST_NAME - 1]}…" for n in names]
-    pairs = zip(short, z, strict=True)
-    return [f"{name}{between}z = {number(float(value))}" for name, value in pairs]
+def _rings(
+    peaks: NDArray[np.float64], shape: tuple[int, ...], pitch: int, lefts: NDArray[np.intp]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Returns where the peaks of images lie in their row: across and down."""
+    down, right = peaks.T * [[shape[0]], [shape[1]]] - 0.5
+    return lefts + (pitch - shape[1]) // 2 + right, down
+
+
+def _cut(name: str) -> str:
+    """Returns a name, cut where it is wider than its image."""
+    while _points(name) > CAPTION_POINTS:
+        name = f"{name[:-2]}…"
+    return name
+
+
+def _short(z: float) -> str:
+    """Returns a number in words, or with a power of ten where it is wider than its image."""
+    words = number(float(z))
+    return words if _points(words) <= CAPTION_POINTS else f"{z:.2g}".replace("-", "−")
+
+
+def _points(words: str) -> float:
+    """Returns the width of a caption, in points."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    font = FontProperties(size=CAPTION_SIZE)
+    return float(text_to_path.get_text_width_height_descent(words, font, False)[0])
 
 
 def feature_map(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":

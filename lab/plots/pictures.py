@@ -24,6 +24,19 @@ def draw(ax: "Axes", image: NDArray[np.uint8]) -> None:
     ax.imshow(shown, cmap="gray_r" if shown.ndim == 2 else None, aspect="equal")
 
 
+def side_by_side(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Returns images in a row as one image; each has at least the width of a square.
+
+    Args:
+        images: Shape (n, height, width) or (n, height, width, channels).
+    """
+    missing = max(images.shape[1] - images.shape[2], 0)
+    sides = (missing // 2, missing - missing // 2)
+    around = [(0, 0), (0, 0), sides, (0, 0)][: images.ndim]
+    paper = 255 if is_coloured(images) else 0
+    return np.hstack(list(np.pad(images, around, constant_values=paper)))
+
+
 def is_coloured(images: NDArray[np.uint8]) -> bool:
     """Tells whether images, of shape (n, height, width) or with channels, are in colour."""
     return images.ndim == 4 and images.shape[-1] == len(COLOURS)

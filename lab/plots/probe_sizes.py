@@ -1,6 +1,6 @@
 """How many images it takes to know a dead neuron: the share that looks dead, by their number."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from lab.activations import OKABE_ITO
@@ -10,6 +10,9 @@ from lab.plots.styles import marker
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+
+APART = 1.25  # Marks whose sizes differ by less would touch on the logarithmic axis.
 
 
 def probe_sizes(tables: "Mapping[int, pd.DataFrame]", ax: "Axes | None" = None) -> "Axes":
@@ -26,6 +29,7 @@ def probe_sizes(tables: "Mapping[int, pd.DataFrame]", ax: "Axes | None" = None) 
                 100 * table.dead_fraction,
                 color=colour,
                 marker=marker(layer - 1),
+                markevery=_apart(table.images.tolist()),
                 lw=2.5,
                 label=f"layer {layer}",
             )
@@ -37,3 +41,12 @@ def probe_sizes(tables: "Mapping[int, pd.DataFrame]", ax: "Axes | None" = None) 
         ax.minorticks_off()
         ax.legend()
     return ax
+
+
+def _apart(sizes: Sequence[int]) -> list[int]:
+    """Returns the places of the sizes to mark: the last, and before it those that are apart."""
+    marked = [len(sizes) - 1]
+    for place in reversed(range(len(sizes) - 1)):
+        if APART * sizes[place] <= sizes[marked[-1]]:
+            marked.append(place)
+    return marked[::-1]

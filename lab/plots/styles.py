@@ -3,16 +3,21 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab import activations
 from lab.activations import LINES, OKABE_ITO
 from lab.errors import InputError
 from lab.experiment import RunConfig, differences
+from lab.plots import touch
 from lab.plots.canvas import in_lines
 from lab.runs import Run, Runs
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MARKERS = "osD^vPX*"
+LEGEND_COLUMNS, LEGEND_INCHES = 4, 0.27
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,42 @@ def labels(configs: Sequence[RunConfig]) -> list[str]:
     """Returns a label for each: its activation function, and the settings that differ."""
     differing = differences(configs)
     return [", ".join([c.title, *more]) for c, more in zip(configs, differing, strict=True)]
+
+
+def legend_above(figure: "Figure", styles: Sequence[Style]) -> None:
+    """Names lines above the axes of a figure of `canvas.fixed_figure`, and makes room for the rows.
+
+    The axes keep their size; the figure grows.
+    """
+    from matplotlib.lines import Line2D
+
+    labels = [in_lines(style.label) for style in styles]
+    handles = [
+        Line2D([], [], color=style.colour, ls=style.line, lw=3, label=label)
+        for style, label in zip(styles, labels, strict=True)
+    ]
+    _add_above(figure, LEGEND_INCHES * _height_in_columns(labels))
+    legend = figure.legend(
+        handles=handles, loc="upper left", ncols=LEGEND_COLUMNS, bbox_to_anchor=(0.06, 1.0)
+    )
+    for style, text, line in zip(styles, legend.texts, legend.legend_handles, strict=True):
+        touch.mark(touch.NAME, style.label, *filter(None, (text, line)))
+
+
+def _height_in_columns(labels: Sequence[str]) -> int:
+    """Returns how many lines of text stand one below the other."""
+    rows = max(-(-len(labels) // LEGEND_COLUMNS), 1)
+    columns = [labels[at : at + rows] for at in range(0, len(labels), rows)]
+    return max((len("\n".join(column).splitlines()) for column in columns), default=0)
+
+
+def _add_above(figure: "Figure", inches: float) -> None:
+    """Makes a figure higher; what is in it stays as it is."""
+    places = figure.subplotpars
+    before = figure.get_figheight()
+    after = before + inches
+    figure.set_figheight(after)
+    figure.subplots_adjust(bottom=places.bottom * before / after, top=places.top * before / after)
 
 
 def styles_by_title(runs: Runs) -> dict[str, tuple[Runs, Style]]:

@@ -1,4 +1,4 @@
-"""The hand-out: what recorded runs show, as one HTML file without network and kernel."""
+"""The handout: what recorded runs show, as one HTML file without network and kernel."""
 
 from lab.report.page import report, write_report
 

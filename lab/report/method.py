@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from lab import activations
-from lab.experiment import VARIED, RunConfig, sources, spelling
+from lab.experiment import VARIABLE, VARIED, RunConfig, sources, spelling
 from lab.runs import Run, Runs
 
 MOST_VALUES = 12
@@ -25,7 +25,11 @@ def method(runs: Runs) -> dict[str, Any]:
         "recorded": sorted({run.record.created for run in runs}),
         "commands": commands[:MOST_COMMANDS],
         "more_commands": max(0, len(commands) - MOST_COMMANDS),
-        "unrepeated": _unique(run.config.title for run in runs if not _is_repeatable(run)),
+        "unrepeated": _unique(
+            run.config.title
+            for run in runs
+            if not _is_repeatable(run) and run.record.outside is None
+        ),
         "own_sources": _own_sources(runs),
     }
 
@@ -108,7 +112,8 @@ def _commands(runs: Runs) -> list[str]:
 
 
 def _is_repeatable(run: Run) -> bool:
-    return run.config.source_sha256 is None and run.record.dataset in sources.NAMES
+    own = run.config.source_sha256 or run.config.network_sha256
+    return own is None and run.record.outside is None and run.record.dataset in sources.NAMES
 
 
 def _together(comparison: Runs) -> dict[str, list[str]]:
@@ -142,7 +147,7 @@ def _command(run: Run, choices: Sequence[str], seeds: str) -> str:
     for choice in choices:
         words += ["--activation", choice]
     for name, value in run.config.model_dump(exclude_defaults=True).items():
-        if name not in VARIED:
-            text = spelling.value_words(value) if name == "hidden" else str(value)
+        if name in VARIABLE and name not in VARIED:
+            text = str(value) if isinstance(value, float) else spelling.value_words(value)
             words += [spelling.option_of(name), text]
     return shlex.join([*words, "--seeds", seeds])

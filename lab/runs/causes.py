@@ -329,11 +329,10 @@ def _way_words(site: Site, cause: Cause) -> str:
             f"pre-activations so far that none met an open gate."
         )
     way = cause.edge_after - cause.edge_before
-    which, went, driven = ("largest", "fell", "down") if way < 0 else ("smallest", "rose", "up")
-    turned = "its weights turned against the images" if way < 0 else "its weights drove it up"
+    which, went = ("largest", "fell") if way < 0 else ("smallest", "rose")
     verdict = {
-        BIAS: f"its bias was driven {driven}",
-        WEIGHTS: turned,
+        BIAS: "it was its bias",
+        WEIGHTS: "it was its weights",
         INPUTS: f"{given}it moved: the change of its own weights is too small for this",
         EITHER: f"it was its weights, or {given}them, or both",
     }[cause.name]

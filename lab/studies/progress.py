@@ -5,8 +5,9 @@ import time
 from collections.abc import Generator, Sequence
 
 from lab.experiment import Dataset, RunConfig
+from lab.system import progress_bar
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
-from lab.words import duration
+from lab.words import time_left
 
 
 def epochs_done(event: Progress | EpochEnd) -> float:
@@ -56,27 +57,26 @@ class HowFar:
 
     @property
     def left(self) -> str:
-        """How long the rest takes, in words, at the speed so far; empty before that is known."""
+        """How long the rest takes, in words; empty before that is known, and at the end."""
         trained = sum(self.done[run] - first for run, first in self._first.items())
         if trained <= 0:
             return ""
         seconds = (time.monotonic() - self._began) / trained * (self.total - sum(self.done))
-        return f"{duration(seconds)} left"
+        return time_left(seconds)
 
 
 def with_progress(
     events: Generator[Event], configs: Sequence[RunConfig], dataset: Dataset
 ) -> Generator[Event]:
     """Passes on the events of a training, and shows its progress on stderr."""
-    from tqdm.auto import tqdm
-
     far = HowFar(configs)
-    with contextlib.closing(events), tqdm(total=far.total, unit=" epochs") as bar:
+    with contextlib.closing(events), progress_bar(far.total, dataset.name, "epochs") as bar:
         for event in events:
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)
             else:
                 far.take(event)
                 bar.set_description(f"{dataset.name}, training", refresh=False)
+                bar.set_postfix_str(far.left, refresh=False)
                 bar.update(int(sum(far.done)) - bar.n)
             yield event

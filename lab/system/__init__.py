@@ -4,6 +4,7 @@ Nothing here knows what an activation function or a run is.
 """
 
 from lab.system import machine
+from lab.system.bars import progress_bar
 from lab.system.files import at_home, replacing
 from lab.system.interrupts import ignore_more, in_whole_steps
 from lab.system.machine import (
@@ -46,6 +47,7 @@ __all__ = [
     "load_tensorflow",
     "machine",
     "open_zip",
+    "progress_bar",
     "pulled_in_own_thread",
     "replacing",
     "threads_per_operation",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ipywidgets import Button, Dropdown, IntSlider, Layout, SelectMultiple, Text
+from ipywidgets import Dropdown, IntSlider, SelectMultiple, Text
 
 from lab import plots
 from lab.census import units
@@ -13,7 +13,8 @@ from lab.errors import InputError
 from lab.plots import canvas, styles
 from lab.runs import CURVES, Run, Runs, layer_words, recorded, to_csv
 from lab.store import RunStore
-from lab.widgets.front import Front, box, given_runs, offer, on_change, row
+from lab.widgets.front import Front, box, button, given_runs, offer, on_change, row
+from lab.widgets.opened import Opened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,11 @@ CURVE_LABELS = {
 
 
 class Compare(Front):
-    """Pick runs, a measure and a layer; see every seed, the means, and the numbers of an epoch."""
+    """Pick runs, a measure and a layer; see every seed, the means, and the numbers of an epoch.
+
+    Point at the curves to read their values; a name hides and shows its curves; a click on a
+    seed's curve opens its run in the microscope.
+    """
 
     def __init__(self, runs: RunStore | Iterable[Run] | None = None) -> None:
         """Lays the controls out and draws.
@@ -44,7 +49,7 @@ class Compare(Front):
         self.layer = box(Dropdown, None, "layer", "110px")
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
         self.file = box(Text, "comparison", "save as")
-        self.save = Button(description="Save figure and table", layout=Layout(width="auto"))
+        self.save = button("Save figure and table", "save")
         super().__init__(
             [
                 row(*self.filters.values()),
@@ -53,6 +58,7 @@ class Compare(Front):
                 row(self.file, self.save),
             ]
         )
+        self.opened = Opened(self, lambda: self.chosen)
         on_change(list(self.filters.values()), self._choose_groups)
         on_change([self.groups], self._choose_runs)
         on_change([self.measure, self.layer, self.epoch], self.draw)

@@ -7,15 +7,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import DisplayHandle, display
-from ipywidgets import HTML, Dropdown, HBox, Layout, VBox, Widget
+from ipywidgets import HTML, Button, Dropdown, HBox, Layout, VBox, Widget
 
 from lab.errors import LabError
 from lab.experiment import differences
-from lab.plots import canvas
+from lab.plots import canvas, touch
 from lab.runs import Run, Runs
 from lab.store import RunStore
 from lab.widgets import cells
 from lab.widgets.names import Names
+from lab.widgets.picture import Picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,7 +46,7 @@ class Front(VBox):
 
     Attributes:
         status: One sentence: what goes on, or what is wrong.
-        picture: Inline SVG that a screen reader reads in words.
+        picture: Inline SVG that a screen reader reads in words; its curves answer to a touch.
         table: The picture's numbers.
         code: The Python that does the same.
         figure: What the picture shows; None before there is one.
@@ -59,14 +60,25 @@ class Front(VBox):
 
     def __init__(self, controls: Sequence[Widget], views: Sequence[Widget] = ()) -> None:
         """Stacks the controls, the status line, what else there is to see, and the other parts."""
-        self.status, self.picture, self.table, self.code = (HTML() for _ in range(4))
+        self.status, self.table, self.code = (HTML() for _ in range(3))
+        self.picture = Picture()
+        self.picture.observe(lambda _: self.draw(), names="zoom")
         parts = (self.status, *views, self.picture, self.table, self.code)
-        super().__init__([HTML(LIVE_STYLE), *controls, *parts, Names()])
+        self._parts = [HTML(LIVE_STYLE), *controls, *parts, Names()]
+        super().__init__(self._parts)
         self.add_class(LIVE)
         self.loop = running_loop()
         self.figure: Figure | None = None
         self.frame: pd.DataFrame | None = None
         self._words = ""
+
+    def add_below(self, widget: Widget) -> None:
+        """Puts a widget below everything else."""
+        self._parts = [*self._parts, widget]
+        self.children = self._parts
+
+    def draw(self) -> None:
+        """Draws again; overridden by each front end."""
 
     def say(self, text: str) -> None:
         """Shows a sentence in the status line; screen readers read it out."""
@@ -84,8 +96,12 @@ class Front(VBox):
 
     def show(self, figure: "Figure", words: str) -> None:
         """Shows a figure, with its words for screen readers."""
+        if self.picture.zoom:
+            touch.zoom(figure, **self.picture.zoom)
         self.figure, self._words = figure, words
-        self.picture.value = canvas.svg(figure, words)
+        with self.picture.hold_sync():
+            self.picture.value = canvas.svg(figure, words)
+            self.picture.panels = touch.panels(figure)
 
     def show_table(self, frame: "pd.DataFrame") -> None:
         """Shows a table; what comes from files is escaped."""
@@ -96,8 +112,13 @@ class Front(VBox):
 
     def clear(self) -> None:
         """Takes picture and table away."""
-        self.figure = self.frame = None
-        self.picture.value = self.table.value = self._words = ""
+        self.clear_picture()
+        self.frame, self.table.value = None, ""
+
+    def clear_picture(self) -> None:
+        """Takes the picture away."""
+        self.figure = None
+        self.picture.value, self.picture.panels, self._words = "", [], ""
 
     def show_code(self, line: str) -> None:
         """Shows the line of Python that does the same."""
@@ -171,6 +192,11 @@ def box(kind: Any, value: Any, description: str, width: str = "200px", **more: A
     layout = Layout(width=width, max_width="96%", margin="2px 10px 2px 2px")
     style = {"description_width": "initial"}
     return kind(value=value, description=description, layout=layout, style=style, **more)
+
+
+def button(words: str, icon: str, **more: Any) -> Button:
+    """Returns a button as wide as its words need."""
+    return Button(description=words, icon=icon, layout=Layout(width="auto"), **more)
 
 
 def row(*controls: Widget) -> HBox:

@@ -1,7 +1,7 @@
 // Coloured cells, one of which is picked by mouse or keyboard.
 // The kernel sets colours, marks, names and headings; `picked` goes both ways.
 
-const SHAPE = ["columns", "column_names", "row_names", "corner"];
+const SHAPE = ["columns", "size", "column_names", "row_names", "corner"];
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 
 function element(role, text) {
@@ -24,6 +24,7 @@ function build(model, grid) {
   const named = above.length > 0;
   grid.classList.toggle("lab-map", named);
   grid.style.gridTemplateColumns = `${named ? "max-content " : ""}repeat(${columns}, 1fr)`;
+  grid.style.setProperty("--lab-size", `${model.get("size")}px`);
   grid.replaceChildren();
   if (named) {
     const heads = [model.get("corner"), ...above].map((text) => element("columnheader", text));

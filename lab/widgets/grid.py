@@ -16,7 +16,8 @@ class Grid(anywidget.AnyWidget):
         marks: A letter or a number in each cell, so that colour does not speak alone.
         names: What each cell is, in words.
         columns: Cells in a row.
-        column_names: The titles above the columns; without them the cells are small.
+        size: The side of a cell, in pixels; of a map with titles its numbers decide.
+        column_names: The titles above the columns.
         row_names: The titles before the rows.
         corner: What the rows and columns are.
         label: What the whole grid shows, in words.
@@ -30,6 +31,7 @@ class Grid(anywidget.AnyWidget):
     marks = traitlets.List(traitlets.Unicode()).tag(sync=True)
     names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     columns = traitlets.Int(32).tag(sync=True)
+    size = traitlets.Int(16).tag(sync=True)
     column_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     row_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
     corner = traitlets.Unicode().tag(sync=True)

@@ -115,8 +115,9 @@ def replay(study: Study, speed: Callable[[], float]) -> Job:
             time.sleep(1 / speed())
 
     lines = tuple(Line(run.config) for run in runs)
-    stopped = "Stopped. Press Train to replay it from its beginning."
-    return Job(lines, events, lambda: (study.runs(), "Replayed from the record."), stopped)
+    stopped = "Stopped. Press Replay to see it from its beginning."
+    ended = "Replayed from the record. Train again compares it with a second training."
+    return Job(lines, events, lambda: (study.runs(), ended), stopped)
 
 
 def again(study: Study) -> Job:

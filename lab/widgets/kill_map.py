@@ -16,15 +16,17 @@ from lab.plots import heat_maps
 from lab.store import RunStore
 from lab.studies import Study
 from lab.widgets import jobs
-from lab.widgets.front import box, row
+from lab.widgets.front import box, on_change, row
 from lab.widgets.grid import Grid
 from lab.widgets.jobs import Line
 from lab.widgets.live import Live
+from lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOT_YET = "#eeeeee"
+KEY = "Bright is good: few dead neurons, a high accuracy."
 EXAMPLES: Mapping[str, Sequence[Any]] = {
     "learning_rate": (0.0003, 0.003, 0.03, 0.3),
     "first_bias": (-1, -0.5, 0, 0.5),
@@ -40,8 +42,9 @@ Place = tuple[Any, Any]
 class KillMap(Live):
     """Choose two settings and their values, press Train, and see what kills neurons.
 
-    Two maps fill in while the networks train: the share of dead hidden neurons, and the validation
-    accuracy. Click a cell, or move through the cells with the arrow keys, to see its curves.
+    Two maps, empty at first, fill in while the networks train: the share of dead hidden neurons,
+    and the validation accuracy. Rows grow upwards; what is good is bright. Click a cell, or move
+    through the cells with the arrow keys, to see its curves.
 
     Attributes:
         found: The map of the last training that came to its end; None before.
@@ -94,10 +97,30 @@ class KillMap(Live):
                 row(self.rows, self.row_values),
                 row(self.columns, self.column_values),
             ],
-            [row(*titled)],
+            [HTML(KEY), row(*titled)],
         )
         for grid in self.grids.values():
             grid.observe(lambda change: self._pick(change["new"]), names="picked")
+        what = (self.rows, self.row_values, self.columns, self.column_values)
+        on_change([self.activation, self.seeds, self.epochs, *what], self._preview)
+        self._preview()
+
+    def _preview(self) -> None:
+        """Shows the cells of the settings that are chosen: empty, or what is recorded already."""
+        if self.busy:
+            return
+        with self.sentences():
+            job = self.job()
+            self.preview(job)
+            self.say(self._what_to_train(job))
+
+    def _what_to_train(self, job: jobs.Job) -> str:
+        (row_name, rows), (column_name, columns) = self._axes
+        lines, recorded = job.lines, sum(bool(line.result) for line in job.lines)
+        cells = f"{len(rows)} × {len(columns)} cells: every {words_of(row_name)} with every "
+        work = f"{counted(len(lines), 'network')} of {counted(self.epochs.value, 'epoch')}"
+        known = f", {recorded} of them recorded" if recorded else ""
+        return f"{cells}{words_of(column_name)}, {work}{known}. Press Train."
 
     def job(self) -> jobs.Job:
         """Returns the training of all cells that are not recorded yet."""
@@ -131,8 +154,8 @@ class KillMap(Live):
 
     @property
     def places(self) -> list[Place]:
-        """The cells, row by row: the two settings of each."""
-        return list(itertools.product(self._axes[0][1], self._axes[1][1]))
+        """The cells, row by row from the uppermost, the last value: the two settings of each."""
+        return list(itertools.product(self._axes[0][1][::-1], self._axes[1][1]))
 
     def draw(self) -> None:
         """Draws both maps, the table, and the curves of the cell that is picked."""
@@ -141,7 +164,10 @@ class KillMap(Live):
         cells = {measure: self._values(measure) for measure in self.grids}
         for measure, grid in self.grids.items():
             self._paint(grid, measure, cells[measure])
-        self.show_table(self._table(cells))
+        if any(cells["dead"]):
+            self.show_table(self._table(cells))
+        else:
+            self.clear()
         self._draw_cell()
 
     def _values(self, measure: str) -> list[list[float]]:
@@ -166,11 +192,9 @@ class KillMap(Live):
         with grid.hold_sync():
             grid.columns = len(columns)
             grid.column_names = list(map(spelling.value_words, columns))
-            grid.row_names = list(map(spelling.value_words, rows))
-            grid.corner = f"{words_of(row_name)} ↓  {words_of(column_name)} →"
-            grid.colours = [
-                heat_maps.map_colour(float(np.mean(v))) if v else NOT_YET for v in cells
-            ]
+            grid.row_names = list(map(spelling.value_words, rows[::-1]))
+            grid.corner = f"{words_of(row_name)} ↑  {words_of(column_name)} →"
+            grid.colours = [_colour(values, measure) for values in cells]
             grid.marks = [_mark(values) for values in cells]
             pairs = zip(self.places, cells, strict=True)
             grid.names = [f"{self._title(place)}: {_told(values)}" for place, values in pairs]
@@ -205,18 +229,25 @@ class KillMap(Live):
         lines = self._lines(place) if place else []
         if place and lines:
             figure = jobs.figure(lines)
-            figure.subplots_adjust(top=0.9)
-            figure.suptitle(self._title(place), fontsize=13, x=0.07, ha="left")
+            figure.suptitle(self._title(place), fontsize=13, x=0.985, ha="right")
             cells = "; ".join(f"{g.label}, {g.names[g.picked]}" for g in self.grids.values())
             words = "Curves of training loss, validation accuracy and dead neurons by layer."
             self.show(figure, f"{words} {cells}.")
+        else:
+            self.clear_picture()
 
 
 def _axis(kind: str, name: str, values: Sequence[Any]) -> tuple[Any, Any]:
     """Returns the two controls of an axis: which setting, and its values."""
     names = [(words_of(n), n) for n in dict.fromkeys((name, *EXAMPLES))]
     setting = box(Dropdown, name, kind, "230px", options=names)
-    text = box(Text, spelling.write_values(values), f"values of the {kind}", "430px")
+    text = box(
+        Text,
+        spelling.write_values(values),
+        f"values of the {kind}",
+        "430px",
+        continuous_update=False,
+    )
 
     def give_example(change: Any) -> None:
         if change["new"] in EXAMPLES:
@@ -232,6 +263,12 @@ def _so_far(line: Line, measure: str) -> float:
         return 100 * last["validation_accuracy", 0]
     shares = [last["dead_fraction", layer] for layer in range(1, len(widths) + 1)]
     return 100 * float(np.average(shares, weights=widths))
+
+
+def _colour(values: Sequence[float], measure: str) -> str:
+    if not values:
+        return NOT_YET
+    return heat_maps.map_colour(float(np.mean(values)), maps.fewer_is_better(measure))
 
 
 def _mark(values: Sequence[float]) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -15,7 +15,7 @@ from lab.studies import HowFar
 from lab.training import EpochEnd, Phase
 from lab.widgets import jobs
 from lab.widgets.background import Background, running
-from lab.widgets.front import Front, box, row, running_loop
+from lab.widgets.front import Front, box, button, row, running_loop
 
 PAUSE, RESUME = "Pause", "Resume"
 LOOK_SECONDS = 0.1
@@ -36,8 +36,16 @@ class Live(Front):
         controls: Sequence[Widget],
         views: Sequence[Widget] = (),
         below: Sequence[Widget] = (),
+        more: Sequence[Button] = (),
     ) -> None:
-        """Stacks the controls, the buttons, what is below them, and a front end's other parts."""
+        """Stacks the controls, the buttons, what is below them, and a front end's other parts.
+
+        Args:
+            controls: What stands above the buttons.
+            views: What there is to see besides picture and table.
+            below: What stands below the buttons.
+            more: Further buttons that begin something, as Train does.
+        """
         self.runs = Runs([])
         self._job: jobs.Job | None = None
         self._background: Background | None = None
@@ -45,14 +53,15 @@ class Live(Front):
         self._watching: Future[None] | None = None
         self._far = HowFar([])
         self._drew = self._draw_cost = 0.0
-        self.train = Button(description="Train", button_style="primary", icon="play")
-        self.pause = Button(description="Pause", icon="pause", disabled=True)
-        self.stop = Button(description="Stop", icon="stop", disabled=True)
-        self.progress = box(IntProgress, 0, "progress", "330px", max=1000)
+        self.train = button("Train", "play", button_style="primary")
+        self.pause = button("Pause", "pause", disabled=True)
+        self.stop = button("Stop", "stop", disabled=True)
+        self._beginning = (self.train, *more)
+        self.progress = box(IntProgress, 0, "progress", "300px", max=1000)
         self.train.on_click(lambda _: self.start())
         self.pause.on_click(lambda _: self._pause_or_resume())
         self.stop.on_click(lambda _: self._stop())
-        buttons = row(self.train, self.pause, self.stop, self.progress)
+        buttons = row(*self._beginning, self.pause, self.stop, self.progress)
         super().__init__([*controls, buttons, *below], views)
         self.say("Choose, then press Train.")
 
@@ -68,12 +77,22 @@ class Live(Front):
         """Draws what is known so far; overridden by each front end."""
         raise NotImplementedError
 
+    def preview(self, job: jobs.Job) -> None:
+        """Shows what is known of a job before it begins: what is recorded already."""
+        self._job, self.runs = job, Runs([])
+        self.progress.value = 0
+        self.draw()
+        self.keep_still_soon()
+
     def start(self) -> None:
         """Begins, as the Train button does; returns at once."""
+        self._start(self.job)
+
+    def _start(self, job: Callable[[], jobs.Job]) -> None:
         with self.sentences():
             if self.refresh():
                 raise InputError("This training goes on already. Stop it to begin another one.")
-            self._begin(self.job())
+            self._begin(job())
 
     def _begin(self, job: jobs.Job) -> None:
         background = Background(job.events)
@@ -158,8 +177,8 @@ class Live(Front):
     def _show_progress(self) -> None:
         self.progress.value = round(1000 * self._far.share)
         if self._goes_on:
-            about = f", about {self._far.left}" if self._far.left else ""
-            self.say(f"{self._far.share:.0%} done{about}.")
+            done = f"{self._far.share:.0%} done"
+            self.say(f"{', '.join(filter(None, [done, self._far.left]))}.")
 
     def _finish(self, job: jobs.Job, background: Background) -> None:
         if background.complaint:
@@ -193,6 +212,7 @@ class Live(Front):
             self.say("The other training stops. Then press Train to begin this one.")
 
     def _set_buttons(self, going: bool) -> None:
-        self.train.disabled = going
+        for one in self._beginning:
+            one.disabled = going
         self.pause.disabled = self.stop.disabled = not going
         self.pause.description, self.pause.icon = PAUSE, "pause"

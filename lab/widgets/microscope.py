@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
-NARROW, WIDE = 16, 32
+COLUMNS = (32, 16, 8)
+ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
+LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
 NOT_FINITE = "#999999"
 COLOURINGS: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
     "largest pre-activation": lambda layer: layer.max_z,
@@ -69,15 +71,15 @@ class Microscope(Front):
         self._images = functools.cache(self._load)
         self._changes = False
         self._summaries: UnitSummaries | None = None
-        self.run = box(Dropdown, None, "run", "400px", options=run_names(self.runs))
+        self.run = box(Dropdown, None, "run", "360px", options=run_names(self.runs))
         self.layer = box(Dropdown, None, "layer", "160px")
-        self.measure = box(Dropdown, STATE, "coloured by", "280px", options=(STATE, *COLOURINGS))
+        self.measure = box(Dropdown, STATE, "coloured by", "270px", options=(STATE, *COLOURINGS))
         self.epoch = box(IntSlider, 0, "epoch", "330px", min=0, max=0)
         self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
         self.neuron = box(Dropdown, None, "neuron", "220px")
         self.grid = Grid()
         self.legend, self.story = HTML(), HTML()
-        words = VBox([self.legend, self.story], layout=Layout(flex="1 1 240px", max_width="480px"))
+        words = VBox([self.legend, self.story], layout=Layout(flex="1 1 240px", max_width="600px"))
         super().__init__(
             [
                 row(self.run, self.layer, self.measure),
@@ -155,7 +157,7 @@ class Microscope(Front):
         layer = self.run.value.layer(self.layer.value)
         self._summaries, self._states = layer, lives.states(layer)
         self._lived = lives.follow(layer)
-        self.grid.columns = NARROW if layer.max_z.shape[1] <= 8 * NARROW else WIDE
+        self.grid.columns, self.grid.size = _fit(layer.max_z.shape[1])
         self.neuron.options = _neuron_names(self._states[self.epoch.value])
         self.neuron.value = self._first()
 
@@ -238,6 +240,16 @@ class Microscope(Front):
             return load_recorded(name)
         except LabError as error:
             return error
+
+
+def _fit(count: int) -> tuple[int, int]:
+    """Returns in how many columns cells are largest, and their size in pixels."""
+    sizes = {
+        columns: min(ROOM[0] // columns, ROOM[1] // -(-count // columns), LARGEST)
+        for columns in COLUMNS
+    }
+    best = max(sizes, key=lambda columns: sizes[columns])
+    return min(best, count), max(sizes[best], LEAST)
 
 
 def _neuron_names(states: NDArray[np.int8]) -> list[tuple[str, int]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ipywidgets import Dropdown
+from ipywidgets import Dropdown, Play, SelectionSlider, jslink
 from numpy.typing import NDArray
 
 from lab import activations, plots
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NO_RUN = "no run"
+FRAME_MILLISECONDS = 700
 
 
 class Playground(Front):
@@ -26,7 +27,7 @@ class Playground(Front):
 
     With a recorded run, the histogram behind the curves shows the pre-activations that one of its
     layers had at an epoch whose weights it kept, and the table the share of them at which each
-    function's gate is shut.
+    function's gate is shut. The play button goes through the epochs, and the hill moves.
     """
 
     def __init__(
@@ -49,9 +50,13 @@ class Playground(Front):
         names = [NO_RUN, *self._runs]
         self.run = box(Dropdown, NO_RUN, "histogram of", "500px", options=names)
         self.layer = box(Dropdown, None, "layer", "120px")
-        self.epoch = box(Dropdown, None, "epoch", "130px")
-        extra = [row(self.run, self.layer, self.epoch)] if self._runs else []
+        self.epoch = box(SelectionSlider, 0, "epoch", "330px", options=(0,))
+        self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
+        self.of_run = row(self.layer, self.epoch, self.play)
+        self.of_run.layout.display = "none"
+        extra = [row(self.run, self.of_run)] if self._runs else []
         super().__init__([self.chooser, self.chooser.parameters, *extra])
+        self.link = jslink((self.play, "value"), (self.epoch, "index"))
         self.chooser.on_change(self.draw)
         on_change([self.layer, self.epoch], self.draw)
         on_change([self.run], self._choose_run)
@@ -59,15 +64,18 @@ class Playground(Front):
 
     def _choose_run(self) -> None:
         run = self._runs.get(self.run.value)
+        self.of_run.layout.display = "flex" if run else "none"
         offer(self.layer, run.layers if run else ())
-        offer(self.epoch, run.kept_epochs if run else ())
+        if run:
+            self.epoch.options = run.kept_epochs
+            self.epoch.index = self.play.max = len(run.kept_epochs) - 1
         self.draw()
 
     def draw(self) -> None:
         """Draws the picture and the table again."""
         with self.sentences():
             z = self._pre_activations(self.run.value, self.layer.value, self.epoch.value)
-            figure = plots.function_pair(self.chooser.choices, z)
+            figure = plots.function_pair(self.chooser.choices, z, self._reach())
             table = _table(self.chooser.choices, z)
             self.show(figure, _words(table))
             self.show_table(table)
@@ -75,10 +83,20 @@ class Playground(Front):
             self.show_code(f"plots.function_pair({self.chooser.choices})")
             self.say("" if self.chooser.choices else "Tick an activation function to see it.")
 
-    def _compute(
-        self, name: str, layer: int | None, epoch: int | None
-    ) -> NDArray[np.float32] | None:
-        if layer is None or epoch is None:
+    def _reach(self) -> float | None:
+        """How far the axes reach, the same at every epoch, so that the hill moves and they do not.
+
+        At any epoch, half of the neurons have no z beyond it.
+        """
+        run, layer = self._runs.get(self.run.value), self.layer.value
+        if run is None or layer is None:
+            return None
+        found = run.layer(layer)
+        furthest = np.where(found.finite, np.maximum(-found.min_z, found.max_z), 0)
+        return float(np.median(furthest, axis=1).max())
+
+    def _compute(self, name: str, layer: int | None, epoch: int) -> NDArray[np.float32] | None:
+        if layer is None:
             return None
         run = self._runs[name]
         dataset = self._dataset or load_recorded(run.record.dataset)

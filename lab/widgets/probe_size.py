@@ -41,8 +41,8 @@ class ProbeSize(Front):
         )
         names = run_names(self.runs)
         first = names[0][1] if names else None
-        self.run = box(Dropdown, first, "run", "420px", options=names)
-        self.images = box(SelectionSlider, 100, "images", "420px", options=probes.SIZES[:5])
+        self.run = box(Dropdown, first, "run", "400px", options=names)
+        self.images = box(SelectionSlider, 100, "images", "400px", options=probes.SIZES[:5])
         super().__init__([row(self.run, self.images)])
         on_change([self.run], self._choose_run)
         on_change([self.images], self.draw)
@@ -89,5 +89,5 @@ def _figure(tables: dict[int, pd.DataFrame], images: int) -> "Figure":
     figure = canvas.fixed_figure((10.5, 4.6), left=0.08, right=0.97, bottom=0.13, top=0.97)
     with canvas.style():
         ax = plots.probe_sizes(tables, figure.subplots())
-        ax.axvline(images, color="#555555", lw=2, ls=":")
+        ax.axvline(images, color="#555555", lw=2, ls=":", zorder=1)
     return figure

@@ -8,18 +8,20 @@ from ipywidgets import BoundedIntText, Dropdown, FloatSlider
 
 from lab.errors import InputError
 from lab.experiment import VARIABLE, Dataset, RunConfig, load_dataset
+from lab.runs import Runs
 from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.widgets import jobs
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import box, row
+from lab.widgets.front import box, button, row
 from lab.widgets.live import Live
+from lab.widgets.opened import Opened
 from lab.widgets.settings import Settings
+from lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-REPLAY, AGAIN = "Replay", "Train again"
 FIRST = ("learning_rate", "epochs")
 DATASETS = ("mnist-5k", "mnist", "fashion-mnist", "digits", "cifar10")
 
@@ -28,7 +30,8 @@ class Race(Live):
     """Choose activation functions and settings, press Train, and watch the networks race.
 
     Training goes on in the background, so that the notebook stays usable. Every finished epoch is
-    kept in the store. `await race.finished()` waits for the end.
+    kept in the store. Replay shows recorded runs again; Train again trains them once more, and
+    compares the two to the last bit. `await race.finished()` waits for the end.
     """
 
     def __init__(
@@ -56,11 +59,11 @@ class Race(Live):
         name = dataset.name if isinstance(dataset, Dataset) else dataset
         self.dataset = box(Dropdown, name, "dataset", options=names)
         self.seeds = box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
-        self.recorded = box(Dropdown, REPLAY, "a recorded run", "260px", options=(REPLAY, AGAIN))
         self.speed = box(FloatSlider, 3, "replayed epochs a second", "400px", min=1, max=20, step=1)
-        replaying = row(self.recorded, self.speed)
-        self.settings = Settings(settings, FIRST, self.chooser.parameters, replaying)
+        self.settings = Settings(settings, FIRST, self.chooser.parameters, self.speed)
         self.learning_rate, self.epochs = (self.settings.controls[name] for name in FIRST)
+        self.replay = button("Replay", "history")
+        self.again = button("Train again", "refresh")
         super().__init__(
             [
                 self.chooser,
@@ -68,8 +71,16 @@ class Race(Live):
                 self.settings.style,
             ],
             below=[self.settings.more],
+            more=(self.replay, self.again),
         )
+        self.opened = Opened(self, self._drawn)
+        self.replay.on_click(lambda _: self._start(lambda: self._replayed(self._recorded())))
+        self.again.on_click(lambda _: self._start(lambda: jobs.again(self._recorded())))
         self.settings.on_change(self._check)
+
+    def _drawn(self) -> Runs:
+        """The runs of a race that has ended, in the order in which its curves are drawn."""
+        return Runs([r for line in self.lines for r in self.runs if r.config == line.config])
 
     def _check(self) -> None:
         """Says at once what is wrong with a setting, and what takes it back."""
@@ -81,22 +92,30 @@ class Race(Live):
             self.say("Choose, then press Train.")
 
     def job(self) -> jobs.Job:
-        """Returns what is to run: a training, a replay, or a training once more."""
-        if not self.chooser.choices:
-            raise InputError("Tick one or more activation functions to train.")
+        """Returns what is to run: a training, or a replay if nothing is left to train."""
         study = self._study()
-        self.show_code(self._call())
-        if study.missing():
-            return jobs.training(study)
-        if self.recorded.value == REPLAY:
-            return jobs.replay(study, lambda: float(self.speed.value))
-        return jobs.again(study)
+        return jobs.training(study) if study.missing() else self._replayed(study)
+
+    def _replayed(self, study: Study) -> jobs.Job:
+        return jobs.replay(study, lambda: float(self.speed.value))
+
+    def _recorded(self) -> Study:
+        """Returns the study that is chosen, if all its runs are recorded."""
+        study = self._study()
+        if missing := len(study.missing()):
+            runs = counted(len(study.configs), "run")
+            raise InputError(f"Not recorded yet: {missing} of {runs}. Press Train first.")
+        return study
 
     def _study(self) -> Study:
-        settings = self.settings.values()
-        given = self._dataset
+        """Returns the study that is chosen, and shows its line of Python."""
+        if not self.chooser.choices:
+            raise InputError("Tick one or more activation functions to train.")
+        settings, given = self.settings.values(), self._dataset
         dataset = given if isinstance(given, Dataset) else self.dataset.value
-        return plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
+        study = plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
+        self.show_code(self._call())
+        return study
 
     def draw(self) -> None:
         """Draws the current curves and table; at the end, the table of results."""

@@ -133,6 +133,7 @@ BY_ATTRIBUTE = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "words"),
     [

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lab import RunConfig
 from lab.activations import registry
 from lab.errors import InputError
 from lab.system.machine import load_tensorflow
@@ -319,3 +320,22 @@ def test_a_function_and_its_gate_are_asked_for_by_name_and_parameter() -> None:
     assert registry.activate("elu", np.float32([[-1]])).dtype == np.float32
     with pytest.raises(InputError, match="Did you mean 'relu'"):
         registry.gate("rellu", z)
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("swish", "silu"), ("lrelu=0.2", "leaky_relu"), ("hard_silu", "hard_swish")]
+)
+def test_other_names_of_the_field_mean_the_same_function(alias: str, name: str) -> None:
+    assert registry.parse(alias)[0] == name
+    assert RunConfig(activation=alias).activation == name
+
+
+def test_a_function_of_ones_own_may_have_such_a_name() -> None:
+    known = dict(registry._REGISTRY)
+    try:
+        own = dataclasses.replace(registry.get("relu"), name="swish")
+        registry.add(own)
+        assert registry.get("swish") is own
+    finally:
+        registry._REGISTRY.clear()
+        registry._REGISTRY.update(known)

@@ -231,6 +231,7 @@ def picture_of(tmp_path: Path) -> Callable[[Notebook, str, str], None]:
 
     def take(notebook: Notebook, name: str, words: str) -> None:
         (folder / f"{name}-1280.txt").write_text(f"{words}\n", encoding="utf-8")
+        notebook.page.mouse.move(0, 0)  # It points at nothing.
         notebook.page.keyboard.press("Control+B")  # Without the list of a test's files.
         for width, height in ((1024, 768), (1280, 1000)):
             notebook.page.set_viewport_size({"width": width, "height": height})

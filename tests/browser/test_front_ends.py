@@ -100,6 +100,13 @@ def test_a_notebook_that_is_opened_again_shows_the_race_as_it_is_now(opened):
     race.set("epochs", "10")
     race.button("Train").click()  # It is recorded: it is replayed.
     race.says("Replayed from the record.")
+    race.tab_to("Replay")
+    race.page.keyboard.press("Enter")
+    race.says("% done")
+    race.says("Replayed from the record.")
+    race.tab_to("Train again")
+    race.page.keyboard.press("Enter")
+    race.says("Trained again: 3 of 3 runs are as recorded")
 
 
 def test_a_bad_setting_is_a_sentence_and_a_second_race_has_to_wait(race):
@@ -167,6 +174,7 @@ def test_lesson_9_shows_a_dead_filter_that_the_microscope_explains(opened):
     told = notebook.front.locator("[aria-live=polite]")
     expect(told).to_contain_text("Channel 4 of layer 1")
     expect(told).to_contain_text("In epoch 1 it died")
+    assert cells.first.bounding_box()["width"] > 44
     cells.nth(1).click()
     expect(told).to_contain_text("Channel 1 of layer 1")
     assert notebook.complaints == []
@@ -209,6 +217,53 @@ def test_compare_shows_a_measure_and_an_epoch_and_saves_both(compare, picture_of
     assert compare.complaints == []
 
 
+def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
+    table = compare.front.locator(".lab-values")
+    stage = compare.front.locator(".lab-picture")
+    stage.focus()
+    for key in ("ArrowLeft", "ArrowLeft"):
+        compare.page.keyboard.press(key)
+    aloud = stage.locator("[aria-live=polite]")
+    expect(aloud).to_contain_text("validation accuracy, %, epoch 9. ReLU: mean")
+    expect(table).to_contain_text("at epoch 9")
+    compare.page.keyboard.press("Escape")
+    expect(table).to_have_count(0)
+    compare.tab_to("curves of ELU α=1")
+    compare.page.keyboard.press("Enter")
+    expect(stage.locator('[data-run="ELU α=1"]').first).not_to_be_visible()
+    compare.choose("measure", "^training loss$")
+    button = stage.get_by_role("button", name="curves of ELU α=1")
+    expect(button).to_have_attribute("aria-pressed", "false")  # It stays hidden.
+    expect(stage.locator('[data-mean="ELU α=1"]').first).not_to_be_visible()
+    assert inaccessible(compare) == []
+    box = compare.picture().bounding_box()
+    compare.page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    expect(table).to_contain_text("training loss at epoch 5")
+    expect(table).not_to_contain_text("ELU α=1")
+    stage.focus()
+    compare.page.keyboard.press("Home")
+    compare.page.keyboard.press("+")
+    everything = stage.get_by_role("button", name="Show all")
+    expect(everything).to_be_visible()
+    before = box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"]
+    compare.page.keyboard.press("-")
+    expect(everything).not_to_be_visible()
+    compare.page.mouse.move(*before)
+    compare.page.mouse.down()
+    compare.page.mouse.move(before[0] + 150, before[1] + 100)
+    compare.page.mouse.up()
+    expect(everything).to_be_visible()
+    everything.click()
+    expect(everything).not_to_be_visible()
+    button.click()
+    line = stage.locator('[data-run="ELU α=1"] path').last.bounding_box()
+    compare.page.mouse.click(line["x"] + line["width"], line["y"] + line["height"])
+    told = "Opened below in the microscope: ELU α=1, mnist, learning rate 0.001, seed 2."
+    expect(compare.page.get_by_text(told)).to_be_visible()
+    expect(compare.page.get_by_role("grid", name="Neurons of layer 1")).to_be_visible()
+    assert compare.complaints == []
+
+
 def test_the_playground_shows_what_a_trained_network_feeds_its_neurons(opened, picture_of):
     notebook = opened("01_activation_functions.ipynb")
     notebook.run_above("Reading the plot.")
@@ -216,8 +271,11 @@ def test_the_playground_shows_what_a_trained_network_feeds_its_neurons(opened, p
     notebook.front.get_by_label("GELU").check()
     expect(notebook.picture()).to_have_attribute("aria-label", re.compile("activation GELU"))
     notebook.choose("histogram of", "ReLU, mnist-5k")
-    notebook.choose("epoch", "^10$")
-    expect(notebook.front.locator("table")).to_contain_text("gate is 0")
+    shut = notebook.front.locator("table").get_by_text("82.5 %").first  # ReLU's, at epoch 10.
+    expect(shut).to_be_visible()
+    notebook.front.get_by_role("button", name="Play").click()
+    expect(shut).to_have_count(0)  # From epoch 0 on.
+    expect(shut).to_be_visible()
     alpha = notebook.front.get_by_role("slider").first
     alpha.focus()
     alpha.press("ArrowRight")
@@ -265,6 +323,7 @@ def test_a_neuron_is_picked_by_mouse_by_keyboard_and_from_the_list(microscope, p
     told = microscope.front.locator("[aria-live=polite]")
     expect(told).to_contain_text("Neuron 20 of layer 1.")
     expect(cell).to_be_focused()
+    assert cell.bounding_box()["width"] > 28
     for key, unit in (("ArrowRight", 21), ("ArrowDown", 37), ("ArrowUp", 21), ("ArrowLeft", 20)):
         microscope.page.keyboard.press(key)
         expect(told).to_contain_text(f"Neuron {unit} of layer 1.")
@@ -319,12 +378,15 @@ def kill_map(opened, classroom_folder):
 
 
 def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture_of):
-    kill_map.choose("activation", "relu")
-    kill_map.button("Train").click()
     cells = kill_map.front.get_by_role("grid", name="dead hidden neurons").get_by_role("gridcell")
     expect(cells).to_have_count(16)
+    kill_map.says(
+        "4 × 4 cells: every learning rate with every first bias, 32 networks of 2 epochs."
+    )
+    kill_map.choose("activation", "relu")
+    kill_map.button("Train").click()
     kill_map.says("Finished: all 32 runs are kept", seconds=180)
-    name = "learning rate 0.003, first bias -0.5: "
+    name = "learning rate 0.03, first bias -0.5: "
     cell = cells.filter(has_text=re.compile(r"\d")).nth(5)
     expect(cell).to_have_attribute(
         "aria-label", re.compile(re.escape(name) + r"[0-9.]+ ± [0-9.]+ %")
@@ -333,7 +395,7 @@ def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture
     expect(cell).to_be_focused()
     expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
     kill_map.page.keyboard.press("ArrowDown")
-    name = "learning rate 0.03, first bias -0.5: "
+    name = "learning rate 0.003, first bias -0.5: "
     expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
     other = kill_map.front.get_by_role("grid", name="validation accuracy")
     expect(other.locator("[aria-selected=true]")).to_have_attribute("aria-label", re.compile(name))

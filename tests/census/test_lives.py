@@ -27,9 +27,10 @@ def test_a_unit_that_dies_revives_and_dies_again():
     assert one.dead_since[:, 0].tolist() == [-1, -1, 2, 2, -1, -1, 6, 6]
     assert epochs_of(one.dead_for_good, 0) == [6, 7]
     assert (
-        one.story(0, 7) == "alive untrained, died in epoch 2, revived in epoch 4, died in epoch 6"
+        one.story(0, 7)
+        == "alive before training, died in epoch 2, revived in epoch 4, died in epoch 6"
     )
-    assert one.story(0, 5) == "alive untrained, died in epoch 2, revived in epoch 4"
+    assert one.story(0, 5) == "alive before training, died in epoch 2, revived in epoch 4"
 
 
 def test_a_unit_born_dead_did_not_die_in_epoch_0():
@@ -50,9 +51,9 @@ def test_a_dead_unit_that_becomes_non_finite_is_lost_and_has_not_revived():
     assert epochs_of(gone.lost, 0) == [3]
     assert not gone.lost[:, 1:].any()
     assert not gone.dead_for_good[:, 0].any()
-    assert gone.story(0, 4) == "alive untrained, died in epoch 1, non-finite from epoch 3"
-    assert gone.story(1, 4) == "alive untrained, non-finite from epoch 1"
-    assert gone.story(2, 4) == "non-finite untrained, died in epoch 1, revived in epoch 3"
+    assert gone.story(0, 4) == "alive before training, died in epoch 1, non-finite from epoch 3"
+    assert gone.story(1, 4) == "alive before training, non-finite from epoch 1"
+    assert gone.story(2, 4) == "non-finite before training, died in epoch 1, revived in epoch 3"
 
 
 def test_the_survival_curve_counts_those_that_were_never_dead_so_far():

@@ -12,7 +12,7 @@ GUIDE = (ROOT / "notebooks" / "teachers_guide.md").read_text(encoding="utf-8")
 
 def test_every_lesson_has_its_page_with_its_title():
     pages = re.findall(r"^### Lesson (\d+) · (.+) \(\d+ minutes, exercises \d+\)$", GUIDE, re.M)
-    lessons = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    lessons = sorted((ROOT / "notebooks").glob("0[1-9]_*.ipynb"))
     assert len(pages) == len(lessons)
     for (number, title), lesson in zip(pages, lessons, strict=True):
         assert re.search(rf'"# {number} · {re.escape(title)}', lesson.read_text(encoding="utf-8"))

@@ -310,7 +310,7 @@ def test_label_and_delete_change_the_store(store, lab_main, tmp_path, monkeypatc
     monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
     code, text, errors = lab_main("delete", "relu", "--store", place)
     assert code != 0
-    assert f"Delete {run_id} for ever?" in text + errors
+    assert f"Delete {run_id}? They cannot be brought back." in text + errors
     assert (place / run_id).is_dir()
 
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))

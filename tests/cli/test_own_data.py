@@ -23,6 +23,7 @@ def here(tmp_path, monkeypatch):
     return tmp_path / "here"
 
 
+@pytest.mark.slow
 def test_a_comparison_on_an_archive_says_what_was_done_and_is_named_after_it(here, lab_main):
     code, text, errors = lab_main("compare", "--dataset", "./my.npz", *SMALL)
     assert code == 0

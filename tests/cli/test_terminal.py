@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import time
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from lab import Dataset, RunConfig, Runs, compare
 from lab.cli.terminal import comparison, show_progress
+from lab.studies import HowFar
 from lab.studies.study import plan
 from lab.training.events import EpochEnd, Phase, Progress, RunEnd
 
@@ -98,9 +100,24 @@ def test_on_a_terminal_a_run_shows_epoch_loss_validation_and_dead_units() -> Non
     show_progress(iter(events), [config], console)
     shown = console.file.getvalue()
     assert "ReLU, seed 0" in shown
+    assert "1/1 runs done" in shown
     assert "2/4" in shown
     assert "loss 0.250" in shown
     assert "val 87.5%" in shown
+
+
+def test_on_a_terminal_the_time_left_is_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(100, 10_000, 60))
+    monkeypatch.setattr(time, "monotonic", lambda: next(now))
+    far = HowFar([RunConfig(epochs=4)])
+    far.take(Progress(0, 1, 0.5, 0.5, 0.8))
+    far.take(Progress(0, 1, 1.0, 0.5, 0.8))
+    assert far.left == "about 6 min left"  # Half an epoch a minute, and three are left.
+    monkeypatch.setattr(HowFar, "left", "about 6 min left")
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    show_progress(iter([Progress(0, 1, 0.5, 0.5, 0.8)]), [RunConfig(epochs=4)], console)
+    assert "0/1 runs done" in console.file.getvalue()
+    assert "about 6 min left" in console.file.getvalue()
 
 
 def test_a_dataset_s_name_is_shown_as_it_is_even_if_it_looks_like_markup(

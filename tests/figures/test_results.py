@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from itertools import product, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -57,12 +58,13 @@ def test_the_runs_are_those_that_were_planned(study):
 
 def test_the_remedies_are_those_that_were_planned():
     plan = tomllib.loads((FIGURES / "remedies.toml").read_text(encoding="utf-8"))
-    found, rates = runs("remedies"), plan["vary"]["learning_rate"]
-    planned = {
-        (r, seed, rate) for r in plan["remedies"] for seed in plan["seeds"] for rate in rates
-    }
-    assert len(found) == len(planned)
-    assert set(zip(found.remedy, found.seed, found.learning_rate, strict=True)) == planned
+    found, vary = runs("remedies"), plan["vary"]
+    planned = set(
+        product(plan["remedies"], vary["activation"], plan["seeds"], vary["learning_rate"])
+    )
+    columns = (found.remedy, found.activation, found.seed, found.learning_rate)
+    assert len(found) == len(planned) == 216
+    assert set(zip(*columns, strict=True)) == planned
     assert set(found.status) == {"finished"}
 
 
@@ -70,16 +72,18 @@ def test_networks_without_a_remedy_are_those_of_the_ladder():
     ladder, remedies = runs("ladder"), runs("remedies")
     without = remedies[remedies.remedy == "none"]
     both = without.merge(ladder, on=["run_id"], suffixes=("", "_of_the_ladder"))
-    assert len(both) == len(without) == 18
+    assert len(both) == len(without) == 36
     for name in ("test_accuracy", "dead_1", "dead_2"):
         assert (both[name] == both[f"{name}_of_the_ladder"]).all()
 
 
 def test_what_is_said_of_remedies_is_what_paired_intervals_say():
-    table = runs("remedies").set_index(["remedy", "learning_rate", "seed"])
+    table = runs("remedies").set_index(["activation", "remedy", "learning_rate", "seed"])
 
-    def added(column, remedy, rate):
-        return interval(100 * (table[column].loc[remedy, rate] - table[column].loc["none", rate]))
+    def added(column, remedy, rate, activation="relu"):
+        one, other = (activation, remedy, rate), (activation, "none", rate)
+        one = ("leaky_relu", "none", rate) if remedy == "leak 0.01" else one
+        return interval(100 * (table[column].loc[one] - table[column].loc[other]))
 
     for rate in (0.005, 0.02):
         for remedy in ("batch normalisation", "layer normalisation"):
@@ -93,6 +97,27 @@ def test_what_is_said_of_remedies_is_what_paired_intervals_say():
         )
     assert added("dead_1", "warm-up 0.1", 0.005)[2] < 0
     assert added("dead_1", "weight decay 0.1", 0.005)[1] > 0
+
+
+def test_the_gains_that_hold_after_holms_correction_are_those_that_are_named():
+    table = runs("remedies").set_index(["activation", "remedy", "learning_rate", "seed"])
+    names = [name for name in table.index.unique("remedy") if name != "none"]
+    pairs = [((a, r), (a, "none")) for a in ("relu", "leaky_relu") for r in names]
+    pairs.append((("leaky_relu", "none"), ("relu", "none")))
+    accuracy, p = table.test_accuracy, {}
+    for (one, other), rate in product(pairs, (0.001, 0.005, 0.02)):
+        p[one, rate] = ttest_rel(accuracy.loc[*one, rate], accuracy.loc[*other, rate]).pvalue
+    in_order = sorted(p, key=p.get)
+    held = list(takewhile(lambda n: p[in_order[n]] * (len(p) - n) <= 0.05, range(len(p))))
+    assert {in_order[n] for n in held} == {
+        (("relu", "batch normalisation"), 0.005),
+        (("relu", "batch normalisation"), 0.02),
+        (("relu", "layer normalisation"), 0.02),
+        (("leaky_relu", "batch normalisation"), 0.02),
+    }
+    assert len(p) == 33
+    assert PAGE.count(" * |") == 4
+    assert (table.loc["leaky_relu", ["dead_1", "dead_2"]] == 0).all(axis=None)
 
 
 def test_every_number_of_the_readmes_findings_is_on_the_results_page():

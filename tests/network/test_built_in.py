@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from made import make_dataset
+from made import make_dataset, mostly_slow
 from trained import epoch_ends
 
 import lab
@@ -34,6 +34,7 @@ NETWORKS = {
     "mlp, symmetric": MLP | {"input_scale": "symmetric"},
     "mlp, standard": MLP | {"input_scale": "standard"},
 }
+QUICK = ("cnn", "cnn, batch", "deep", "mlp, batch, dropout")
 
 
 class ByHand:
@@ -99,7 +100,7 @@ def strided(images, kernel):
     return z
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", mostly_slow(NETWORKS, *QUICK))
 def test_the_census_is_what_numpy_computes(name):
     dataset = make_dataset(400, 60)
     settings = {"epochs": 2, "batch_size": 50, "learning_rate": 0.01} | NETWORKS[name]
@@ -119,7 +120,7 @@ def test_the_census_is_what_numpy_computes(name):
         np.testing.assert_allclose(layer.mean, a.mean(axis=0), rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", mostly_slow(NETWORKS, *QUICK))
 def test_the_keras_model_gives_the_scores_that_numpy_computes(name, tiny):
     config = fitted(RunConfig(seed=5, **NETWORKS[name]), tiny)
     model = build_model(config)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made import mostly_slow
 
 import lab
 from lab import RunConfig
@@ -62,7 +63,7 @@ def subclassed(activation, input_shape, classes):
 BUILDERS = {"sequential": sequential, "functional": functional, "subclassed": subclassed}
 
 
-@pytest.mark.parametrize("kind", BUILDERS)
+@pytest.mark.parametrize("kind", mostly_slow(BUILDERS, "subclassed"))
 def test_a_network_of_ones_own_trains_and_is_kept_like_the_labs(kind, tiny, tmp_path):
     register_network("mine", BUILDERS[kind])
     settings = {"network": "mine", "epochs": 2, "batch_size": 20, "learning_rate": 0.01}

@@ -12,7 +12,8 @@ import nbformat
 import pytest
 
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
-LESSONS = sorted(path.name for path in FOLDER.glob("*.ipynb"))
+LESSONS = sorted(path.name for path in FOLDER.glob("0[1-9]_*.ipynb"))
+START = "00_start_here.ipynb"
 PARTS = ["Predict", "Run", "Observe", "Explain", "Change one thing", "Your prediction"]
 PARTS += ["What we learnt", "Exercises", "References"]
 
@@ -63,6 +64,22 @@ def test_a_lesson_has_all_its_parts_in_order_and_links_that_lead_somewhere(lesso
     assert all((FOLDER / link).exists() for link in re.findall(r"\]\(([^):]+)\)", text))
 
 
+@pytest.mark.slow
+def test_the_first_notebook_leads_to_every_lesson_with_its_title_and_trains_a_race(
+    folder, without_network
+):
+    notebook = read(folder / START)
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    titles = {link: title for title, link in re.findall(r"\| \[(.+?)\]\((.+?)\)", text)}
+    assert sorted(titles) == LESSONS
+    for lesson, title in titles.items():
+        assert read(FOLDER / lesson).cells[0].source.startswith(f"# {title}")
+    ended = validate(folder / START)
+    assert f"{len(code_cells(notebook))} passed" in ended.stdout, ended.stdout
+    assert without_network() == ""
+    assert not Path(os.environ["LAB_STORE"]).exists()
+
+
 # What a lesson asks for or quotes from others: no result of a cell.
 ASKED = {"02": {"85 %"}, "06": {"82 %", "95 %"}, "07": {"95 %"}, "08": {"85 %"}}
 NUMBER = r"(?<![\w.])\d[\d,]*(?:\.\d+)?"
@@ -110,10 +127,7 @@ def test_a_lesson_is_light_and_has_short_cells(lesson):
 
 @pytest.mark.parametrize(
     "lesson",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (name[:2] not in ("01", "05")))
-        for name in LESSONS
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] * (name[:2] != "01")) for name in LESSONS],
 )
 def test_a_lesson_gives_its_stored_outputs_again_without_network_and_a_changed_one_is_found(
     lesson, folder, without_network

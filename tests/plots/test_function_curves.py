@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import lab
 from lab import plots
 from lab.errors import InputError
 
@@ -55,3 +56,25 @@ def test_functions_reach_as_far_as_nearly_all_pre_activations():
     assert left.lines[0].get_xdata()[[0, -1]].tolist() == [-20, 20]
     assert right.lines[0].get_xdata()[-1] == 20
     assert plots.function_pair(["relu"], np.array([np.nan])).axes[0].lines[0].get_xdata()[-1] == 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 14])
+def test_the_legend_of_a_pair_lies_above_the_axes_and_the_bars(count):
+    figure = plots.function_pair(list(lab.activations.names())[:count], np.zeros(3))
+    figure.canvas.draw()
+    axes = [ax for ax in figure.axes if ax.lines or ax.patches]
+    assert all(ax.get_legend() is None for ax in axes)
+    (legend,) = figure.legends
+    assert len(legend.get_texts()) == count
+    box = legend.get_window_extent()
+    assert box.y1 <= figure.bbox.y1 + 1
+    if count:
+        assert box.y0 >= max(ax.bbox.y1 for ax in axes)
+    heights = {round(ax.bbox.height / figure.dpi, 3) for ax in figure.axes}
+    assert heights == {round(4 * (0.97 - 0.14), 3)}
+
+
+def test_a_pair_reaches_as_far_as_asked():
+    left, right = plots.function_pair(["relu"], np.linspace(-9, 9, 100), reach=12.2).axes[:2]
+    assert left.lines[0].get_xdata()[[0, -1]].tolist() == [-13, 13]
+    assert right.lines[0].get_xdata()[-1] == 13

@@ -83,3 +83,14 @@ def test_images_in_rows_are_drawn_whatever_their_shape(shape, words):
     shown = [ax.get_images()[0].get_array().shape for ax in found.figure.axes if ax.get_images()]
     assert shown == [shape if shape[-1] == 3 else (6, 5)] * 3
     png(found.figure)
+
+
+def test_images_side_by_side_stand_in_squares_of_white_paper():
+    tall = np.full((2, 4, 2), 9, np.uint8)
+    assert pictures.side_by_side(tall)[0].tolist() == [0, 9, 9, 0] * 2
+    coloured = np.full((2, 4, 3, 3), 9, np.uint8)
+    row = pictures.side_by_side(coloured)
+    assert row.shape == (4, 8, 3)
+    assert row[0, :, 0].tolist() == [9, 9, 9, 255] * 2
+    wide = np.full((2, 2, 4), 9, np.uint8)
+    assert pictures.side_by_side(wide).shape == (2, 8)

@@ -275,6 +275,8 @@ def test_settings_that_differ_stand_apart_from_those_that_do_not(shown):
 
 def test_the_commands_name_the_same_runs(runs, lab_main, monkeypatch):
     some = [run for run in RunStore(RECORDED).runs if run.config.seed != 1 or run in list(runs)]
+    for study in ("remedies", "filters"):
+        some += RunStore(RECORDED / study).runs
     planned = []
 
     def plan(choices, seeds, dataset, store, label, **settings):

@@ -24,7 +24,7 @@ def out_of(units):
 
 @pytest.fixture
 def three(two_kinds, by_hand):
-    """Three units, alive untrained: a bias falls, a weight turns, and half of each."""
+    """Three units, alive before training: a bias falls, a weight turns, and half of each."""
     return by_hand(
         two_kinds,
         [
@@ -206,7 +206,7 @@ def test_a_unit_that_revived_died_of_what_killed_it_the_last_time(two_kinds, by_
     last = causes.find(run, 1)[0]
     assert (last.name, last.since, last.by_bias) == ("bias", 3, 2)
     assert causes.story(run, 1, 0).endswith(
-        "Its life: alive untrained, died in epoch 1, revived in epoch 2, died in epoch 3."
+        "Its life: alive before training, died in epoch 1, revived in epoch 2, died in epoch 3."
     )
 
 
@@ -241,7 +241,7 @@ def test_where_the_gate_shuts_on_the_right_it_is_the_smallest_z_that_rises(two_k
     assert found[0].by_bias == 200
     assert found[0].edge_after == pytest.approx(200.2)
     assert "its smallest pre-activation rose from 0.2 to 200" in causes.story(run, 1, 0)
-    assert "its bias was driven up" in causes.story(run, 1, 0)
+    assert "it was its bias" in causes.story(run, 1, 0)
     assert [found[unit].name for unit in (1, 2)] == ["weights", "weights"]
     assert "its smallest pre-activation rose from 0.2 to 60" in causes.story(run, 1, 1)
     both_ways = causes.story(run, 1, 2)
@@ -254,12 +254,12 @@ def test_a_story_says_how_far_the_nearest_image_is_from_waking_the_unit(three):
     assert causes.story(three, 1, 0, epoch=2) == (
         "Dead: no training image pushes it above zero: its largest pre-activation is −0.25. "
         "In epoch 2 it died: its largest pre-activation fell from 1.25 to −0.25, by 1.5: 1.5 of "
-        "it by the bias, 0 by the weights on the images. So its bias was driven down. "
-        "Its life: alive untrained, died in epoch 2."
+        "it by the bias, 0 by the weights on the images. So it was its bias. "
+        "Its life: alive before training, died in epoch 2."
     )
     assert causes.story(three, 1, 0, epoch=0) == (
         "Alive: its gate is open on 100 % of all 40 training images; its largest pre-activation "
-        "is 1.5. Its life: alive untrained."
+        "is 1.5. Its life: alive before training."
     )
 
 

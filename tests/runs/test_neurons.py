@@ -107,7 +107,7 @@ def test_the_pictures_show_its_weights_its_histogram_and_its_history(run, tiny):
     above = one_neuron.weights(neurons.look(run, 2, 2, tiny).neuron(1))
     assert sum(patch.get_height() for patch in above.patches) == 12
     labels = [text.get_text() for text in one_neuron.exciting(neuron).get_xticklabels()]
-    assert labels[0].startswith(f"{neuron.labels[0]}: z = ")
+    assert labels[0].startswith(f"{neuron.labels[0]}\n")
 
 
 def test_a_portrait_tells_in_words_what_it_shows(run, tiny):

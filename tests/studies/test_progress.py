@@ -3,12 +3,13 @@
 import contextlib
 import io
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from lab import Dataset, RunConfig
 from lab.studies.progress import HowFar, with_progress
-from lab.training import EpochEnd, Phase, Progress, RunEnd
+from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
 
 TWO = (RunConfig(epochs=4), RunConfig(epochs=6))
 
@@ -51,14 +52,14 @@ def test_the_time_left_counts_neither_what_was_recorded_before_nor_a_pause(
     clock[0] = 160
     far.take(step(0, 4, 1.0))
     far.take(step(1, 5, 0.5))  # It resumes: what was recorded before is not counted.
-    assert far.left == "30 s left"  # Half an epoch took ten seconds, one and a half are left.
+    assert far.left == "about 30 s left"  # Half an epoch took ten seconds, one and a half are left.
     far.restart()
     assert far.left == ""
     clock[0] = 1000
     far.take(step(1, 5, 0.75))
     clock[0] = 1000.5
     far.take(step(1, 6, 0.75))
-    assert far.left == "1 s left"  # An eighth of one, rounded up.
+    assert far.left == "about 1 s left"  # An eighth of one, rounded up.
 
 
 def test_in_python_the_progress_is_whole_epochs_of_all_and_the_events_pass(tiny: Dataset) -> None:
@@ -70,3 +71,18 @@ def test_in_python_the_progress_is_whole_epochs_of_all_and_the_events_pass(tiny:
     assert "compiling:   0%" in shown.getvalue()
     assert shown.getvalue().splitlines()[-1].split("\r")[-1].startswith("tiny, training: 100%|")
     assert "10/10" in shown.getvalue()
+
+
+def test_in_python_the_time_left_is_in_words(tiny: Dataset, clock: list[float]) -> None:
+    def events() -> Iterator[Event]:
+        for epoch in (1, 2, 3, 4):
+            clock[0] += 5
+            time.sleep(0.15)  # The bar is drawn ten times a second at most.
+            yield end(0, epoch)
+
+    shown = io.StringIO()
+    with contextlib.redirect_stderr(shown):
+        list(with_progress(events(), TWO[:1], tiny))
+    assert "| 2/4 epochs, about 10 s left" in shown.getvalue()
+    assert shown.getvalue().split("\r")[-1].strip().endswith("| 4/4 epochs")
+    assert "00:" not in shown.getvalue()

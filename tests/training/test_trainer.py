@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from made import make_dataset
+from made import make_dataset, mostly_slow
 from trained import SMALL, TRIO, digest, epoch_ends, many_shapes, run_end, scaled
 
 from lab import Dataset, RunConfig
@@ -35,9 +35,10 @@ REMEDIES = {
     "batch normalisation": SGD | {"normalization": "batch"},
     "layer normalisation": SGD | {"normalization": "layer"},
 }
+IN_COMPILED_CODE = ("weight decay", "RMSprop", "Nesterov", "clipped", "smoothed targets")
 
 
-@pytest.mark.parametrize("activation", TRIO)
+@pytest.mark.parametrize("activation", mostly_slow(TRIO, "relu"))
 @pytest.mark.parametrize("optimizer", [ADAM, SGD], ids=["adam", "sgd"])
 def test_a_hundred_steps_follow_keras(
     tiny: Dataset, activation: str, optimizer: dict[str, object]
@@ -50,7 +51,7 @@ def test_a_hundred_steps_follow_keras(
     assert_follows_keras(RunConfig(activation=activation, **SMALL, **optimizer), tiny, 1e-4)
 
 
-@pytest.mark.parametrize("remedy", REMEDIES)
+@pytest.mark.parametrize("remedy", mostly_slow(REMEDIES, *IN_COMPILED_CODE))
 def test_every_remedy_follows_keras(tiny: Dataset, remedy: str) -> None:
     assert_follows_keras(RunConfig(**SMALL | REMEDIES[remedy]), tiny, 1e-3)
 
@@ -62,7 +63,9 @@ def test_every_network_follows_keras(tiny: Dataset, network: str) -> None:
     assert_follows_keras(config, tiny, 1e-3)
 
 
-@pytest.mark.parametrize("more", [{}, {"normalization": "layer"}, {"network": "cnn"}], ids=str)
+@pytest.mark.parametrize(
+    "more", mostly_slow([{}, {"normalization": "layer"}, {"network": "cnn"}], {})
+)
 def test_learned_slopes_follow_keras(tiny: Dataset, more: dict[str, object]) -> None:
     shape = {"filters": (3, 4), "hidden": (8,)} if "network" in more else {}
     config = RunConfig(activation="prelu=0.1", **SMALL | SGD | shape | more)
@@ -184,6 +187,7 @@ def test_a_longer_run_repeats_the_shorter_one(tiny: Dataset) -> None:
     assert digest(short) == digest(long[:3])
 
 
+@pytest.mark.slow
 def test_finite_weights_with_losses_that_are_not_have_diverged(tiny: Dataset) -> None:
     blown_up = RunConfig(
         activation="leaky_relu=1",
@@ -274,7 +278,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("activation", TRIO)
+@pytest.mark.parametrize("activation", mostly_slow(TRIO, "relu", "elu=0.5"))
 def test_the_census_agrees_with_a_forward_pass_in_numpy(activation: str) -> None:
     """On 1,200 images, so that the census takes more than one block, the last one short."""
     dataset = make_dataset(1500, 100)

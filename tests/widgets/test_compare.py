@@ -94,6 +94,21 @@ def test_the_scrubber_draws_its_line_at_the_epoch(front):
     assert list(line.get_xdata()) == [1, 1]
 
 
+def test_a_part_of_the_picture_is_shown_until_all_is_shown_or_another_measure(front):
+    (whole,) = front.picture.panels
+    part = {"title": "validation accuracy, %", "x": [0.5, 2.5], "y": [10.0, 20.0]}
+    front.picture.zoom = part
+    (panel,) = front.picture.panels
+    assert (panel["x"], panel["y"]) == ([0.5, 2.5], [10.0, 20.0])
+    front.epoch.value = 1
+    assert front.picture.panels[0]["x"] == [0.5, 2.5]
+    front.measure.value = "train_loss"
+    assert front.picture.panels[0]["x"] == whole["x"]
+    front.picture.zoom = {}
+    front.measure.value = "validation_accuracy"
+    assert front.picture.panels[0] == whole
+
+
 def test_layers_are_offered_that_all_runs_have(front, tiny, tmp_path):
     shallow, deep = (
         lab.compare("relu", 1, tiny, tmp_path, hidden=hidden, epochs=1)

@@ -7,12 +7,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 from ipywidgets import HTML, Widget
 from matplotlib.figure import Figure
 
-from lab import RunStore
+from lab import RunConfig, RunStore, plots
 from lab.errors import InputError
 from lab.widgets import Compare, KillMap, Microscope, Playground, ProbeSize, Race, cells
 from lab.widgets import front as module
@@ -53,6 +54,16 @@ def test_a_picture_is_svg_with_its_words_for_screen_readers(front):
     assert root.attrib["style"] == "max-width: 100%; height: auto"  # It shrinks with its page.
     assert root.attrib["aria-label"] == 'words "quoted" & <b>'
     assert "$a_b$ <i>" in "".join(root.itertext()) or "<i>" not in front.picture.value
+
+
+def test_a_picture_brings_its_panels_and_takes_them_away(front):
+    figure = Figure()
+    curves = {RunConfig(): [np.array([0.5, 0.25])]}
+    plots.curves(curves, "train_loss", ax=figure.subplots())
+    front.show(figure, "words")
+    assert front.picture.panels[0]["curves"][0]["values"] == [0.5, 0.25]
+    front.clear()
+    assert (front.picture.value, front.picture.panels) == ("", [])
 
 
 def test_a_table_escapes_what_it_shows(front):

@@ -34,35 +34,75 @@ def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
     trained(front)
     found = lab.kill_map(VARY, 2, tiny, tmp_path, **SMALL)
     for measure, grid in front.grids.items():
-        wanted = found.table(measure).to_numpy().ravel()
-        spread = found.table(measure, spread=True).to_numpy().ravel()
+        wanted = found.table(measure).to_numpy()[::-1].ravel()  # Rows grow upwards.
+        spread = found.table(measure, spread=True).to_numpy()[::-1].ravel()
         assert grid.marks == [f"{value:.0f}" for value in wanted]
         assert (grid.columns, len(grid.names)) == (3, 6)
         assert grid.column_names == ["0.001", "0.01", "0.1"]
-        assert grid.row_names == ["-1000", "0"]
-        assert grid.names[4] == (
-            f"first bias 0, learning rate 0.01: {wanted[4]:.1f} ± {spread[4]:.1f} %"
+        assert grid.row_names == ["0", "-1000"]
+        assert grid.corner == "first bias ↑  learning rate →"
+        assert grid.names[1] == (
+            f"first bias 0, learning rate 0.01: {wanted[1]:.1f} ± {spread[1]:.1f} %"
         )
-    assert front.grids["dead"].marks[:3] == ["100"] * 3
-    assert set(front.grids["dead"].colours[:3]) == {"#fee838"}  # The bright end of cividis.
+    assert front.grids["dead"].marks[3:] == ["100"] * 3
     dead = front.frame[maps.MAPPED["dead"]].tolist()
-    assert dead[:3] == ["100.0 ± 0.0 %"] * 3
+    assert dead[3:] == ["100.0 ± 0.0 %"] * 3
     assert "Finished: all 12 runs are kept" in front.status.value
+
+
+def test_what_is_good_is_bright_in_both_maps(front):
+    trained(front)
+    dead, accuracy = front.grids["dead"], front.grids["accuracy"]
+    assert set(dead.colours[3:]) == {"#00224e"}  # All dead: the dark end of cividis.
+    for grid, good in ((dead, min), (accuracy, max)):
+        best = grid.marks.index(good(grid.marks, key=float))
+        worst = grid.marks.index((max if good is min else min)(grid.marks, key=float))
+        red = [int(grid.colours[place][1:3], 16) for place in (best, worst)]
+        assert red[0] > red[1]
+
+
+def test_before_any_training_the_cells_are_empty_and_a_sentence_says_what_will_be_trained(front):
+    for grid in front.grids.values():
+        assert grid.marks == [""] * 6
+        assert set(grid.colours) == {"#eeeeee"}
+        assert grid.row_names == ["0", "-1000"]
+        assert grid.names[5] == "first bias -1000, learning rate 0.1: not trained yet"
+    said = "2 × 3 cells: every first bias with every learning rate, 12 networks of 2 epochs."
+    assert f"{said} Press Train." in front.status.value
+    assert (front.picture.value, front.table.value) == ("", "")
+    front.column_values.value = "0.001, 0.5"
+    assert front.grids["dead"].column_names == ["0.001", "0.5"]
+    assert "2 × 2 cells" in front.status.value
+    front.column_values.value = "0.1, much"
+    assert "learning_rate must be a number" in front.status.value
+
+
+def test_what_is_recorded_of_other_settings_is_shown_before_the_training(front):
+    trained(front)
+    full = front.grids["dead"].marks
+    front.column_values.value = "0.001, 0.5"
+    assert [bool(mark) for mark in front.grids["dead"].marks] == [True, False] * 2
+    assert "8 networks of 2 epochs, 4 of them recorded. Press Train." in front.status.value
+    front.grids["dead"].picked = 1
+    assert front.picture.value == ""
+    front.column_values.value = "0.001, 0.01, 0.1"
+    assert len(front.grids["dead"].marks) == len(full)
+    assert "svg" in front.picture.value
 
 
 def test_a_map_that_began_outside_of_every_loop_ends_with_its_runs(tiny, tmp_path):
     front = KillMap(VARY, "relu", 1, tiny, RunStore(tmp_path), **SMALL)
     front.start()
     assert len(asyncio.run(asyncio.wait_for(front.finished(), 60))) == 6
-    assert front.grids["dead"].marks[:3] == ["100"] * 3
+    assert front.grids["dead"].marks[3:] == ["100"] * 3
     front.grids["accuracy"].picked = 5
     assert "did not work" not in front.status.value
 
 
 def test_a_picked_cell_shows_its_own_curves(front):
     trained(front)
-    front.grids["accuracy"].picked = 5
-    assert front.grids["dead"].picked == 5
+    front.grids["accuracy"].picked = 2
+    assert front.grids["dead"].picked == 2
     words = re.search('aria-label="([^"]*)"', front.picture.value)[1]
     assert "dead hidden neurons, %, first bias 0, learning rate 0.1: " in words
     (cell,) = [front.found.cell(0, 0.1)]
@@ -71,6 +111,10 @@ def test_a_picked_cell_shows_its_own_curves(front):
         line.get_ydata()[-1] for line in front.figure.axes[1].lines if len(line.get_xdata()) > 1
     ]
     assert lines[:2] == pytest.approx(ends)
+    front.figure.canvas.draw()
+    title, legend = front.figure.get_suptitle(), front.figure.legends[0].get_window_extent()
+    assert title == "first bias 0, learning rate 0.1"
+    assert not front.figure._suptitle.get_window_extent().overlaps(legend)
 
 
 def test_what_is_recorded_is_shown_at_once_and_the_line_of_python_makes_it(front, tiny, tmp_path):
@@ -91,17 +135,18 @@ def test_a_diverged_cell_is_marked_and_named(tiny, tmp_path):
     vary = {"learning_rate": [0.01, 1000.0], "first_bias": [0, 1]}
     settings = SMALL | {"optimizer": "sgd", "hidden": (4,) * 6}
     front = trained(KillMap(vary, "leaky_relu", 1, tiny, RunStore(tmp_path), **settings))
-    assert front.grids["dead"].marks[2:] == ["!", "!"]
-    assert front.grids["accuracy"].names[2] == "learning rate 1000, first bias 0: diverged"
-    assert front.grids["accuracy"].colours[2] == "#999999"
+    assert front.grids["dead"].marks[:2] == ["!", "!"]
+    assert front.grids["accuracy"].names[0] == "learning rate 1000, first bias 0: diverged"
+    assert front.grids["accuracy"].colours[0] == "#999999"
 
 
+@pytest.mark.slow
 def test_another_setting_brings_values_of_its_own(front):
     front.rows.value = "hidden"
     assert front.row_values.value == "64, 64-64, 64-64-64-64, 64-64-64-64-64-64-64-64"
     front.row_values.value = "3, 3x2"
     trained(front)
-    assert front.grids["dead"].row_names == ["3", "3-2"]
+    assert front.grids["dead"].row_names == ["3-2", "3"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from lab.census.lives import STATES, states
 from lab.errors import InputError
 from lab.runs import causes
 from lab.widgets import Microscope
-from lab.widgets.microscope import _coloured
+from lab.widgets.microscope import _coloured, _fit
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +182,20 @@ def test_a_measure_has_a_scale_with_its_ends_and_what_is_not_finite_is_grey(relu
     assert f"{words.number(high)} or more" in microscope.legend.value
     colours = _coloured(np.array([0.0, np.nan, np.inf, 1.0]), (0.0, 1.0))
     assert colours == [to_hex(colormaps["cividis"](0)), "#999999", "#999999", "#fee838"]
+
+
+@pytest.mark.parametrize(
+    ("neurons", "columns", "size"),
+    [
+        (8, 8, 48),
+        (16, 8, 48),
+        (5, 5, 48),
+        (64, 16, 32),
+        (128, 16, 32),
+        (512, 32, 16),
+        (999, 32, 16),
+    ],
+)
+def test_cells_are_as_large_as_there_is_room_for(neurons, columns, size):
+    assert _fit(neurons) == (columns, size)
+    assert columns * size <= 512

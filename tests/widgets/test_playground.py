@@ -76,6 +76,30 @@ def test_a_run_gives_the_share_of_its_pre_activations_at_which_the_gate_is_shut(
     assert "share of pre-activations" not in playground.picture.value
 
 
+def test_play_goes_through_the_epochs_and_the_hill_moves_while_the_axes_hold_still(store, tiny):
+    playground = Playground(("relu",), store, tiny)
+    (run,) = store
+    assert playground.of_run.layout.display == "none"
+    playground.run.value = playground.run.options[1]
+    assert playground.of_run.layout.display == "flex"
+    assert (playground.epoch.value, playground.play.max) == (2, 2)
+    assert playground.link.source == (playground.play, "value")
+    assert playground.link.target == (playground.epoch, "index")
+    hills, limits = [], []
+    for index in range(3):
+        playground.epoch.index = index
+        left, _, behind, _ = playground.figure.axes
+        hills.append(behind.patches[0].get_data().values)
+        limits.append(left.get_xlim())
+    assert limits[0] == limits[1] == limits[2]
+    for epoch, hill in enumerate(hills):
+        z = run.pre_activations(tiny, 1, epoch)
+        most = limits[0][1] / 1.1
+        wanted, _ = np.histogram(z, 100, (-most, most))
+        np.testing.assert_allclose(hill, 100 * wanted / z.size, atol=0.2)
+    assert abs(hills[0] - hills[2]).max() > 0.1
+
+
 def test_a_run_whose_images_are_not_here_is_a_sentence(store, tiny):
     other = lab.Dataset("other", tiny.x_test, tiny.y_test, tiny.x_train, tiny.y_train)
     playground = Playground(store=store, dataset=other)

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import lab
 from lab import LabError, RunConfig, RunStore
 from lab.training import trainer
 from lab.widgets import Race
@@ -160,16 +161,16 @@ def test_the_still_copy_of_a_race_is_that_of_its_end(tiny, store):
 
 
 @pytest.mark.parametrize(
-    ("choice", "sentence"),
-    [("Replay", "Press Train to replay it from"), ("Train again", "The record is as it was")],
+    ("button", "sentence"),
+    [("replay", "Press Replay to see it from"), ("again", "The record is as it was")],
 )
-def test_stopping_what_is_recorded_says_that_nothing_changed(tiny, store, choice, sentence):
+def test_stopping_what_is_recorded_says_that_nothing_changed(tiny, store, button, sentence):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 100})
         race.start()
         await race.finished()
-        race.recorded.value, race.speed.value = choice, 1
-        race.start()
+        race.speed.value = 1
+        getattr(race, button).click()
         while not race.lines[0].rows:
             await asyncio.sleep(0.01)
         race.stop.click()
@@ -275,11 +276,11 @@ def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(t
         await race.finished()
         before = {p: p.stat().st_mtime_ns for p in store.path.rglob("*")}
         race.speed.value = 20
-        race.start()
+        race.replay.click()
+        assert (race.replay.disabled, race.again.disabled) == (True, True)
         await race.finished()
         replayed = race.status.value
-        race.recorded.value = "Train again"
-        race.start()
+        race.again.click()
         await race.finished()
         assert {p: p.stat().st_mtime_ns for p in store.path.rglob("*")} == before
         return replayed, race.status.value
@@ -289,6 +290,33 @@ def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(t
     assert "Trained again: 2 of 2 runs are as recorded, to the last bit." in again
 
 
+@pytest.mark.parametrize("button", ["replay", "again"])
+def test_what_is_not_recorded_cannot_be_replayed_nor_trained_again(tiny, store, button):
+    lab.compare("relu", 1, tiny, store, **SETTINGS)
+    race = Race(("relu", "elu"), 1, tiny, store, **SETTINGS)
+    getattr(race, button).click()
+    assert "Not recorded yet: 1 of 2 runs. Press Train first." in race.status.value
+    assert not race.busy
+
+
+def test_train_trains_what_is_missing_and_replays_when_nothing_is(tiny, store):
+    lab.compare("relu", 1, tiny, store, **SETTINGS)
+
+    async def script():
+        race = Race(("relu", "elu"), 1, tiny, store, **SETTINGS)
+        race.speed.value = 20
+        said = []
+        for _ in range(2):
+            race.train.click()
+            await race.finished()
+            said.append(race.status.value)
+        return said
+
+    trained, replayed = play(script)
+    assert "Finished: all 2 runs are kept" in trained
+    assert "Replayed from the record." in replayed
+
+
 def test_other_bits_are_told(tiny, store, monkeypatch):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS)
@@ -296,8 +324,7 @@ def test_other_bits_are_told(tiny, store, monkeypatch):
         await race.finished()
         order = trainer.batch_order
         monkeypatch.setattr(trainer, "batch_order", lambda c, e, t: order(c, e, t)[::-1])
-        race.recorded.value = "Train again"
-        race.start()
+        race.again.click()
         await race.finished()
         return race.status.value
 
@@ -382,6 +409,7 @@ def test_a_network_brings_its_own_widths_and_an_empty_box_is_the_default(tiny, s
     assert RunConfig(**race.settings.values()).hidden == (512, 512)
 
 
+@pytest.mark.slow
 def test_remedies_are_settings_of_a_race_and_of_its_line_of_python(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 1})

@@ -358,13 +358,14 @@ def normalised() -> Planted:
     import keras
 
     layers = keras.layers
+    small = alive()["kernel_initializer"]
     model = of(
         [
-            layers.Conv2D(6, 3, use_bias=False),
+            layers.Conv2D(6, 3, use_bias=False, kernel_initializer=small),
             layers.BatchNormalization(name="norm"),
             layers.ReLU(name="channels"),
             layers.Flatten(),
-            layers.Dense(8, use_bias=False),
+            layers.Dense(8, use_bias=False, kernel_initializer=small),
             layers.BatchNormalization(name="norm2"),
             layers.Activation("relu", name="units"),
             layers.Dropout(0.5),

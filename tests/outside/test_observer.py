@@ -99,7 +99,7 @@ def test_dropout_noise_and_batch_normalisation_are_in_inference_mode():
     assert [w.tobytes() for w in model.get_weights()] == before
 
 
-@pytest.mark.parametrize("network", ["mlp", "cnn"])
+@pytest.mark.parametrize("network", ["mlp", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_a_run_of_the_lab_has_the_same_dead_units_if_its_model_is_observed(tmp_path, network):
     dataset = make_dataset(300, 100)
     own = {"hidden": (12, 8)} if network == "mlp" else {"network": network}

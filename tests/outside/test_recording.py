@@ -14,6 +14,7 @@ from lab.outside.recording import lab_name
 from lab.studies.verify import verify
 from lab.widgets import Compare, Microscope
 
+pytestmark = pytest.mark.slow
 layers = keras.layers
 X = numbers(60, 5, 5)
 Y = (X.sum(axis=(1, 2)) > 0).astype(np.int32)

@@ -353,13 +353,13 @@ def _scores(model: Any, labels: Any, outputs: Any) -> Any:
     found = np.full(3, np.nan)
     if labels is None or not hasattr(outputs, "shape"):
         return np.zeros(3)
-    y, scores = np.asarray(labels), np.asarray(outputs)
+    y, scores, loss = np.asarray(labels), np.asarray(outputs), _loss(model)
     found[2] = len(y)
     if scores.ndim == 2:
         truth = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
-        chosen = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > 0.5
+        middle = 0.0 if getattr(loss, "from_logits", False) else 0.5
+        chosen = scores.argmax(axis=1) if scores.shape[1] > 1 else scores[:, 0] > middle
         found[1] = (chosen == truth).sum()
-    loss = _loss(model)
     if loss is not None:
         found[0] = float(np.mean(loss(y, outputs))) * len(y)
     return found

@@ -118,3 +118,19 @@ def test_a_function_written_by_hand_has_its_own_largest_gate():
     model = of([layers.Dense(4, lambda z: 3 * keras.ops.tanh(z)), layers.Dense(2)])
     run = Census.of(model, numbers(20, 6)).run
     assert run.layer(1).sup_gate == pytest.approx(3, rel=1e-4)
+
+
+@pytest.mark.parametrize(("activation", "from_logits"), [("sigmoid", False), (None, True)])
+def test_of_two_classes_the_score_decides_and_its_middle_depends_on_the_loss(
+    activation, from_logits
+):
+    model = of([layers.Dense(6, "relu"), layers.Dense(1, activation)])
+    model.compile(loss=keras.losses.BinaryCrossentropy(from_logits=from_logits))
+    x = numbers(200, 6)
+    kernel, bias, kernel2, bias2 = model.get_weights()
+    logits = (np.maximum(x @ kernel + bias, 0) @ kernel2 + bias2)[:, 0]
+    labels = (logits > np.median(logits)).astype(int)
+    recorded = Census.of(model, (x, labels)).run.record.epochs[0]
+    assert recorded.train_accuracy == pytest.approx(((logits > 0) == labels).mean())
+    losses = np.logaddexp(0, logits) - labels * logits
+    assert recorded.train_loss == pytest.approx(losses.mean(), rel=1e-4)

@@ -45,7 +45,8 @@ def said():
 
 def test_train_returns_at_once_and_the_runs_are_in_the_store_at_the_end(tiny, store, said):
     async def script():
-        race = Race(("relu", "elu"), 2, tiny, store, **SETTINGS)
+        long = SETTINGS | {"epochs": 60}  # So that it says at least once how far it is.
+        race = Race(("relu", "elu"), 2, tiny, store, **long)
         words = said(race)
         race.train.click()
         assert race.busy

@@ -45,7 +45,7 @@ def said():
 
 def test_train_returns_at_once_and_the_runs_are_in_the_store_at_the_end(tiny, store, said):
     async def script():
-        long = SETTINGS | {"epochs": 60}  # So that it says at least once how far it is.
+        long = SETTINGS | {"epochs": 20}  # So that it says at least once how far it is.
         race = Race(("relu", "elu"), 2, tiny, store, **long)
         words = said(race)
         race.train.click()

@@ -324,7 +324,8 @@ export default {
       corner = null;
       leave();
     });
-    stage.addEventListener("click", (event) => {
+    // No "click": there is none if the picture was drawn again since the button went down.
+    stage.addEventListener("pointerup", (event) => {
       const found = event.target.closest("button") ? null : under(event);
       const frame = corner && found?.panel === corner.panel && far(found);
       if (frame) zoom(framed(model.get("panels")[found.panel], corner, found));

@@ -347,7 +347,7 @@ def test_a_neuron_is_picked_by_mouse_by_keyboard_and_from_the_list(microscope, p
     microscope.choose("neuron", dead.get_attribute("aria-label").removeprefix("neuron ")[:-7])
     expect(dead).to_have_attribute("aria-selected", "true")
     expect(told).to_contain_text("no training image pushes it above zero")
-    expect(microscope.picture()).to_have_attribute("aria-label", re.compile("its weights turned"))
+    expect(microscope.picture()).to_have_attribute("aria-label", re.compile("it was its weights"))
     picture_of(
         microscope,
         "microscope-in-jupyterlab",

@@ -96,7 +96,7 @@ def lab_name(called: str) -> str | None:
         found, _ = activations.parse(known)
     except InputError:  # Unknown, or with a parameter that the lab's function does not take.
         return None
-    return None if found == "prelu" else known
+    return None if found == "prelu" else found + "".join(known.partition("=")[1:])
 
 
 def main_function(layout: Layout) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from lab.errors import InputError, reason_of
 from lab.experiment import BROKEN, open_archive
+from lab.system import load_tensorflow
 
 MOST_BYTES = 8 * 10**9
 LABELS = "y"
@@ -22,12 +23,15 @@ def read_model(path: Path) -> Any:
     Raises:
         InputError: If it is none, or would run code that it brings along.
     """
+    if path.suffix != ".keras" or not os.path.isfile(path):
+        found = "" if os.path.exists(path) else ": there is no such file"
+        raise InputError(
+            f"The model must be a file that Keras saved, such as model.keras, "
+            f"not {str(path)!r}{found}."
+        )
+    load_tensorflow()  # In silence, before Keras.
     from keras import saving
 
-    if path.suffix != ".keras" or not os.path.isfile(path):
-        raise InputError(
-            f"The model must be a file that Keras saved, such as model.keras, not {str(path)!r}."
-        )
     try:
         with contextlib.redirect_stdout(None):
             return saving.load_model(path, compile=False, safe_mode=True)

@@ -1,6 +1,8 @@
 """`lab census`: a table of a saved model's dead neurons, and what is refused."""
 
 import os
+import subprocess
+import sys
 import zipfile
 
 import keras
@@ -31,6 +33,14 @@ def test_the_table_counts_the_units_of_each_layer_and_says_what_is_not_seen(lab_
     assert "mine, on 7 inputs" in text
     assert "Not seen: last: its activation functions act within a loop over time." in text
     assert "nan" not in (text + errors).lower()
+
+
+@pytest.mark.slow
+def test_the_command_says_nothing_but_its_table(saved):
+    command = [sys.executable, "-m", "lab", "census", "mine.keras", "--data", "inputs.npz"]
+    done = subprocess.run(command, cwd=saved, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "hidden" in done.stdout
 
 
 def test_with_a_store_the_census_is_a_run_of_it(lab_main, saved):

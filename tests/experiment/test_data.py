@@ -344,3 +344,19 @@ def test_sizes_that_just_fit_are_taken():
 def test_what_is_no_name_of_a_data_set_is_refused(name):
     with pytest.raises(InputError, match="A dataset's name must be 1 to 200 printable characters"):
         Dataset(name, **small())
+
+
+def test_a_name_of_200_characters_is_one(tiny):
+    parts = (tiny.x_train, tiny.y_train, tiny.x_test, tiny.y_test)
+    assert Dataset("n" * 200, *parts).name == "n" * 200
+    with pytest.raises(InputError, match="1 to 200 printable characters"):
+        Dataset("n" * 201, *parts)
+
+
+@pytest.mark.parametrize("whites", [[0, 0], [0, 255], [255, 0], [255, 255]])
+def test_mean_and_deviation_are_of_all_blocks_whichever_holds_the_whitest_pixel(whites):
+    size = 1024  # An image of it fills a block by itself.
+    images = np.zeros((2, size, size), np.uint8)
+    images[:, 0, 0] = whites
+    dataset = Dataset("two", images, np.array([0, 1]), images, np.array([0, 1]))
+    assert dataset.pixels == pytest.approx((images.mean() / 255, images.std() / 255))

@@ -171,7 +171,6 @@ def test_the_power_is_that_of_another_computation(effect):
         assert found == pytest.approx(power_by_integration(effect, n), abs=1e-6), n
 
 
-@pytest.mark.slow
 def test_the_power_of_large_effects_is_that_of_another_computation():
     effects = np.linspace(4, 50, 40)
     for effect, n in itertools.product(effects, (2, 3, 4, 5, 8, 20, 58)):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lab import stats
+from lab.stats.verdict import _decimals
 
 LOWER = [-0.1, -0.2, -0.3, -0.1, -0.2, -0.3]  # Mean -0.2, sd 0.08944, t(5) 2.5706: ± 0.0939.
 MIXED = [0.1, -0.2, 0.3, -0.1, 0.2, 0.0]
@@ -100,3 +101,8 @@ def test_an_interval_that_excludes_0_never_reads_0(one, study):
     elu = [0.1495 + above for above in (-0.2, -0.1, 0, 0, 0.1, 0.2)]
     verdict = one(study(relu=[0] * 6, elu=elu))
     assert verdict.amount(verdict.paired.low) == "0.001"
+
+
+def test_the_first_digit_of_a_number_needs_so_many_decimals():
+    sizes = (0.0, 1e-12, 0.004, 0.05, 0.9, 1.0, 7.0, 250.0, float("nan"))
+    assert [_decimals(size) for size in sizes] == [8, 8, 3, 2, 1, 0, 0, 0, 8]

@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import inspect
+import math
 import re
 import time
 from collections import Counter, deque
@@ -189,8 +191,6 @@ def _batch_size(images: int, values: int) -> int:
 
 def _call(model: Any, x: Any) -> Any:
     """Calls a model in inference mode; what its layers would note as their state is dropped."""
-    import inspect
-
     knows = "training" in inspect.signature(model.call).parameters
     outputs, _ = model.stateless_call(
         [variable.value for variable in model.trainable_variables],
@@ -214,10 +214,8 @@ def _in_line() -> Iterator[None]:
 
 
 def _size(meeting: Meeting) -> int:
-    sizes = [
-        n or 1 for z, _ in meeting.pairs for n in [int(np.prod([n or 1 for n in z.shape[1:]]))]
-    ]
-    return sum(sizes)
+    """Returns how many values one input gives at a site, in all calls."""
+    return sum(math.prod(n or 1 for n in z.shape[1:]) for z, _ in meeting.pairs)
 
 
 def _leave_out_others(found: Found) -> None:

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -28,6 +28,17 @@ MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More take no less time.
 AT_ONCE = 2
 Blocks = dict[str, Any]
 T = TypeVar("T")
+
+
+class Named(Protocol):
+    """What has a name."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+
+N = TypeVar("N", bound=Named)
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +137,8 @@ class Observer:
         def program(x: Any) -> Any:
             outputs, self._found = self._find(x)
             _leave_out_others(self._found)
-            self._found.meetings[:] = _chosen(self._found, wanted)
+            found = self._found
+            found.meetings[:] = chosen("model", found.meetings, found.unseen, wanted)
             self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
             sizes.extend(_size(meeting) for meeting in self._found.meetings)
             pairs = zip(self._found.meetings, self._sups, strict=True)
@@ -255,22 +267,32 @@ def _objection(meeting: Meeting) -> str:
     return ""
 
 
-def _chosen(found: Found, wanted: Sequence[str] | None) -> list[Meeting]:
-    """Returns the meetings of the layers that are wanted."""
-    if not found.meetings:
-        seen = "".join(f" {name}: {reason}." for name, reason in found.unseen.items())
-        raise InputError(f"The model must have a hidden layer with an activation function.{seen}")
-    if wanted is None:
-        return found.meetings
-    names = {meeting.name for meeting in found.meetings}
-    for name in wanted:
-        if name in found.unseen and name not in names:
-            raise InputError(f"The layer {name!r} cannot be observed: {found.unseen[name]}.")
+def chosen(
+    kind: str, found: Sequence[N], unseen: dict[str, str], wanted: Sequence[str] | None
+) -> list[N]:
+    """Returns those of the layers that are wanted.
+
+    Args:
+        kind: What has them: a model or a module.
+        found: The layers that can be observed.
+        unseen: Of the others, the reason.
+        wanted: The names of layers; None for all.
+
+    Raises:
+        InputError: If there is no layer at all, or not one of those that are wanted.
+    """
+    if not found:
+        seen = "".join(f" {name}: {reason}." for name, reason in unseen.items())
+        raise InputError(f"The {kind} must have a hidden layer with an activation function.{seen}")
+    names = {layer.name for layer in found}
+    for name in wanted or ():
+        if name in unseen and name not in names:
+            raise InputError(f"The layer {name!r} cannot be observed: {unseen[name]}.")
         if name not in names:
             raise InputError(
                 f"There is no layer {name!r} to observe. Choose from: {', '.join(sorted(names))}."
             )
-    return [meeting for meeting in found.meetings if meeting.name in wanted]
+    return [layer for layer in found if wanted is None or layer.name in wanted]
 
 
 @functools.cache

@@ -18,7 +18,7 @@ from lab import activations
 from lab.census import GREATEST, SUMMED, UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
-from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Observation
+from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Observation, chosen
 from lab.outside.probe import Probe
 from lab.outside.torch_sites import Call, Key, Layer, Watch, find
 from lab.system import machine
@@ -62,7 +62,7 @@ class TorchObserver:
         self._arrays = _arrays(self._module)
         self._traced = min(batch_size or TRACED, probe.images)
         found, self.unseen = self._find()
-        self._layers = _chosen(found, self.unseen, layers)
+        self._layers = chosen("module", found, self.unseen, layers)
         self._sups = {one.key: _sup_gate(one, self._device) for one in self._layers}
         largest = max(one.largest for one in self._layers) // self._traced
         fits = max(1, min(MOST_IN_BATCH, MOST_VALUES // max(largest, 1)))
@@ -286,24 +286,6 @@ def _plain_module(module: Any) -> Any:
     while isinstance(module, parallel) or hasattr(module, "_orig_mod"):
         module = module.module if isinstance(module, parallel) else module._orig_mod
     return module
-
-
-def _chosen(
-    found: list[Layer], unseen: dict[str, str], wanted: Sequence[str] | None
-) -> list[Layer]:
-    """Returns the layers that are wanted."""
-    if not found:
-        seen = "".join(f" {name}: {reason}." for name, reason in unseen.items())
-        raise InputError(f"The module must have a hidden layer with an activation function.{seen}")
-    names = {layer.name for layer in found}
-    for name in wanted or ():
-        if name in unseen and name not in names:
-            raise InputError(f"The layer {name!r} cannot be observed: {unseen[name]}.")
-        if name not in names:
-            raise InputError(
-                f"There is no layer {name!r} to observe. Choose from: {', '.join(sorted(names))}."
-            )
-    return [layer for layer in found if wanted is None or layer.name in wanted]
 
 
 def _with_gate(function: Callable[[Any], Any], z: Any) -> tuple[Any, Any]:

@@ -4,6 +4,7 @@ uv run python docs/house.py
 """
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 LAB = Path(__file__).parents[1] / "lab"
@@ -37,6 +38,20 @@ def path_of(wing: str) -> Path:
     """Returns the file whose docstring says what a wing is for."""
     folder = LAB / wing
     return folder / "__init__.py" if folder.is_dir() else LAB / f"{wing}.py"
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Yields every import from the lab, also those within functions: from where, and what."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lab":
+            yield from ((node.module, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from ((a.name, "") for a in node.names if a.name.partition(".")[0] == "lab")
+
+
+def wing_of(path: Path) -> str:
+    """Returns the wing of a module."""
+    return path.relative_to(LAB).parts[0].removesuffix(".py")
 
 
 def words_of(path: Path) -> str:

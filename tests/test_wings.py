@@ -1,10 +1,8 @@
 """The wings of `lab/`: each imports only from those below it, and what they hand out."""
 
-import ast
 import importlib
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -14,22 +12,9 @@ ROOT = Path(__file__).parents[1]
 LAB = ROOT / "lab"
 sys.path.append(str(ROOT / "docs"))
 
-from house import WINGS, page  # noqa: E402
+from house import WINGS, imports, page, wing_of  # noqa: E402
 
 FILES = sorted(path for path in LAB.rglob("*.py") if path.parent != LAB or path.stem in WINGS)
-
-
-def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Every import from the lab, also those within functions: from where, and what."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lab":
-            yield from ((node.module, alias.name) for alias in node.names)
-        elif isinstance(node, ast.Import):
-            yield from ((a.name, "") for a in node.names if a.name.partition(".")[0] == "lab")
-
-
-def wing_of(path: Path) -> str:
-    return path.relative_to(LAB).parts[0].removesuffix(".py")
 
 
 def test_every_wing_has_its_place_and_its_words() -> None:

@@ -20,12 +20,11 @@ from lab.experiment import RunConfig
 from lab.layout import FloatArray, Layout, Weights
 from lab.network.networks import Network, network_of
 from lab.network.optimizers import Numbers, Recipe, recipe_of, update
-from lab.network.reductions import STRIP, reductions
 from lab.network.templates import Template, template
 from lab.system import compiled, in_own_thread, load_tensorflow
 
+STRIP = 125  # How many values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
-FEW_IMAGES = 125  # What is looked at at once where little memory is used.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
 
@@ -299,7 +298,7 @@ def first_open(
         order's length if none opens it.
     """
     tf = load_tensorflow()
-    find, size = _first_open(network_of(config), config.function), FEW_IMAGES
+    find, size = _first_open(network_of(config), config.function), STRIP  # Little memory.
     with tf.device("CPU:0"):
         variables = [tf.Variable(array) for array in weights]
         parameter = tf.constant(config.alpha, tf.float32)
@@ -396,10 +395,57 @@ def _reduce(activation: Activation, parameter: Any, shut: Any, real: Any, z: Any
     tf = load_tensorflow()
     images = z.shape[0]
     z = tf.reshape(z, (-1, z.shape[-1]))
-    real = tf.repeat(real, z.shape[0] // images)
-    z = tf.where(real[:, None], z, z[0])
-    copies = tf.reduce_sum(tf.cast(~real, tf.int32))
-    return reductions(z, *_with_gate(activation, parameter, z), shut, copies)
+    real = tf.repeat(real, z.shape[0] // images)[:, None]
+    a, gate = _with_gate(activation, parameter, z)
+    return reductions(z, a, gate, real, shut)
+
+
+def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any]:
+    """Reduces what each unit of a layer does on some images, each to a float64 of (units,).
+
+    XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
+    are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
+    float32 within a strip of a block, three times as fast, and float64 over the strips.
+
+    Args:
+        z: Pre-activations, float32 of shape (values, units); a multiple of 125 values.
+        a: Activations, of that shape.
+        gate: Gates, of that shape.
+        real: Which values count, bool of shape (values, 1).
+        shut: The largest |gate| of a shut gate.
+
+    Returns:
+        By name what `units.summarise` takes, for one block.
+    """
+    tf = load_tensorflow()
+    wide = tf.cast(a, tf.float64)
+
+    def number(flags: Any) -> Any:
+        return tf.cast(tf.reduce_sum(tf.cast(real & flags, tf.int32), axis=0), tf.float64)
+
+    def total(values: Any) -> Any:
+        kept = tf.where(real, values, tf.zeros((), values.dtype))
+        if values.dtype == tf.float32:
+            strips = tf.reshape(kept, (-1, STRIP, z.shape[1]))
+            kept = tf.cast(tf.reduce_sum(strips, axis=1), tf.float64)
+        return tf.reduce_sum(kept, axis=0)
+
+    def largest(values: Any) -> Any:
+        return tf.cast(tf.reduce_max(tf.where(real, values, tf.float32.min), axis=0), tf.float64)
+
+    finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
+    return {
+        "nonfinite": number(~finite),
+        "zeros": number(tf.equal(a, 0.0)),
+        "shut": number(tf.abs(gate) <= shut),
+        "sum": total(wide),
+        "sum_abs": total(tf.abs(a)),
+        "sum_square": total(wide * wide),
+        "sum_gate": total(gate),
+        "max_z": largest(z),
+        "max_minus_z": largest(-z),
+        "max_gate": largest(tf.abs(gate)),
+    }
 
 
 def _with_gate(activation: Activation, parameter: Any, z: Any) -> tuple[Any, Any]:

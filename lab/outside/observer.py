@@ -18,8 +18,9 @@ from lab import activations
 from lab.census import UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
-from lab.network import reductions, source_of_site
+from lab.network import source_of_site
 from lab.outside.probe import Batch, Probe
+from lab.outside.reductions import reduced
 from lab.outside.sites import WITHIN, Found, Meeting, find
 from lab.system import compiled, in_own_thread, load_tensorflow
 
@@ -297,7 +298,7 @@ def chosen(
 @functools.cache
 def _reduce() -> Callable[..., Any]:
     """Returns what is compiled once for all sites of one shape, of whatever model."""
-    return compiled(functools.partial(reductions, copies=0))
+    return compiled(reduced)
 
 
 def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:

@@ -27,9 +27,7 @@ CAUSES = (
 # What changed the last bits of runs since a version of the lab.
 SINCE = {
     "0.1": "Since version 0.2 the lab sums gradients of biases as Keras does, which changes the "
-    "last bits where batches hold fewer than 48 images.",
-    "0.2": "Since version 0.3 the census adds up its sums in another order, which changes their "
-    "last bits; weights and counts of dead neurons have the same.",
+    "last bits where batches hold fewer than 48 images."
 }
 
 

@@ -16,13 +16,14 @@ from lab.cli import training, records, checks, outside, classroom  # In the orde
 # isort: on
 from lab.cli.shared import INTERRUPTED, app, err, plain
 from lab.errors import LabError
-from lab.system import ignore_more
+from lab.system import ignore_more, own_process
 
 __all__ = ["app", "checks", "classroom", "main", "outside", "records", "training"]
 
 
 def main() -> None:
     """Runs the command line; every error a user can cause is one sentence and exit code 2."""
+    own_process()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # Not every output can take an α.

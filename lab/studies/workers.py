@@ -45,7 +45,7 @@ from lab.store import (
     unpacked,
 )
 from lab.studies.study import Study, gather
-from lab.system import PACKAGES, load_tensorflow, versions
+from lab.system import PACKAGES, load_tensorflow, own_process, versions
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
 
 TURN_SECONDS = 10.0
@@ -196,6 +196,7 @@ def _begin(hurry: Any) -> None:
 
     global _hurry
     _hurry = hurry
+    own_process()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_client, daemon=True).start()
 

@@ -2,12 +2,13 @@
 
 import contextlib
 import functools
+import gc
 import hashlib
 import os
 import platform
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -33,10 +34,13 @@ VARIABLES = (
     "ONEDNN_MAX_CPU_ISA",
     "DNNL_MAX_CPU_ISA",
 )
+# Keras imports them where they are installed, for its parts that the lab does not use.
+UNUSED = ("sklearn", "matplotlib.pyplot")
 OFF = ("disable_model_pruning", "disable_meta_optimizer")  # TensorFlow's only options by default.
 MOST_TEXT = 200
 
 _configuring = threading.RLock()
+_is_own_process = False
 
 
 @functools.cache
@@ -121,8 +125,9 @@ def _imported() -> Any:
     wanted = os.environ.get(BACKEND)
     os.environ[BACKEND] = "tensorflow"
     try:
-        import keras  # noqa: F401
-        import tensorflow as tf
+        with _uncollected(), _without(UNUSED if _is_own_process else ()):
+            import keras  # noqa: F401
+            import tensorflow as tf
     except ValueError as error:
         raise InputError(f"Keras's settings file, {keras_settings()}, is wrong: {error}") from error
     finally:
@@ -131,6 +136,39 @@ def _imported() -> Any:
         else:
             os.environ[BACKEND] = wanted
     return tf
+
+
+def own_process() -> None:
+    """Says that this process runs the lab alone, so that Keras needs to load no more than that.
+
+    In a notebook Keras is loaded whole: a student's own code may use all of it.
+    """
+    global _is_own_process
+    _is_own_process = True
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Spares an import Python's searches for garbage, which take a fifth of its time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def _without(names: Iterable[str]) -> Iterator[None]:
+    """Lets imports of modules that are not loaded yet fail, as if they were not installed."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def keras_settings() -> Path:

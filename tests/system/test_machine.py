@@ -80,6 +80,36 @@ def test_tensorflow_loads_in_silence_with_one_thread_to_an_operation_and_stderr_
     assert err == "before\nbefore, unbuffered\nafter, unbuffered\nafter\n"
 
 
+def test_a_process_of_the_labs_own_loads_keras_without_what_it_does_not_use():
+    out, _ = run(
+        """
+        import gc, sys
+        from lab.system import load_tensorflow, own_process
+        own_process()
+        load_tensorflow()
+        print([name for name in ("sklearn", "matplotlib.pyplot") if name in sys.modules])
+        import sklearn, matplotlib.pyplot
+        print(gc.isenabled())
+        """
+    )
+    assert out == "[]\nTrue\n"
+
+
+def test_elsewhere_keras_is_loaded_whole_for_the_users_own_code():
+    out, _ = run(
+        """
+        import gc
+        from lab.system import load_tensorflow
+        gc.disable()
+        load_tensorflow()
+        import keras
+        print(keras.wrappers.SKLearnClassifier(lambda: None).get_params()["model"] is not None)
+        print(gc.isenabled())
+        """
+    )
+    assert out == "True\nFalse\n"
+
+
 @pytest.mark.slow
 def test_where_the_users_own_code_came_first_its_threads_and_log_level_stay():
     out, _ = run(

@@ -331,7 +331,8 @@ def test_measures_take_all_epochs_of_a_run_at_once():
     assert units.fraction(whole, units.dead(whole))[0] == pytest.approx(2 / 3)
 
 
-def test_summaries_are_frozen():
+def test_summaries_are_frozen_and_compared_by_identity():
+    assert len({build(), build()}) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):
         build().images = 3
 

@@ -148,7 +148,8 @@ def test_a_unit_is_constant_relative_to_its_layers_mean_sd():
 def test_a_non_finite_unit_has_no_other_state_and_makes_its_layers_fraction_nan(name):
     low = {"max_gate": 0, "mean_abs": 0, "sd": 0, "max_z": 0}
     layer = build(2, **low, shut=100, nonfinite=[0, 3])
-    assert units.UNIT_MEASURES[name](layer).tolist() == [True, False]
+    found = units.UNIT_MEASURES[name](layer)
+    assert (found.tolist(), found.dtype) == ([True, False], np.bool_)
     assert np.isnan(units.LAYER_MEASURES[f"{name}_fraction"](layer))
 
 

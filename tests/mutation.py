@@ -66,7 +66,7 @@ CORE = {
     "lab/network/initial_weights.py": ("tests/network", "tests/test_any_network.py"),
     "lab/network/forward_pass.py": ("tests/network", "tests/test_any_network.py"),
     "lab/network/templates.py": ("tests/network", "tests/test_any_network.py"),
-    "lab/network/optimizers.py": ("tests/network", "tests/training"),
+    "lab/network/optimizers.py": ("tests/network/test_optimizers.py",),
     "lab/network/programs.py": ("tests/training", "tests/network", "tests/test_any_network.py"),
 }
 
@@ -92,12 +92,15 @@ def mutants(module: str) -> Iterator[Any]:
 
 def load_libraries() -> None:
     """Loads what the lab and its tests import; runs no operation, which no fork would survive."""
+    os.environ["CI"] = "true"  # Hypothesis draws the same each time, and waits for slow machines.
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # They take twice as long as the lab.
     os.environ["KERAS_BACKEND"] = "tensorflow"
-    import hypothesis  # noqa: F401
+    import hypothesis.extra.numpy  # noqa: F401
     import keras  # noqa: F401
     import matplotlib.pyplot  # noqa: F401
     import pandas as pd  # noqa: F401
+    import pydantic  # noqa: F401
     import scipy.stats  # noqa: F401
 
     del os.environ["KERAS_BACKEND"]
@@ -124,7 +127,6 @@ def run_tests(folder: Path, module: str, seconds: int) -> None:
         os.dup2(said.fileno(), 2)
     os.chdir(folder)
     sys.path[0] = os.environ["PYTHONPATH"] = str(folder)
-    os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
     options = ["-x", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "-m", MARKED]
     code = pytest.main([*options, f"--rootdir={folder}", *CORE[module]])
     os._exit(code)

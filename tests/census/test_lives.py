@@ -74,6 +74,7 @@ def test_dead_is_born_dead_and_died_less_revived_and_lost_at_every_epoch(states)
     flows = made.died.astype(int) - made.revived - made.lost
     assert np.array_equal(made.born_dead + flows.cumsum(axis=0), made.dead)
     assert not (made.died & made.revived).any()
+    assert {flow.dtype for flow in (made.died, made.revived, made.lost)} == {np.dtype(bool)}
     for unit, life in enumerate(states.T.tolist()):  # The definition, word by word.
         for epoch in range(len(life)):
             assert made.dead_for_good[epoch, unit] == all(s == 1 for s in life[epoch:])

@@ -11,6 +11,7 @@ table by module.
 
 import compileall
 import difflib
+import math
 import multiprocessing
 import os
 import queue
@@ -20,6 +21,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -63,11 +65,19 @@ CORE = {
     "lab/analysis/surgery.py": ("tests/analysis/test_surgery.py",),
     "lab/analysis/probes.py": ("tests/analysis/test_probes.py", "tests/test_any_network.py"),
     "lab/analysis/gradients.py": ("tests/analysis/test_gradients.py", "tests/test_any_network.py"),
-    "lab/network/initial_weights.py": ("tests/network", "tests/test_any_network.py"),
-    "lab/network/forward_pass.py": ("tests/network", "tests/test_any_network.py"),
-    "lab/network/templates.py": ("tests/network", "tests/test_any_network.py"),
+    "lab/network/initial_weights.py": ("tests/network/test_networks.py",),
+    "lab/network/forward_pass.py": ("tests/network/test_forward_pass.py",),
+    "lab/network/templates.py": (
+        "tests/network/test_built_in.py",
+        "tests/network/test_own_networks.py",
+        "tests/test_any_network.py",
+    ),
     "lab/network/optimizers.py": ("tests/network/test_optimizers.py",),
-    "lab/network/programs.py": ("tests/training", "tests/network", "tests/test_any_network.py"),
+    "lab/network/programs.py": (
+        "tests/network/test_programs.py",
+        "tests/training/test_trainer.py",
+        "tests/test_any_network.py",
+    ),
 }
 
 
@@ -178,7 +188,8 @@ def main(
         list[str] | None, typer.Argument(help="Modules; by default the core.")
     ] = None,
     sample: Annotated[int, typer.Option(help="How many mutants of each; 0: all.")] = 0,
-    seed: Annotated[int, typer.Option(help="Which ones are drawn.")] = 0,
+    seed: Annotated[int, typer.Option(help="Which ones are drawn, and their order.")] = 0,
+    minutes: Annotated[float, typer.Option(help="When no further one is begun.")] = math.inf,
     workers: Annotated[int, typer.Option(help="How many are tried at once.")] = 2,
     least: Annotated[float, typer.Option(help="The share in % that must be noticed.")] = 0.0,
 ) -> None:
@@ -188,6 +199,7 @@ def main(
     for module in modules or CORE:
         found = list(mutants(module))
         chosen += dice.sample(found, min(sample or len(found), len(found)))
+    dice.shuffle(chosen)
     load_libraries()
     with tempfile.TemporaryDirectory() as place, ThreadPoolExecutor(workers) as pool:
         free: queue.Queue[Path] = queue.Queue()
@@ -197,8 +209,11 @@ def main(
             free.put(copied(folder))
         limits = check_unchanged(folder, modules or CORE)
         sys.dont_write_bytecode = True  # Two mutants of one second and size would share theirs.
+        end = time.monotonic() + 60 * minutes
 
-        def one(mutation: Any) -> Tried:
+        def one(mutation: Any) -> Tried | None:
+            if time.monotonic() > end:
+                return None
             folder = free.get()
             try:
                 return attempt(mutation, folder, limits[str(mutation.module_path)])
@@ -209,8 +224,9 @@ def main(
         for found in track(
             pool.map(one, chosen), "Changing", len(chosen), console=Console(stderr=True)
         ):
-            tried.append(found)
-            if found.survived:
+            if found:
+                tried.append(found)
+            if found and found.survived:
                 print(f"{found.module}:{found.change}", flush=True)
     show(tried)
     noticed = 100 * sum(not one.survived for one in tried) / len(tried)
@@ -220,7 +236,7 @@ def main(
 def show(tried: list[Tried]) -> None:
     """Prints a table by module."""
     console, table = Console(width=110), Table("module", "mutants", "noticed", "%")
-    for module in [*dict.fromkeys(one.module for one in tried), ""]:
+    for module in [*sorted({one.module for one in tried}), ""]:
         own = [one for one in tried if module in ("", one.module)]
         noticed = sum(not one.survived for one in own)
         share = f"{100 * noticed / len(own):.0f}"

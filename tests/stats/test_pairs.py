@@ -159,11 +159,16 @@ def test_no_spread_needs_the_fewest_seeds():
         (lambda: stats.paired([1, 2], [2, 4]).seeds_for(0), "difference must be .* not 0"),
         (lambda: stats.paired([1, 2], [2, 4]).seeds_for(np.nan), "difference must be .* not nan"),
         (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 1), "power must be between 0.05 and 1"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 1.5), "excluded, not 1.5"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 0.05), "excluded, not 0.05"),
     ],
 )
 def test_bad_numbers_are_answered_with_a_sentence(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+GAUSS = np.polynomial.legendre.leggauss(400)
 
 
 def power_by_integration(effect, n):
@@ -174,7 +179,7 @@ def power_by_integration(effect, n):
     freedom, shift = n - 1, effect * np.sqrt(n)
     limit = scipy.stats.t.ppf(0.975, freedom)
     ends = [np.sqrt(scipy.stats.chi2.ppf(q, freedom) / freedom) for q in (1e-14, 1 - 1e-14)]
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = GAUSS
     s = ends[0] + (nodes + 1) / 2 * (ends[1] - ends[0])
     density = 2 * freedom * s * scipy.stats.chi2.pdf(freedom * s**2, freedom)
     above = scipy.stats.norm.sf(limit * s - shift) + scipy.stats.norm.cdf(-limit * s - shift)

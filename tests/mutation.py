@@ -69,8 +69,8 @@ CORE = {
     "lab/network/forward_pass.py": ("tests/network/test_forward_pass.py",),
     "lab/network/templates.py": (
         "tests/network/test_built_in.py",
-        "tests/network/test_own_networks.py",
         "tests/test_any_network.py",
+        "tests/network/test_own_networks.py",
     ),
     "lab/network/optimizers.py": ("tests/network/test_optimizers.py",),
     "lab/network/programs.py": (

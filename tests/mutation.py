@@ -38,6 +38,7 @@ ROOT = Path(__file__).parents[1]
 COPIED = ("lab", "tests", "notebooks", "figures", "docs", "pyproject.toml", "README.md")
 SECONDS = 600.0
 MARKED = "not browser and not faults and not slow and not seldom"
+ANY = "tests/test_any_network.py"
 # What is tried, and the tests that should notice, quick ones first.
 CORE = {
     "lab/census/units.py": ("tests/census/test_units.py",),
@@ -63,20 +64,27 @@ CORE = {
         "tests/stats/test_verdict.py",
     ),
     "lab/analysis/surgery.py": ("tests/analysis/test_surgery.py",),
-    "lab/analysis/probes.py": ("tests/analysis/test_probes.py", "tests/test_any_network.py"),
-    "lab/analysis/gradients.py": ("tests/analysis/test_gradients.py", "tests/test_any_network.py"),
+    "lab/analysis/probes.py": (
+        "tests/analysis/test_probes.py",
+        f"{ANY}::test_how_many_images_it_takes_counts_every_position",
+    ),
+    "lab/analysis/gradients.py": (
+        "tests/analysis/test_gradients.py",
+        f"{ANY}::test_the_update_is_what_the_next_step_adds_with_its_draws_of_dropout",
+        f"{ANY}::test_a_layer_that_no_single_kernel_leads_into_has_no_gradient_norm",
+    ),
     "lab/network/initial_weights.py": ("tests/network/test_networks.py",),
     "lab/network/forward_pass.py": ("tests/network/test_forward_pass.py",),
     "lab/network/templates.py": (
         "tests/network/test_built_in.py",
-        "tests/test_any_network.py",
+        ANY,
         "tests/network/test_own_networks.py",
     ),
     "lab/network/optimizers.py": ("tests/network/test_optimizers.py",),
     "lab/network/programs.py": (
         "tests/network/test_programs.py",
         "tests/training/test_trainer.py",
-        "tests/test_any_network.py",
+        ANY,
     ),
 }
 

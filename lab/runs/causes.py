@@ -136,7 +136,7 @@ class _CauseFinder:
             return Cause(WEIGHTS if self.below == 0 else EITHER, since)
         before, after = float(edge[since - 1]), float(edge[since])
         by_bias = sign * float(np.diff(self._biases[since - 1 : since + 1, unit])[0])
-        if not np.isfinite(by_bias + before):
+        if not np.isfinite([by_bias, before]).all():
             return Cause(UNKNOWN, since)
         way = sign * (after - before)
         name = BIAS if by_bias > way / 2 else self._not_the_bias(unit, since, way - by_bias)

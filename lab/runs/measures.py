@@ -113,7 +113,7 @@ def _of_layer(name: str, layer: int) -> Measure:
 
     if not name.endswith("_fraction"):
         return Measure(name, f"{words} {where}", "", 1.0, "neither", 0.01, of)
-    noun = "activations" if name == "zero_fraction" else "neurons"
+    noun = {"zero_fraction": "activations"}.get(name, "neurons")
     fewer = name.removesuffix("_fraction") in FEWER_IS_BETTER
     return _share(name, f"share of {words} {noun} {where}", "smaller" if fewer else "neither", of)
 

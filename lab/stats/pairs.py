@@ -232,7 +232,7 @@ def t_test_power(effect: float, n: int) -> float:
         return LEVEL
     power = 1 - float(ncfdtr(1, n - 1, noncentrality, limit**2))
     if math.isnan(power):  # The series can fail for effects so large that only the spread counts:
-        doubtless = max(0.0, math.sqrt(noncentrality) - FAR) / limit  # Any spread up to this one.
+        doubtless = (math.sqrt(noncentrality) - FAR) / limit  # Any spread up to this one.
         power = float(chdtr(n - 1, (n - 1) * doubtless**2))
     return power
 

@@ -106,5 +106,14 @@ def test_what_cannot_be_is_refused_in_a_sentence(tiny):
     with pytest.raises(LabError, match="batch_size must be at most 240"):
         gradients.flow(RunConfig(batch_size=1000), tiny)
     reached = gradients.flow(RunConfig(**SMALL | {"epochs": 1}), tiny)
+    assert "learning rate 0.001, untrained and after 1 epochs, one seed" in reached.by_depth().alt
+    two = (
+        *reached.configs,
+        RunConfig(hidden=(3,), epochs=1),
+    )  # What they do not share is not said.
+    assert (
+        gradients.Flow(two, reached.table)._settings() == "untrained and after 1 epochs, one seed"
+    )
+    assert len({reached, gradients.Flow(two, reached.table)}) == 2
     with pytest.raises(LabError, match="Unknown measure 'gradient'"):
         reached.over_epochs("gradient")

@@ -1,11 +1,14 @@
 """Life histories: hand-made lives, and books that balance whatever happens."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lab.census.lives import Lives, follow
+from lab.census.lives import STATES, Lives, follow, states
 from lab.census.units import ARRAYS, UnitSummaries
 
 
@@ -71,6 +74,7 @@ def test_dead_is_born_dead_and_died_less_revived_and_lost_at_every_epoch(states)
     flows = made.died.astype(int) - made.revived - made.lost
     assert np.array_equal(made.born_dead + flows.cumsum(axis=0), made.dead)
     assert not (made.died & made.revived).any()
+    assert {flow.dtype for flow in (made.died, made.revived, made.lost)} == {np.dtype(bool)}
     for unit, life in enumerate(states.T.tolist()):  # The definition, word by word.
         for epoch in range(len(life)):
             assert made.dead_for_good[epoch, unit] == all(s == 1 for s in life[epoch:])
@@ -89,3 +93,22 @@ def test_a_layers_summaries_are_followed_by_their_gates_alone():
     followed = follow(layer)
     assert followed.dead.tolist() == [[False, False, False], [True, False, True]]
     assert followed.finite.tolist() == [[True, True, False], [True, True, True]]
+
+
+def test_a_unit_is_in_the_last_state_that_fits_it():
+    """Leaky ReLU's gate is 0.01 below zero; ReLU's is 0, and sigmoid's is tiny far from zero."""
+    values = {name: np.zeros((1, 5), kind) for name, kind in ARRAYS.items()}
+    values["max_z"] = np.array([[2, -1, 9, -1, np.nan]], np.float32)
+    values["max_gate"] = np.array([[1, 0.01, 1e-4, 0, np.nan]], np.float32)
+    values["nonfinite"] = np.array([[0, 0, 0, 0, 3]], np.int32)
+    found = states(UnitSummaries(10, 1.0, **values))
+    assert [STATES[state] for state in found[0]] == [
+        *("alive", "always negative", "nearly dead", "dead", "non-finite")
+    ]
+    assert found.dtype == np.int8
+
+
+def test_lives_are_frozen_and_compared_by_identity():
+    assert len({lives("ad"), lives("ad")}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        lives("ad").dead = None

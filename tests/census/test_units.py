@@ -148,7 +148,8 @@ def test_a_unit_is_constant_relative_to_its_layers_mean_sd():
 def test_a_non_finite_unit_has_no_other_state_and_makes_its_layers_fraction_nan(name):
     low = {"max_gate": 0, "mean_abs": 0, "sd": 0, "max_z": 0}
     layer = build(2, **low, shut=100, nonfinite=[0, 3])
-    assert units.UNIT_MEASURES[name](layer).tolist() == [True, False]
+    found = units.UNIT_MEASURES[name](layer)
+    assert (found.tolist(), found.dtype) == ([True, False], np.bool_)
     assert np.isnan(units.LAYER_MEASURES[f"{name}_fraction"](layer))
 
 
@@ -265,6 +266,12 @@ def test_a_tiny_variance_beside_minus_one_is_measured():
     assert found.sd[0] == pytest.approx(1e-5, rel=1e-3)
 
 
+def test_the_spread_of_tiny_values_is_no_rounding():
+    a = 1e-6 * (1 + 0.5 * np.where(np.arange(10_000) % 2, 1.0, -1.0))[:, None]
+    blocks = blocks_of(a, a, np.zeros_like(a), 1.0, [2500] * 4)
+    assert units.summarise(blocks, 10_000, 1.0).sd[0] == pytest.approx(5e-7)
+
+
 def test_a_spread_lost_to_rounding_reads_zero_and_not_nan():
     a = np.full((1000, 3), [0.1, -1.0, 0.7])
     found = units.summarise(blocks_of(a, a, a, 1.0, [1000]), 1000, 1.0)
@@ -331,7 +338,8 @@ def test_measures_take_all_epochs_of_a_run_at_once():
     assert units.fraction(whole, units.dead(whole))[0] == pytest.approx(2 / 3)
 
 
-def test_summaries_are_frozen():
+def test_summaries_are_frozen_and_compared_by_identity():
+    assert len({build(), build()}) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):
         build().images = 3
 
@@ -339,6 +347,7 @@ def test_summaries_are_frozen():
 def test_units_that_never_change_have_no_spread_however_their_sums_are_rounded():
     """Sums of 10,000 equal values, added one by one in blocks, as a compiled loop may."""
     values = np.random.default_rng(0).uniform(-3, 3, 300).astype(np.float32).astype(np.float64)
+    values[150:] *= 1000
     blocks = np.zeros((13, 10, 300))
     for block in blocks:
         images = 800 if block is not blocks[-1] else 400

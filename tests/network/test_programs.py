@@ -7,23 +7,15 @@ from trained import digest, epoch_ends, scaled
 
 from lab import Dataset, RunConfig, load_dataset
 from lab.activations import registry
+from lab.census import units
 from lab.experiment.data import split
+from lab.layout import mlp
+from lab.network import programs
 from lab.network.keras_model import build_model
 from lab.network.optimizers import adam
 from lab.network.programs import gates, program
 from lab.system.machine import load_tensorflow
 from lab.training.trainer import batch_order, train
-
-
-def test_runs_of_one_shape_share_one_compiled_program(tiny: Dataset) -> None:
-    configs = [
-        RunConfig(activation="elu", parameter=p, hidden=(7,), seed=s, learning_rate=r, epochs=1)
-        for p, s, r in ((1.0, 0, 0.001), (0.5, 1, 0.01), (2.0, 2, 0.1))
-    ]
-    shared = program(configs[0])
-    before = shared.train.args[0].experimental_get_tracing_count()
-    list(train(configs, tiny))
-    assert shared.train.args[0].experimental_get_tracing_count() - before <= 1
 
 
 def test_the_gate_is_what_single_precision_has_of_the_slope() -> None:
@@ -88,6 +80,96 @@ def test_the_default_networks_are_the_same_to_the_bit_alone_and_in_company() -> 
     for place, config in enumerate(configs, start=2):
         alone = epoch_ends(train([config], dataset))
         assert digest(alone) == digest(epoch_ends(company, place))
+
+
+def test_a_block_holds_a_thousand_images_or_fewer_of_many_values_in_strips_of_125() -> None:
+    def block(*widths: int) -> int:
+        return programs._block(mlp(widths))
+
+    assert block(16, 12) == block(4000) == 1000
+    assert block(4001) == 875  # 4,000,000 values are 999 images, 7 strips of 125.
+    assert block(3, 8000, 7) == 500
+    assert block(8001) == 375
+    assert block(40_000) == 125
+
+
+def test_every_generator_has_a_seed_of_its_own_and_a_state_for_each_step() -> None:
+    tf = load_tensorflow()
+    drawn = np.random.SeedSequence([5, 2**32]).generate_state(2).tolist()
+    assert programs.generator_seeds(RunConfig(seed=5), 2) == drawn
+    assert programs.generator_seeds(RunConfig(seed=5), 1) == drawn[:1]
+    assert len(programs.generator_seeds(RunConfig(seed=5), 0)) == 1  # A tensor holds something.
+    for step in (0, 1, 7):
+        states = programs._at(tf.constant(drawn, tf.int64), tf.constant(step))
+        mixed = [(seed + step * 0x9E3779B9) % 2**31 for seed in drawn]
+        assert [state.numpy().tolist() for state in states] == [[one, 0] for one in mixed]
+
+
+SCORES = np.array([[2, 1, 0], [0, 3, 1], [1, 1, 5], [9, 9, np.nan]], np.float32)
+
+
+def chances(scores: np.ndarray) -> np.ndarray:
+    return np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+
+
+def test_losses_are_cross_entropies_of_the_images_that_count() -> None:
+    tf = load_tensorflow()
+    labels = tf.constant([0, 1, 0, 0])
+    losses, correct = programs._losses(tf.constant(SCORES), labels, tf.constant(3))
+    expected = -np.log(chances(SCORES[:3])[[0, 1, 2], [0, 1, 0]])
+    np.testing.assert_allclose(losses, [*expected, 0], rtol=1e-5)
+    assert correct.numpy().tolist() == [1, 1, 0, 0]
+    losses, correct = programs._losses(tf.constant(SCORES), labels, tf.constant(4))
+    assert np.isnan(losses[3])
+    assert correct.numpy().tolist() == [1, 1, 0, 0]  # NaN is not right, though argmax is its label.
+    assert programs._sums((tf.constant([1.0, 2]), tf.constant([0.0, 1]))).numpy().tolist() == [3, 1]
+
+
+def test_smoothed_targets_spread_a_share_over_all_classes() -> None:
+    tf = load_tensorflow()
+    found = programs._smoothed(tf.constant(SCORES), tf.constant([0, 1, 0, 0]), tf.constant(3), 0.3)
+    targets = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.8, 0.1, 0.1]])
+    assert found.numpy() == pytest.approx(-(targets * np.log(chances(SCORES[:3]))).sum(), rel=1e-5)
+
+
+def test_reductions_are_those_of_numpy_on_the_values_that_count() -> None:
+    tf = load_tensorflow()
+    rng = np.random.default_rng(1)
+    z = rng.normal(size=(250, 4)).astype(np.float32)
+    a, gate = np.maximum(z, 0), rng.choice(np.float32([-2, -0.01, 0.01, 0.5]), z.shape)
+    z[3, 1], a[5, 2], gate[7, 3], z[9, 3] = np.nan, np.inf, -np.inf, -np.inf
+    real = np.arange(250) < 200
+    found = programs.reductions(*map(tf.constant, (z, a, gate, real[:, None])), 0.01)
+    assert set(found) == {*units.SUMMED, *units.GREATEST}
+    assert all((value.dtype, value.shape) == (tf.float64, (4,)) for value in found.values())
+    z, a, gate = (values[real].astype(np.float64) for values in (z, a, gate))
+    assert found["nonfinite"].numpy().tolist() == [0, 1, 1, 2]
+    assert found["zeros"].numpy().tolist() == (a == 0).sum(axis=0).tolist()
+    assert found["shut"].numpy().tolist() == (abs(gate) <= np.float32(0.01)).sum(axis=0).tolist()
+    sums = {"sum": a, "sum_abs": abs(a), "sum_square": a**2, "sum_gate": gate}
+    for name, values in sums.items():
+        np.testing.assert_allclose(found[name], values.sum(axis=0), rtol=1e-5, err_msg=name)
+    for name, values in {"max_z": z, "max_minus_z": -z, "max_gate": abs(gate)}.items():
+        np.testing.assert_array_equal(found[name][0], values.max(axis=0)[0], name)
+
+
+def test_one_network_function_and_recipe_have_one_program() -> None:
+    first = program(RunConfig(hidden=(3,)))
+    assert program(RunConfig(hidden=(3,), seed=4, learning_rate=0.5)) is first
+    assert program(RunConfig(hidden=(3,), activation="elu")) is not first
+    assert (first.layout, first.generators, first.block) == (mlp((3,)), 0, 1000)
+    assert program(RunConfig(hidden=(3, 2), dropout=0.5)).generators == 2
+
+
+def test_runs_of_one_shape_share_one_compiled_program(tiny: Dataset) -> None:
+    configs = [
+        RunConfig(activation="elu", parameter=p, hidden=(7,), seed=s, learning_rate=r, epochs=1)
+        for p, s, r in ((1.0, 0, 0.001), (0.5, 1, 0.01), (2.0, 2, 0.1))
+    ]
+    shared = program(configs[0])
+    before = shared.train.args[0].experimental_get_tracing_count()
+    list(train(configs, tiny))
+    assert shared.train.args[0].experimental_get_tracing_count() - before <= 1
 
 
 def test_a_dataset_of_another_size_is_only_another_shape() -> None:

@@ -170,6 +170,24 @@ def test_the_gates_that_the_run_recorded_say_whether_zero_is_the_edge(two_kinds,
     assert causes.story(run, 1, 0).startswith("Dead: no training image pushes it above zero")
 
 
+def test_the_slope_at_exactly_zero_does_not_say_where_the_gate_closes(two_kinds, by_hand):
+    register("ramp", lambda z: tf.maximum(z, 0.0))  # TensorFlow takes 1 for its slope at 0.
+    dying = [[*layer([w], [0]), *out_of(1)] for w in (1, -1)]
+    run = by_hand(two_kinds, dying, activation="ramp")
+    assert run.config.gate(np.float32([0])) == 1
+    assert causes.story(run, 1, 0).startswith("Dead: no training image pushes it above zero")
+
+
+def test_a_gate_may_shut_on_the_right_below_zero(two_kinds, by_hand):
+    """The gate is open below z = -5 alone; both units have the same largest z, of -2."""
+    register("early", lambda z: tf.minimum(z + 5, 0))
+    before, after = layer([-10, -10], [0, 0]), layer([-10, -2.5], [0, -1.5])
+    run = by_hand(two_kinds, [[*w, *out_of(2)] for w in (before, after)], activation="early")
+    found = causes.find(run, 1)
+    assert list(found) == [1]
+    assert found[1] == causes.Cause("weights", 1, -10, -4, -1.5)
+
+
 def test_the_gates_that_the_run_recorded_say_on_which_side_they_close(two_kinds, by_hand):
     register("late", lambda z: tf.maximum(z - 1, 0))
     before, after = [*layer([1], [1.5]), *out_of(1)], [*layer([0.25], [0.5]), *out_of(1)]

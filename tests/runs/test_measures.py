@@ -35,6 +35,7 @@ def test_a_layers_measure_is_of_that_layer(half_dead):
     for name in ("dead_fraction", "dead_confirmed_fraction"):
         shown = [measures.measure(name, layer).printed(half_dead) for layer in (1, 2)]
         assert shown == pytest.approx([100 / 3, 100])
+    assert measures.recorded(half_dead, "dead_fraction").tolist() == pytest.approx([1 / 3] * 2)
 
 
 @pytest.mark.parametrize("name", list(units.LAYER_MEASURES))

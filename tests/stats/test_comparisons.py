@@ -77,6 +77,11 @@ def test_a_layers_measure_leaves_networks_without_the_layer_out():
         stats.verdicts(runs, "dead_fraction", 7)
 
 
+def test_a_layer_beyond_the_only_one_is_told(record):
+    with pytest.raises(InputError, match="layer must be 1 in these runs, not 2"):
+        stats.verdicts([record("relu", 0, 0.9, hidden=(8,))], "dead_fraction", 2)
+
+
 def test_groups_are_compared_by_their_names_whatever_they_differ_in(record):
     plain = [record("relu", seed, 0.9) for seed in range(6)]
     slow = [record("relu", 5 - seed, 0.9 + LOWER[5 - seed], 0.1) for seed in range(6)]

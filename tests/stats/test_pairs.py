@@ -1,10 +1,12 @@
 """Paired differences: worked out by hand, from tables in books, and by SciPy's tests."""
 
+import dataclasses
 import itertools
 import math
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -53,6 +55,7 @@ def test_interval_and_p_are_those_of_the_paired_t_test(values, data):
         ([1, 1, 1, 1, 1, 1], 2 / 64),
         ([3, 1, -2], 0.75),  # 6 of 8 signs give a sum of at least 2, or at most -2.
         ([0, 0, 0, 0, 0, 0], 1),
+        ([1] * 14, 2 / 2**14),
         ([1], 1),
     ],
 )
@@ -130,6 +133,20 @@ def test_more_than_10000_seeds_are_no_number():
     assert 3000 < found.seeds_for(0.05) < 3300  # (1.96 + 0.84)² / 0.05² = 3,140
 
 
+def test_the_number_of_seeds_is_known_up_to_10000_and_for_any_power():
+    found = stats.paired([-1, 0, 1], ZEROS[:3])
+    limit = scipy.optimize.brentq(lambda e: stats.t_test_power(e, 10_000) - 0.8, 0.02, 0.04)
+    assert found.seeds_for(limit * (1 + 1e-9)) == 10_000
+    assert found.seeds_for(limit * (1 - 1e-9)) is None
+    assert found.seeds_for(0.5, 0.9) == 44  # As G*Power 3 has it.
+
+
+def test_pairs_are_frozen_and_compared_by_identity():
+    assert len({stats.paired([1], [2]) for _ in range(2)}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        stats.paired([1], [2]).better = "smaller"
+
+
 def test_no_spread_needs_the_fewest_seeds():
     assert stats.paired([1, 1, 1], ZEROS[:3]).seeds_for(0.1) == 6
 
@@ -142,11 +159,16 @@ def test_no_spread_needs_the_fewest_seeds():
         (lambda: stats.paired([1, 2], [2, 4]).seeds_for(0), "difference must be .* not 0"),
         (lambda: stats.paired([1, 2], [2, 4]).seeds_for(np.nan), "difference must be .* not nan"),
         (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 1), "power must be between 0.05 and 1"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 1.5), "excluded, not 1.5"),
+        (lambda: stats.paired([1, 2], [2, 4]).seeds_for(1, 0.05), "excluded, not 0.05"),
     ],
 )
 def test_bad_numbers_are_answered_with_a_sentence(call, words):
     with pytest.raises(InputError, match=words):
         call()
+
+
+GAUSS = np.polynomial.legendre.leggauss(400)
 
 
 def power_by_integration(effect, n):
@@ -157,7 +179,7 @@ def power_by_integration(effect, n):
     freedom, shift = n - 1, effect * np.sqrt(n)
     limit = scipy.stats.t.ppf(0.975, freedom)
     ends = [np.sqrt(scipy.stats.chi2.ppf(q, freedom) / freedom) for q in (1e-14, 1 - 1e-14)]
-    nodes, weights = np.polynomial.legendre.leggauss(400)
+    nodes, weights = GAUSS
     s = ends[0] + (nodes + 1) / 2 * (ends[1] - ends[0])
     density = 2 * freedom * s * scipy.stats.chi2.pdf(freedom * s**2, freedom)
     above = scipy.stats.norm.sf(limit * s - shift) + scipy.stats.norm.cdf(-limit * s - shift)

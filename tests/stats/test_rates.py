@@ -1,7 +1,6 @@
 """Best learning rates: chosen on validation, never one that diverged, told with their edges."""
 
-import math
-
+import numpy as np
 import pytest
 
 from lab import Runs, stats
@@ -34,6 +33,8 @@ def test_the_best_rate_is_chosen_on_validation_and_never_one_that_diverged(ladde
     assert table.test_accuracy.tolist() == pytest.approx([93.25, 94.25])
     assert table.diverged.tolist() == [0, 1]
     assert table.rates.tolist() == [3, 3]
+    assert table.seeds.tolist() == [6, 6]
+    assert table["where"].tolist() == ["mnist"] * 2
     assert table.note.tolist() == ["", ""]
 
 
@@ -72,7 +73,13 @@ def test_a_best_rate_at_the_edge_is_told(ladder, rates, note):
 def test_a_function_that_diverged_at_every_rate_has_no_best_one(record, study):
     runs = [*study(relu=[0] * 6), record("elu", 0, 0.1, status="diverged")]
     row = stats.best_rates(runs).set_index("activation").loc["ELU α=1"]
-    assert math.isnan(row.learning_rate)
+    assert np.isnan([row.learning_rate, row.validation_accuracy, row.test_accuracy]).all()
+    assert (row.seeds, row.rates, row.diverged) == (0, 1, 1)
     assert row.note == "a run diverged at every learning rate tried: try lower ones"
     assert stats.verdicts(runs, best_rate=True) == []
     assert stats.best_rates([]).empty
+
+
+def test_of_equally_good_rates_the_lowest_is_the_best(record):
+    runs = [record("relu", 0, 0.9, rate) for rate in (0.1, 0.01, 0.001)]
+    assert stats.best_rates(runs).learning_rate.tolist() == [0.001]

@@ -1,11 +1,14 @@
 """A verdict tells the difference, and what it cannot tell, in a sentence with its numbers."""
 
+import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lab import stats
+from lab.runs import measure
 from lab.stats.verdict import _decimals
 
 LOWER = [-0.1, -0.2, -0.3, -0.1, -0.2, -0.3]  # Mean -0.2, sd 0.08944, t(5) 2.5706: ± 0.0939.
@@ -106,3 +109,50 @@ def test_an_interval_that_excludes_0_never_reads_0(one, study):
 def test_the_first_digit_of_a_number_needs_so_many_decimals():
     sizes = (0.0, 1e-12, 0.004, 0.05, 0.9, 1.0, 7.0, 250.0, float("nan"))
     assert [_decimals(size) for size in sizes] == [8, 8, 3, 2, 1, 0, 0, 0, 8]
+
+
+def test_a_spread_so_wide_that_10000_seeds_would_not_do_is_told(one, study):
+    verdict = one(study(relu=[0] * 6, elu=[9, -9, 9, -9, 9, -9]))
+    assert verdict.sentence.endswith("; more than 10,000 seeds would be needed to show 0.1 points.")
+
+
+@pytest.mark.parametrize(
+    ("further", "some"),
+    [
+        (1, "1 seed that only one of them has (6)."),
+        (10, "10 seeds that only one of them has (6, 7, 8, 9, 10, 11, 12, 13, 14, 15)."),
+        (11, "11 seeds that only one of them has (6, 7, 8, 9, 10, 11, 12, 13, 14, 15, …)."),
+    ],
+)
+def test_of_the_seeds_left_out_ten_are_named(one, study, further, some):
+    verdict = one(study(relu=[0] * 6, elu=[*LOWER, *[0] * further]))
+    assert verdict.sentence.endswith(f" Left out: {some}")
+
+
+def test_a_loss_has_no_unit_and_one_point_no_plural(one, study):
+    alike = study(relu=[0] * 6, elu=MIXED)
+    loss = one(alike, "validation_loss")  # The same in all these runs.
+    assert loss.sentence.endswith("validation loss is the same as ReLU's for every seed.")
+    spread = dataclasses.replace(loss, paired=one(alike).paired)
+    assert "(mean difference 0.05, 95 % interval −0.15 to 0.25)" in spread.sentence
+    assert spread.sentence.endswith(" seeds would show 0.01.")
+    dead = dataclasses.replace(spread, measure=measure("dead"))
+    assert dead.sentence.endswith("a true difference of 1 point would show in 4 of 5 such studies.")
+
+
+def test_the_two_are_told_apart_up_to_a_corrected_p_of_5_percent(one, study):
+    verdict = one(study(relu=[0] * 6, elu=LOWER))
+    at, above = (dataclasses.replace(verdict, p_holm=p) for p in (0.05, 0.0501))
+    assert at.distinguishable
+    assert not above.distinguishable
+    several = dataclasses.replace(verdict, comparisons=2)
+    assert "; it holds after Holm's correction for 2 comparisons)" in several.sentence
+    assert len({verdict, dataclasses.replace(verdict)}) == 2
+
+
+@pytest.mark.parametrize(("shift", "excludes"), [(0.0, False), (1e-9, True), (-1e-9, False)])
+def test_an_interval_that_ends_at_0_does_not_exclude_it(one, study, shift, excludes):
+    verdict = one(study(relu=[0] * 6, elu=MIXED))
+    for low, high in ((shift, 1.0), (-1.0, -shift)):
+        ends = SimpleNamespace(low=low, high=high)
+        assert dataclasses.replace(verdict, paired=ends).excludes_zero == excludes

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab import activations
 from lab.census import UnitSummaries, units
@@ -27,6 +28,7 @@ from lab.system import compiled, in_own_thread, load_tensorflow
 MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More take no less time.
 AT_ONCE = 2
 Blocks = dict[str, Any]
+Activations = NDArray[np.float32]
 T = TypeVar("T")
 
 
@@ -114,6 +116,19 @@ class Observer:
         blocks = [{name: value.numpy() for name, value in one.items()} for one in layers]
         return blocks, _scores(self._model, y, outputs)
 
+    def activations(self) -> Iterator[tuple[Activations, ...]]:
+        """Yields, batch by batch, what every layer sends on: (inputs, positions, units)."""
+        tf = load_tensorflow()
+
+        def program(x: Any) -> Any:
+            met = {meeting.name: meeting for meeting in self._find(x)[1].meetings}
+            inputs = tf.shape(tf.nest.flatten(x)[0])[0]
+            return [_activations(met[found.name], inputs) for found in self._found.meetings]
+
+        traced = tf.function(program, autograph=False).get_concrete_function(self._spec())
+        for x, _ in self._probe.batches(self._batch):
+            yield tuple(layer.numpy() for layer in traced(_tensors(x)))
+
     def weights(self) -> Weights:
         """Returns the model's arrays as they are now."""
         kept = {array.name for array in self.layout.arrays}
@@ -144,20 +159,24 @@ class Observer:
             pairs = zip(self._found.meetings, self._sups, strict=True)
             return outputs, [_reduced(meeting, sup) for meeting, sup in pairs]
 
-        first, _ = next(self._probe.batches(1))
-        spec = tf.nest.map_structure(
-            lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), _tensors(first)
-        )
         try:
-            made = tf.function(program, autograph=False).get_concrete_function(spec)
+            made = tf.function(program, autograph=False).get_concrete_function(self._spec())
         except InputError:
             raise
         except Exception as error:  # Whatever the user's own model raises.
             raise InputError(
                 f"The model {self._model.name!r} does not take the probe, inputs of shape "
-                f"{_shapes(first)}: {_reason(error)}"
+                f"{_shapes(self._spec())}: {_reason(error)}"
             ) from error
         return made, sizes
+
+    def _spec(self) -> Any:
+        """Returns the shapes and types of a batch of inputs, of whatever size."""
+        tf = load_tensorflow()
+        first, _ = next(self._probe.batches(1))
+        return tf.nest.map_structure(
+            lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), _tensors(first)
+        )
 
     def _find(self, x: Any) -> tuple[Any, Found]:
         """Finds the sites; functions that hide some of them are called in line, where they can."""
@@ -330,6 +349,15 @@ def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
     return tuple(tf.cast(tf.reshape(v, (-1, v.shape[-1])), tf.float32) for v in moved)
 
 
+def _activations(meeting: Meeting, inputs: Any) -> Any:
+    """Returns a of all calls of a site as float32 of shape (inputs, positions, units)."""
+    tf = load_tensorflow()
+    calls = [_units_last(a, meeting.layer) for _, a in meeting.pairs]
+    return tf.concat(
+        [tf.cast(tf.reshape(a, (inputs, -1, a.shape[-1])), tf.float32) for a in calls], axis=1
+    )
+
+
 def _as_float32(gate: Any) -> Any:
     """Returns gates as float32; one that is not 0 in float64 does not become 0."""
     tf = load_tensorflow()
@@ -461,5 +489,5 @@ def _tensors(x: Any) -> Any:
 
 def _shapes(x: Any) -> str:
     tf = load_tensorflow()
-    shapes = [tuple(int(n) for n in t.shape[1:]) for t in tf.nest.flatten(_tensors(x))]
+    shapes = [tuple(int(n) for n in t.shape[1:]) for t in tf.nest.flatten(x)]
     return " and ".join(map(str, shapes))

@@ -18,8 +18,8 @@ from lab import activations
 from lab.census import GREATEST, SUMMED, UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
-from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Observation, chosen
-from lab.outside.probe import Probe
+from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Activations, Observation, chosen
+from lab.outside.probe import Probe, inputs_in
 from lab.outside.torch_sites import Call, Key, Layer, Watch, find
 from lab.system import machine
 
@@ -96,6 +96,23 @@ class TorchObserver:
         )
         accuracy = scores[0] / scores[1] if scores[1] else np.nan
         return Observation(layers, float("nan"), float(accuracy), time.perf_counter() - began)
+
+    def activations(self) -> Iterator[tuple[Activations, ...]]:
+        """Yields, batch by batch, what every layer sends on: (inputs, positions, units)."""
+        for x, _ in self._probe.batches(self._batch):
+            yield self._activations(x)
+
+    def _activations(self, x: Any) -> tuple[Activations, ...]:
+        calls: dict[Key, list[Activations]] = defaultdict(list)
+
+        def meet(call: Call) -> None:
+            a = call.function(call.z).movedim(call.axis, -1)
+            rows = a.reshape(inputs_in(x), -1, call.key.units)
+            calls[call.key].append(rows.float().cpu().numpy())
+
+        with _as_it_was(self._module), Watch(self._module, meet).watching():
+            self._call(x)
+        return tuple(np.concatenate(calls[one.key], axis=1) for one in self._layers)
 
     def weights(self) -> Weights:
         """Returns the module's arrays as they are now, as the lab has them: units last."""

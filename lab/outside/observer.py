@@ -1,6 +1,7 @@
 """The lab's census of any Keras model: every unit of every activation site, on a probe."""
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import math
@@ -21,6 +22,7 @@ from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
 from lab.network import source_of_site
 from lab.outside.probe import Batch, Probe
+from lab.outside.recording import lab_name
 from lab.outside.reductions import reduced
 from lab.outside.sites import WITHIN, Found, Meeting, find
 from lab.system import compiled, in_own_thread, load_tensorflow
@@ -154,6 +156,7 @@ class Observer:
             _leave_out_others(self._found)
             found = self._found
             found.meetings[:] = chosen("model", found.meetings, found.unseen, wanted)
+            found.meetings[:] = [in_own_thread(_well_named)(meeting) for meeting in found.meetings]
             self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
             sizes.extend(_size(meeting) for meeting in self._found.meetings)
             pairs = zip(self._found.meetings, self._sups, strict=True)
@@ -284,6 +287,27 @@ def _objection(meeting: Meeting) -> str:
     if gate is None or not np.any(gate):
         return "its activation function has no gradient: it is 0 everywhere"
     return ""
+
+
+def _well_named(meeting: Meeting) -> Meeting:
+    """Marks the name of a user's own function if the lab has another function of that name."""
+    tf = load_tensorflow()
+    name = lab_name(meeting.called)
+    if name is None:
+        return meeting
+    grid = np.linspace(-8, 8, 320)  # Without the kinks at whole numbers.
+    z = tf.constant(grid[:, None], tf.float32)
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            a = meeting.function(z)
+        found = np.hstack([a, tape.gradient(a, z)])
+    except Exception:
+        return meeting  # It works within the model alone.
+    expected = np.stack([activations.activate(name, grid), activations.gate(name, grid)], axis=1)
+    if np.allclose(found, expected, rtol=1e-3, atol=2e-3):  # GELU may be computed roughly.
+        return meeting
+    return dataclasses.replace(meeting, called=f"own {meeting.called}")
 
 
 def chosen(

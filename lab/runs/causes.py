@@ -168,6 +168,8 @@ class _CauseFinder:
     def _largest_inputs(self, epoch: int) -> NDArray[np.float64]:
         """The largest |f(z)| of each unit of the layer below, over all z that it had."""
         below = self.run.layer(self.below or 0)
+        if len({site.function for site in self.run.layout.sites}) > 1:  # Not all are the run's f.
+            return np.full(below.min_z.shape[1], np.inf)
         z = np.linspace(below.min_z[epoch], below.max_z[epoch], 65, dtype=np.float64)
         try:
             a = self.run.config.f(z)

@@ -212,7 +212,9 @@ _REDO = "Sokar et al. 2023; Dopamine, weight_recyclers.py"
 _SAGEMAKER = "SageMaker Debugger, rule DeadRelu"
 DEFINITIONS = (
     Definition("keras-contrib", "units", keras_contrib, "DeadReluDetector", is_for_relu=True),
-    Definition("Dohare et al., 2,000 inputs", "units", dohare, "Dohare et al. 2024; online_expr.py"),
+    Definition(
+        "Dohare et al., 2,000 inputs", "units", dohare, "Dohare et al. 2024; online_expr.py"
+    ),
     Definition("ReDo, τ = 0", "units", redo_0, _REDO),
     Definition("ReDo, τ = 0.025", "units", redo_0_025, _REDO),
     Definition("ReDo, τ = 0.1", "units", redo_0_1, _REDO),

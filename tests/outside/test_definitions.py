@@ -114,7 +114,9 @@ def test_a_layer_most_of_whose_units_are_inactive_breaks_the_rule_of_sagemaker()
 def test_only_the_gate_tells_a_unit_that_is_stuck_at_the_ceiling_of_relu6():
     model = handing_on(3, {"activation": "relu6"})
     rows = counted(lab.Census.of(model, np.float32([[7, 1, -1], [8, 2, 1]])))
-    by_units = rows[rows.counts == "units"]["count"].drop(["keras-contrib", "SageMaker, a > 0 on < 1 %"])
+    by_units = rows[rows.counts == "units"]["count"].drop(
+        ["keras-contrib", "SageMaker, a > 0 on < 1 %"]
+    )
     assert by_units["the lab"] == 1
     assert by_units.drop("the lab").eq(0).all()
 
@@ -204,8 +206,12 @@ def test_the_activation_stats_of_fastai_give_the_same_shares():
     moved = kernel.reshape(4, 4, 8, 32).transpose(3, 2, 0, 1).reshape(32, -1)
     first = [np.array(w) for w in model.layers[0].get_weights()]
     module = torch.nn.Sequential(
-        torch.nn.Conv2d(2, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(),
-        torch.nn.Linear(128, 32), torch.nn.ReLU(), torch.nn.Linear(32, 2),
+        torch.nn.Conv2d(2, 8, 3),
+        torch.nn.ReLU(),
+        torch.nn.Flatten(),
+        torch.nn.Linear(128, 32),
+        torch.nn.ReLU(),
+        torch.nn.Linear(32, 2),
     )
     arrays = [first[0].transpose(3, 2, 0, 1), first[1], moved, bias]
     for parameter, array in zip(list(module.parameters())[:4], arrays, strict=True):
@@ -215,7 +221,10 @@ def test_the_activation_stats_of_fastai_give_the_same_shares():
     with hook.Hooks([module[1], module[4]], stats.hook) as hooks, torch.no_grad():
         module(images)
         stored = list(hooks.stored)
-    tables = lab.definitions(lab.Census.of(model, x)), lab.definitions(lab.watch(module, probe=images))
+    tables = (
+        lab.definitions(lab.Census.of(model, x)),
+        lab.definitions(lab.watch(module, probe=images)),
+    )
     for table in tables:
         for layer, found in zip(table.layer.unique(), stored, strict=True):
             rows = table[table.layer == layer].set_index("definition")

@@ -4,6 +4,8 @@ Each definition is one function of what was added up of a layer's activations, w
 follows the tool's code where that is public, and its documentation where it is not.
 """
 
+import functools
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +17,7 @@ from lab.census import units
 from lab.errors import InputError
 from lab.layout import Site
 from lab.outside.observer import Activations
-from lab.outside.recorder import Recorder
+from lab.outside.recorder import Observes, Recorder
 from lab.outside.recording import lab_name
 
 if TYPE_CHECKING:
@@ -257,14 +259,18 @@ def definitions(census: Recorder) -> "pd.DataFrame":
         )
     observer = census.observer
     dead = [units.dead(layer) for layer in observer.observe().layers]
-    before, layers = 0, None
-    for batch in observer.activations():
-        found = [Activity.of(a, before) for a in batch]
-        layers = found if layers is None else [one + more for one, more in zip(layers, found)]
-        before += len(batch[0])
-    sites = zip(observer.layout.sites, layers or (), dead, strict=True)
+    sites = zip(observer.layout.sites, _activities(observer), dead, strict=True)
     table = pd.DataFrame([row for site in sites for row in _rows(*site)])
     return table.astype({"count": "Int64"})
+
+
+def _activities(observer: Observes) -> list[Activity]:
+    """Adds up the activations of every layer, batch by batch."""
+    before, batches = 0, []
+    for batch in observer.activations():
+        batches.append([Activity.of(a, before) for a in batch])
+        before += len(batch[0])
+    return [functools.reduce(operator.add, layer) for layer in zip(*batches, strict=True)]
 
 
 def _rows(site: Site, layer: Activity, dead: Any) -> list[dict[str, Any]]:
@@ -297,8 +303,8 @@ def _units(flags: Any) -> Found:
 
 
 def _total(values: Activations) -> Sums:
-    return values.sum(axis=(0, 1), dtype=np.float64)
+    return np.asarray(values.sum(axis=(0, 1), dtype=np.float64))
 
 
 def _number(flags: NDArray[np.bool_]) -> Counts:
-    return np.count_nonzero(flags, axis=(0, 1))
+    return np.asarray(np.count_nonzero(flags, axis=(0, 1)))

@@ -23,7 +23,7 @@ from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
 from lab.network import source_of_site
 from lab.outside.probe import Batch, Probe
 from lab.outside.recording import lab_name
-from lab.outside.reductions import reduced
+from lab.outside.reductions import reduced, reduced_of_relu
 from lab.outside.sites import WITHIN, Found, Meeting, find
 from lab.system import compiled, in_own_thread, load_tensorflow
 
@@ -339,26 +339,40 @@ def chosen(
 
 
 @functools.cache
-def _reduce() -> Callable[..., Any]:
+def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns what is compiled once for all sites of one shape, of whatever model."""
-    return compiled(reduced)
+    return compiled(function)
 
 
 def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:
     """Reduces what each unit of a site does on a batch, and counts its values."""
     tf = load_tensorflow()
-    z, a, gate = _values(meeting)
-    shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
-    return {**_reduce()(z, a, gate, shut), "values": tf.shape(z)[0]}
-
-
-def _values(meeting: Meeting) -> tuple[Any, ...]:
-    """Returns z, a and the gate of all calls of a site as float32 of shape (values, units)."""
-    tf = load_tensorflow()
+    if all(_is_relu(z, a) for z, a in meeting.pairs):
+        z = _joined([_rows(z, meeting.layer) for z, _ in meeting.pairs])
+        return {**_reduce(reduced_of_relu)(z), "values": tf.shape(z)[0]}
     parts = [_with_gate(meeting, z, a) for z, a in meeting.pairs]
-    if len(parts) == 1:
-        return parts[0]
-    return tuple(tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+    z, a, gate = map(_joined, zip(*parts, strict=True))
+    shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
+    return {**_reduce(reduced)(z, a, gate, shut), "values": tf.shape(z)[0]}
+
+
+def _is_relu(z: Any, a: Any) -> bool:
+    """Tells whether a is what TensorFlow's own ReLU makes of z, with its own gradient."""
+    made = a.op
+    is_plain = "_gradient_op_type" not in made.node_def.attr
+    return made.type == "Relu" and made.inputs[0] is z and z.dtype == "float32" and is_plain
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Joins the values of all calls of a site."""
+    return parts[0] if len(parts) == 1 else load_tensorflow().concat(parts, axis=0)
+
+
+def _rows(value: Any, layer: Any) -> Any:
+    """Returns values as float32 of shape (values, units)."""
+    tf = load_tensorflow()
+    moved = _units_last(value, layer)
+    return tf.cast(tf.reshape(moved, (-1, moved.shape[-1])), tf.float32)
 
 
 def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
@@ -369,8 +383,7 @@ def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
             f"The activation function {meeting.called!r} of the layer {meeting.name!r} must have "
             f"a gradient: no change of z changes its value."
         )
-    moved = (_units_last(value, meeting.layer) for value in (z, a, _as_float32(gate)))
-    return tuple(tf.cast(tf.reshape(v, (-1, v.shape[-1])), tf.float32) for v in moved)
+    return tuple(_rows(value, meeting.layer) for value in (z, a, _as_float32(gate)))
 
 
 def _activations(meeting: Meeting, inputs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Public definitions of dead: tables worked out by hand, and the tools themselves where they run."""
+"""Public definitions of dead: tables worked out by hand, and the tools themselves."""
 
 import keras
 import numpy as np
@@ -55,8 +55,7 @@ def handing_on(units, *more):
 
 
 def counted(census, layer="first"):
-    rows = lab.definitions(census).query("layer == @layer").set_index("definition")
-    return rows
+    return lab.definitions(census).query("layer == @layer").set_index("definition")
 
 
 def pairs(rows):

@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.experiment import Dataset, RunConfig, grids, load_dataset
 from lab.figures import of_studies as study_figures
 from lab.network import programs, register_network
-from lab.outside import Census, Watching, watch
+from lab.outside import Census, Watching, definitions, watch
 from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
 from lab.studies import compare, sweep, workers
@@ -31,6 +31,7 @@ __all__ = [
     "ablate",
     "causes",
     "compare",
+    "definitions",
     "gradients",
     "grids",
     "kill_map",

@@ -5,7 +5,8 @@ tables, figures and front ends read like the lab's own.
 """
 
 from lab.outside.census import Census
+from lab.outside.definitions import definitions
 from lab.outside.files import read_model, read_probe
 from lab.outside.watch import Watching, watch
 
-__all__ = ["Census", "Watching", "read_model", "read_probe", "watch"]
+__all__ = ["Census", "Watching", "definitions", "read_model", "read_probe", "watch"]

@@ -1,6 +1,7 @@
 """The lab's census of any Keras model: every unit of every activation site, on a probe."""
 
 import contextlib
+import dataclasses
 import functools
 import inspect
 import math
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lab import activations
 from lab.census import UnitSummaries, units
@@ -20,13 +22,15 @@ from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
 from lab.network import source_of_site
 from lab.outside.probe import Batch, Probe
-from lab.outside.reductions import reduced
+from lab.outside.recording import lab_name
+from lab.outside.reductions import reduced, reduced_of_relu
 from lab.outside.sites import WITHIN, Found, Meeting, find
 from lab.system import compiled, in_own_thread, load_tensorflow
 
 MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More take no less time.
 AT_ONCE = 2
 Blocks = dict[str, Any]
+Activations = NDArray[np.float32]
 T = TypeVar("T")
 
 
@@ -114,6 +118,19 @@ class Observer:
         blocks = [{name: value.numpy() for name, value in one.items()} for one in layers]
         return blocks, _scores(self._model, y, outputs)
 
+    def activations(self) -> Iterator[tuple[Activations, ...]]:
+        """Yields, batch by batch, what every layer sends on: (inputs, positions, units)."""
+        tf = load_tensorflow()
+
+        def program(x: Any) -> Any:
+            met = {meeting.name: meeting for meeting in self._find(x)[1].meetings}
+            inputs = tf.shape(tf.nest.flatten(x)[0])[0]
+            return [_activations(met[found.name], inputs) for found in self._found.meetings]
+
+        traced = tf.function(program, autograph=False).get_concrete_function(self._spec())
+        for x, _ in self._probe.batches(self._batch):
+            yield tuple(layer.numpy() for layer in traced(_tensors(x)))
+
     def weights(self) -> Weights:
         """Returns the model's arrays as they are now."""
         kept = {array.name for array in self.layout.arrays}
@@ -139,25 +156,30 @@ class Observer:
             _leave_out_others(self._found)
             found = self._found
             found.meetings[:] = chosen("model", found.meetings, found.unseen, wanted)
+            found.meetings[:] = [in_own_thread(_well_named)(meeting) for meeting in found.meetings]
             self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
             sizes.extend(_size(meeting) for meeting in self._found.meetings)
             pairs = zip(self._found.meetings, self._sups, strict=True)
             return outputs, [_reduced(meeting, sup) for meeting, sup in pairs]
 
-        first, _ = next(self._probe.batches(1))
-        spec = tf.nest.map_structure(
-            lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), _tensors(first)
-        )
         try:
-            made = tf.function(program, autograph=False).get_concrete_function(spec)
+            made = tf.function(program, autograph=False).get_concrete_function(self._spec())
         except InputError:
             raise
         except Exception as error:  # Whatever the user's own model raises.
             raise InputError(
                 f"The model {self._model.name!r} does not take the probe, inputs of shape "
-                f"{_shapes(first)}: {_reason(error)}"
+                f"{_shapes(self._spec())}: {_reason(error)}"
             ) from error
         return made, sizes
+
+    def _spec(self) -> Any:
+        """Returns the shapes and types of a batch of inputs, of whatever size."""
+        tf = load_tensorflow()
+        first, _ = next(self._probe.batches(1))
+        return tf.nest.map_structure(
+            lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), _tensors(first)
+        )
 
     def _find(self, x: Any) -> tuple[Any, Found]:
         """Finds the sites; functions that hide some of them are called in line, where they can."""
@@ -267,6 +289,27 @@ def _objection(meeting: Meeting) -> str:
     return ""
 
 
+def _well_named(meeting: Meeting) -> Meeting:
+    """Marks the name of a user's own function if the lab has another function of that name."""
+    tf = load_tensorflow()
+    name = lab_name(meeting.called)
+    if name is None:
+        return meeting
+    grid = np.linspace(-8, 8, 320)  # Without the kinks at whole numbers.
+    z = tf.constant(grid[:, None], tf.float32)
+    try:
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            a = meeting.function(z)
+        found = np.hstack([a, tape.gradient(a, z)])
+    except Exception:
+        return meeting  # It works within the model alone.
+    expected = np.stack([activations.activate(name, grid), activations.gate(name, grid)], axis=1)
+    if np.allclose(found, expected, rtol=1e-3, atol=2e-3):  # GELU may be computed roughly.
+        return meeting
+    return dataclasses.replace(meeting, called=f"own {meeting.called}")
+
+
 def chosen(
     kind: str, found: Sequence[N], unseen: dict[str, str], wanted: Sequence[str] | None
 ) -> list[N]:
@@ -296,26 +339,40 @@ def chosen(
 
 
 @functools.cache
-def _reduce() -> Callable[..., Any]:
+def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
     """Returns what is compiled once for all sites of one shape, of whatever model."""
-    return compiled(reduced)
+    return compiled(function)
 
 
 def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:
     """Reduces what each unit of a site does on a batch, and counts its values."""
     tf = load_tensorflow()
-    z, a, gate = _values(meeting)
-    shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
-    return {**_reduce()(z, a, gate, shut), "values": tf.shape(z)[0]}
-
-
-def _values(meeting: Meeting) -> tuple[Any, ...]:
-    """Returns z, a and the gate of all calls of a site as float32 of shape (values, units)."""
-    tf = load_tensorflow()
+    if all(_is_relu(z, a) for z, a in meeting.pairs):
+        z = _joined([_rows(z, meeting.layer) for z, _ in meeting.pairs])
+        return {**_reduce(reduced_of_relu)(z), "values": tf.shape(z)[0]}
     parts = [_with_gate(meeting, z, a) for z, a in meeting.pairs]
-    if len(parts) == 1:
-        return parts[0]
-    return tuple(tf.concat(values, axis=0) for values in zip(*parts, strict=True))
+    z, a, gate = map(_joined, zip(*parts, strict=True))
+    shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
+    return {**_reduce(reduced)(z, a, gate, shut), "values": tf.shape(z)[0]}
+
+
+def _is_relu(z: Any, a: Any) -> bool:
+    """Tells whether a is what TensorFlow's own ReLU makes of z, with its own gradient."""
+    made = a.op
+    is_plain = "_gradient_op_type" not in made.node_def.attr
+    return made.type == "Relu" and made.inputs[0] is z and z.dtype == "float32" and is_plain
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Joins the values of all calls of a site."""
+    return parts[0] if len(parts) == 1 else load_tensorflow().concat(parts, axis=0)
+
+
+def _rows(value: Any, layer: Any) -> Any:
+    """Returns values as float32 of shape (values, units)."""
+    tf = load_tensorflow()
+    moved = _units_last(value, layer)
+    return tf.cast(tf.reshape(moved, (-1, moved.shape[-1])), tf.float32)
 
 
 def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
@@ -326,8 +383,16 @@ def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
             f"The activation function {meeting.called!r} of the layer {meeting.name!r} must have "
             f"a gradient: no change of z changes its value."
         )
-    moved = (_units_last(value, meeting.layer) for value in (z, a, _as_float32(gate)))
-    return tuple(tf.cast(tf.reshape(v, (-1, v.shape[-1])), tf.float32) for v in moved)
+    return tuple(_rows(value, meeting.layer) for value in (z, a, _as_float32(gate)))
+
+
+def _activations(meeting: Meeting, inputs: Any) -> Any:
+    """Returns a of all calls of a site as float32 of shape (inputs, positions, units)."""
+    tf = load_tensorflow()
+    calls = [_units_last(a, meeting.layer) for _, a in meeting.pairs]
+    return tf.concat(
+        [tf.cast(tf.reshape(a, (inputs, -1, a.shape[-1])), tf.float32) for a in calls], axis=1
+    )
 
 
 def _as_float32(gate: Any) -> Any:
@@ -461,5 +526,5 @@ def _tensors(x: Any) -> Any:
 
 def _shapes(x: Any) -> str:
     tf = load_tensorflow()
-    shapes = [tuple(int(n) for n in t.shape[1:]) for t in tf.nest.flatten(_tensors(x))]
+    shapes = [tuple(int(n) for n in t.shape[1:]) for t in tf.nest.flatten(x)]
     return " and ".join(map(str, shapes))

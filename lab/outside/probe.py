@@ -97,6 +97,11 @@ class Probe:
         return images, digest.hexdigest()
 
 
+def inputs_in(x: Any) -> int:
+    """Returns how many inputs a batch holds."""
+    return len(_flat(x)[0])
+
+
 def _check_numbers(array: Any, before: int) -> None:
     if array.dtype.kind not in "biuf":
         raise InputError(f"probe must hold numbers, not the type {array.dtype}.")

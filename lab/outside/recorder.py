@@ -15,7 +15,7 @@ import numpy as np
 from lab.census import units
 from lab.errors import InputError, LabError, RunError, check_whole, reason_of
 from lab.layout import Layout, Weights
-from lab.outside.observer import Observation
+from lab.outside.observer import Activations, Observation
 from lab.outside.probe import Probe
 from lab.runs import Record, Run, Runs
 from lab.store import RunStore, RunWriter
@@ -36,6 +36,9 @@ class Observes(Protocol):
 
     def observe(self) -> Observation:
         """Takes the census."""
+
+    def activations(self) -> Iterator[tuple[Activations, ...]]:
+        """Yields, batch by batch, what every layer sends on: (inputs, positions, units)."""
 
     def weights(self) -> Weights:
         """Returns the network's arrays as they are now."""
@@ -115,6 +118,15 @@ class Recorder:
     def lives(self) -> "pd.DataFrame":
         """One row for each unit: when it died and came back; see `lab.Runs.lives`."""
         return Runs([self.run]).lives()
+
+    @property
+    def observer(self) -> Observes:
+        """What observes the network as it is now.
+
+        Raises:
+            RunError: If there is no network yet.
+        """
+        return self._observer
 
     @property
     def _observer(self) -> Observes:

@@ -46,18 +46,56 @@ def reduced(z: Any, a: Any, gate: Any, shut: Any) -> dict[str, Any]:
     flags = tf.cast(strips.pop("flags"), tf.int32)
     counts = {"zeros": flags % SHUT, "shut": flags // SHUT}
     total = {name: _total(values) for name, values in (strips | counts).items()}
-    total["nonfinite"] = _nonfinite(z, a, gate, list(total.values()))
+    total["nonfinite"] = _nonfinite([z, a, gate], list(total.values()))
     del total["sum_z"]
     largest = {
         "max_z": _largest(cut_z),
         "max_minus_z": _largest([-values for values in cut_z]),
         "max_gate": _largest(list(map(tf.abs, cut_gate))),
     }
-    number, start = tf.cast(tf.shape(a)[0], tf.float64), tf.cast(first, tf.float64)
+    return _sums(tf.shape(a)[0], first, total) | total | largest
+
+
+def reduced_of_relu(z: Any) -> dict[str, Any]:
+    """Reduces what each unit does on some inputs, as `reduced` does, for ReLU: z says it all.
+
+    Args:
+        z: Pre-activations, float32 of shape (values, units), of at least one value.
+
+    Returns:
+        By name what `units.summarise` takes, for one block.
+    """
+    tf = load_tensorflow()
+    cut_z, first = _cut(z), tf.nn.relu(z[0])
+    lively = [tf.nn.relu(values) - first for values in cut_z]
+    strips = {
+        "open": _strips([tf.cast(values > 0, tf.float32) for values in cut_z]),
+        "from_first": _strips(lively),
+        "square_from_first": _strips([values * values for values in lively]),
+    }
+    total = {name: _total(values) for name, values in strips.items()}
+    largest = {
+        "max_z": _largest(cut_z),
+        "max_minus_z": _largest([-values for values in cut_z]),
+        "max_gate": tf.cast(total["open"] > 0, tf.float64),
+    }
+    nonfinite = _nonfinite([z], [*total.values(), *largest.values()])
+    opened = total.pop("open")
+    shut = tf.cast(tf.shape(z)[0], tf.float64) - opened
+    sums = _sums(tf.shape(z)[0], first, total)
+    known = {"zeros": shut, "shut": shut, "sum_abs": sums["sum"], "sum_gate": opened}
+    return sums | known | largest | {"nonfinite": nonfinite}
+
+
+def _sums(count: Any, first: Any, total: dict[str, Any]) -> dict[str, Any]:
+    """Returns the sums of a and a², and takes those of a less its first value out of `total`."""
+    tf = load_tensorflow()
+    number, start = tf.cast(count, tf.float64), tf.cast(first, tf.float64)
     moved, square = total.pop("from_first"), total.pop("square_from_first")
-    total["sum"] = moved + number * start
-    total["sum_square"] = square + 2 * start * moved + number * start**2
-    return total | largest
+    return {
+        "sum": moved + number * start,
+        "sum_square": square + 2 * start * moved + number * start**2,
+    }
 
 
 def _cut(values: Any) -> Values:
@@ -75,16 +113,16 @@ def _flags(shut: Any, a: Any, gate: Any) -> Any:
     return tf.cast(zero, tf.float32) + SHUT * tf.cast(closed, tf.float32)
 
 
-def _nonfinite(z: Any, a: Any, gate: Any, sums: Values) -> Any:
-    """Counts the values of each unit that are NaN or infinite in z, a or the gate."""
+def _nonfinite(arrays: Values, sums: Values) -> Any:
+    """Counts the values of each unit that are NaN or infinite in one of the arrays."""
     tf = load_tensorflow()
 
     def count() -> Any:
-        finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
+        finite = tf.reduce_all(tf.math.is_finite(tf.stack(arrays)), axis=0)
         return tf.cast(tf.reduce_sum(tf.cast(~finite, tf.int32), axis=0), tf.float64)
 
     all_finite = tf.reduce_all(tf.math.is_finite(tf.stack(sums)))
-    return tf.cond(all_finite, lambda: tf.zeros(a.shape[1], tf.float64), count)
+    return tf.cond(all_finite, lambda: tf.zeros(arrays[0].shape[1], tf.float64), count)
 
 
 def _strips(values: Values) -> Any:

@@ -240,9 +240,11 @@ class _Watch:
         if kind in OPERATIONS and self._is_hidden(operation.outputs[0]):
             (z,), (a,) = operation.inputs, operation.outputs
             function = functools.partial(_operation, operation)
-            called = kind.lower()
-            name = f"{self._name(of)}.{called}"
-            self.meetings.append(Meeting(name, None, function, called, ((z, a),)))
+            name, slope = kind.lower(), _slope(operation)
+            called = f"{name}={slope['alpha']:g}" if slope else name
+            self.meetings.append(
+                Meeting(f"{self._name(of)}.{name}", None, function, called, ((z, a),))
+            )
         elif kind in PARTS and any(map(self._is_hidden, operation.inputs)) and _is_own(of):
             self.unseen.setdefault(
                 self._name(of),
@@ -336,17 +338,33 @@ def _called(function: Function, rest: Sequence[Any], named: dict[str, Any], z: A
 def _operation(operation: Any, z: Any) -> Any:
     """Computes one of TensorFlow's own operations on another z."""
     raw = getattr(load_tensorflow().raw_ops, operation.type)
-    alpha = {"alpha": operation.get_attr("alpha")} if operation.type == "LeakyRelu" else {}
-    return raw(features=z, **alpha)
+    return raw(features=z, **_slope(operation))
+
+
+def _slope(operation: Any) -> dict[str, float]:
+    return {"alpha": operation.get_attr("alpha")} if operation.type == "LeakyRelu" else {}
 
 
 def _words(owner: Any, function: Function, named: dict[str, Any]) -> str:
-    """Returns what to call a function: its name, and the number that it takes."""
-    name = type(owner).__name__ if type(owner).__name__ in LAYERS else _own_name(function)
+    """Returns what to call a function: its name, and the numbers that it takes."""
+    kind = type(owner).__name__
+    if kind == "ReLU":
+        return _relu(owner.max_value, owner.negative_slope, owner.threshold)
+    name = kind if kind in LAYERS else _own_name(function)
     numbers = [v for v in named.values() if isinstance(v, float) and not isinstance(v, bool)]
     numbers += [getattr(owner, n) for n in ("negative_slope", "alpha") if hasattr(owner, n)]
     plain = [n for n in numbers if isinstance(n, int | float) and n]
     return f"{name.lower()}={plain[0]:g}" if plain and math.isfinite(plain[0]) else name.lower()
+
+
+def _relu(max_value: float | None, negative_slope: float, threshold: float) -> str:
+    """Returns what to call a `keras.layers.ReLU`, which may be another function."""
+    if max_value == 6 and not negative_slope and not threshold:
+        return "relu6"
+    if max_value is None and not threshold:
+        return f"leaky_relu={negative_slope:g}" if negative_slope else "relu"
+    numbers = {"max": max_value, "slope": negative_slope, "threshold": threshold}
+    return f"relu({', '.join(f'{name} {n:g}' for name, n in numbers.items() if n)})"
 
 
 def _own_name(function: Function) -> str:

@@ -5,6 +5,7 @@ import dataclasses
 import platform
 import random
 import re
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +19,9 @@ from lab import activations
 from lab.census import GREATEST, SUMMED, UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
-from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Observation, chosen
-from lab.outside.probe import Probe
-from lab.outside.torch_sites import Call, Key, Layer, Watch, find
+from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Activations, Observation, chosen
+from lab.outside.probe import Probe, inputs_in
+from lab.outside.torch_sites import IMAGES, Call, Key, Layer, Watch, find
 from lab.system import machine
 
 # A prime: what does not come from the inputs seldom has a multiple of as many values.
@@ -97,6 +98,23 @@ class TorchObserver:
         accuracy = scores[0] / scores[1] if scores[1] else np.nan
         return Observation(layers, float("nan"), float(accuracy), time.perf_counter() - began)
 
+    def activations(self) -> Iterator[tuple[Activations, ...]]:
+        """Yields, batch by batch, what every layer sends on: (inputs, positions, units)."""
+        for x, _ in self._probe.batches(self._batch):
+            yield self._activations(x)
+
+    def _activations(self, x: Any) -> tuple[Activations, ...]:
+        calls: dict[Key, list[Activations]] = defaultdict(list)
+
+        def meet(call: Call) -> None:
+            a = call.function(call.z).movedim(call.axis, -1)
+            rows = a.reshape(inputs_in(x), -1, call.key.units)
+            calls[call.key].append(rows.float().cpu().numpy())
+
+        with _as_it_was(self._module), Watch(self._module, meet).watching():
+            self._call(x)
+        return tuple(np.concatenate(calls[one.key], axis=1) for one in self._layers)
+
     def weights(self) -> Weights:
         """Returns the module's arrays as they are now, as the lab has them: units last."""
         known = dict(_tensors_of(self._module))
@@ -150,6 +168,7 @@ class TorchObserver:
             for key, name in self._arrays.items()
         )
         sites = []
+        numbers = {one.key.digest: number for number, one in enumerate(self._layers, start=1)}
         for one in self._layers:
             kernel, bias = _leading_in(one, kinds)
             sites.append(
@@ -160,6 +179,7 @@ class TorchObserver:
                     positions=one.values // self._traced,
                     kernel=given.get(kernel or ""),
                     bias=given.get(bias or ""),
+                    below=(numbers | {IMAGES: 0}).get(one.below or "") if kernel in given else None,
                     function=one.key.called[:80],
                     sup_gate=self._sups[one.key],
                 )
@@ -274,9 +294,14 @@ def _same_random_numbers() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _eager() -> Iterator[None]:
-    """Lets nothing run compiled, where its functions cannot be seen."""
+    """Lets nothing run compiled, where its functions cannot be seen.
+
+    Nothing is compiled before PyTorch's compiler is loaded; loaded after TensorFlow, it can end the
+    process: both bring an LLVM of their own.
+    """
     stance = getattr(torch.compiler, "set_stance", None)
-    with stance("force_eager") if stance else contextlib.nullcontext():
+    is_loaded = "torch._dynamo" in sys.modules
+    with stance("force_eager") if stance and is_loaded else contextlib.nullcontext():
         yield
 
 

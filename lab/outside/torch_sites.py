@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import inspect
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +52,10 @@ GATED = ("mul", "where", "masked_fill", "setitem")
 LOOPS = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 CELLS = tuple(f"{name}_cell" for name in LOOPS)
 MOVES = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", "t", "T", "mT")
+# Functions that make no new value, and leave each unit by itself.
+IN_BETWEEN = ("dropout", "max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool")
+RESHAPING = ("flatten", "reshape", "view")
+IMAGES = "images"
 # Functions that begin anew with weights of their own, and those whose units lie on the last axis.
 LAST = ("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "embedding")
 NORMS = ("batch_norm", "instance_norm", "group_norm")
@@ -68,12 +72,14 @@ class Mark:
         opens: The sources of z, if it is a mask or a function of z such as sigmoid(z): times z it
             is an activation function written by hand.
         layers: The layers that are a part of such a function.
+        same: The layer whose activations it holds, unit by unit, or `IMAGES`; None if neither.
     """
 
     axis: int | None = None
     sources: Names = frozenset()
     opens: Names = frozenset()
     layers: frozenset["Key"] = frozenset()
+    same: str | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +128,7 @@ class Watch(TorchFunctionMode):
     Attributes:
         unseen: Of each layer where something may act as one and cannot be seen, the reason.
         hidden: Layers that are parts of a function written by hand.
+        inputs: Of weights, what they are applied to: the digests of layers, `IMAGES`, or None.
     """
 
     def __init__(self, module: Any, meet: Callable[[Call], Callable[[Any], None] | None]) -> None:
@@ -139,6 +146,7 @@ class Watch(TorchFunctionMode):
         self._marks: Any = WeakTensorKeyDictionary()
         self.unseen: dict[str, str] = {}
         self.hidden: set[Key] = set()
+        self.inputs: dict[str, set[str | None]] = defaultdict(set)
         for one in module.modules():
             if isinstance(one, torch.jit.ScriptModule):
                 reason = "it is compiled by TorchScript, which does not show its functions"
@@ -160,6 +168,8 @@ class Watch(TorchFunctionMode):
                 hook.remove()
 
     def _enter(self, module: Any, given: Any) -> None:
+        if not self._callers and len(images := _tensors(given)) == 1:
+            self._set(images[0], Mark(1 if images[0].ndim == 4 else None, same=IMAGES))
         self._callers.append(module)
 
     def _leave(self, module: Any, given: Any, result: Any) -> None:
@@ -199,7 +209,7 @@ class Watch(TorchFunctionMode):
         is_gate = called.partition("(")[0] in GATES
         opens = mark.sources | mark.opens if is_gate else frozenset()
         layers = mark.layers | {key} if is_gate else frozenset()
-        self._set(result, Mark(axis, frozenset([key.digest]), opens, layers))
+        self._set(result, Mark(axis, frozenset([key.digest]), opens, layers, key.digest))
         return result
 
     def _is_hidden(self, z: Any) -> bool:
@@ -227,13 +237,25 @@ class Watch(TorchFunctionMode):
         sources = _union(mark.sources for mark in marks)
         if name in ANEW or name.startswith("conv"):
             weights = _union(self._mark(t).sources for t in _tensors((args[1:], named)))
+            for weight in weights:
+                self.inputs[weight].add(marks[0].same)
             return Mark(self._axis(name, func, args, named, result), weights or sources)
         return Mark(
             self._axis(name, func, args, named, result),
             sources,
             sources if name in MASKS else _union(mark.opens for mark in marks),
             frozenset().union(*(mark.layers for mark in marks)),
+            self._same(name, args[0], result, marks),
         )
+
+    def _same(self, name: str, tensor: Any, result: Any, marks: list[Mark]) -> str | None:
+        """Returns whose activations a function hands on unit by unit, as a pooling does."""
+        if len(marks) > 1 or not name.startswith((*IN_BETWEEN, *RESHAPING)):
+            return None
+        axis = marks[0].axis
+        if name in RESHAPING and axis and tensor.shape[axis] not in (1, result.shape[-1]):
+            return None  # Each unit has several places in a row.
+        return marks[0].same
 
     def _axis(self, name: str, func: Any, args: Any, named: Any, result: Any) -> int | None:
         """Returns along which axis the units of a result lie; None for the last."""
@@ -309,6 +331,7 @@ class Layer:
         largest: How many values the largest z has.
         function: The function of z alone.
         results: What its calls gave.
+        below: The layer whose activations its weights are applied to, or `IMAGES`; None if neither.
     """
 
     key: Key
@@ -319,6 +342,7 @@ class Layer:
     values: int = 0
     largest: int = 0
     results: list[Any] = field(default_factory=list)
+    below: str | None = None
 
 
 def find(
@@ -358,6 +382,9 @@ def find(
             watch.unseen[one.name] = (
                 "its values do not come from the inputs, or not as many from each"
             )
+    for one in found:
+        below = set().union(*(watch.inputs[weight] for weight in one.key.sources))
+        one.below = below.pop() if len(below) == len(one.results) == 1 else None
     kept = [one for one in found if one.values and not one.values % inputs]
     return _named(kept), watch.unseen
 

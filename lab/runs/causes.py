@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lab import activations
 from lab.census import BoolArray, lives
 from lab.errors import LabError
 from lab.layout import Site
@@ -168,6 +169,8 @@ class _CauseFinder:
     def _largest_inputs(self, epoch: int) -> NDArray[np.float64]:
         """The largest |f(z)| of each unit of the layer below, over all z that it had."""
         below = self.run.layer(self.below or 0)
+        if len({site.function for site in self.run.layout.sites}) > 1:  # Not all are the run's f.
+            return np.full(below.min_z.shape[1], np.inf)
         z = np.linspace(below.min_z[epoch], below.max_z[epoch], 65, dtype=np.float64)
         try:
             a = self.run.config.f(z)
@@ -258,7 +261,8 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
 def _dead_words(run: Run, layer: int, unit: int, epoch: int, low: float, high: float) -> str:
     record = run.record
     on_probe, images = f"On the probe of {record.probe_images:,} images", "no image of the probe"
-    at_zero = _closes_at_zero(run)
+    of_all = "no input of the probe" if record.outside else "no training image"
+    at_zero = high <= 0 and _closes_at_zero(run, layer)
     between = (
         f"its largest pre-activation is {number(high)}"
         if at_zero
@@ -271,19 +275,20 @@ def _dead_words(run: Run, layer: int, unit: int, epoch: int, low: float, high: f
                 f"Alive, though no image of the probe shows it. {on_probe} {between}, but some "
                 f"other training image opens its gate."
             )
-        images = "no training image"
+        images = of_all
     elif record.probe_images == record.train_images:
-        images = "no training image"
+        images = of_all
     opens = "pushes it above zero" if at_zero else "opens its gate"
     if record.probe_images == record.train_images:
         return f"Dead: {images} {opens}: {between}."
     return f"Dead: {images} {opens}. {on_probe} {between}."
 
 
-def _closes_at_zero(run: Run) -> bool:
+def _closes_at_zero(run: Run, layer: int) -> bool:
     """Tells whether no gradient passes below zero, and some above; no record shows just where."""
+    z, function = np.array([-1e-6, 1e-6], np.float32), run.layout.sites[layer - 1].function
     try:
-        below, above = run.config.gate(np.array([-1e-6, 1e-6], np.float32))
+        below, above = activations.gate(function, z) if function else run.config.gate(z)
     except LabError:  # A user's own function that is not registered here.
         return False
     return bool(below == 0 != above)
@@ -291,11 +296,11 @@ def _closes_at_zero(run: Run) -> bool:
 
 def _probe_words(run: Run) -> str:
     images, all_images = run.record.probe_images, run.record.train_images
-    return (
-        f"all {images:,} training images"
-        if images == all_images
-        else (f"the probe of {images:,} images")
-    )
+    if run.record.outside:
+        return f"the probe of {images:,} inputs"
+    if images == all_images:
+        return f"all {images:,} training images"
+    return f"the probe of {images:,} images"
 
 
 def _cause_words(site: Site, cause: Cause) -> str:

@@ -199,7 +199,8 @@ class Microscope(Front):
             self.show(picture.figure, picture.alt)
             self.show_table(_table(neuron))
             self.keep_still_soon()
-            self.show_code(f"neurons.look(run, {layer}, {epoch}, dataset).neuron({unit})")
+            dataset = "" if self.run.value.record.outside and not self._dataset else ", dataset"
+            self.show_code(f"neurons.look(run, {layer}, {epoch}{dataset}).neuron({unit})")
             self.say(" ".join(filter(None, [self.run.value.divergence, *neuron.missing])))
 
     def _colours(self) -> tuple[list[str], NDArray[Any] | None]:

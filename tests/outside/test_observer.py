@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from made import make_dataset
 from zoo import numbers, of
 
@@ -134,3 +135,35 @@ def test_of_two_classes_the_score_decides_and_its_middle_depends_on_the_loss(
     assert recorded.train_accuracy == pytest.approx(((logits > 0) == labels).mean())
     losses = np.logaddexp(0, logits) - labels * logits
     assert recorded.train_loss == pytest.approx(losses.mean(), rel=1e-4)
+
+
+@tf.custom_gradient
+def straight(z):
+    """ReLU whose gradient passes through, whatever z is."""
+    return tf.nn.relu(z), lambda upstream: upstream
+
+
+@tf.RegisterGradient("Straight")
+def passed(operation, upstream):
+    return upstream
+
+
+def overridden(z):
+    with tf.compat.v1.get_default_graph().gradient_override_map({"Relu": "Straight"}):
+        return tf.nn.relu(z)
+
+
+@pytest.mark.parametrize(
+    ("function", "dead"),
+    [
+        (tf.nn.relu, [True, True, False]),
+        (lambda z: tf.nn.relu(z - 1), [True, True, True]),
+        (straight, [False] * 3),
+        (overridden, [False] * 3),
+    ],
+)
+def test_the_gate_is_that_of_the_very_function_although_it_ends_with_relu(function, dead):
+    first = layers.Dense(3, function, kernel_initializer="zeros")
+    model = of([first, layers.Dense(2)])
+    first.bias.assign([-2, 0, 0.5])
+    assert units.dead(Census.of(model, numbers(9, 6)).run.last_summaries(1)).tolist() == dead

@@ -11,6 +11,7 @@ from lab import Census, RunStore, compare, report, stats
 from lab.errors import RunError
 from lab.figures import of_runs
 from lab.outside.recording import lab_name
+from lab.runs import causes
 from lab.studies.verify import verify
 from lab.widgets import Compare, Microscope
 
@@ -149,3 +150,22 @@ def test_a_seed_by_chance_is_not_taken_for_a_known_one(runs):
 )
 def test_a_function_has_the_name_of_the_lab_if_it_is_the_same(called, name):
     assert lab_name(called) == name
+
+
+def test_the_story_of_a_neuron_speaks_of_the_probe_and_of_its_own_function():
+    one, two = (layers.Dense(2, name, kernel_initializer="zeros") for name in ("relu", "relu6"))
+    model = of([one, two, layers.Dense(1)])
+    one.bias.assign([-1, 0.5])
+    two.bias.assign([7, -1])
+    run = Census.of(model, numbers(9, 6)).run
+    stories = [[causes.story(run, layer, unit) for unit in (0, 1)] for layer in (1, 2)]
+    above_zero = (
+        "Dead: no input of the probe pushes it above zero: its largest pre-activation is −1."
+    )
+    assert stories[0][0].startswith(above_zero)
+    assert stories[0][1].startswith("Alive: its gate is open on 100 % of the probe of 9 inputs;")
+    assert stories[1][0].startswith(
+        "Dead: no input of the probe opens its gate: its pre-activations lie between 7 and 7,"
+    )
+    assert stories[1][1].startswith(above_zero)
+    assert "neurons.look(run, 1, 0).neuron(0)" in Microscope(run).code.value

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from lab.census import units
 from lab.network import programs
-from lab.outside.reductions import reduced
+from lab.outside.reductions import reduced, reduced_of_relu
 from lab.system import compiled
 
 SHUT = 0.25
@@ -76,3 +77,34 @@ def test_a_unit_stuck_at_minus_1_has_its_small_deviation():
     sd = units.summarise(stacked, 1280, 1.0).sd
     np.testing.assert_allclose(sd, a.std(axis=0, dtype=np.float64), rtol=1e-3)
     assert sd[0] == 0
+
+
+def by_differentiation(z):
+    """What `reduced` gives for TensorFlow's ReLU and the gate that it differentiates itself."""
+    z = tf.constant(z)
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        a = tf.nn.relu(z)
+    return compiled(reduced)(z, a, tape.gradient(a, z), np.float32(units.NEARLY))
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 1000])
+def test_what_z_alone_tells_of_relu_is_what_its_differentiation_tells(count):
+    z = np.random.default_rng(1).normal(size=(count, 6)).astype(np.float32)
+    z[:, 0], z[:, 1], z[:, 2], z[0, 3] = -1, 0, 1e-30, 1e-45
+    z[:, 4] = -np.abs(z[:, 4])
+    z[-1, 4] = 1e-20  # It opens on the last value alone.
+    found, wanted = compiled(reduced_of_relu)(z), by_differentiation(z)
+    assert set(found) == set(wanted)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
+        if name in (*units.COUNTS, "max_z", "max_minus_z", "max_gate", "sum_gate"):
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 3, 999])
+def test_one_z_of_relu_that_is_not_finite_is_counted_in_its_unit(number, place):
+    z = values(1000, 3)[0]
+    z[place, 1] = number
+    assert compiled(reduced_of_relu)(z)["nonfinite"].numpy().tolist() == [0, 1, 0]

@@ -162,3 +162,72 @@ def test_conditions_name_pytorch_and_not_tensorflow():
     assert found["versions"]["torch"] == torch.__version__
     assert set(found["versions"]) == {"python", "activation-lab", "torch", "numpy"}
     assert found["threads_per_operation"] == torch.get_num_threads()
+
+
+class Tied(nn.Module):
+    """One layer that is applied to the images and to what it gave itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.once, self.last = nn.Linear(5, 5), nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.last(F.relu(self.once(F.relu(self.once(x)))))
+
+
+class Added(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right, self.last = nn.Linear(5, 4), nn.Linear(5, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        added = F.relu(self.left(x)) + F.relu(self.right(x))
+        return F.relu(self.last(added)).sum(1, keepdim=True)
+
+
+def convolutions(channels):
+    first = [
+        nn.Conv2d(channels, 4, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Dropout(),
+        nn.Conv2d(4, 4, 3),
+    ]
+    second = [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 5), nn.Tanh()]
+    return nn.Sequential(*first, *second, nn.Linear(5, 6), nn.ReLU(), nn.Linear(6, 2))
+
+
+FLAT = nn.Flatten()
+BELOW = {
+    "each follows the one before": (convolutions(2), (2, 9, 9), [0, 1, 2, 3]),
+    "images in a row": (
+        nn.Sequential(FLAT, nn.Linear(20, 4), nn.ReLU(), nn.Linear(4, 2)),
+        (4, 5),
+        [0],
+    ),
+    "grey images in a row": (
+        nn.Sequential(FLAT, nn.Linear(20, 4), nn.ReLU(), nn.Linear(4, 2)),
+        (1, 4, 5),
+        [0],
+    ),
+    "coloured images in a row, channel by channel": (
+        nn.Sequential(FLAT, nn.Linear(40, 4), nn.ReLU(), nn.Linear(4, 2)),
+        (2, 4, 5),
+        [None],
+    ),
+    "maps in a row": (
+        nn.Sequential(
+            nn.Conv2d(1, 3, 3), nn.ReLU(), FLAT, nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 2)
+        ),
+        (1, 4, 4),
+        [0, None],
+    ),
+    "the sum of two": (Added(), (5,), [0, 0, None]),
+    "of two things": (Tied(), (5,), [None]),
+}
+
+
+@pytest.mark.parametrize(("module", "shape", "below"), BELOW.values(), ids=list(BELOW))
+def test_what_a_layer_takes_in_is_known_where_it_is_one_layer_unit_by_unit(module, shape, below):
+    sites = torch_observer.TorchObserver(module, Probe(draw(7, *shape).numpy())).layout.sites
+    assert [site.below for site in sites] == below

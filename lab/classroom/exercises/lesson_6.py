@@ -8,6 +8,7 @@ import numpy as np
 from scipy.stats import t as student_t
 
 from lab.analysis import probes, surgery
+from lab.census import units
 from lab.classroom.answers import called, matches
 from lab.classroom.exercises.shared import elu_minus_relu, exercise, one_run_of, wrong_if
 
@@ -97,3 +98,19 @@ def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
         out < dead,
         f"No image gets another class: good. But you took {out} out, and {dead} can go.",
     )
+
+
+@exercise("6.5")
+def _the_neuron_that_the_rules_quarrel_about(run: Any, unit: Any) -> None:
+    """The answer is the living unit of layer 1 that gives 0 most often."""
+    layer = one_run_of(run).last_summaries(1)
+    dead, zeros = units.dead(layer), layer.zeros / layer.images
+
+    def mistake(number: int) -> str:
+        if dead[number]:
+            return f"Neuron {number} is dead by the lab's rule, too: no image opens its gate."
+        seldom = f"Neuron {number} gives 0 on {100 * zeros[number]:.0f} % of its values."
+        return f"{seldom} Another one that lives does so more often."
+
+    mistakes = {mistake(number): number for number in range(len(dead))}
+    matches(unit, int(np.where(dead, -1, zeros).argmax()), mistakes)

@@ -46,9 +46,9 @@ class ByHand:
 class Records(Recorder):
     def __init__(self, observer, **choices):
         super().__init__(Probe(np.zeros((3, 1))), **choices)
-        self.observer = observer
+        self.by_hand = observer
 
-    _observer = property(lambda self: self.observer)
+    _observer = property(lambda self: self.by_hand)
     _nothing_yet = "Nothing yet."
 
     def begin(self, **known):

@@ -22,6 +22,8 @@ from lab.words import counted
 MOST_BARS = 12
 ALL = "all runs"
 MOST_GROUPS = 200
+SEED_WIDTH = len("97.84 ")
+OTHER_COLUMNS = 62  # The width of a comparison's table without its seeds.
 MOST_DIVERGENCES = 3
 
 
@@ -113,8 +115,14 @@ def _layer_names(run: Run) -> str:
     return f"\n{', '.join(names)}" if any("·" in name for name in names) else ""
 
 
-def comparison(runs: Runs) -> Table:
-    """Returns the table of a comparison: one row for each activation function."""
+def comparison(runs: Runs, width: int = 80) -> Table:
+    """Returns the table of a comparison: one row for each activation function.
+
+    Args:
+        runs: The runs of one comparison.
+        width: How many letters the terminal has side by side: the seeds of a row stay on its line,
+            and where there is no room for all there are the lowest and the highest.
+    """
     run = runs[0]
     config, record = run.config, run.record
     table = _table(
@@ -127,14 +135,18 @@ def comparison(runs: Runs) -> Table:
     )
     slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
     layers = slash.join(map(str, run.layers))
-    table.add_column("\nactivation", no_wrap=True)
-    table.add_column("test\nloss", justify="right", no_wrap=True)
-    table.add_column("accuracy\nmean %", justify="right", no_wrap=True)
-    table.add_column(f"dead\n{layers} %", justify="right")
-    table.add_column(f"nearly dead\n{layers} %", justify="right")
-    table.add_column("time\ns", justify="right", no_wrap=True)
-    table.add_column("accuracy %\neach seed", min_width=11)
-    for row in runs.summary().to_dict("records"):
+    table.add_column("\n\nactivation", no_wrap=True)
+    table.add_column("\ntest\nloss", justify="right", no_wrap=True)
+    table.add_column("\naccuracy\nmean %", justify="right", no_wrap=True)
+    table.add_column(f"\ndead\n{layers} %", justify="right")
+    table.add_column(f"nearly\ndead\n{layers} %", justify="right")
+    table.add_column("\ntime\ns", justify="right", no_wrap=True)
+    rows = runs.summary().to_dict("records")
+    most = max(len(row["every_test_accuracy"]) for row in rows)
+    all_fit = SEED_WIDTH * most <= width - OTHER_COLUMNS
+    heads = "each seed" if all_fit else f"of {most} seeds:\nlowest, highest"
+    table.add_column(f"\naccuracy %\n{heads}" if all_fit else f"accuracy %\n{heads}", no_wrap=True)
+    for row in rows:
         diverged = f"\n{row['diverged']} of {row['runs']} diverged" if row["diverged"] else ""
         table.add_row(
             f"{row['activation']}{diverged}",
@@ -143,9 +155,14 @@ def comparison(runs: Runs) -> Table:
             slash.join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
             slash.join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
             f"{row['seconds']:.1f}",
-            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
+            _seeds(row["every_test_accuracy"], all_fit),
         )
     return table
+
+
+def _seeds(accuracies: Sequence[float], all_fit: bool) -> str:
+    shown = accuracies if all_fit or not accuracies else (min(accuracies), max(accuracies))
+    return " ".join(f"{100 * accuracy:.2f}" for accuracy in shown)
 
 
 def _divergences(runs: Runs) -> str:

@@ -22,8 +22,8 @@ from lab.words import counted
 MOST_BARS = 12
 ALL = "all runs"
 MOST_GROUPS = 200
-SEED_WIDTH = len("97.84 ")
-OTHER_COLUMNS = 62  # The width of a comparison's table without its seeds.
+UNBOUNDED = 10_000
+MANY_LAYERS = 3
 MOST_DIVERGENCES = 3
 
 
@@ -123,6 +123,13 @@ def comparison(runs: Runs, width: int = 80) -> Table:
         width: How many letters the terminal has side by side: the seeds of a row stay on its line,
             and where there is no room for all there are the lowest and the highest.
     """
+    table = _comparison(runs, every_seed=True)
+    needs = Console(width=UNBOUNDED).measure(table)
+    most = needs.maximum if len(runs[0].layers) < MANY_LAYERS else needs.minimum
+    return table if most <= width else _comparison(runs, every_seed=False)
+
+
+def _comparison(runs: Runs, every_seed: bool) -> Table:
     run = runs[0]
     config, record = run.config, run.record
     table = _table(
@@ -133,7 +140,9 @@ def comparison(runs: Runs, width: int = 80) -> Table:
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
         f"means over seeds; seconds of one core for one run{_layer_names(run)}{_divergences(runs)}",
     )
-    slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
+    slash = (
+        "/" if len(run.layers) < MANY_LAYERS else " / "
+    )  # Many layers need places to break the line.
     layers = slash.join(map(str, run.layers))
     table.add_column("\n\nactivation", no_wrap=True)
     table.add_column("\ntest\nloss", justify="right", no_wrap=True)
@@ -142,10 +151,8 @@ def comparison(runs: Runs, width: int = 80) -> Table:
     table.add_column(f"nearly\ndead\n{layers} %", justify="right")
     table.add_column("\ntime\ns", justify="right", no_wrap=True)
     rows = runs.summary().to_dict("records")
-    most = max(len(row["every_test_accuracy"]) for row in rows)
-    all_fit = SEED_WIDTH * most <= width - OTHER_COLUMNS
-    heads = "each seed" if all_fit else f"of {most} seeds:\nlowest, highest"
-    table.add_column(f"\naccuracy %\n{heads}" if all_fit else f"accuracy %\n{heads}", no_wrap=True)
+    seeds = "\naccuracy %\neach seed" if every_seed else "accuracy %\nlowest,\nhighest"
+    table.add_column(seeds, no_wrap=True)
     for row in rows:
         diverged = f"\n{row['diverged']} of {row['runs']} diverged" if row["diverged"] else ""
         table.add_row(
@@ -155,13 +162,13 @@ def comparison(runs: Runs, width: int = 80) -> Table:
             slash.join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
             slash.join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
             f"{row['seconds']:.1f}",
-            _seeds(row["every_test_accuracy"], all_fit),
+            _seeds(row["every_test_accuracy"], every_seed),
         )
     return table
 
 
-def _seeds(accuracies: Sequence[float], all_fit: bool) -> str:
-    shown = accuracies if all_fit or not accuracies else (min(accuracies), max(accuracies))
+def _seeds(accuracies: Sequence[float], every_seed: bool) -> str:
+    shown = accuracies if every_seed or not accuracies else (min(accuracies), max(accuracies))
     return " ".join(f"{100 * accuracy:.2f}" for accuracy in shown)
 
 

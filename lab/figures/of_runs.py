@@ -363,30 +363,43 @@ def race_figure(
     )
     with canvas.style():
         for place, (measure, layer) in enumerate(_panels(racers)):
-            curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
+            curves = _values(racers, measure, layer)
             ax = figure.add_subplot(2, 2, place + 1)
             plots.curves(curves, measure, layer, ax, limits[place] if limits else None)
     return figure
 
 
-def live_figure(racers: Mapping[RunConfig, Sequence[Curve]]) -> "Figure":
+def live_figure(
+    racers: Mapping[RunConfig, Sequence[Curve]], last: "Figure | None" = None
+) -> "Figure":
     """Draws a race that goes on: as `race_figure`, with one legend and axes that hold still.
 
     Args:
         racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
+        last: The figure of the same racers a moment before; only its curves are moved.
     """
+    if last is not None:
+        for ax, (measure, layer) in zip(last.axes, _panels(racers), strict=True):
+            plots.renew(ax, _values(racers, measure, layer), measure)
+        return last
     figure = canvas.fixed_figure(
         (11, 4.94), left=0.075, right=0.985, bottom=0.115, top=0.95, wspace=0.2, hspace=0.32
     )
     with canvas.style():
         for place, (measure, layer) in enumerate(_panels(racers)):
-            curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
+            curves = _values(racers, measure, layer)
             ax = figure.add_subplot(2, 2, place + 1)
             plots.curves(curves, measure, layer, ax, live=True)
             if place < 2:
                 ax.set_xlabel("")
         plots.styles.legend_above(figure, plots.styles.styles_of(list(racers)))
     return figure
+
+
+def _values(
+    racers: Mapping[RunConfig, Sequence[Curve]], measure: str, layer: int
+) -> dict[RunConfig, list[canvas.Values]]:
+    return {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
 
 
 def _panels(racers: Mapping[RunConfig, Sequence[Curve]]) -> list[tuple[str, int]]:

@@ -99,10 +99,10 @@ def dead_and_accuracy(runs: Runs, name: str = "learning-rates") -> CaptionedFigu
             plots.over_rates(runs, measure, rings=False, ax=ax)
             ax.set_title(ax.get_ylabel())
             ax.set_ylabel("")
-            legend = ax.get_legend()
-            legend.remove()
-        columns = min(len(legend.texts), COLUMNS)
+            if legend := ax.get_legend():
+                legend.remove()  # One above serves both.
         handles, names = axes[0].get_legend_handles_labels()
+        columns = min(len(names), COLUMNS)
         figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=4)
         add_caption(figure, runs, LADDER)
     words = "; ".join(

@@ -118,7 +118,7 @@ def curves(
         live: Whether the axes show all epochs asked for, and change in few large steps while the
             curves grow; a legend elsewhere names the curves.
     """
-    scale = 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
+    scale = _scale(measure)
     with axes(ax) as ax:
         looks = zip(styles_of(list(groups)), groups.values(), strict=True)
         ends = [_draw_group(ax, style, seeds, scale) for style, seeds in looks]
@@ -132,6 +132,31 @@ def curves(
         else:
             label_ends(ax, ends)
     return ax
+
+
+def renew(ax: "Axes", groups: Mapping[RunConfig, Sequence[Values]], measure: str) -> None:
+    """Gives the curves of a live picture the values that are known now.
+
+    To move its lines takes half the time of drawing it anew.
+
+    Args:
+        ax: What `curves` has drawn, live, of the same groups and as many seeds.
+        groups: As for `curves`.
+        measure: As for `curves`.
+    """
+    lines, scale = iter(ax.lines), _scale(measure)
+    for seeds in groups.values():
+        mean = mean_curve(seeds)
+        for values in (*seeds, mean):
+            line = next(lines)
+            line.set_data(np.arange(len(values)), scale * np.asarray(values))
+        if len(mean) > 1:
+            line.set_marker("")  # It was a dot while it had one point.
+    _hold_still(ax, measure, max(config.epochs for config in groups))
+
+
+def _scale(measure: str) -> float:
+    return 100.0 if measure.endswith(("accuracy", "fraction")) else 1.0
 
 
 # Where the axes of a live figure may end: they change in these steps only.

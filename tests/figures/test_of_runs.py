@@ -11,6 +11,7 @@ import lab
 from lab import Runs, RunStore, plots
 from lab.errors import InputError, StoreError
 from lab.figures import of_runs
+from lab.plots import canvas
 from lab.runs import measures
 
 SETTINGS = {"hidden": (20, 10), "epochs": 2, "batch_size": 50}
@@ -315,3 +316,14 @@ def test_a_race_of_very_many_epochs_leaves_some_out_but_neither_end(tiny):
     assert (len(epochs), epochs[0], epochs[-1]) == (60, 0, 100)
     assert len(set(epochs)) == 60
     assert len(of_runs.race(runs).figure.axes) == 3
+
+
+def test_a_live_figure_whose_curves_were_moved_is_as_if_drawn_anew(runs):
+    group = runs.where(learning_rate=0.3)
+    moved = of_runs.live_figure(of_runs._racers(group, 0))
+    assert "M" in canvas.svg(moved, "")  # Saving it must not change it either.
+    for epoch in (1, 2):
+        same = of_runs.live_figure(of_runs._racers(group, epoch), moved)
+        assert same is moved
+        anew = of_runs.live_figure(of_runs._racers(group, epoch))
+        assert canvas.svg(moved, "") == canvas.svg(anew, "")

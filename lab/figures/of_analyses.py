@@ -69,7 +69,7 @@ def _sizes(table: "pd.DataFrame") -> str:
 def by_depth(
     measures: Mapping[str, Mapping[RunConfig, NDArray[np.float64]]], settings: str, name: str
 ) -> CaptionedFigure:
-    """Draws measures by layer: dashed untrained, solid after the last epoch.
+    """Draws measures by layer: thin untrained, thick after the last epoch.
 
     Args:
         measures: For each measure's title and each kind of network the values, shape

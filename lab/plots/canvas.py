@@ -38,6 +38,7 @@ STYLE: Mapping[str, Any] = {
     "text.parse_math": False,  # A name from a file is text, never a formula.
     "svg.hashsalt": "activation-lab",  # One picture, one file: its ids do not depend on chance.
 }
+MARGIN = 0.07  # Above and below the values, and between two ticks, of the height of all.
 LEAST_ERROR = 0.05  # Per cent: the least error that is told from none.
 ACCURACIES = (0, 30, 50, 70, 80, 90, 93, 95, 96, 97, 98, 99, 99.5, 99.8, 99.9)
 # Pictures of pixels, such as digits, turn dark: their lightness changes, and their hue does not.
@@ -96,12 +97,18 @@ def error_scale(ax: "Axes") -> None:
     def height(accuracy: Values) -> Values:
         return np.asarray(-np.log10(np.maximum(100.0 - accuracy, LEAST_ERROR)))
 
-    low, high = ax.get_ylim()
+    ends = np.array(ax.dataLim.intervaly if np.isfinite(ax.dataLim.intervaly).all() else (0, 100))
+    low, high = height(ends)
+    margin = MARGIN * (high - low)
+    shown: list[float] = []
+    for tick, at in zip(ACCURACIES, height(np.array(ACCURACIES)), strict=True):
+        if not shown or at - height(np.array(shown[-1])) > margin:
+            shown.append(tick)
     ax.set_yscale("function", functions=(height, lambda h: 100.0 - 10.0 ** -np.asarray(h)))
-    ax.yaxis.set_major_locator(FixedLocator([tick for tick in ACCURACIES if low <= tick <= 100]))
+    ax.yaxis.set_major_locator(FixedLocator(shown))
     ax.yaxis.set_minor_locator(NullLocator())
     ax.yaxis.set_major_formatter("{x:g}")
-    ax.set_ylim(low, min(high, 100.0 - LEAST_ERROR))
+    ax.set_ylim(*(100.0 - 10.0 ** -np.array([low - margin, high + margin])))
 
 
 def beside(ax: "Axes") -> "Axes":

@@ -30,7 +30,7 @@ def graded(lesson):
             cell.source = f"assert {cell.source}"
             cell.metadata.nbgrader = {
                 "grade": True,
-                "grade_id": f"check-{found[1]}",
+                "grade_id": f"check-{found[1].replace('.', '-')}",
                 "locked": True,
                 "points": 1,
                 "schema_version": 3,

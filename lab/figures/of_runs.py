@@ -28,8 +28,7 @@ from lab.figures.of_studies import (
     seeds_to_pair,
 )
 from lab.network import layout_of
-from lab.plots import canvas, neuron_lives
-from lab.plots.palette import GREY, INK
+from lab.plots import canvas, neuron_lives, palette
 from lab.runs import Run, Runs, measures
 from lab.words import by_layer
 
@@ -99,8 +98,8 @@ def functions() -> CaptionedFigure:
             plots.with_derivative(name, ax)
             ax.label_outer()
         lines = (
-            Line2D([], [], color=GREY, lw=4, label="f(z)"),
-            Line2D([], [], color=INK, lw=1.4, label="its derivative f'(z)"),
+            Line2D([], [], color=palette.GREY, lw=4, label="f(z)"),
+            Line2D([], [], color=palette.INK, lw=1.4, label="its derivative f'(z)"),
         )
         figure.legend(handles=lines, loc="outside lower right", ncols=2)
     words = "; ".join(_function_in_words(name) for name in names)

@@ -6,8 +6,7 @@ import numpy as np
 
 from lab.census import units
 from lab.errors import RunError
-from lab.plots import styles
-from lab.plots.palette import by_theme
+from lab.plots import palette, styles
 from lab.report.findings import Tell
 from lab.runs import Run, Runs
 from lab.words import by_layer
@@ -64,7 +63,7 @@ def curve_styles(runs: Runs) -> dict[str, dict[str, str]]:
     configs = {run.config.title: run.config for run in runs}
     own = styles.styles_of(list(configs.values()))
     return {
-        title: {"colour": by_theme(look.colour), "dashes": _dashes(look.line)}
+        title: {"colour": palette.by_theme(look.colour), "dashes": _dashes(look.line)}
         for title, look in zip(configs, own, strict=True)
     }
 

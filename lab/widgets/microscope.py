@@ -16,8 +16,7 @@ from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, LabError, RunError
 from lab.experiment import Dataset, load_recorded
 from lab.figures import of_neurons
-from lab.plots import heat_maps, neuron_lives
-from lab.plots.palette import GREY, by_theme
+from lab.plots import heat_maps, neuron_lives, palette
 from lab.runs import LayerView, Neuron, Run, neurons
 from lab.store import RunStore
 from lab.widgets.front import Front, box, given_runs, offer, on_change, row, run_names
@@ -207,7 +206,7 @@ class Microscope(Front):
         epoch = self.epoch.value
         if self.measure.value == STATE:
             return [
-                by_theme(neuron_lives.LIFE_COLOURS[state]) for state in self._states[epoch]
+                palette.by_theme(neuron_lives.LIFE_COLOURS[state]) for state in self._states[epoch]
             ], None
         values = self._values()
         return _coloured(values[epoch], _limits(values)), values[epoch]
@@ -216,9 +215,10 @@ class Microscope(Front):
         epoch = self.epoch.value
         counts = sorted(Counter(self._states[epoch].tolist()).items())
         by_state = self.measure.value == STATE
+        greys = [palette.GREY] * len(lives.STATES)
+        colours = neuron_lives.LIFE_COLOURS if by_state else greys
         entries = [
-            f"{_swatch(neuron_lives.LIFE_COLOURS[state] if by_state else GREY, MARKS[state])} "
-            f"{lives.STATES[state]}: {count}"
+            f"{_swatch(colours[state], MARKS[state])} {lives.STATES[state]}: {count}"
             for state, count in counts
         ]
         died, revived = (int(f[epoch].sum()) for f in (self._lived.died, self._lived.revived))
@@ -302,8 +302,8 @@ def _scale(values: NDArray[np.float64]) -> str:
 
 def _swatch(colour: str, mark: str) -> str:
     return (
-        f'<span style="background: {by_theme(colour)}; color: white; border: 1px solid #999; '
-        f'padding: 0 5px; text-shadow: 0 0 2px black">{mark or "&nbsp;"}</span>'
+        f'<span style="background: {palette.by_theme(colour)}; color: white; '
+        f'border: 1px solid #999; padding: 0 5px; text-shadow: 0 0 2px black">{mark or "&nbsp;"}</span>'
     )
 
 

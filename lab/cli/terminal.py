@@ -123,10 +123,14 @@ def comparison(runs: Runs, width: int = 80) -> Table:
         width: How many letters the terminal has side by side: the seeds of a row stay on its line,
             and where there is no room for all there are the lowest and the highest.
     """
-    table = _comparison(runs, every_seed=True)
-    needs = Console(width=UNBOUNDED).measure(table)
-    most = needs.maximum if len(runs[0].layers) < MANY_LAYERS else needs.minimum
-    return table if most <= width else _comparison(runs, every_seed=False)
+    for gap in (1, 0):
+        table = _comparison(runs, every_seed=True)
+        table.padding = (0, gap, 0, 0)
+        needs = Console(width=UNBOUNDED).measure(table)
+        most = needs.maximum if len(runs[0].layers) < MANY_LAYERS else needs.minimum
+        if most <= width:
+            return table
+    return _comparison(runs, every_seed=False)
 
 
 def _comparison(runs: Runs, every_seed: bool) -> Table:

@@ -303,7 +303,8 @@ def _scale(values: NDArray[np.float64]) -> str:
 def _swatch(colour: str, mark: str) -> str:
     return (
         f'<span style="background: {palette.by_theme(colour)}; color: white; '
-        f'border: 1px solid #999; padding: 0 5px; text-shadow: 0 0 2px black">{mark or "&nbsp;"}</span>'
+        f'border: 1px solid #999; padding: 0 5px; text-shadow: 0 0 2px black">'
+        f"{mark or '&nbsp;'}</span>"
     )
 
 

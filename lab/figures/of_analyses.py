@@ -156,9 +156,7 @@ def kill_map(
             mean, spread, fewer = found
             plots.heat_map(mean, spread, title, ax, fewer_is_better=fewer).invert_yaxis()
             plots.heat_maps.outline(ax, first.to_numpy(float) > HALF)
-        caption = (
-            f"{settings}. White: 0 %. Outlined: more than half of the hidden neurons are dead."
-        )
+        caption = f"{settings}. The stronger the colour, the more. Outlined: more than half of the hidden neurons are dead."
         captioned.write_caption(figure, caption)
     words = [_map_words(title, mean) for title, (mean, _, _) in maps.items()]
     return CaptionedFigure(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_YET = "#eeeeee"
-KEY = "White is 0 %. Dark plum: all neurons are dead. Dark violet: all images are classified."
+KEY = "The stronger the colour, the more: plum for dead neurons, violet for accuracy."
 EXAMPLES: Mapping[str, Sequence[Any]] = {
     "learning_rate": (0.0003, 0.003, 0.03, 0.3),
     "first_bias": (-1, -0.5, 0, 0.5),

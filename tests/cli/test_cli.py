@@ -391,7 +391,8 @@ def test_help_names_every_command_and_every_setting(lab_main):
     _, text, _ = lab_main("compare", "--help")
     for option in (
         "activation", "seeds", "epochs", "dataset", "learning-rate", "hidden", "optimizer",
-        "initializer", "first-bias", "batch-size", "validation-split", "train-size", "probe-size", "keep-weights", "store",
+        "initializer", "first-bias", "batch-size", "validation-split", "train-size",
+        "probe-size", "keep-weights", "store",
     ):  # fmt: skip
         assert re.search(rf"--{option}\b", text), option
 

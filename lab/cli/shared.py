@@ -161,8 +161,8 @@ def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
     """Returns the best learning rate of each activation function, rounded for reading."""
     from lab import stats
 
-    rounded = {"validation_accuracy": 2, "test_accuracy": 2}
-    return stats.best_rates(runs).round(rounded).drop(columns="diverged")
+    in_percent = {"validation_accuracy": "validation %", "test_accuracy": "test %"}
+    return stats.best_rates(runs).rename(columns=in_percent).drop(columns="diverged")
 
 
 def plain(text: str, style: str = "") -> Text:

@@ -156,7 +156,10 @@ def kill_map(
             mean, spread, fewer = found
             plots.heat_map(mean, spread, title, ax, fewer_is_better=fewer).invert_yaxis()
             plots.heat_maps.outline(ax, first.to_numpy(float) > HALF)
-        caption = f"{settings}. The stronger the colour, the more. Outlined: more than half of the hidden neurons are dead."
+        notes = (
+            "The stronger the colour, the more. Outlined: more than half of the neurons are dead."
+        )
+        caption = f"{settings}. {notes}"
         captioned.write_caption(figure, caption)
     words = [_map_words(title, mean) for title, (mean, _, _) in maps.items()]
     return CaptionedFigure(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")

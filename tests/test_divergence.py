@@ -150,12 +150,12 @@ def test_a_race_says_diverged_in_place_of_a_test_accuracy(pair):
     assert np.isnan(line.rows[-1]["validation_accuracy", 0])
 
 
-def test_accuracy_against_dead_neurons_takes_no_run_that_diverged(diverged, by_hand, two_kinds):
+def test_accuracy_over_the_rates_takes_no_run_that_diverged(diverged, by_hand, two_kinds):
     lost = diverged(network(), network(last=NAN))
     runs = Runs([lost, by_hand(two_kinds, [network(), network()], seed=1)])
-    assert "diverged" in of_studies.accuracy_against_dead(runs).alt
+    assert "diverged" in of_studies.dead_and_accuracy(runs).alt
     assert "1 of 2 diverged" in of_runs._race_words(runs)
-    ax = plots.accuracy_against_dead(runs)
+    ax = plots.over_rates(runs, "test_accuracy")
     small, large = ax.lines[:2]
     assert np.isnan(large.get_ydata()).all()
     assert np.array_equal(small.get_ydata(), [np.nan, 50], equal_nan=True)

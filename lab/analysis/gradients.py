@@ -58,7 +58,7 @@ class Flow:
     table: "pd.DataFrame"
 
     def by_depth(self, name: str = "gradients-by-depth") -> CaptionedFigure:
-        """Draws the three measures by layer: dashed untrained, solid after the last epoch."""
+        """Draws the three measures by layer: thin untrained, thick after the last epoch."""
         measures = {title: self._means(measure) for measure, title in REACHED.items()}
         return of_analyses.by_depth(measures, self._settings(), name)
 

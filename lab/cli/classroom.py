@@ -112,7 +112,7 @@ def prepare_class(
         train_or_stop(study)
     setup.make_readable(folder)
     for study in studies:
-        out.print(comparison(study.runs()))
+        out.print(comparison(study.runs(), out.width))
     for line in setup.guide(folder).splitlines():
         out.print(plain(line), soft_wrap=True)
 

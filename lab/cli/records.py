@@ -23,6 +23,7 @@ from lab.cli.shared import (
     print_text,
     print_verdicts,
     read_path,
+    with_store,
 )
 from lab.errors import InputError
 from lab.runs import to_csv
@@ -85,7 +86,10 @@ def table(
     if form is not Format.TEXT:
         _write(frame, form, decimal_comma)
     else:
-        print_text(_eventful(frame) if name is TableName.LIVES else frame)
+        print_text(
+            _eventful(frame) if name is TableName.LIVES else frame,
+            " All columns: --format csv.",
+        )
 
 
 def _check_comma(decimal_comma: bool, form: Format) -> None:
@@ -154,7 +158,7 @@ def verdict(
     if not found:
         raise InputError(
             "There is nothing to compare: two activation functions with the same other settings "
-            "are needed. Record some with: lab compare"
+            f"are needed. Record some with: {with_store('lab compare', store)}"
         )
     if form is not Format.TEXT:
         _write(stats.table(found), form, decimal_comma)

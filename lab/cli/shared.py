@@ -3,7 +3,7 @@
 import functools
 import inspect
 import itertools
-import sys
+import shlex
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -161,8 +161,8 @@ def best_rates_in_words(runs: "Runs") -> "pd.DataFrame":
     """Returns the best learning rate of each activation function, rounded for reading."""
     from lab import stats
 
-    rounded = {"validation_accuracy": 2, "test_accuracy": 2}
-    return stats.best_rates(runs).round(rounded).drop(columns="diverged")
+    in_percent = {"validation_accuracy": "validation %", "test_accuracy": "test %"}
+    return stats.best_rates(runs).rename(columns=in_percent).drop(columns="diverged")
 
 
 def plain(text: str, style: str = "") -> Text:
@@ -170,13 +170,24 @@ def plain(text: str, style: str = "") -> Text:
     return Text("".join(c if c.isprintable() else repr(c)[1:-1] for c in text), style)
 
 
-def print_text(frame: "pd.DataFrame") -> None:
-    """Prints the first rows of a table."""
-    sys.stdout.write(frame.head(MOST_ROWS).to_string(index=False) + "\n")
+def print_text(frame: "pd.DataFrame", more: str = "") -> None:
+    """Prints the first rows of a table, with `more` to say how to see all columns."""
+    from lab.cli.frames import print_frame
+
+    print_frame(frame.head(MOST_ROWS), out, more)
     if len(frame) > MOST_ROWS:
         err.print(
             f"{MOST_ROWS} of {len(frame):,} rows. For all of them: --format csv", style="bold"
         )
+
+
+def with_store(command: str, store: str | None) -> str:
+    """Returns a command that reads the store that was named.
+
+    >>> with_store("lab table runs", "my runs"), with_store("lab report", None)
+    ("lab table runs --store 'my runs'", 'lab report')
+    """
+    return command if store is None else f"{command} --store {shlex.quote(store)}"
 
 
 def open_store(path: str | None) -> "RunStore":
@@ -188,5 +199,6 @@ def open_store(path: str | None) -> "RunStore":
     for run_id, reason in refused.items():
         err.print(plain(f"{run_id} cannot be read: {reason}", style="yellow"), soft_wrap=True)
     if not refused and not len(store.runs):
-        raise InputError(f"The store {store.path} holds no runs. Record some with: lab compare")
+        command = with_store("lab compare", path)
+        raise InputError(f"The store {store.path} holds no runs. Record some with: {command}")
     return store

@@ -22,6 +22,8 @@ from lab.words import counted
 MOST_BARS = 12
 ALL = "all runs"
 MOST_GROUPS = 200
+UNBOUNDED = 10_000
+MANY_LAYERS = 3
 MOST_DIVERGENCES = 3
 
 
@@ -113,8 +115,25 @@ def _layer_names(run: Run) -> str:
     return f"\n{', '.join(names)}" if any("·" in name for name in names) else ""
 
 
-def comparison(runs: Runs) -> Table:
-    """Returns the table of a comparison: one row for each activation function."""
+def comparison(runs: Runs, width: int = 80) -> Table:
+    """Returns the table of a comparison: one row for each activation function.
+
+    Args:
+        runs: The runs of one comparison.
+        width: How many letters the terminal has side by side: the seeds of a row stay on its line,
+            and where there is no room for all there are the lowest and the highest.
+    """
+    for gap in (1, 0):
+        table = _comparison(runs, every_seed=True)
+        table.padding = (0, gap, 0, 0)
+        needs = Console(width=UNBOUNDED).measure(table)
+        most = needs.maximum if len(runs[0].layers) < MANY_LAYERS else needs.minimum
+        if most <= width:
+            return table
+    return _comparison(runs, every_seed=False)
+
+
+def _comparison(runs: Runs, every_seed: bool) -> Table:
     run = runs[0]
     config, record = run.config, run.record
     table = _table(
@@ -125,16 +144,20 @@ def comparison(runs: Runs) -> Table:
         f"nearly dead: gate at most 0.001 of its largest, on a probe of {record.probe_images:,}\n"
         f"means over seeds; seconds of one core for one run{_layer_names(run)}{_divergences(runs)}",
     )
-    slash = "/" if len(run.layers) < 3 else " / "  # Many layers need places to break the line.
+    slash = (
+        "/" if len(run.layers) < MANY_LAYERS else " / "
+    )  # Many layers need places to break the line.
     layers = slash.join(map(str, run.layers))
-    table.add_column("\nactivation", no_wrap=True)
-    table.add_column("test\nloss", justify="right", no_wrap=True)
-    table.add_column("accuracy\nmean %", justify="right", no_wrap=True)
-    table.add_column(f"dead\n{layers} %", justify="right")
-    table.add_column(f"nearly dead\n{layers} %", justify="right")
-    table.add_column("time\ns", justify="right", no_wrap=True)
-    table.add_column("accuracy %\neach seed", min_width=11)
-    for row in runs.summary().to_dict("records"):
+    table.add_column("\n\nactivation", no_wrap=True)
+    table.add_column("\ntest\nloss", justify="right", no_wrap=True)
+    table.add_column("\naccuracy\nmean %", justify="right", no_wrap=True)
+    table.add_column(f"\ndead\n{layers} %", justify="right")
+    table.add_column(f"nearly\ndead\n{layers} %", justify="right")
+    table.add_column("\ntime\ns", justify="right", no_wrap=True)
+    rows = runs.summary().to_dict("records")
+    seeds = "\naccuracy %\neach seed" if every_seed else "accuracy %\nlowest,\nhighest"
+    table.add_column(seeds, no_wrap=True)
+    for row in rows:
         diverged = f"\n{row['diverged']} of {row['runs']} diverged" if row["diverged"] else ""
         table.add_row(
             f"{row['activation']}{diverged}",
@@ -143,9 +166,14 @@ def comparison(runs: Runs) -> Table:
             slash.join(f"{100 * share:.1f}" for share in row["dead_confirmed"]),
             slash.join(f"{100 * share:.1f}" for share in row["nearly_dead"]),
             f"{row['seconds']:.1f}",
-            " ".join(f"{100 * accuracy:.2f}" for accuracy in row["every_test_accuracy"]),
+            _seeds(row["every_test_accuracy"], every_seed),
         )
     return table
+
+
+def _seeds(accuracies: Sequence[float], every_seed: bool) -> str:
+    shown = accuracies if every_seed or not accuracies else (min(accuracies), max(accuracies))
+    return " ".join(f"{100 * accuracy:.2f}" for accuracy in shown)
 
 
 def _divergences(runs: Runs) -> str:

@@ -18,6 +18,7 @@ from lab.cli.shared import (
     read_path,
     takes_settings,
     train_or_stop,
+    with_store,
 )
 from lab.cli.terminal import comparison, study_table
 from lab.errors import InputError
@@ -73,8 +74,9 @@ def compare(
         chosen, student = collect.seeds_of(student, len(chosen)), collect.name_of(student)
     study = plan(activation or TRIO, chosen, dataset, store, student, **settings)
     train_or_stop(study)
-    out.print(comparison(study.runs()))
-    out.print(plain(f"Kept in {study.store.path}. See them again: lab table runs", style="dim"))
+    out.print(comparison(study.runs(), out.width))
+    again = with_store("lab table runs", store)
+    out.print(plain(f"Kept in {study.store.path}. See them again: {again}", style="dim"))
 
 
 @app.command(rich_help_panel=PANEL)
@@ -144,7 +146,8 @@ def sweep(
         out.print(plain(plan.question, style="bold"), soft_wrap=True)
     out.print(study_table(found.runs()))
     print_findings(found.runs())
-    out.print(plain(f"Kept in {found.store.path}. A handout of it: lab report", style="dim"))
+    handout = with_store("lab report", store)
+    out.print(plain(f"Kept in {found.store.path}. A handout of it: {handout}", style="dim"))
 
 
 @app.command(rich_help_panel=PANEL)

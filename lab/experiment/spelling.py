@@ -21,13 +21,10 @@ REMEDIES = (
     "input_scale",
 )
 
-# Settings whose option of the command line is shorter than their name.
-OPTIONS = {"initializer": "--init", "first_bias": "--bias", "probe_size": "--probe"}
-
 
 def option_of(setting: str) -> str:
     """Returns the option of the command line that sets a setting, such as `--learning-rate`."""
-    return OPTIONS.get(setting, f"--{setting.replace('_', '-')}")
+    return f"--{setting.replace('_', '-')}"
 
 
 def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:

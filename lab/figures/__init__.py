@@ -3,7 +3,7 @@
 Each combines plots of `lab.plots`, which draw on one pair of axes.
 """
 
-from lab.figures import of_analyses, of_neurons, of_studies
+from lab.figures import captioned, of_analyses, of_neurons, of_studies
 from lab.figures.captioned import CaptionedFigure
 from lab.figures.gallery import write_gallery
 from lab.figures.of_analyses import removal
@@ -25,6 +25,7 @@ from lab.figures.of_studies import forest
 __all__ = [
     "CaptionedFigure",
     "Curve",
+    "captioned",
     "dead_neurons",
     "digits",
     "filters",

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lab.errors import StoreError
 from lab.experiment import remedies
@@ -20,10 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+# JupyterLab does not tell its pictures that its theme is dark; on paper all are bright.
+BY_THEME = (
+    "@media screen { [data-jp-theme-light=false] :is(.lab-front, .jp-RenderedSVG) "
+    "{ color-scheme: dark } }"
+)
+STYLE = f"<style>{BY_THEME}</style>"
 PNG_DPI = 150
 FILM_DPI = 80
 FRAME_MS, LAST_FRAME_MS = 600, 5000
 COLUMNS = 5
+LETTERS_AN_INCH = 13  # Of a caption.
 
 
 @dataclass(frozen=True)
@@ -44,13 +51,13 @@ class CaptionedFigure:
     def _ipython_display_(self) -> None:
         """Shows it in a notebook, its words below it.
 
-        Every notebook shows a PNG, trusted or not; but JupyterLab drops its alternative text, so
-        the words are in a separate line that opens.
+        JupyterLab drops the alternative text of an image, so the words are in a separate line that
+        opens.
         """
         from IPython.display import display
 
-        words = f"<details><summary>In words</summary>{html.escape(self.alt)}</details>"
-        display({"image/png": canvas.png(self.figure), "text/plain": self.name}, raw=True)
+        words = f"<details><summary>In words</summary>{html.escape(self.alt)}</details>{STYLE}"
+        display({**as_images(self.figure), "text/plain": self.name}, raw=True)
         display({"text/html": words, "text/plain": self.alt}, raw=True)
 
     def save(self, folder: str | Path) -> None:
@@ -102,6 +109,14 @@ class AnimatedFigure(CaptionedFigure):
         return Image.open(io.BytesIO(canvas.png(self.after(epoch), FILM_DPI))).convert("RGB")
 
 
+def as_images(figure: "Figure") -> dict[str, Any]:
+    """Returns a figure as a notebook keeps it: SVG, which follows the theme, and PNG.
+
+    Every notebook shows the PNG, trusted or not.
+    """
+    return {"image/svg+xml": canvas.svg_file(figure), "image/png": canvas.png(figure)}
+
+
 def panel_grid(
     panels: int, columns: int, size: tuple[float, float], share: bool = False
 ) -> tuple["Figure", list["Axes"]]:
@@ -118,9 +133,13 @@ def panel_grid(
 
 def add_caption(figure: "Figure", runs: Runs, *notes: str) -> None:
     """Writes the caption under a figure: what was run, and how to read the picture."""
-    text = " ".join([setting_words(runs), *notes])
-    wide = int(figure.get_figwidth() * 13)
-    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=10, color="#333333")
+    write_caption(figure, " ".join([setting_words(runs), *notes]))
+
+
+def write_caption(figure: "Figure", text: str) -> None:
+    """Writes a text under a figure, as wide as the figure."""
+    wide = int(figure.get_figwidth() * LETTERS_AN_INCH)
+    figure.supxlabel(textwrap.fill(text, wide), x=0.01, ha="left", fontsize=canvas.CAPTION)
 
 
 def setting_words(runs: Runs) -> str:

@@ -8,12 +8,15 @@ from numpy.typing import NDArray
 
 from lab import plots
 from lab.experiment import RunConfig, words_of
+from lab.figures import captioned
 from lab.figures.captioned import CaptionedFigure
 from lab.plots import canvas, styles
 
 if TYPE_CHECKING:
     import pandas as pd
 
+LEGEND_COLUMNS = 5
+HALF = 50.0  # Per cent.
 LINEAR = "mean gate f'(z)"  # The measure by depth whose axis is not logarithmic.
 
 
@@ -27,7 +30,7 @@ def removal(curve: "pd.DataFrame", title: str) -> CaptionedFigure:
     from matplotlib.figure import Figure
 
     with canvas.style():
-        figure = Figure(figsize=(8, 4.6))
+        figure = Figure(figsize=(canvas.WIDTH, 5))
         plots.removal(curve, figure.subplots()).set_title(title)
     lines = [
         f"{order}: "
@@ -51,7 +54,7 @@ def probe_sizes(tables: "Mapping[int, pd.DataFrame]", title: str) -> CaptionedFi
     from matplotlib.figure import Figure
 
     with canvas.style():
-        figure = Figure(figsize=(8, 4.6))
+        figure = Figure(figsize=(canvas.WIDTH, 5))
         plots.probe_sizes(tables, figure.subplots()).set_title(title)
     layers = "; ".join(f"layer {layer}: {_sizes(table)}" for layer, table in tables.items())
     words = f"Share of neurons that look dead by the number of images, {title}. {layers}."
@@ -66,7 +69,7 @@ def _sizes(table: "pd.DataFrame") -> str:
 def by_depth(
     measures: Mapping[str, Mapping[RunConfig, NDArray[np.float64]]], settings: str, name: str
 ) -> CaptionedFigure:
-    """Draws measures by layer: dashed untrained, solid after the last epoch.
+    """Draws measures by layer: thin untrained, thick after the last epoch.
 
     Args:
         measures: For each measure's title and each kind of network the values, shape
@@ -77,7 +80,7 @@ def by_depth(
     from matplotlib.figure import Figure
 
     with canvas.style():
-        figure = Figure(figsize=(15, 4.8))
+        figure = Figure(figsize=(canvas.WIDTH, 4.6))
         for ax, (title, values) in zip(
             figure.subplots(1, len(measures)), measures.items(), strict=True
         ):
@@ -101,7 +104,7 @@ def over_epochs(
     from matplotlib.figure import Figure
 
     with canvas.style():
-        figure = Figure(figsize=(1.5 + 4.5 * len(values), 4.6))
+        figure = Figure(figsize=(canvas.WIDTH, 4.6))
         axes = figure.subplots(1, len(values), sharey=True, squeeze=False)[0]
         for ax, (config, found) in zip(axes, values.items(), strict=True):
             plots.layers_over_epochs(found, title, title != LINEAR, ax)
@@ -111,10 +114,11 @@ def over_epochs(
 
 
 def _settle(figure: Any, settings: str) -> None:
-    """Draws one legend for all panels, at the right, and the settings above them."""
+    """Draws one legend for all panels, above them, and the settings below."""
     handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside right upper", handlelength=3)
-    figure.suptitle(settings, fontsize=12, x=0.01, ha="left")
+    columns = min(len(names), LEGEND_COLUMNS)
+    figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=3)
+    captioned.write_caption(figure, settings)
 
 
 def _depth_words(
@@ -134,7 +138,8 @@ def kill_map(
 ) -> CaptionedFigure:
     """Draws two maps side by side, with the mean and the spread in each cell.
 
-    Rows grow upwards, as on any axis; what is good is bright.
+    Rows grow upwards, as on any axis. A line in both goes around the cells of the first map with
+    more than a half.
 
     Args:
         maps: For each title the means and the standard deviations over seeds, and whether fewer is
@@ -144,14 +149,18 @@ def kill_map(
     """
     from matplotlib.figure import Figure
 
-    rows, columns = next(iter(maps.values()))[0].shape
-    size = (2 * (1.2 + 0.85 * columns) + 1, 2.2 + 0.55 * rows)
+    first = next(iter(maps.values()))[0]
     with canvas.style():
-        figure = Figure(figsize=size)
+        figure = Figure(figsize=(canvas.WIDTH, 1.9 + 0.5 * len(first)))
         for ax, (title, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
             mean, spread, fewer = found
             plots.heat_map(mean, spread, title, ax, fewer_is_better=fewer).invert_yaxis()
-        figure.suptitle(f"{settings}; bright: good", fontsize=12, x=0.01, ha="left")
+            plots.heat_maps.outline(ax, first.to_numpy(float) > HALF)
+        notes = (
+            "The stronger the colour, the more. Outlined: more than half of the neurons are dead."
+        )
+        caption = f"{settings}. {notes}"
+        captioned.write_caption(figure, caption)
     words = [_map_words(title, mean) for title, (mean, _, _) in maps.items()]
     return CaptionedFigure(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")
 

@@ -44,7 +44,7 @@ def filters(view: LayerView, images: Sequence[int] = (0, 1, 2)) -> CaptionedFigu
         for unit, ax in enumerate(rows[0][1:]):
             largest = float(np.abs(kernel).max())
             _picture(ax, kernel[..., unit], "PuOr", -largest, largest)
-            ax.set_title(f"filter {unit}\n{states[unit]}", loc="center", fontsize=11)
+            ax.set_title(f"filter {unit}\n{states[unit]}", loc="center", fontsize=canvas.CAPTION)
         for row, image, some in zip(rows[1:], pictures, maps, strict=True):
             _picture(row[0], image, EMPTY, 0, 255)
             for unit, ax in enumerate(row[1:]):

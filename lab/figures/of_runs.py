@@ -21,14 +21,14 @@ from lab.figures.captioned import (
     setting_words,
 )
 from lab.figures.of_studies import (
-    accuracy_against_dead,
+    dead_and_accuracy,
     forest,
     learning_rates,
     rate_maps,
     seeds_to_pair,
 )
 from lab.network import layout_of
-from lab.plots import canvas, neuron_lives
+from lab.plots import canvas, neuron_lives, palette
 from lab.runs import Run, Runs, measures
 from lab.words import by_layer
 
@@ -47,8 +47,8 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
     The activation functions; for each comparison (runs that differ in activation function and
     seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
     race as a film, and with two seeds or more a forest plot; and where comparisons differ in their
-    learning rate alone, accuracy against dead neurons, and measures over the learning rates as
-    curves and as maps.
+    learning rate alone, dead neurons beside accuracy, and measures over the learning rates
+    as curves and as maps.
 
     Args:
         runs: Recorded runs; those that have not ended or cannot be read are left out.
@@ -63,7 +63,7 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
             yield forest(comparison, name)
     by_rate = ladders(ended)
     for name, ladder in zip(_names(by_rate, rate=False), by_rate, strict=True):
-        for draw_rates in (accuracy_against_dead, learning_rates, rate_maps):
+        for draw_rates in (dead_and_accuracy, learning_rates, rate_maps):
             yield draw_rates(ladder, name)
 
 
@@ -91,13 +91,15 @@ def functions() -> CaptionedFigure:
 
     names = activations.names()
     with canvas.style():
-        figure, axes = panel_grid(len(names), min(COLUMNS, len(names)), (2.6, 2.9), share=True)
+        figure, axes = panel_grid(
+            len(names), min(COLUMNS, len(names)), (canvas.WIDTH / COLUMNS, 2.6), share=True
+        )
         for name, ax in zip(names, axes, strict=True):
             plots.with_derivative(name, ax)
             ax.label_outer()
         lines = (
-            Line2D([], [], color="#888888", lw=4, label="f(z)"),
-            Line2D([], [], color="black", lw=1.4, label="its derivative f'(z)"),
+            Line2D([], [], color=palette.GREY, lw=4, label="f(z)"),
+            Line2D([], [], color=palette.INK, lw=1.4, label="its derivative f'(z)"),
         )
         figure.legend(handles=lines, loc="outside lower right", ncols=2)
     words = "; ".join(_function_in_words(name) for name in names)
@@ -125,7 +127,7 @@ def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     layers = sorted({1, len(runs[0].layers)})
     rows = runs.results()[list(RESULTS)].to_numpy().tolist()
     with canvas.style():
-        figure = Figure(figsize=(13, 8.4 + 0.35 * len(rows)))
+        figure = Figure(figsize=(canvas.WIDTH, 8.4 + 0.35 * len(rows)))
         grid = figure.add_gridspec(3, 2, height_ratios=(10, 10, 3 + len(rows)))
         axes = [figure.add_subplot(grid[row, column]) for row in (0, 1) for column in (0, 1)]
         plots.learning_curves(runs, "validation_accuracy", axes[0])
@@ -152,19 +154,19 @@ def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
     table = ax.table(
         rows,
         colLabels=head,
-        colWidths=[0.17, 0.14, 0.41, 0.14, 0.14],
+        colWidths=[0.2, 0.15, 0.35, 0.15, 0.15],
         cellLoc="center",
         bbox=Bbox([(0, 0), (1, 1)]),
         edges="horizontal",
     )
     table.auto_set_font_size(False)
-    table.set_fontsize(12)
+    table.set_fontsize(canvas.TEXT)
 
 
 def learning_curves(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws training and validation loss and accuracy over the epochs."""
     with canvas.style():
-        figure, axes = panel_grid(4, 2, (6.5, 3.8))
+        figure, axes = panel_grid(4, 2, (canvas.WIDTH / 2, 3.6))
         for measure, ax in zip(measures.CURVES, axes, strict=True):
             plots.learning_curves(runs, measure, ax)
         add_caption(figure, runs, SEEDS, EPOCH_0)
@@ -180,8 +182,9 @@ def learning_curves(runs: Runs, name: str = "comparison") -> CaptionedFigure:
 def dead_neurons(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws the dead neurons of every hidden layer over the epochs."""
     layers = runs[0].layers
+    columns = min(2, len(layers))
     with canvas.style():
-        figure, axes = panel_grid(len(layers), min(2, len(layers)), (6.5, 4.2))
+        figure, axes = panel_grid(len(layers), columns, (canvas.WIDTH / columns, 4))
         for layer, ax in zip(layers, axes, strict=True):
             plots.dead_neurons(runs, layer, ax=ax)
         add_caption(figure, runs, SEEDS, _dead_words(runs))
@@ -209,15 +212,14 @@ def life_maps(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     columns = len(layers) if wide else len(firsts)
     states = [lives.states(run.layer(layer)) for layer, run in panels]
     with canvas.style():
-        figure, axes = panel_grid(len(panels), columns, (4.9, 3.4))
+        figure, axes = panel_grid(len(panels), columns, (canvas.WIDTH / columns, 3.4))
         for (layer, run), ax in zip(panels, axes, strict=True):
             plots.life_map(run, layer, ax, legend=False)
-        tallest, longest = (
-            max(ax.get_ylim()[0] for ax in axes),
-            max(ax.get_xlim()[1] for ax in axes),
-        )
-        for ax in axes:  # One scale, so that areas compare.
-            ax.set(xlim=(-0.5, longest), ylim=(tallest, 0))
+        longest = max(ax.get_xlim()[1] for ax in axes)
+        for place, ax in enumerate(axes):  # One scale, so that areas compare.
+            ax.set_xlim(-0.5, longest)
+            if place % columns:
+                ax.set_ylabel("")
         handles = neuron_lives.life_legend(np.concatenate([s.ravel() for s in states]))
         figure.legend(handles=handles, loc="outside upper left", ncols=len(handles))
         add_caption(figure, firsts, LIVES, _dead_words(runs, ring=False), NEARLY)
@@ -249,7 +251,7 @@ def lives_and_deaths(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     run = max(firsts, key=_deaths)
     layers = sorted({1, len(run.layers)})
     with canvas.style():
-        figure, axes = panel_grid(2 * len(layers), len(layers), (6.5, 3.8))
+        figure, axes = panel_grid(2 * len(layers), len(layers), (canvas.WIDTH / len(layers), 3.6))
         for layer, above, below in zip(layers, axes, axes[len(layers) :], strict=False):
             plots.flows(run, layer, above)
             plots.survival(runs, layer, below)
@@ -293,8 +295,8 @@ def race(runs: Runs, name: str = "comparison") -> AnimatedFigure:
         figure = race_figure(_racers(runs, epoch), limits)
         figure.set_size_inches(11, 6.2)
         figure.subplots_adjust(bottom=0.16, top=0.9, right=0.8, wspace=1.2, hspace=0.4)
-        figure.text(0.015, 0.945, f"Epoch {epoch} of {last}", fontsize=15, weight="bold")
-        figure.text(0.015, 0.025, _race_caption(runs), fontsize=11, color="#333333")
+        figure.text(0.015, 0.945, f"Epoch {epoch} of {last}", fontsize=canvas.TITLE, weight="bold")
+        figure.text(0.015, 0.025, _race_caption(runs), fontsize=canvas.CAPTION)
         return figure
 
     return AnimatedFigure(
@@ -360,30 +362,43 @@ def race_figure(
     )
     with canvas.style():
         for place, (measure, layer) in enumerate(_panels(racers)):
-            curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
+            curves = _values(racers, measure, layer)
             ax = figure.add_subplot(2, 2, place + 1)
             plots.curves(curves, measure, layer, ax, limits[place] if limits else None)
     return figure
 
 
-def live_figure(racers: Mapping[RunConfig, Sequence[Curve]]) -> "Figure":
+def live_figure(
+    racers: Mapping[RunConfig, Sequence[Curve]], last: "Figure | None" = None
+) -> "Figure":
     """Draws a race that goes on: as `race_figure`, with one legend and axes that hold still.
 
     Args:
         racers: For each kind of run (its settings, whatever the seed) the curves of every seed.
+        last: The figure of the same racers a moment before; only its curves are moved.
     """
+    if last is not None:
+        for ax, (measure, layer) in zip(last.axes, _panels(racers), strict=True):
+            plots.renew(ax, _values(racers, measure, layer), measure)
+        return last
     figure = canvas.fixed_figure(
         (11, 4.94), left=0.075, right=0.985, bottom=0.115, top=0.95, wspace=0.2, hspace=0.32
     )
     with canvas.style():
         for place, (measure, layer) in enumerate(_panels(racers)):
-            curves = {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
+            curves = _values(racers, measure, layer)
             ax = figure.add_subplot(2, 2, place + 1)
             plots.curves(curves, measure, layer, ax, live=True)
             if place < 2:
                 ax.set_xlabel("")
         plots.styles.legend_above(figure, plots.styles.styles_of(list(racers)))
     return figure
+
+
+def _values(
+    racers: Mapping[RunConfig, Sequence[Curve]], measure: str, layer: int
+) -> dict[RunConfig, list[canvas.Values]]:
+    return {c: [curve(measure, layer) for curve in group] for c, group in racers.items()}
 
 
 def _panels(racers: Mapping[RunConfig, Sequence[Curve]]) -> list[tuple[str, int]]:
@@ -402,7 +417,7 @@ def _ends(runs: Runs, value: Callable[[Run], float]) -> str:
 
 SEEDS = "Thin lines: each seed; thick lines: their mean."
 EPOCH_0 = "Epoch 0: the untrained network, its training values measured on the probe."
-LIVES = "One row is one neuron; neurons alive at every epoch are left out."
+LIVES = "One row is one neuron; counted: those not plainly alive at some epoch."
 NEARLY = f"Nearly dead: gate at most {units.NEARLY:g} of its largest."
 FLOWS = "Above: seed {}. Below: the share of neurons that were never dead so far."
 

@@ -21,8 +21,8 @@ FOREST = (
     "line: its 95 % t interval, from six seeds on{}."
 )
 LADDER = (
-    "Small: each seed; large: their mean, with the learning rate; lines join the rates in order. "
-    "Dead: no gradient on any training image."
+    "Small: each seed; large: their mean. The accuracies' scale is that of the errors, so that 97 "
+    "and 98 % lie as far apart as 40 and 60 %. Dead: no gradient on any training image."
 )
 RATES = (
     "Small: each seed; large: their mean; grey: the other functions. Ring: the best learning rate, "
@@ -48,7 +48,7 @@ def forest(
     """
     verdicts = verdicts or stats.verdicts(runs)
     with canvas.style():
-        figure, [ax] = panel_grid(1, 1, (11, 1.8 + 0.75 * len(verdicts)))
+        figure, [ax] = panel_grid(1, 1, (canvas.WIDTH, 1.8 + 0.75 * len(verdicts)))
         plots.forest(verdicts, ax)
         add_caption(figure, runs, FOREST.format(_correction(verdicts)))
     sentences = " ".join(verdict.sentence for verdict in verdicts)
@@ -73,7 +73,7 @@ def forests(runs: Runs, verdicts: list[stats.Verdict], name: str = "comparison")
         panels.setdefault(verdict.measure.label, []).append(verdict)
     rows = max(map(len, panels.values()))
     with canvas.style():
-        figure, axes = panel_grid(len(panels), 1, (11, 1.5 + 0.5 * rows))
+        figure, axes = panel_grid(len(panels), 1, (canvas.WIDTH, 1.5 + 0.5 * rows))
         for some, ax in zip(panels.values(), axes, strict=True):
             plots.forest(some, ax)
         add_caption(figure, runs, FOREST.format(_correction(verdicts)))
@@ -91,21 +91,29 @@ def _correction(verdicts: list[stats.Verdict]) -> str:
     return f". Corrected for {count} comparisons after Holm" if count > 1 else ""
 
 
-def accuracy_against_dead(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws test accuracy against dead neurons for runs of several learning rates."""
+def dead_and_accuracy(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
+    """Draws dead neurons and, beside them, test accuracy over the learning rates."""
     with canvas.style():
-        figure, [ax] = panel_grid(1, 1, (10, 6))
-        plots.accuracy_against_dead(runs, ax)
+        figure, axes = panel_grid(2, 2, (canvas.WIDTH / 2, 4.4))
+        for measure, ax in zip(("dead", "test_accuracy"), axes, strict=True):
+            plots.over_rates(runs, measure, rings=False, ax=ax)
+            ax.set_title(ax.get_ylabel())
+            ax.set_ylabel("")
+            if legend := ax.get_legend():
+                legend.remove()  # One above serves both.
+        handles, names = axes[0].get_legend_handles_labels()
+        columns = min(len(names), COLUMNS)
+        figure.legend(handles, names, loc="outside upper left", ncols=columns, handlelength=4)
         add_caption(figure, runs, LADDER)
     words = "; ".join(
         f"{group[0].config.title} at {group[0].config.learning_rate:g}: {_point_words(group)}"
         for group in runs.groups()
     )
     return CaptionedFigure(
-        f"{name}-accuracy-against-dead",
+        f"{name}-dead-and-accuracy",
         figure,
-        f"Test accuracy against the share of dead hidden neurons, by activation function and "
-        f"learning rate. Means over seeds: {words}. {setting_words(runs)}",
+        f"Two panels over the learning rate: the share of dead hidden neurons, and test accuracy. "
+        f"Means over seeds: {words}. {setting_words(runs)}",
     )
 
 
@@ -126,7 +134,7 @@ def learning_rates(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
     columns = min(COLUMNS, len(titles))
     rows = math.ceil(len(titles) / columns)
     with canvas.style():
-        figure, axes = panel_grid(2 * rows * columns, columns, (3.3, 3.0))
+        figure, axes = panel_grid(2 * rows * columns, columns, (canvas.WIDTH / columns, 3.0))
         for block, measure in enumerate(OVER_RATES):
             some = axes[block * rows * columns : (block + 1) * rows * columns]
             for title, ax in zip(titles, some, strict=False):
@@ -168,9 +176,9 @@ def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
     """Draws validation accuracy and dead neurons as maps of function and learning rate."""
     wanted = [measures.measure(measure) for measure in OVER_RATES]
     tables = [by_rate(runs, measure) for measure in wanted]
-    rows, columns = tables[0][0].shape
+    rows = len(tables[0][0])
     with canvas.style():
-        figure, axes = panel_grid(2, 2, (2.2 + 0.85 * max(columns, 3), 1.6 + 0.55 * rows))
+        figure, axes = panel_grid(2, 2, (canvas.WIDTH / 2, 1.6 + 0.5 * rows))
         for measure, (mean, spread, empty), ax in zip(wanted, tables, axes, strict=True):
             fewer = measure.better == "smaller"
             plots.heat_map(mean, spread, measure.axis, ax, empty, fewer)

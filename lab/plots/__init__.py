@@ -5,19 +5,18 @@ trains, and nothing calls `pyplot`. An activation function keeps its colour and 
 picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
 """
 
-from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, styles, touch
-from lab.plots.accuracy import accuracy_against_dead, removal
+from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, palette, styles, touch
 from lab.plots.depth import by_depth, layers_over_epochs
-from lab.plots.epoch_curves import curves, dead_neurons, learning_curves, survival
+from lab.plots.epoch_curves import curves, dead_neurons, learning_curves, renew, survival
 from lab.plots.forest_plot import forest
 from lab.plots.function_curves import function_pair, functions, with_derivative
 from lab.plots.heat_maps import heat_map
 from lab.plots.learning_rates import over_rates
 from lab.plots.neuron_lives import flows, life_map
+from lab.plots.neurons_removed import removal
 from lab.plots.probe_sizes import probe_sizes
 
 __all__ = [
-    "accuracy_against_dead",
     "by_depth",
     "canvas",
     "curves",
@@ -34,8 +33,10 @@ __all__ = [
     "neuron_lives",
     "one_neuron",
     "over_rates",
+    "palette",
     "probe_sizes",
     "removal",
+    "renew",
     "styles",
     "survival",
     "touch",

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lab.experiment import RunConfig
-from lab.plots.canvas import Values, axes, in_lines, log_scale, whole_epochs
+from lab.plots.canvas import Values, axes, log_scale, whole_epochs
+from lab.plots.palette import GREY, PAPER, shades
 from lab.plots.styles import marker, styles_of
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def by_depth(
     log: bool,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draws a measure by layer, dashed before the training and solid after it.
+    """Draws a measure by layer, thin and hollow before the training, thick and full after it.
 
     Args:
         groups: For each kind of network the values, shape (2, layers): before and after.
@@ -30,23 +31,16 @@ def by_depth(
     with axes(ax) as ax:
         for (before, after), style in zip(groups.values(), styles_of(list(groups)), strict=True):
             layers = np.arange(1, len(before) + 1)
-            ax.plot(layers, before, "--", color=style.colour, marker=style.marker, mfc="white")
-            ax.plot(
-                layers,
-                after,
-                color=style.colour,
-                marker=style.marker,
-                lw=2.5,
-                label=in_lines(style.label),
-            )
-        ax.plot([], "--", color="black", marker="o", mfc="white", label="untrained")
+            ax.plot(layers, before, lw=1.2, mfc=PAPER, **(style.options | {"label": "_untrained"}))
+            ax.plot(layers, after, lw=2.5, **style.options)
+        ax.plot([], "-", color=GREY, marker="o", mfc=PAPER, lw=1.2, label="thin: untrained")
         _scale(ax, log)
         ax.set(title=title, xlabel="layer", xticks=layers)
     return ax
 
 
 def layers_over_epochs(values: Values, title: str, log: bool, ax: "Axes | None" = None) -> "Axes":
-    """Draws a measure of every layer over the epochs: first layers dark, last ones light.
+    """Draws a measure of every layer over the epochs: first layers violet, last ones brown.
 
     Args:
         values: Shape (epochs, layers), from epoch 0.
@@ -54,11 +48,8 @@ def layers_over_epochs(values: Values, title: str, log: bool, ax: "Axes | None" 
         log: Whether their axis is logarithmic.
         ax: Where to draw.
     """
-    from matplotlib import colormaps
-
     with axes(ax) as ax:
-        shades = colormaps["viridis"](np.linspace(0, 0.85, values.shape[1]))
-        for place, (curve, shade) in enumerate(zip(values.T, shades, strict=True)):
+        for place, (curve, shade) in enumerate(zip(values.T, shades(values.shape[1]), strict=True)):
             ax.plot(curve, color=shade, marker=marker(place), lw=2, label=f"layer {place + 1}")
         _scale(ax, log)
         whole_epochs(ax)

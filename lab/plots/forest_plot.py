@@ -7,6 +7,7 @@ import numpy as np
 
 from lab.errors import InputError
 from lab.plots.canvas import axes, in_lines
+from lab.plots.palette import GREY, INK, PAPER
 from lab.plots.styles import Style, styles_of
 from lab.stats import Verdict
 
@@ -35,7 +36,7 @@ def forest(verdicts: Sequence[Verdict], ax: "Axes | None" = None) -> "Axes":
     configs = baselines | {verdict.name: verdict.config for verdict in verdicts}
     looks = dict(zip(configs, styles_of(list(configs.values())), strict=True))
     with axes(ax, (9.0, 1.6 + 0.75 * len(verdicts))) as ax:
-        ax.axvline(0, color="black", lw=1)
+        ax.axvline(0, color=INK, lw=1)
         for row, verdict in enumerate(verdicts):
             _draw_row(ax, row, verdict, looks[verdict.name])
         ax.set_yticks(range(len(verdicts)), _row_names(verdicts))
@@ -51,11 +52,11 @@ def _draw_row(ax: "Axes", row: int, verdict: Verdict, style: Style) -> None:
     seeds = found.differences[np.isfinite(found.differences)]
     ax.plot(seeds, np.full(len(seeds), row + 0.24), ".", color=colour, ms=7, alpha=0.6)
     if verdict.decidable:
-        ax.plot([found.low, found.high], [row, row], "-", color=colour, lw=3)
-    fill = colour if verdict.distinguishable else "white"
+        ax.plot([found.low, found.high], [row, row], "-", color=GREY, lw=3)
+    fill = colour if verdict.distinguishable else PAPER
     ax.plot([found.mean], [row], style.marker, color=colour, mfc=fill, ms=10, mew=2)
     words = _numbers(verdict)
-    ax.text(1.02, row, words, transform=ax.get_yaxis_transform(), va="center", fontsize=11)
+    ax.text(1.02, row, words, transform=ax.get_yaxis_transform(), va="center")
 
 
 def _numbers(verdict: Verdict) -> str:
@@ -86,5 +87,5 @@ def _axis_label(verdicts: Sequence[Verdict]) -> str:
 def _say_which_side_is_better(ax: "Axes", better: str) -> None:
     sides = {"larger": ("worse", "better"), "smaller": ("better", "worse")}
     left, right = sides.get(better, ("less", "more"))
-    ax.text(0, 1.02, f"← {left}", transform=ax.transAxes, fontsize=11)
-    ax.text(1, 1.02, f"{right} →", transform=ax.transAxes, ha="right", fontsize=11)
+    ax.text(0, 1.02, f"← {left}", transform=ax.transAxes)
+    ax.text(1, 1.02, f"{right} →", transform=ax.transAxes, ha="right")

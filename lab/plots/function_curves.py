@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from lab.experiment import RunConfig
 from lab.plots.canvas import axes, beside, fixed_figure, in_lines, style
+from lab.plots.palette import INK, SILVER
 from lab.plots.styles import legend_above, styles_of
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _least_reach(z: NDArray[Any] | None, reach: float | None) -> float:
 def _histogram_behind(ax: "Axes", z: NDArray[Any], reach: float) -> None:
     behind = beside(ax)
     counts, edges = np.histogram(z, bins=100, range=(-reach, reach))
-    behind.stairs(100 * counts / z.size, edges, fill=True, color="#bbbbbb", alpha=0.6)
+    behind.stairs(100 * counts / z.size, edges, fill=True, color=SILVER)
     behind.set_ylabel("share of pre-activations, %")
     ax.set_zorder(behind.get_zorder() + 1)
     ax.patch.set_visible(False)
@@ -95,9 +96,11 @@ def with_derivative(choice: str, ax: "Axes | None" = None) -> "Axes":
     config = RunConfig(activation=choice)
     z = np.linspace(-4.0, 4.0, 801)
     with axes(ax, (4.5, 4.0)) as ax:
-        ax.plot(z, config.f(z), color=config.function.colour, lw=4, label="f(z)")
-        ax.plot(z, broken(config.gate(z)), color="black", lw=1.4, label="f'(z)")
+        [own] = styles_of([config])
+        ax.plot(z, config.f(z), ls=own.line, color=own.colour, lw=4, label="f(z)")
+        ax.plot(z, broken(config.gate(z)), color=INK, lw=1.4, label="f'(z)")
         ax.set(title=in_lines(config.title), xlim=(-4, 4), ylim=(-1.9, 4), xlabel="z")
+        ax.set_xticks(range(-4, 5, 2))
     return ax
 
 

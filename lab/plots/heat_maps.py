@@ -6,11 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.experiment import words_of
-from lab.plots.canvas import axes, in_lines
+from lab.plots.canvas import CAPTION, axes, in_lines
+from lab.plots.palette import INK, PAPER
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+
+BAD, GOOD = "#7a1f55", "#3f3093"  # 100 % of what should be small, and of what should be large.
+BRIGHT = 117  # The least brightness, of 255, on which black is easier to read than white.
+NOT_FINITE = "#999999"
 
 
 def heat_map(
@@ -23,7 +28,7 @@ def heat_map(
 ) -> "Axes":
     """Draws a table of percentages as coloured cells, with each mean ± spread written in.
 
-    What is good is bright.
+    White is 0 %. Plum is 100 % of what should be small, violet of what should be large.
 
     Args:
         mean: What the colours show, 0 to 100; grey where NaN. Its index and columns name the axes.
@@ -31,7 +36,7 @@ def heat_map(
         title: What the numbers are.
         ax: Where to draw.
         empty: Which cells have no run; by default none, so that NaN means a run that diverged.
-        fewer_is_better: Whether 0 is the bright end, and not 100.
+        fewer_is_better: Whether it should be small.
     """
     scale = _map_scale(fewer_is_better)
     with axes(ax) as ax:
@@ -44,13 +49,31 @@ def heat_map(
                 words = "no run"
             if not np.isnan(around[row, column]):
                 words += f"\n± {around[row, column]:.1f}"
-            share = 100 - value if fewer_is_better else value
-            colour = "black" if share > 55 or np.isnan(value) else "white"
-            ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=10)
+            colour = _ink_on(scale(value / 100))
+            ax.text(column, row, words, ha="center", va="center", color=colour, fontsize=CAPTION)
         ax.set_xticks(range(mean.shape[1]), mean.columns)
         ax.set_yticks(range(mean.shape[0]), [in_lines(str(name)) for name in mean.index])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
         ax.set(title=title, xlabel=words_of(mean.columns.name), ylabel=words_of(mean.index.name))
     return ax
+
+
+def outline(ax: "Axes", inside: NDArray[np.bool_]) -> None:
+    """Draws a thick line around some cells of a heat map.
+
+    Args:
+        ax: Where the heat map is.
+        inside: The cells, of shape (rows, columns).
+    """
+    from matplotlib.collections import LineCollection
+
+    padded = np.pad(inside, 1).astype(int)
+    across = np.argwhere(np.diff(padded, axis=0)[:, 1:-1]) - 0.5  # Edges at the top of a cell.
+    along = np.argwhere(np.diff(padded, axis=1)[1:-1]) - 0.5
+    edges = [[(x, y), (x + 1, y)] for y, x in across] + [[(x, y), (x, y + 1)] for y, x in along]
+    lines = LineCollection(edges, colors=INK, linewidths=3, capstyle="projecting", clip_on=False)
+    ax.add_collection(lines, autolim=False)
 
 
 def map_colour(percent: float, fewer_is_better: bool = False) -> str:
@@ -61,7 +84,13 @@ def map_colour(percent: float, fewer_is_better: bool = False) -> str:
 
 
 def _map_scale(fewer_is_better: bool) -> Any:
-    from matplotlib import colormaps
+    from matplotlib.colors import LinearSegmentedColormap
 
-    scale = colormaps["cividis_r" if fewer_is_better else "cividis"]
-    return scale.with_extremes(bad="#999999")
+    scale = LinearSegmentedColormap.from_list("map", [PAPER, BAD if fewer_is_better else GOOD])
+    return scale.with_extremes(bad=NOT_FINITE)
+
+
+def _ink_on(colour: tuple[float, float, float, float]) -> str:
+    """Returns what is easier to read on a colour, given as red, green, blue and opacity."""
+    brightness = 255 * np.dot(colour[:3], (0.299, 0.587, 0.114))
+    return INK if brightness > BRIGHT else PAPER

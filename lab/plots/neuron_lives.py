@@ -5,23 +5,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.activations import OKABE_ITO
 from lab.census import lives
 from lab.plots.canvas import axes, in_lines, whole_epochs
+from lab.plots.palette import BROWN, GREY, INK, PLUM, VIOLET
 from lab.runs import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LIFE_MARKERS = "oDsXP"
-LIFE_COLOURS = ("#f0f0f0", OKABE_ITO["sky blue"], OKABE_ITO["orange"], "#000000", "#CC79A7")
+LIFE_COLOURS = ("#ececec", VIOLET, BROWN, INK, PLUM)
 
 
 def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True) -> "Axes":
-    """Draws the neurons of a layer, a row each, over the epochs, a column each.
+    """Draws all neurons of a layer, a row each, over the epochs, a column each.
 
-    Only neurons that are not plainly alive at some epoch have a row; the title counts them. Rows
-    are sorted by the state at the last epoch, then by the epochs that the neuron is dead.
+    Rows are sorted by the state at the last epoch, then by the epochs that the neuron is dead or
+    not plainly alive: so the height of a colour at the right is the share of the layer. The title
+    counts the neurons that are not plainly alive at some epoch.
 
     Args:
         run: The run.
@@ -32,30 +33,48 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
     Raises:
         RunError: If the run has no such layer.
     """
-    from matplotlib.colors import ListedColormap
+    from matplotlib.patches import PathPatch
 
     states = lives.states(run.layer(layer))
     epochs, neurons = states.shape
-    eventful = states[:, states.any(axis=0)]
-    dead_epochs = (eventful == lives.STATES.index("dead")).sum(axis=0)
-    order = np.lexsort([-dead_epochs, -eventful[-1]])
+    eventful = states.any(axis=0)
+    rows = states[:, _order(states)].T
     with axes(ax) as ax:
         ax.grid(visible=False)
-        ax.imshow(
-            eventful[:, order].T,
-            cmap=ListedColormap(LIFE_COLOURS),
-            vmin=0,
-            vmax=len(lives.STATES) - 1,
-            aspect="auto",
-            interpolation="nearest",
-            extent=(-0.5, epochs - 0.5, max(len(order), 1), 0),
-        )
-        title = f"{run.config.title}, layer {layer}: {len(order)} of {neurons}"
-        ax.set(title=in_lines(title, 40), ylabel="neurons, a row each")
+        for state in np.unique(rows):
+            ax.add_patch(
+                PathPatch(_cells(rows == state), facecolor=LIFE_COLOURS[state], edgecolor="none")
+            )
+        title = f"{in_lines(run.config.title, 30)}\nlayer {layer}: {eventful.sum()} of {neurons}"
+        ax.set(title=title, ylabel="neurons, a row each")
+        ax.set(xlim=(-0.5, epochs - 0.5), ylim=(0, neurons))
         whole_epochs(ax)
         if legend:
             ax.legend(handles=life_legend(states), loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def _order(states: NDArray[np.int8]) -> NDArray[np.intp]:
+    """Returns the places of neurons whose lives are alike side by side, the gravest first."""
+    dead_epochs = (states == lives.STATES.index("dead")).sum(axis=0)
+    return np.lexsort([-(states > 0).sum(axis=0), -dead_epochs, -states[-1]])
+
+
+def _cells(where: NDArray[np.bool_]) -> Any:
+    """Returns one path around the cells that are true; those in one column that touch are joined.
+
+    Args:
+        where: Shape (rows, columns); the lower left corner of the first cell is at (-0.5, 0).
+    """
+    from matplotlib.path import Path
+
+    edges = np.diff(where.astype(int), axis=0, prepend=0, append=0).T  # 1: begins, -1: is over.
+    (columns, bottoms), (_, tops) = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    left, right = columns - 0.5, columns + 0.5
+    corners = [(left, bottoms), (right, bottoms), (right, tops), (left, tops), (left, bottoms)]
+    vertices = np.array(corners, float).transpose(2, 0, 1).reshape(-1, 2)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY] * len(columns)
+    return Path(vertices, codes)
 
 
 def life_legend(states: NDArray[np.int8]) -> list[Any]:
@@ -63,7 +82,7 @@ def life_legend(states: NDArray[np.int8]) -> list[Any]:
     from matplotlib.patches import Patch
 
     return [
-        Patch(facecolor=LIFE_COLOURS[state], edgecolor="#777777", label=lives.STATES[state])
+        Patch(facecolor=LIFE_COLOURS[state], edgecolor=GREY, label=lives.STATES[state])
         for state in np.union1d(states, [0])
     ]
 
@@ -86,10 +105,10 @@ def flows(run: Run, layer: int, ax: "Axes | None" = None) -> "Axes":
     died[0] = lived.born_dead.sum()
     epochs = range(len(dead))
     with axes(ax) as ax:
-        ax.bar(epochs, died, color=OKABE_ITO["vermillion"], label="died")
-        ax.bar(epochs, -revived, color=OKABE_ITO["sky blue"], hatch="//", label="revived")
-        ax.plot(epochs, dead, "o-", color="black", label="dead")
-        ax.axhline(0, color="black", lw=1)
+        ax.bar(epochs, died, color=BROWN, label="died")
+        ax.bar(epochs, -revived, color=VIOLET, hatch="//", label="revived")
+        ax.plot(epochs, dead, "o-", color=INK, label="dead")
+        ax.axhline(0, color=INK, lw=1)
         ax.set(title=in_lines(f"{run.config.title}, layer {layer}", 40), ylabel="neurons")
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
         whole_epochs(ax)

@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.activations import OKABE_ITO
 from lab.census import lives
 from lab.plots import pictures
-from lab.plots.canvas import axes, beside, whole_epochs
+from lab.plots.canvas import CAPTION, axes, beside, whole_epochs
 from lab.plots.function_curves import broken
 from lab.plots.neuron_lives import LIFE_COLOURS, LIFE_MARKERS
+from lab.plots.palette import GREY, INK, PALE, PLUM, SILVER
 from lab.runs import Neuron
 from lab.words import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-CAPTION_SIZE, CAPTION_POINTS = 10, 60  # Where images are smallest, they are 65 points apart.
-GATE = OKABE_ITO["blue"]  # Not the orange of weights that hold a neuron down.
-RING: Any = {"ls": "", "marker": "o", "mfc": "none", "mec": "#D55E00", "mew": 2, "ms": 11}
+CAPTION_POINTS = 60  # Where images are smallest, they are 65 points apart.
+RING: Any = {"ls": "", "marker": "o", "mfc": "none", "mec": PLUM, "mew": 2, "ms": 11}
+ZERO: Any = {"color": GREY, "lw": 1, "ls": ":"}
 
 
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
@@ -38,8 +38,8 @@ def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         if by_channel:
             picture = _tiles(neuron.incoming)
         if picture is None:
-            ax.hist(neuron.incoming.ravel(), bins=40, color="#888888")
-            ax.axvline(0, color="black", lw=1)
+            ax.hist(neuron.incoming.ravel(), bins=40, color=GREY)
+            ax.axvline(0, color=INK, lw=1)
             given = f"layer {below}" if below else "below"
             ax.set(xlabel=f"weights from {given}", title="incoming weights")
             return ax
@@ -80,8 +80,8 @@ def histogram(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         finite = neuron.z[np.isfinite(neuron.z)]
         low, high = (min(finite.min(), -1.0), max(finite.max(), 1.0)) if finite.size else (-1, 1)
         counts, edges = np.histogram(finite, bins=60, range=(low, high))
-        ax.stairs(100 * counts / neuron.z.size, edges, fill=True, color="#999999")
-        ax.axvline(0, color="#555555", lw=1, ls=":")
+        ax.stairs(100 * counts / neuron.z.size, edges, fill=True, color=SILVER)
+        ax.axvline(0, **ZERO)
         ax.set(
             xlabel="pre-activation z", ylabel=_observations(neuron.z), title="its z at this epoch"
         )
@@ -90,8 +90,8 @@ def histogram(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         parameter = config.alpha if neuron.slope is None else neuron.slope
         gate = broken(config.function.derivative(z, parameter))
         right = beside(ax)
-        right.plot(z, gate, color=GATE, lw=2.5)
-        right.set_ylabel("gate f'(z)", color=GATE, labelpad=6)
+        right.plot(z, gate, color=INK, lw=2.5)
+        right.set_ylabel("gate f'(z)", color=INK, labelpad=6)
         right.set_ylim(min(0.0, float(np.nanmin(gate))) - 0.03, 1.05 * float(np.nanmax(gate)))
     return ax
 
@@ -107,17 +107,17 @@ def history(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     states = lives.states(layer)[:, neuron.unit]
     epochs = np.arange(len(states))
     with axes(ax, (4.5, 3.4)) as ax:
-        ax.fill_between(epochs, low, high, color="#dddddd")
-        ax.plot(epochs, high, color="black", lw=2)
-        ax.axhline(0, color="#555555", lw=1, ls=":")
-        ax.axvline(neuron.epoch, color="#555555", lw=1, ls=":")
+        ax.fill_between(epochs, low, high, color=PALE)
+        ax.plot(epochs, high, color=INK, lw=2)
+        ax.axhline(0, **ZERO)
+        ax.axvline(neuron.epoch, **ZERO)
         for state in np.unique(states):
             at = epochs[states == state]
             heights = np.nan_to_num(high[states == state])
             colour, marker = LIFE_COLOURS[state], LIFE_MARKERS[state]
             label = lives.STATES[state]
-            ax.plot(at, heights, marker, ms=9, mfc=colour, mec="black", label=label, ls="")
-        ax.legend(loc="best", fontsize=10)
+            ax.plot(at, heights, marker, ms=9, mfc=colour, mec=INK, label=label, ls="")
+        ax.legend(loc="best", fontsize=CAPTION)
         ax.set(ylabel="z", title="its z at each epoch")
         whole_epochs(ax)
     return ax
@@ -140,7 +140,7 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         words = [
             f"{_cut(n)}\n{_short(z)}" for n, z in zip(neuron.classes, neuron.image_z, strict=True)
         ]
-        ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION_SIZE)
+        ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION)
         ax.tick_params(length=0)
         title = f"the {neuron.shown} that excite it most, each with its class and z"
         ax.set(yticks=[], title=title)
@@ -175,7 +175,7 @@ def _points(words: str) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    font = FontProperties(size=CAPTION_SIZE)
+    font = FontProperties(size=CAPTION)
     return float(text_to_path.get_text_width_height_descent(words, font, False)[0])
 
 
@@ -191,7 +191,7 @@ def feature_map(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         shown = ax.imshow(neuron.feature_map, cmap="PuOr", vmin=-largest, vmax=largest)
         ax.figure.colorbar(shown, cax=ax.inset_axes((1.03, 0, 0.05, 1)))
         down, right = np.nonzero(~neuron.opened)
-        ax.plot(right, down, "x", color="#555555", ms=4)
+        ax.plot(right, down, "x", color=GREY, ms=4)
         ax.set(xticks=[], yticks=[], title="its z on the first image")
         ax.set_xlabel(f"× dead here: {len(down)} of {neuron.opened.size}")
     return ax
@@ -199,5 +199,5 @@ def feature_map(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
 
 def _nothing(ax: "Axes", words: str) -> "Axes":
     ax.set_axis_off()
-    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, color="#555555")
+    ax.text(0.5, 0.5, words, ha="center", va="center", transform=ax.transAxes, color=GREY)
     return ax

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from lab.activations import OKABE_ITO
 from lab.plots.canvas import axes
+from lab.plots.palette import shades
 from lab.plots.styles import marker
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def probe_sizes(tables: "Mapping[int, pd.DataFrame]", ax: "Axes | None" = None) 
         ax: Where to draw.
     """
     with axes(ax) as ax:
-        for (layer, table), colour in zip(tables.items(), OKABE_ITO.values(), strict=False):
+        for (layer, table), colour in zip(tables.items(), shades(len(tables)), strict=True):
             ax.plot(
                 table.images,
                 100 * table.dead_fraction,

@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "osD^vPX*"
+Line = str | tuple[float, tuple[float, ...]]  # As Matplotlib writes it: a name, or its dashes.
+# Lines that no function has, for one with other settings than its own.
+MORE_LINES: tuple[Line, ...] = (
+    (0, (8, 2)),
+    (0, (1, 3)),
+    (0, (6, 1, 1, 1, 1, 1)),
+    (0, (3, 3)),
+    (0, (10, 2, 4, 2)),
+    (0, (4, 1, 4, 4)),
+    (0, (1, 1, 1, 4)),
+)
 LEGEND_COLUMNS, LEGEND_INCHES = 4, 0.27
 
 
@@ -26,7 +37,7 @@ class Style:
 
     label: str
     colour: str
-    line: str
+    line: Line
     marker: str
 
     @property
@@ -41,20 +52,29 @@ class Style:
 
 
 def styles_of(configs: Sequence[RunConfig]) -> list[Style]:
-    """Returns a style for each: the function's own, or the next free one of its colour.
+    """Returns a style for each: the function's own, or one of its colour that no function has.
 
     Where a function occurs more than once, the one with its default parameter keeps its own style.
     """
     styles: dict[int, Style] = {}
     names = labels(configs)
-    free = list(itertools.product(OKABE_ITO.values(), LINES))
+    free = _free_looks()
     for place in sorted(range(len(configs)), key=lambda i: not _is_default(configs[i])):
         own = _own_style(configs[place])
-        alike = [pair for pair in free if pair[0] == own[0]]
-        style = next(iter([own] * (own in free) + alike + free), own)
-        free = [pair for pair in free if pair != style]
-        styles[place] = Style(names[place], *style, marker(place))
+        taken = any((style.colour, style.line) == own for style in styles.values())
+        alike = [look for look in free if look[0] == own[0]]
+        look = next(iter([own] * (not taken) + alike + free), own)
+        free = [other for other in free if other != look]
+        styles[place] = Style(names[place], *look, marker(place))
     return [styles[place] for place in range(len(configs))]
+
+
+def _free_looks() -> list[tuple[str, Line]]:
+    """Returns the pairs of colour and line that no registered function has."""
+    known = map(activations.get, activations.names())
+    taken = {(function.colour, function.line) for function in known}
+    pairs = itertools.product(OKABE_ITO.values(), (*LINES, *MORE_LINES))
+    return [pair for pair in pairs if pair not in taken]
 
 
 def _is_default(config: RunConfig) -> bool:
@@ -62,7 +82,7 @@ def _is_default(config: RunConfig) -> bool:
     return known and config.parameter == activations.get(config.activation).default
 
 
-def _own_style(config: RunConfig) -> tuple[str, str]:
+def _own_style(config: RunConfig) -> tuple[str, Line]:
     if config.source_sha256:
         return activations.own_style(config.activation)
     activation = activations.get(config.activation)

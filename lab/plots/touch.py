@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lab.plots.palette import by_theme
+
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -95,11 +97,13 @@ def _panel(ax: "Axes") -> dict[str, Any]:
 
 
 def _curve(line: "Line2D") -> dict[str, Any]:
+    from matplotlib.colors import to_hex
+
     kind, _, group = str(line.get_label()).partition(" ")
     values = np.asarray(line.get_ydata(), float)
     return {
         "group": group,
         "mean": f"{kind} " == MEAN,
-        "colour": line.get_color(),
+        "colour": by_theme(to_hex(line.get_color())),
         "values": [float(f"{v:.{DIGITS}g}") if np.isfinite(v) else None for v in values],
     }

@@ -6,14 +6,14 @@ import numpy as np
 
 from lab.census import units
 from lab.errors import RunError
-from lab.plots import styles
+from lab.plots import palette, styles
 from lab.report.findings import Tell
 from lab.runs import Run, Runs
 from lab.words import by_layer
 
 MOST_ROWS = 200
 MOST_EPOCHS = 100  # Of a longer run some epochs are left out.
-DASHES = {"-": "", "--": "9 4", "-.": "9 3 2 3", ":": "2 3"}
+DASHES: dict[styles.Line, str] = {"-": "", "--": "9 4", "-.": "9 3 2 3", ":": "2 3"}
 
 
 def explore(runs: Runs, tell: Tell = str) -> tuple[list[dict[str, Any]], dict[str, str]]:
@@ -63,6 +63,13 @@ def curve_styles(runs: Runs) -> dict[str, dict[str, str]]:
     configs = {run.config.title: run.config for run in runs}
     own = styles.styles_of(list(configs.values()))
     return {
-        title: {"colour": look.colour, "dashes": DASHES[look.line]}
+        title: {"colour": palette.by_theme(look.colour), "dashes": _dashes(look.line)}
         for title, look in zip(configs, own, strict=True)
     }
+
+
+def _dashes(line: styles.Line) -> str:
+    """Returns a line style as SVG writes it."""
+    if isinstance(line, str):
+        return DASHES[line]
+    return " ".join(f"{2 * length:g}" for length in line[1])

@@ -11,7 +11,7 @@ from lab.stats import Verdict
 MOST_COMPARISONS, MOST_LADDERS = 8, 2
 COMPARED = ("test_accuracy", "dead")
 LADDERS = {
-    "Accuracy against dead neurons": of_studies.accuracy_against_dead,
+    "Dead neurons and accuracy": of_studies.dead_and_accuracy,
     "What the learning rate does": of_studies.learning_rates,
 }
 Tell = Callable[[str], object]

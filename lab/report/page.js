@@ -78,16 +78,16 @@
     for (const share of all.length ? [0, 0.25, 0.5, 0.75, 1] : []) {
       const at = low + share * (high - low);
       const value = name.endsWith("loss") ? Math.exp(at) : at;
-      parts.push(line(LEFT, y(at), WIDTH - 12, y(at), { stroke: "#dddddd" }));
+      parts.push(line(LEFT, y(at), WIDTH - 12, y(at), { class: "rule" }));
       parts.push(text(LEFT - 6, y(at) + 4, String(Number(value.toPrecision(3))), "end"));
     }
     for (const run of shown) {
       const look = looks[run.activation];
       const path = points(run).map((point) => `${x(point[0])},${y(scale(point[1]))}`);
-      const style = { fill: "none", "stroke-width": 2, "stroke-dasharray": look.dashes };
-      parts.push(element("polyline", { points: path.join(" "), stroke: look.colour, ...style }));
+      const style = `stroke: ${look.colour}; stroke-dasharray: ${look.dashes || "none"}`;
+      parts.push(element("polyline", { points: path.join(" "), style }));
     }
-    const mark = { stroke: "#000000", "stroke-width": 1.5, "stroke-dasharray": "4 3" };
+    const mark = { class: "now" };
     const here = x(Math.min(epoch, last));
     parts.push(line(here, 4, here, HEIGHT - BOTTOM, mark));
     const picture = get("chart").querySelector("svg");
@@ -103,8 +103,8 @@
       ...names.map((name) => {
         const swatch = element("svg", { viewBox: "0 0 38 10", "aria-hidden": "true" });
         const { colour, dashes } = looks[name];
-        const style = { stroke: colour, "stroke-width": 3, "stroke-dasharray": dashes };
-        swatch.append(element("line", { x1: 0, y1: 5, x2: 38, y2: 5, ...style }));
+        const style = `stroke: ${colour}; stroke-dasharray: ${dashes || "none"}; stroke-width: 3`;
+        swatch.append(element("line", { x1: 0, y1: 5, x2: 38, y2: 5, style }));
         const item = document.createElement("span");
         item.append(swatch, name);
         return item;

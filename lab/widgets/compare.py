@@ -10,7 +10,7 @@ from ipywidgets import Dropdown, IntSlider, SelectMultiple, Text
 from lab import plots
 from lab.census import units
 from lab.errors import InputError
-from lab.plots import canvas, styles
+from lab.plots import canvas, palette, styles
 from lab.runs import CURVES, Run, Runs, layer_words, recorded, to_csv
 from lab.store import RunStore
 from lab.widgets.front import Front, box, button, given_runs, offer, on_change, row
@@ -150,7 +150,7 @@ def _figure(runs: Runs, measure: str, layer: int, epoch: int) -> "Figure":
             plots.learning_curves(runs, measure, ax)
         else:
             plots.dead_neurons(runs, layer, measure, ax)
-        ax.axvline(epoch, color="#555555", lw=1, ls=":")
+        ax.axvline(epoch, color=palette.GREY, lw=1, ls=":")
     return figure
 
 

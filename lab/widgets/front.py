@@ -11,6 +11,7 @@ from ipywidgets import HTML, Button, Dropdown, HBox, Layout, VBox, Widget
 
 from lab.errors import LabError
 from lab.experiment import differences
+from lab.figures import captioned
 from lab.plots import canvas, touch
 from lab.runs import Run, Runs
 from lab.store import RunStore
@@ -30,11 +31,11 @@ LIVE_STYLE = (
     f"{{display: none}} .{LIVE} .widget-html-content {{min-width: 0; max-width: 100%}} "
     f".lab-table {{overflow-x: auto}} .lab-table table {{border-collapse: collapse}} "
     f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right; line-height: 1.3}}"
-    "</style>"
+    f"{captioned.BY_THEME}</style>"
 )
 STILL_STYLE = (
     f"<style>{_OUTPUT}:not(:has(.{LIVE})):has(+ {_OUTPUT} + {_OUTPUT} .{STILL}) "
-    f"{{display: none}}</style>"
+    f"{{display: none}} {captioned.BY_THEME}</style>"
 )
 NO_FORMULAS = "mathjax_ignore"  # So JupyterLab does not typeset a name that is LaTeX.
 ASLEEP = "This is from the last time this cell ran. Run it to use its controls."
@@ -129,7 +130,7 @@ class Front(VBox):
         words = f"<details><summary>In words</summary>{html.escape(self._words)}</details>"
         told = f"{ASLEEP}{self.table.value}{words}"
         text = f'{STILL_STYLE}<div class="{STILL} {NO_FORMULAS}">{told}</div>'
-        picture = {"image/png": canvas.png(self.figure)} if self.figure else {}
+        picture = captioned.as_images(self.figure) if self.figure else {}
         return {**picture, "text/plain": ""}, {"text/html": text, "text/plain": self._words}
 
     def keep_still_soon(self) -> None:

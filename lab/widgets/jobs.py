@@ -69,12 +69,17 @@ class Line:
         return np.array([row[measure, layer] for row in self.rows])
 
 
-def figure(lines: Iterable[Line]) -> "Figure":
-    """Draws the curves so far: those of one kind of run, whatever the seed, in one colour."""
+def figure(lines: Iterable[Line], last: "Figure | None" = None) -> "Figure":
+    """Draws the curves so far: those of one kind of run, whatever the seed, in one colour.
+
+    Args:
+        lines: The runs.
+        last: The figure of these runs a moment before: only its curves are moved.
+    """
     racers: dict[RunConfig, list[figures.Curve]] = {}
     for line in lines:
         racers.setdefault(line.config.model_copy(update={"seed": 0}), []).append(line.curve)
-    return figures.live_figure(racers)
+    return figures.live_figure(racers, last)
 
 
 @dataclass(frozen=True, eq=False)

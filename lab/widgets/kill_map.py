@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_YET = "#eeeeee"
-KEY = "Bright is good: few dead neurons, a high accuracy."
+KEY = "The stronger the colour, the more: plum for dead neurons, violet for accuracy."
 EXAMPLES: Mapping[str, Sequence[Any]] = {
     "learning_rate": (0.0003, 0.003, 0.03, 0.3),
     "first_bias": (-1, -0.5, 0, 0.5),
@@ -43,7 +43,7 @@ class KillMap(Live):
     """Choose two settings and their values, press Train, and see what kills neurons.
 
     Two maps, empty at first, fill in while the networks train: the share of dead hidden neurons,
-    and the validation accuracy. Rows grow upwards; what is good is bright. Click a cell, or move
+    and the validation accuracy. Rows grow upwards; white is 0 %. Click a cell, or move
     through the cells with the arrow keys, to see its curves.
 
     Attributes:
@@ -229,7 +229,7 @@ class KillMap(Live):
         lines = self._lines(place) if place else []
         if place and lines:
             figure = jobs.figure(lines)
-            figure.suptitle(self._title(place), fontsize=13, x=0.985, ha="right")
+            figure.suptitle(self._title(place), x=0.985, ha="right")
             cells = "; ".join(f"{g.label}, {g.names[g.picked]}" for g in self.grids.values())
             words = "Curves of training loss, validation accuracy and dead neurons by layer."
             self.show(figure, f"{words} {cells}.")

@@ -16,7 +16,7 @@ from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, LabError, RunError
 from lab.experiment import Dataset, load_recorded
 from lab.figures import of_neurons
-from lab.plots import neuron_lives
+from lab.plots import heat_maps, neuron_lives, palette
 from lab.runs import LayerView, Neuron, Run, neurons
 from lab.store import RunStore
 from lab.widgets.front import Front, box, given_runs, offer, on_change, row, run_names
@@ -31,7 +31,7 @@ FRAME_MILLISECONDS = 1200
 COLUMNS = (32, 16, 8)
 ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
 LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
-NOT_FINITE = "#999999"
+NOT_FINITE = heat_maps.NOT_FINITE
 COLOURINGS: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
     "largest pre-activation": lambda layer: layer.max_z,
     "share of the probe that opens the gate": lambda layer: 1 - layer.shut / layer.images,
@@ -206,7 +206,9 @@ class Microscope(Front):
     def _colours(self) -> tuple[list[str], NDArray[Any] | None]:
         epoch = self.epoch.value
         if self.measure.value == STATE:
-            return [neuron_lives.LIFE_COLOURS[state] for state in self._states[epoch]], None
+            return [
+                palette.by_theme(neuron_lives.LIFE_COLOURS[state]) for state in self._states[epoch]
+            ], None
         values = self._values()
         return _coloured(values[epoch], _limits(values)), values[epoch]
 
@@ -214,9 +216,10 @@ class Microscope(Front):
         epoch = self.epoch.value
         counts = sorted(Counter(self._states[epoch].tolist()).items())
         by_state = self.measure.value == STATE
+        greys = [palette.GREY] * len(lives.STATES)
+        colours = neuron_lives.LIFE_COLOURS if by_state else greys
         entries = [
-            f"{_swatch(neuron_lives.LIFE_COLOURS[state] if by_state else '#777777', MARKS[state])} "
-            f"{lives.STATES[state]}: {count}"
+            f"{_swatch(colours[state], MARKS[state])} {lives.STATES[state]}: {count}"
             for state, count in counts
         ]
         died, revived = (int(f[epoch].sum()) for f in (self._lived.died, self._lived.revived))
@@ -300,8 +303,9 @@ def _scale(values: NDArray[np.float64]) -> str:
 
 def _swatch(colour: str, mark: str) -> str:
     return (
-        f'<span style="background: {colour}; color: white; border: 1px solid #999; padding: 0 5px; '
-        f'text-shadow: 0 0 2px black">{mark or "&nbsp;"}</span>'
+        f'<span style="background: {palette.by_theme(colour)}; color: white; '
+        f'border: 1px solid #999; padding: 0 5px; text-shadow: 0 0 2px black">'
+        f"{mark or '&nbsp;'}</span>"
     )
 
 

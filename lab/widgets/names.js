@@ -21,12 +21,25 @@ function nameAll(front) {
 
 function render({ el }) {
   let observer = null;
+  let focused = null; // A button loses the focus while it cannot be pressed.
+  const giveBack = (changed) => {
+    const nobody = [document.body, null].includes(document.activeElement);
+    if (nobody && changed.some(({ target }) => target === focused) && !focused.disabled) focused.focus();
+  };
   const begin = () => {
     const front = el.closest(".lab-front");
     if (!front) return requestAnimationFrame(begin); // It is not in the page yet.
     nameAll(front);
-    observer = new MutationObserver(() => nameAll(front)); // Also while it leaves the page.
-    observer.observe(front, { subtree: true, childList: true, attributeFilter: ["class"] });
+    front.addEventListener("focusin", (event) => (focused = event.target));
+    observer = new MutationObserver((changed) => {
+      nameAll(front); // Also while it leaves the page.
+      giveBack(changed);
+    });
+    observer.observe(front, {
+      subtree: true,
+      childList: true,
+      attributeFilter: ["class", "disabled"],
+    });
   };
   begin();
   return () => observer?.disconnect();

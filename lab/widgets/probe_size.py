@@ -11,7 +11,7 @@ from lab import plots
 from lab.analysis import probes
 from lab.errors import InputError
 from lab.experiment import Dataset
-from lab.plots import canvas
+from lab.plots import canvas, palette
 from lab.runs import Run, Runs
 from lab.store import RunStore
 from lab.widgets.front import Front, box, given_runs, on_change, row, run_names
@@ -89,5 +89,5 @@ def _figure(tables: dict[int, pd.DataFrame], images: int) -> "Figure":
     figure = canvas.fixed_figure((10.5, 4.6), left=0.08, right=0.97, bottom=0.13, top=0.97)
     with canvas.style():
         ax = plots.probe_sizes(tables, figure.subplots())
-        ax.axvline(images, color="#555555", lw=2, ls=":", zorder=1)
+        ax.axvline(images, color=palette.GREY, lw=2, ls=":", zorder=1)
     return figure

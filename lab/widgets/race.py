@@ -21,6 +21,7 @@ from lab.words import counted
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.figure import Figure
 
 FIRST = ("learning_rate", "epochs")
 DATASETS = ("mnist-5k", "mnist", "fashion-mnist", "digits", "cifar10")
@@ -54,6 +55,7 @@ class Race(Live):
         if not isinstance(dataset, Dataset) and dataset not in DATASETS:
             dataset = load_dataset(dataset)
         self._store, self._dataset = store, dataset
+        self._shown: list[RunConfig] = []
         self.chooser = Chooser(activations)
         names = (dataset.name,) if isinstance(dataset, Dataset) else DATASETS
         name = dataset.name if isinstance(dataset, Dataset) else dataset
@@ -122,8 +124,15 @@ class Race(Live):
         lines = [line for line in self.lines if line.rows]
         if lines:
             table = _table(self.lines)
-            self.show(jobs.figure(lines), _words(table))
+            self.show(self._figure(lines), _words(table))
             self.show_table(self.runs.results() if len(self.runs) else table)
+
+    def _figure(self, lines: Sequence[jobs.Line]) -> "Figure":
+        """Draws the curves; the figure that is there is kept while the same runs go on."""
+        shown = [line.config for line in lines]
+        same = shown == self._shown and not self.picture.zoom
+        self._shown = [] if self.picture.zoom else shown  # Where a part is shown, ticks differ.
+        return jobs.figure(lines, self.figure if same else None)
 
     def _call(self) -> str:
         """Returns the Python that trains the same runs."""

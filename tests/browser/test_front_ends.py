@@ -104,7 +104,7 @@ def test_a_notebook_that_is_opened_again_shows_the_race_as_it_is_now(opened):
     race.page.keyboard.press("Enter")
     race.says("% done")
     race.says("Replayed from the record.")
-    race.button("Replay").focus()  # It lost the focus while it could not be pressed.
+    expect(race.button("Replay")).to_be_focused()
     race.tab_to("Train again")
     race.page.keyboard.press("Enter")
     race.says("Trained again: 3 of 3 runs are as recorded")

@@ -229,10 +229,12 @@ def test_one_activation_function_alone_has_no_verdict(tiny, tmp_path, lab_main):
 def test_a_table_as_text_has_the_columns_and_the_runs(store, lab_main):
     code, text, _ = lab_main("table", "runs", "--store", store.path)
     lines = text.splitlines()
+    rows = [line.split() for line in lines if line.split()[:1] and "-seed" in line.split()[0]]
     assert code == 0
-    assert lines[0].split() == list(store.runs.runs())
-    assert [line.split()[0] for line in lines[1:]] == [run.run_id for run in store.runs]
-    assert [line.split()[7] for line in lines[1:]] == [run.status for run in store.runs]
+    assert [row[0] for row in rows] == [run.run_id for run in store.runs]
+    for row, run in zip(rows, store.runs, strict=True):
+        assert run.status in row
+        assert ("-" if run.diverged else f"{100 * run.record.test_accuracy:.2f}") in row
     assert sorted(run.status for run in store) == ["diverged", "finished", "finished"]
 
 
@@ -241,7 +243,7 @@ def test_lives_as_text_leave_out_the_neurons_that_were_always_alive(store, lab_m
     lives = store.runs.lives()
     eventful = lives[(lives.epochs_dead > 0) | (lives.cause != "")]
     assert 0 < len(eventful) < len(lives)
-    assert len(text.splitlines()) == 1 + len(eventful)
+    assert text.count("-seed") == len(eventful)
     assert f"{len(lives) - len(eventful):,} neurons that were alive at every epoch" in errors
 
 
@@ -253,7 +255,7 @@ def test_a_long_table_is_cut_with_a_word_on_how_to_see_all(store, lab_main):
         _, text, errors = lab_main("table", "units", "--store", store.path)
     finally:
         lab.cli.shared.MOST_ROWS = kept
-    assert len(text.splitlines()) == 51
+    assert text.count("-seed") == 50
     assert errors == f"50 of {rows} rows. For all of them: --format csv\n"
 
 
@@ -290,7 +292,7 @@ def test_show_tells_settings_status_and_epochs(store, lab_main):
     assert facts["optimizer"] == "sgd"
     assert facts["test accuracy"] == str(run.record.test_accuracy)
     assert "tiny (240 to train on, 60 to validate, 100 to test" in text
-    assert "dead_confirmed_fraction" in text
+    assert "confirmed" in text
     epochs = [line.split() for line in text.splitlines() if " validation " in line]
     assert [line[0] for line in epochs] == ["0", "1", "2"]
 
@@ -388,8 +390,9 @@ def test_help_names_every_command_and_every_setting(lab_main):
         assert re.search(rf"^\W*{command}\b", text, flags=re.MULTILINE)
     _, text, _ = lab_main("compare", "--help")
     for option in (
-        "activation", "seeds", "epochs", "dataset", "learning-rate", "hidden", "optimizer", "init",
-        "bias", "batch-size", "validation-split", "train-size", "probe", "keep-weights", "store",
+        "activation", "seeds", "epochs", "dataset", "learning-rate", "hidden", "optimizer",
+        "initializer", "first-bias", "batch-size", "validation-split", "train-size",
+        "probe-size", "keep-weights", "store",
     ):  # fmt: skip
         assert re.search(rf"--{option}\b", text), option
 
@@ -432,9 +435,9 @@ BAD = {
     "an unknown network": (["--network", "cn"], "Unknown network 'cn'. Did you mean 'cnn'"),
     "decay for adam": (["--weight-decay", "0.1"], "weight_decay must be 0 where optimizer is adam"),
     "filters for an mlp": (["--filters", "8-16"], "filters must be left out for the network 'mlp'"),
-    "an unknown initialiser": (["--init", "he"], "initializer must be .*'he'"),
-    "an infinite bias": (["--bias", "inf"], "first_bias must be .*'inf'"),
-    "an empty probe": (["--probe", "0"], "probe_size must be .*'0'"),
+    "an unknown initialiser": (["--initializer", "he"], "initializer must be .*'he'"),
+    "an infinite bias": (["--first-bias", "inf"], "first_bias must be .*'inf'"),
+    "an empty probe": (["--probe-size", "0"], "probe_size must be .*'0'"),
     "momentum for adam": (["--momentum", "0.5"], r"momentum must be 0 unless .* 0\.5"),
     "weights kept somehow": (["--keep-weights", "some"], "keep_weights must be .*'some'"),
     "no seeds": (["--seeds", "0"], "seeds must be .*'0'"),
@@ -493,7 +496,8 @@ def test_a_store_that_cannot_be_written_to_is_one_sentence(lab_main):
 def test_an_empty_store_is_told_how_to_get_runs(lab_main, tmp_path):
     code, _, errors = lab_main("table", "runs", "--store", tmp_path / "none")
     assert code == 2
-    assert errors.endswith("holds no runs. Record some with: lab compare\n")
+    place = tmp_path / "none"
+    assert errors.endswith(f"holds no runs. Record some with: lab compare --store {place}\n")
     assert not (tmp_path / "none").exists()
 
 

@@ -25,7 +25,7 @@ def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def drawn(runs: Runs, width: int) -> str:
     console = Console(file=io.StringIO(), width=width)
-    console.print(comparison(runs))
+    console.print(comparison(runs, width))
     return console.file.getvalue()
 
 
@@ -126,3 +126,12 @@ def test_a_dataset_s_name_is_shown_as_it_is_even_if_it_looks_like_markup(
     odd = dataclasses.replace(tiny, name="[/red][bold]x")
     table = drawn(compare("relu", 1, odd, tmp_path / "runs", **SMALL), 120)
     assert "[/red][bold]x: 784-6-5-10" in table
+
+
+def test_the_seeds_of_a_row_stay_on_its_line(tiny: Dataset, tmp_path: Path) -> None:
+    many = compare("relu", 12, tiny, tmp_path / "runs", **SMALL | {"epochs": 1})
+    accuracies = [100 * run.record.test_accuracy for run in many]
+    for width, shown in ((200, accuracies), (80, [min(accuracies), max(accuracies)])):
+        (row,) = [line.split() for line in drawn(many, width).splitlines() if "ReLU " in line[:6]]
+        assert row[6:] == [f"{accuracy:.2f}" for accuracy in shown]
+    assert "lowest," in drawn(many, 80)

@@ -69,7 +69,7 @@ DRAWN = {
     "functions": lambda runs: plots.functions([run.config.activation for run in runs[::2]]).figure,
     "with_derivative": lambda runs: plots.with_derivative(runs[-1].config.activation).figure,
     "over_rates": lambda runs: plots.over_rates(runs).figure,
-    "accuracy_against_dead": lambda runs: plots.accuracy_against_dead(runs).figure,
+    "dead_and_accuracy": lambda runs: of_studies.dead_and_accuracy(runs).figure,
     "forest": lambda runs: plots.forest(stats.verdicts(runs)).figure,
     "life_map": lambda runs: plots.life_map(runs[-1], 1).figure,
     "flows": lambda runs: plots.flows(runs[-1], 1).figure,

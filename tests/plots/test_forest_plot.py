@@ -7,6 +7,7 @@ import pytest
 
 from lab import RunConfig, plots, stats
 from lab.errors import InputError
+from lab.plots import palette
 from lab.runs import measures
 
 
@@ -47,7 +48,7 @@ def test_a_forest_plot_shows_every_seed_the_mean_and_its_interval(look):
         assert {mean.get_color(), seeds.get_color()} == {look(one.config.activation)[0]}
     means = [drawn_at(ax, row)["mean"][0] for row in (0, 1)]
     assert means[0].get_markerfacecolor() == look("elu")[0]  # Told apart: filled.
-    assert means[1].get_markerfacecolor() == "white"
+    assert means[1].get_markerfacecolor() == palette.PAPER
     assert [text.get_text() for text in ax.get_yticklabels()] == ["ELU α=1", "tanh"]
     assert ax.get_xlabel() == "test accuracy: difference from ReLU, points"
     assert "1.20 (1.01 to 1.39), n = 6" in [text.get_text() for text in ax.texts]

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from lab import Runs, plots, stats
 from lab.errors import InputError, RunError
+from lab.plots import canvas, palette
 from lab.runs import measures
 
 
@@ -27,9 +29,8 @@ def test_a_measure_over_the_rates_is_the_mean_at_each(rates, measure):
 
 
 def test_a_function_of_one_rate_changes_no_others_name(rates):
-    for draw in (plots.over_rates, plots.accuracy_against_dead):
-        texts = [text.get_text() for text in draw(rates).get_legend().get_texts()]
-        assert sorted(texts) == ["ELU α=1", "Leaky ReLU α=0.01", "ReLU"]
+    texts = [text.get_text() for text in plots.over_rates(rates).get_legend().get_texts()]
+    assert sorted(texts) == ["ELU α=1", "Leaky ReLU α=0.01", "ReLU"]
 
 
 def test_a_ring_is_at_the_best_rate_on_validation(rates):
@@ -37,7 +38,7 @@ def test_a_ring_is_at_the_best_rate_on_validation(rates):
     (ring,) = (line for line in ax.get_lines() if line.get_markersize() == 16)
     best = stats.best_rates(rates).set_index("activation").learning_rate["ELU α=1"]
     assert ring.get_xdata().tolist() == [best]
-    grey = [line for line in ax.get_lines() if line.get_color() == "#cccccc"]
+    grey = [line for line in ax.get_lines() if line.get_color() == palette.SILVER]
     assert len(grey) == 2  # The other functions.
 
 
@@ -62,3 +63,15 @@ def test_a_rate_with_a_diverged_run_has_a_cross_and_no_mean(rates):
 def test_bad_input_is_answered_with_a_sentence(runs, draw, error, words):
     with pytest.raises(error, match=words):
         draw(runs)
+
+
+def test_an_accuracy_is_as_high_as_its_error_is_small():
+    ax = Figure().subplots()
+    ax.set_ylim(0, 100)
+    canvas.error_scale(ax)
+    heights = ax.transScale.transform([(1, accuracy) for accuracy in (0, 90, 99, 97, 98)])[:, 1]
+    np.testing.assert_allclose(heights[:3], [-2, -1, 0])
+    assert heights[4] - heights[3] == pytest.approx(np.log10(3 / 2))
+    low, high = ax.get_ylim()
+    assert low < 0
+    assert 99.9 < high < 100

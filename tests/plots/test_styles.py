@@ -2,7 +2,7 @@
 
 import pytest
 
-from lab import plots
+from lab import RunConfig, plots
 from lab.activations import registry
 from lab.plots import styles
 
@@ -29,9 +29,16 @@ def test_two_parameters_of_one_function_share_the_colour_and_not_the_line_style(
 def test_many_parameters_of_one_function_all_look_different_and_the_default_keeps_its_own(look):
     slopes = (0.5, 0.1, 0.2, 0.3, 0.01, 0.4, 0.6)
     lines = plots.functions([f"leaky_relu={slope}" for slope in slopes]).get_lines()
-    looks = [(line.get_color(), line.get_linestyle()) for line in lines]
+    looks = [(line.get_color(), line._unscaled_dash_pattern) for line in lines]
     assert len(set(looks)) == len(slopes)
-    assert looks[4] == look("leaky_relu")
+    assert (lines[4].get_color(), lines[4].get_linestyle()) == look("leaky_relu")
+
+
+def test_a_function_with_another_parameter_looks_like_no_other_function(look):
+    slopes = [f"leaky_relu={number / 10}" for number in range(1, 10)]
+    shown = styles.styles_of([RunConfig(activation=slope) for slope in slopes])
+    others = {look(name) for name in registry.names() if name != "leaky_relu"}
+    assert not {(style.colour, style.line) for style in shown} & others
 
 
 def test_settings_that_differ_are_named_in_the_labels(runs):

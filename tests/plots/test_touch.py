@@ -41,7 +41,7 @@ def test_every_seed_and_every_mean_is_there_with_its_values_as_drawn(figure):
         ("ELU α=1", False, [20]),
         ("ELU α=1", True, [20]),
     ]
-    assert curves[0]["colour"] == "#0072B2"
+    assert curves[0]["colour"] == "#0072b2"
 
 
 def test_the_svg_marks_curves_and_names_and_a_saved_file_does_not(figure):

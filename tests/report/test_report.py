@@ -161,7 +161,7 @@ def test_three_seeds_get_no_verdict_and_six_get_those_of_the_statistics(shown, s
 
 def test_each_figure_has_its_words(shown, runs):
     comparisons = runs.comparisons()
-    drawn = [of_studies.accuracy_against_dead(runs), of_studies.learning_rates(runs)]
+    drawn = [of_studies.dead_and_accuracy(runs), of_studies.learning_rates(runs)]
     for comparison in comparisons:
         place = f"mnist, learning rate {comparison[0].config.learning_rate:g}"
         verdicts = [verdict for verdict in stats.verdicts(runs) if verdict.where == place]

@@ -8,6 +8,7 @@ import pytest
 import lab
 from lab import LabError, RunStore
 from lab.analysis import maps
+from lab.plots import heat_maps
 from lab.widgets import KillMap
 
 SMALL = {"hidden": (6, 4), "batch_size": 50, "epochs": 2}
@@ -50,15 +51,15 @@ def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
     assert "Finished: all 12 runs are kept" in front.status.value
 
 
-def test_what_is_good_is_bright_in_both_maps(front):
+def test_more_is_darker_in_both_maps(front):
     trained(front)
     dead, accuracy = front.grids["dead"], front.grids["accuracy"]
-    assert set(dead.colours[3:]) == {"#00224e"}  # All dead: the dark end of cividis.
-    for grid, good in ((dead, min), (accuracy, max)):
-        best = grid.marks.index(good(grid.marks, key=float))
-        worst = grid.marks.index((max if good is min else min)(grid.marks, key=float))
-        red = [int(grid.colours[place][1:3], 16) for place in (best, worst)]
-        assert red[0] > red[1]
+    assert set(dead.colours[3:]) == {heat_maps.BAD}  # All dead.
+    for grid in (dead, accuracy):
+        most = grid.marks.index(max(grid.marks, key=float))
+        least = grid.marks.index(min(grid.marks, key=float))
+        green = [int(grid.colours[place][3:5], 16) for place in (most, least)]
+        assert green[0] < green[1]  # White is 0 %.
 
 
 def test_before_any_training_the_cells_are_empty_and_a_sentence_says_what_will_be_trained(front):

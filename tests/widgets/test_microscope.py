@@ -9,6 +9,7 @@ import lab
 from lab import RunStore, words
 from lab.census.lives import STATES, states
 from lab.errors import InputError
+from lab.plots.palette import by_theme
 from lab.runs import causes
 from lab.widgets import Microscope
 from lab.widgets.microscope import _coloured, _fit
@@ -45,7 +46,7 @@ def test_the_grid_shows_every_neuron_as_it_is_at_the_epoch(relu, tiny):
         assert [name for name, _ in microscope.neuron.options] == [n[7:] for n in names]
         died = relu.lives(1).died[epoch].sum()
         assert (f"{died} died" if epoch else "Untrained.") in microscope.legend.value
-    black = [colour == "#000000" for colour in microscope.grid.colours]
+    black = [colour == by_theme("#000000") for colour in microscope.grid.colours]
     assert black == relu.lives(1).dead[2].tolist()
 
 

@@ -136,7 +136,7 @@ class _CauseFinder:
         if not sign:  # A bias moves all z alike: it cannot spread them.
             return Cause(WEIGHTS if self.below == 0 else EITHER, since)
         before, after = float(edge[since - 1]), float(edge[since])
-        by_bias = sign * float(np.diff(self._biases[since - 1 : since + 1, unit])[0])
+        by_bias = sign * float(self._biases[since, unit] - self._biases[since - 1, unit])
         if not np.isfinite([by_bias, before]).all():
             return Cause(UNKNOWN, since)
         way = sign * (after - before)

@@ -360,3 +360,10 @@ def test_mean_and_deviation_are_of_all_blocks_whichever_holds_the_whitest_pixel(
     images[:, 0, 0] = whites
     dataset = Dataset("two", images, np.array([0, 1]), images, np.array([0, 1]))
     assert dataset.pixels == pytest.approx((images.mean() / 255, images.std() / 255))
+
+
+def test_an_image_that_is_larger_than_a_block_is_one_by_itself():
+    images = np.zeros((2, 1024, 1024, 2), np.uint8)
+    images[0, 0, 0] = 255, 51
+    dataset = Dataset("two", images, np.array([0, 1]), images, np.array([0, 1]))
+    assert dataset.pixels == pytest.approx((images.mean() / 255, images.std() / 255))

@@ -47,6 +47,8 @@ def test_the_baseline_can_be_named_with_its_parameter(study, record):
     ]
     with pytest.raises(InputError, match=r"Unknown baseline 'elu=2'\. Did you mean 'elu=1'\?"):
         stats.verdicts(runs, baseline="elu=2")
+    with pytest.raises(InputError, match="Unknown baseline 'elu=half'"):
+        stats.verdicts(runs, baseline="elu=half")
 
 
 def test_a_baseline_without_a_parameter_is_found_by_its_name(study):

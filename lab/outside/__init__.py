@@ -5,7 +5,18 @@ tables, figures and front ends read like the lab's own.
 """
 
 from lab.outside.census import Census
+from lab.outside.diagnosis import Diagnosis, Finding, LayerHealth, diagnose
 from lab.outside.files import read_model, read_probe
 from lab.outside.watch import Watching, watch
 
-__all__ = ["Census", "Watching", "read_model", "read_probe", "watch"]
+__all__ = [
+    "Census",
+    "Diagnosis",
+    "Finding",
+    "LayerHealth",
+    "Watching",
+    "diagnose",
+    "read_model",
+    "read_probe",
+    "watch",
+]

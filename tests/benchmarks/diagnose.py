@@ -1,0 +1,394 @@
+"""How often the health check is right: on 200 healthy networks, and 200 with one planted fault.
+
+    uv run python tests/benchmarks/diagnose.py
+
+It makes two draws of networks, and writes what was found to `diagnose.csv` beside this file: the
+limits in `lab/outside/rules.py` were chosen on the first draw; the second was held back.
+
+A network is healthy if it was trained at sensible settings and classifies at least 85 % of other
+images right (chance is 10 %). A sabotaged one is a copy of it with one fault planted at a known
+layer; those with exploding gradients, and half of those with vanishing ones, are deep networks of
+their own. A false alarm is any finding in a healthy network. A miss is a planted fault that is not
+found, by its kind, at its layer.
+"""
+
+import functools
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import pandas as pd
+import typer
+from scipy.stats import binomtest
+
+import lab
+from lab.outside.rules import RULES
+from lab.system import load_tensorflow
+
+tf = load_tensorflow()
+import keras  # noqa: E402  # In silence, after TensorFlow.
+
+layers = keras.layers
+TABLE = Path(__file__).with_suffix(".csv")
+NETWORKS, DRAWS = 200, ("first", "held back")
+LEARNED, PROBE, BATCH = 0.85, 500, 64
+AT_ZERO = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")  # f(0) = 0
+FUNCTIONS = {
+    "dead": ("relu", "relu", "relu6"),
+    "nearly dead": ("elu", "gelu", "silu", "sigmoid", "softplus"),
+    "saturated": ("tanh", "sigmoid"),
+    "constant": (*AT_ZERO, "sigmoid", "relu6", "selu"),
+    "dormant": AT_ZERO,
+    "non-finite": (*AT_ZERO, "softplus", "selu"),
+    "exploding gradient": ("relu", "leaky_relu"),
+    "vanishing gradient": ("sigmoid", "tanh", "relu", "elu"),
+}
+KINDS = tuple(FUNCTIONS)
+
+
+@functools.cache
+def images(name: str) -> tuple[Any, ...]:
+    """Images from 0 to 1, their labels; 8 x 8 pixels of digits, 14 x 14 of mnist-5k."""
+    if name == "digits":
+        from sklearn.datasets import load_digits
+
+        x, y = load_digits(return_X_y=True)
+        return x.reshape(-1, 8, 8, 1).astype(np.float32) / 16, y.astype(np.int32)
+    data = lab.load_dataset("mnist-5k")
+    x = np.concatenate([data.x_train, data.x_test]).astype(np.float32) / 255
+    small = x.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))[..., None]
+    return small, np.concatenate([data.y_train, data.y_test]).astype(np.int32)
+
+
+class Network:
+    """A network with its images; the places of its hidden layers by name."""
+
+    def __init__(self, kind: str, rng: Any) -> None:
+        self.rng = rng
+        self.data = str(rng.choice(["digits", "mnist-5k"]))
+        x, y = images(self.data)
+        order = rng.permutation(len(x))
+        self.x, self.y = x[order[:1200]], y[order[:1200]]
+        self.others = x[order[1200:1797]], y[order[1200:1797]]
+        self.function = str(rng.choice(FUNCTIONS[kind]))
+        keras.utils.set_random_seed(int(rng.integers(2**31)))
+        least = 2 if kind == "vanishing gradient" else 1
+        self.normalised = rng.random() < 0.15
+        self.convolutions = int(rng.choice([0, 1, 2], p=[0.5, 0.25, 0.25]))
+        most = 3 if self.function == "sigmoid" else 5
+        self.dense = int(rng.integers(1 if self.convolutions else least, most - self.convolutions))
+        self.model = self.build()
+
+    def build(self) -> Any:
+        model = keras.Sequential([keras.Input(self.x.shape[1:])])
+        first = str(self.rng.choice(["glorot_uniform", "he_normal"]))
+        for n in range(self.convolutions):
+            filters, stride = int(self.rng.choice([8, 16, 24])), int(self.rng.integers(1, 3))
+            kernel = {"kernel_initializer": first, "strides": stride, "padding": "same"}
+            self.add(model, layers.Conv2D, f"conv_{n + 1}", filters, kernel_size=3, **kernel)
+        model.add(layers.Flatten())
+        for n in range(self.dense):
+            width = int(self.rng.choice([16, 24, 32, 48, 64, 96, 128]))
+            self.add(model, layers.Dense, f"dense_{n + 1}", width, kernel_initializer=first)
+        model.add(layers.Dense(10, name="scores"))
+        return model
+
+    def add(self, model: Any, layer: Any, name: str, units: int, **choices: Any) -> None:
+        if self.normalised:
+            model.add(layer(units, name=f"{name}_linear", use_bias=False, **choices))
+            model.add(layers.BatchNormalization(name=f"{name}_norm", momentum=0.9))
+            model.add(layers.Activation(self.function, name=name))
+        else:
+            model.add(layer(units, self.function, name=name, **choices))
+
+    @property
+    def hidden(self) -> list[str]:
+        found = [layer.name for layer in self.model.layers if hasattr(layer, "activation")]
+        return [name for name in found if "linear" not in name and name != "scores"]
+
+    def arrays(self, name: str) -> tuple[Any, Any]:
+        """What scales and what shifts a hidden layer's z; both end with the units."""
+        normal = self.normalised and name != "scores"
+        layer = self.model.get_layer(f"{name}_norm" if normal else name)
+        return (layer.gamma, layer.beta) if normal else (layer.kernel, layer.bias)
+
+    def given(self, name: str) -> Any:
+        """What a hidden layer gives for the training images, shape (values, units)."""
+        part = keras.Model(self.model.inputs, self.model.get_layer(name).output)
+        a = part.predict_on_batch(self.x)
+        return a.reshape(-1, a.shape[-1])
+
+    def largest_z(self, name: str) -> Any:
+        """The largest z of each unit, with the function left out."""
+        layer = self.model.get_layer(name)
+        function, layer.activation = layer.activation, keras.activations.linear
+        z = self.given(name).max(axis=0)
+        layer.activation = function
+        return z
+
+    def train(self, optimizer: Any, steps: int) -> None:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        optimizer.build(self.model.trainable_variables)
+        x, y = tf.constant(self.x), tf.constant(self.y)
+        rows = self.rng.integers(0, len(self.x), (steps, BATCH))
+
+        @tf.function(autograph=False)
+        def step(row: Any) -> None:
+            with tf.GradientTape() as tape:
+                value = loss(tf.gather(y, row), self.model(tf.gather(x, row), training=True))
+            variables = self.model.trainable_variables
+            optimizer.apply(tape.gradient(value, variables), variables)
+
+        for row in tf.constant(rows):
+            step(row)
+
+    def accuracy(self) -> float:
+        x, y = self.others
+        return float((self.model.predict_on_batch(x).argmax(axis=1) == y).mean())
+
+    def diagnosis(self) -> Any:
+        census = lab.Census.of(self.model, (self.x[:PROBE], self.y[:PROBE]))
+        return lab.diagnose(census)
+
+    @property
+    def words(self) -> str:
+        sizes = [self.model.get_layer(name).output.shape[-1] for name in self.hidden]
+        norm = ", batch normalisation" if self.normalised else ""
+        kind = f"{self.convolutions} convolutions, " if self.convolutions else ""
+        return f"{self.data}, {self.function}, {kind}{'-'.join(map(str, sizes))}{norm}"
+
+
+def healthy(kind: str, rng: Any) -> Network:
+    """Trains networks until one has learned."""
+    while True:
+        network = Network(kind, rng)
+        if rng.random() < 0.75:
+            optimizer = keras.optimizers.Adam(10 ** rng.uniform(-3, -2.3))
+        else:
+            optimizer = keras.optimizers.SGD(10 ** rng.uniform(-2, -1), momentum=0.9)
+        network.train(optimizer, int(rng.integers(200, 500)))
+        if network.accuracy() >= LEARNED:
+            return network
+
+
+# Sabotage: each plants one fault, and returns the name of its layer.
+
+
+def some_units(network: Network, name: str, whole: float) -> Any:
+    """All units of a layer with some probability, else 40 to 70 % of them."""
+    units = network.arrays(name)[1].shape[0]
+    share = 1.0 if network.rng.random() < whole else network.rng.uniform(0.4, 0.7)
+    return network.rng.permutation(units)[: int(np.ceil(share * units))]
+
+
+def shut(network: Network, below: float) -> str:
+    """Moves the biases of some units until their largest z lies below zero."""
+    name = str(network.rng.choice(network.hidden))
+    units, bias = some_units(network, name, 0.5), network.arrays(name)[1]
+    values, z = bias.numpy(), network.largest_z(name)
+    values[units] -= z[units] + below * network.rng.uniform(1, 2)
+    bias.assign(values)
+    return name
+
+
+def dead(network: Network) -> str:
+    if network.rng.random() < 1 / 3 and (name := too_fast(network)):
+        return name
+    return shut(network, 1.0)
+
+
+def too_fast(network: Network) -> str:
+    """Trains on at rates far too high, until half of a layer gives 0 for every image."""
+    before = network.model.get_weights()
+    for rate in 3.0 ** np.arange(-1, 8):
+        network.train(keras.optimizers.SGD(rate), 3)
+        finite = all(np.isfinite(array).all() for array in network.model.get_weights())
+        for name in network.hidden if finite else ():
+            if (network.given(name).max(axis=0) == 0).mean() >= 0.5:
+                return name
+        network.model.set_weights(before)
+    return ""
+
+
+def nearly_dead(network: Network) -> str:
+    return shut(network, 12.0)  # There no gate of these functions is above a thousandth.
+
+
+def saturated(network: Network) -> str:
+    """Scales what leads into a layer, until 80 % of its values lie at an end of the function."""
+    name = str(network.rng.choice(network.hidden))
+    end = 1e-3 if network.function == "tanh" else 0.25e-3
+    for _ in range(20):
+        a = network.given(name)
+        gate = 1 - a**2 if network.function == "tanh" else a * (1 - a)
+        if (gate <= end).mean() >= 0.8:
+            return name
+        for array in network.arrays(name):
+            array.assign(2 * array)
+    raise RuntimeError("The values of blank places do not move.")
+
+
+def constant(network: Network) -> str:
+    name = str(network.rng.choice(network.hidden))
+    scale, bias = (array.numpy() for array in network.arrays(name))
+    units = some_units(network, name, 0.5)
+    scale[..., units], bias[units] = 0, network.rng.uniform(0.3, 1, len(units))
+    for array, values in zip(network.arrays(name), (scale, bias), strict=True):
+        array.assign(values)
+    return name
+
+
+def dormant(network: Network) -> str:
+    """Makes what leads into some units a thousand times smaller."""
+    name = str(network.rng.choice(network.hidden))
+    units = some_units(network, name, 0.0)
+    for array in network.arrays(name):
+        values = array.numpy()
+        values[..., units] *= 0.001
+        array.assign(values)
+    return name
+
+
+def nonfinite(network: Network) -> str:
+    name = str(network.rng.choice([*network.hidden, "scores"]))
+    array = network.arrays(name)[network.rng.integers(2)]
+    values = array.numpy()
+    values.flat[network.rng.integers(values.size)] = network.rng.choice([np.nan, np.inf, -np.inf])
+    array.assign(values)
+    return f"{name}_norm" if network.normalised and name != "scores" else name
+
+
+def deep(network: Network, depth: int, scale: float) -> str:
+    """Puts a deep network, hardly trained, in the place of a network."""
+    width = int(network.rng.choice([16, 32, 64]))
+    variance = 2 if network.function in ("relu", "leaky_relu") else 1
+    first = keras.initializers.VarianceScaling(
+        scale**2 * variance, seed=int(network.rng.integers(2**31))
+    )
+    made = [
+        layers.Dense(width, network.function, name=f"dense_{n + 1}", kernel_initializer=first)
+        for n in range(depth)
+    ]
+    network.model = keras.Sequential(
+        [keras.Input(network.x.shape[1:]), layers.Flatten(), *made, layers.Dense(10, name="scores")]
+    )
+    network.normalised, network.convolutions = False, 0
+    network.train(keras.optimizers.SGD(1e-6), 20)
+    return "dense_1"
+
+
+def exploding(network: Network) -> str:
+    return deep(network, int(network.rng.integers(5, 9)), network.rng.uniform(8, 15))
+
+
+def vanishing(network: Network) -> str:
+    if network.function == "sigmoid":
+        return deep(network, int(network.rng.integers(8, 12)), 1.0)
+    at = int(network.rng.integers(1, len(network.hidden)))
+    scale, _ = network.arrays(network.hidden[at])
+    scale.assign(1e-5 * scale)
+    return network.hidden[at - 1]
+
+
+PLANT = dict(
+    zip(
+        KINDS,
+        (dead, nearly_dead, saturated, constant, dormant, nonfinite, exploding, vanishing),
+        strict=True,
+    )
+)
+
+
+def worst(found: Any) -> dict[str, float]:
+    """The largest share of each kind in any layer; the largest and smallest relative gradient."""
+    gradients = [one.gradient for one in found.layers if one.gradient is not None] or [np.nan]
+    shares = {
+        "dead": max(one.dead / one.units for one in found.layers),
+        "nearly_dead": max((one.dead + (one.nearly_dead or 0)) / one.units for one in found.layers),
+        "saturated": max(one.saturated or 0 for one in found.layers),
+        "constant": max(one.constant / one.units for one in found.layers),
+        "dormant": max(one.dormant / one.units for one in found.layers),
+        "largest_gradient": max(gradients),
+        "smallest_gradient": min(gradients),
+    }
+    return {name: float(f"{value:.3g}") for name, value in shares.items()}
+
+
+def row_of(network: Network, kind: str, layer: str, accuracy: float) -> dict[str, Any]:
+    words, found = network.words, network.diagnosis()
+    return {
+        "planted": kind,
+        "layer": layer,
+        "network": words,
+        "accuracy": round(accuracy, 3),
+        "found": "; ".join(f"{one.kind} at {one.layer}" for one in found.findings),
+        **worst(found),
+    }
+
+
+def pair(draw: int, number: int) -> list[dict[str, Any]]:
+    """Makes a healthy network and a sabotaged one, and diagnoses both."""
+    kind = KINDS[number % len(KINDS)]
+    rng = np.random.default_rng([draw, number])
+    network = healthy(kind, rng)
+    accuracy = network.accuracy()
+    rows = [row_of(network, "", "", accuracy)]
+    layer = PLANT[kind](network)
+    rows.append(row_of(network, kind, layer, network.accuracy()))
+    return [{"draw": DRAWS[draw], "number": number, **row} for row in rows]
+
+
+def is_wrong(row: Any) -> bool:
+    """Tells whether a diagnosis is a false alarm, or misses the planted fault."""
+    found = row.found.split("; ")
+    return f"{row.planted} at {row.layer}" not in found if row.planted else bool(row.found)
+
+
+def rates(table: pd.DataFrame) -> pd.DataFrame:
+    """Returns how many of each draw are false alarms and misses, with Wilson's 95 % intervals."""
+    table = table.assign(wrong=[is_wrong(row) for row in table.itertuples()])
+    rows = []
+    for draw in DRAWS:
+        for name, planted in (("false alarms", False), ("misses", True)):
+            of = table[(table.draw == draw) & (table.planted.ne("") == planted)]
+            if not len(of):
+                continue
+            test = binomtest(int(of.wrong.sum()), len(of)).proportion_ci(method="wilson")
+            counts = {"draw": draw, "what": name, "wrong": int(of.wrong.sum()), "of": len(of)}
+            rows.append({**counts, "rate": of.wrong.mean(), "low": test.low, "high": test.high})
+    return pd.DataFrame(rows)
+
+
+def read() -> pd.DataFrame:
+    """Returns the recorded table."""
+    return pd.read_csv(TABLE, keep_default_na=False)
+
+
+def main(
+    draws: Annotated[int, typer.Option(help="1 for the first draw alone.")] = 2,
+    networks: int = NETWORKS,
+    out: Path = TABLE,
+) -> None:
+    """Makes the networks, writes the table, and prints the rates."""
+    began, rows = time.perf_counter(), []
+    for draw in range(draws):
+        for number in range(networks):
+            rows += pair(draw, number)
+            if number % 8 == 7:
+                keras.backend.clear_session()
+                print(
+                    f"{DRAWS[draw]} {number + 1}: {time.perf_counter() - began:.0f} s", flush=True
+                )
+        pd.DataFrame(rows).to_csv(out, index=False)
+    table = pd.DataFrame(rows)
+    print(rates(table).to_string(index=False))
+    by_kind = table[table.planted != ""].assign(
+        wrong=[is_wrong(row) for row in table[table.planted != ""].itertuples()]
+    )
+    print(by_kind.groupby(["draw", "planted"]).wrong.agg(["sum", "size"]).to_string())
+    assert set(RULES) == set(KINDS)
+
+
+if __name__ == "__main__":
+    typer.run(main)

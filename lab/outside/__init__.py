@@ -5,17 +5,30 @@ tables, figures and front ends read like the lab's own.
 """
 
 from lab.outside.census import Census
-from lab.outside.diagnosis import Diagnosis, Finding, LayerHealth, diagnose
+from lab.outside.diagnosis import (
+    LAYER_COLUMNS,
+    LAYER_LEGEND,
+    Diagnosis,
+    Finding,
+    LayerHealth,
+    diagnose,
+    layer_rows,
+)
 from lab.outside.files import read_model, read_probe
+from lab.outside.rules import RULES
 from lab.outside.watch import Watching, watch
 
 __all__ = [
+    "LAYER_COLUMNS",
+    "LAYER_LEGEND",
+    "RULES",
     "Census",
     "Diagnosis",
     "Finding",
     "LayerHealth",
     "Watching",
     "diagnose",
+    "layer_rows",
     "read_model",
     "read_probe",
     "watch",

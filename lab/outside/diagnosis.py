@@ -1,7 +1,7 @@
 """`diagnose`: what is wrong in each layer of a network, how sure that is, and what to try."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,10 @@ OUTPUT = "output"
 OTHERWISE: dict[Kind, tuple[str, float]] = {
     "dead": ("opens", 0.0),
     "nearly dead": ("opens by more than a thousandth", 0.0),
-    "constant": ("is further from its mean than the layer's mean sd", units.CONSTANT_TAU**2),
+    "constant": (
+        "is further from its mean than 40 of its standard deviations",
+        units.CONSTANT_TAU**2,
+    ),
     "dormant": ("gives more than the layer's mean", units.DORMANT_TAU),
 }
 GRADIENTS: dict[Kind, int] = {"exploding gradient": 1, "vanishing gradient": -1}
@@ -94,17 +97,17 @@ class Finding(Strict):
 
     def __str__(self) -> str:
         """The finding as text."""
-        return "\n".join([f"{self.layer}: {self.kind}", *(f"  {line}" for line in self.lines)])
+        more = [f"  {name}: {words}" for name, words in self.parts]
+        return "\n".join([f"{self.layer}: {self.kind}", f"  {self.what}", *more])
 
     @property
-    def lines(self) -> tuple[str, ...]:
-        """What there is to say of it, a line each."""
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """What there is to say of it, beside what it is: names and texts."""
         return (
-            self.what,
-            f"How sure: {self.sure}",
-            f"Likely cause: {self.cause}",
-            f"Try: {self.advice}",
-            f"See: {self.evidence}",
+            ("How sure", self.sure),
+            ("Likely cause", self.cause),
+            ("Try", self.advice),
+            ("See", self.evidence),
         )
 
 
@@ -112,6 +115,7 @@ class Diagnosis(Strict):
     """What a health check found; `model_dump_json()` writes it, `model_validate_json()` reads it.
 
     Attributes:
+        format: What this is; it tells the file from others.
         model: The network's name.
         inputs: On how many inputs it was observed.
         loss: The loss whose gradient was measured; None if it was not.
@@ -120,6 +124,7 @@ class Diagnosis(Strict):
         not_checked: What could not be checked, a sentence each.
     """
 
+    format: Literal["activation-lab diagnosis"] = "activation-lab diagnosis"
     model: str
     inputs: int
     loss: str | None
@@ -141,6 +146,34 @@ class Diagnosis(Strict):
     def __str__(self) -> str:
         """The diagnosis as text."""
         return "\n".join([self.summary, *map(str, self.findings), *self.not_checked])
+
+
+LAYER_COLUMNS = (
+    *("layer", "function", "units", "not finite", "dead", "nearly dead", "constant", "dormant"),
+    *("saturated %", "gradient"),
+)
+LAYER_LEGEND = (
+    f"dead: no gradient on any input; nearly dead: gate at most {units.NEARLY} of its largest; "
+    f"constant: the same for every input; dormant: mean size at most {units.DORMANT_TAU} of the "
+    f"layer's; saturated: values, not 0, where the function is flat; gradient: relative to that at "
+    f"the last layer; -: not known."
+)
+
+
+def layer_rows(diagnosis: Diagnosis) -> list[list[str]]:
+    """Returns what was measured of each layer in words, by `LAYER_COLUMNS`."""
+    return [
+        [
+            one.layer,
+            one.function,
+            *(f"{count:,}" for count in (one.units, one.nonfinite, one.dead)),
+            "-" if one.nearly_dead is None else f"{one.nearly_dead:,}",
+            *(f"{count:,}" for count in (one.constant, one.dormant)),
+            "-" if one.saturated is None else f"{100 * one.saturated:.1f}",
+            "-" if one.gradient is None else f"{one.gradient:.2g}",
+        ]
+        for one in diagnosis.layers
+    ]
 
 
 def diagnose(source: Census | Recorder | Run) -> Diagnosis:

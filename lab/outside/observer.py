@@ -135,7 +135,6 @@ class Observer:
         tf = load_tensorflow()
         names = {meeting.name for meeting in self._found.meetings}
 
-        @tf.function(autograph=False, reduce_retracing=True)
         def program(x: Any, y: Any) -> Any:
             outputs, found = self._find(x)
             pairs = [meeting.pairs for meeting in found.meetings if meeting.name in names]
@@ -143,8 +142,9 @@ class Observer:
             total = tf.reduce_mean(loss(y, outputs)) * count
             return [_squared(tf.gradients(total, [z for z, _ in calls])) for calls in pairs], total
 
+        traced = tf.function(program, autograph=False, reduce_retracing=True)
         for x, y in self.probe.batches(min(self._batch, size)):
-            squares, total = program(_tensors(x), _tensors(np.asarray(y)))
+            squares, total = traced(_tensors(x), _tensors(np.asarray(y)))
             yield np.array(squares, np.float64), float(total), len(y)
 
     def weights(self) -> Weights:

@@ -31,6 +31,7 @@ class Rule:
 
     Attributes:
         limit: From here on it is wrong.
+        words: The same in words.
         why: The reason for this limit.
         means: What it means.
         causes: What causes it most often.
@@ -39,6 +40,7 @@ class Rule:
     """
 
     limit: float
+    words: str
     why: str
     means: str
     causes: str
@@ -49,6 +51,7 @@ class Rule:
 RULES: dict[Kind, Rule] = {
     "non-finite": Rule(
         0.0,
+        "one value or weight",
         "One value that is NaN or infinite spreads to every layer above.",
         "values or weights are NaN or infinite",
         "the training diverged: the learning rate was too high, or the loss took the logarithm of "
@@ -59,6 +62,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "dead": Rule(
         0.25,
+        "a quarter of the units",
         "Networks that train well have a few dead units; a quarter of a layer is rare.",
         "the gate f'(z) is 0 for every input, so no gradient reaches the weights",
         "a learning rate too high in the first epochs, or biases far below zero",
@@ -69,6 +73,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "nearly dead": Rule(
         0.25,
+        "a quarter of the units",
         "As for dead units: these learn a thousand times slower than they could.",
         "the gate f'(z) never exceeds a thousandth of its largest",
         "pre-activations far from zero: biases or weights too large, or a learning rate too high",
@@ -78,6 +83,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "saturated": Rule(
         0.5,
+        "half of the values",
         "More than half of what the layer gives lies where the function is flat.",
         "the function is flat where most pre-activations lie, and its value there is not 0",
         "weights or inputs too large for a function that is bounded",
@@ -87,6 +93,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "constant": Rule(
         0.25,
+        "a quarter of the units",
         "A unit that gives the same for every input is no more than a bias of the next layer.",
         "units whose gate is open give the same value for every input",
         "weights near 0 (a first value of 0, or too much weight decay), or an input that does not "
@@ -97,6 +104,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "dormant": Rule(
         0.25,
+        "a quarter of the units",
         "Sokar et al. (2023) count units below 0.025 of their layer's mean; some are usual.",
         "the mean |a| of units is at most 0.025 of their layer's mean, though their gates open",
         "weights that shrank or were pruned, or units that fire on few inputs alone",
@@ -106,6 +114,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "exploding gradient": Rule(
         1e3,
+        "1,000 times",
         "The gradient grows a thousandfold from the last hidden layer down to this one.",
         "so much larger is the gradient than at the last hidden layer that one reaches",
         "first weights too large for this depth",
@@ -115,6 +124,7 @@ RULES: dict[Kind, Rule] = {
     ),
     "vanishing gradient": Rule(
         1e-3,
+        "a thousandth",
         "The gradient shrinks to a thousandth from the last hidden layer down to this one.",
         "so much of the gradient is left of what the last hidden layer gets",
         "gates or weights too small at this depth, such as many layers of sigmoid",

@@ -80,10 +80,17 @@ def _loss_of(model: Any, outputs: NDArray[Any], y: NDArray[Any]) -> tuple[str, L
     given = getattr(model, "loss", None)
     if isinstance(given, str | keras.losses.Loss):
         loss = keras.losses.get(given)
-        return str(getattr(loss, "name", None) or getattr(loss, "__name__", given)), loss
+        name = str(getattr(loss, "name", None) or getattr(loss, "__name__", given))
+        return name, lambda y, outputs: loss(_like(y, outputs), outputs)
     name, choices = _usual(outputs, y)
     function = getattr(keras.losses, name)
-    return name, lambda y, outputs: function(y, outputs, **choices)
+    return name, lambda y, outputs: function(_like(y, outputs), outputs, **choices)
+
+
+def _like(y: Any, outputs: Any) -> Any:
+    """Gives labels the axis that a single output has, as `fit` does."""
+    is_flat = outputs.shape[-1] == 1 and y.shape.rank == outputs.shape.rank - 1
+    return y[..., None] if is_flat else y
 
 
 def _usual(outputs: NDArray[Any], y: NDArray[Any]) -> tuple[str, dict[str, bool]]:

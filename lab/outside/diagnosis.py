@@ -149,8 +149,8 @@ class Diagnosis(Strict):
 
 
 LAYER_COLUMNS = (
-    *("layer", "function", "units", "not finite", "dead", "nearly dead", "constant", "dormant"),
-    *("saturated %", "gradient"),
+    *("layer", "function", "units", "dead", "nearly dead", "constant", "dormant", "saturated %"),
+    "gradient",
 )
 LAYER_LEGEND = (
     f"dead: no gradient on any input; nearly dead: gate at most {units.NEARLY} of its largest; "
@@ -162,17 +162,19 @@ LAYER_LEGEND = (
 
 def layer_rows(diagnosis: Diagnosis) -> list[list[str]]:
     """Returns what was measured of each layer in words, by `LAYER_COLUMNS`."""
+    return [[one.layer, one.function, f"{one.units:,}", *_cells(one)] for one in diagnosis.layers]
+
+
+def _cells(one: LayerHealth) -> list[str]:
+    if one.nonfinite:
+        return [f"{one.nonfinite:,} not finite", *["-"] * 5]
     return [
-        [
-            one.layer,
-            one.function,
-            *(f"{count:,}" for count in (one.units, one.nonfinite, one.dead)),
-            "-" if one.nearly_dead is None else f"{one.nearly_dead:,}",
-            *(f"{count:,}" for count in (one.constant, one.dormant)),
-            "-" if one.saturated is None else f"{100 * one.saturated:.1f}",
-            "-" if one.gradient is None else f"{one.gradient:.2g}",
-        ]
-        for one in diagnosis.layers
+        f"{one.dead:,}",
+        "-" if one.nearly_dead is None else f"{one.nearly_dead:,}",
+        f"{one.constant:,}",
+        f"{one.dormant:,}",
+        "-" if one.saturated is None else f"{100 * one.saturated:.1f}",
+        "-" if one.gradient is None else f"{one.gradient:.2g}",
     ]
 
 
@@ -433,7 +435,7 @@ def _gradients(measured: Measured, place: int) -> Iterator[Finding]:
             kind,
             one,
             float(ratio),
-            f"{ratio:.2g} times",
+            f"the gradient is {ratio:.2g} times that at the last hidden layer",
             f"so in {so} of {counted(len(parts), 'part')} of the inputs, each by itself.",
             cause=f"{RULES[kind].causes}.{_steepest(measured, place, sign)}",
             follows=shut[0] if shut else None,
@@ -471,11 +473,15 @@ def _finding(
         layer=layer if isinstance(layer, str) else layer.site.name,
         value=value,
         limit=rule.limit,
-        what=f"{what[0].upper()}{what[1:]}: {rule.means}.",
-        sure=sure,
+        what=_sentence(f"{what}: {rule.means}."),
+        sure=_sentence(sure),
         bound=bound,
-        cause=f"what happens in {follows}." if follows else cause or f"{rule.causes}.",
+        cause=_sentence(f"what happens in {follows}." if follows else cause or f"{rule.causes}."),
         advice=f"Mend {follows} first." if follows else rule.advice,
         evidence=rule.evidence,
         follows=follows,
     )
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]

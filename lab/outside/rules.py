@@ -58,7 +58,7 @@ RULES: dict[Kind, Rule] = {
         "0 or divided by it",
         "Train again with a tenth of the learning rate or with clipped gradients, and check the "
         "training inputs and labels for NaN.",
-        "docs/python.md",
+        "tests/faults/README.md",
     ),
     "dead": Rule(
         0.25,
@@ -116,7 +116,7 @@ RULES: dict[Kind, Rule] = {
         1e3,
         "1,000 times",
         "The gradient grows a thousandfold from the last hidden layer down to this one.",
-        "so much larger is the gradient than at the last hidden layer that one reaches",
+        "it grows on its way back through the layers",
         "first weights too large for this depth",
         "Begin with He's or Glorot's weights, clip the gradients, lower the learning rate, or add "
         "normalisation or skip connections.",
@@ -126,7 +126,7 @@ RULES: dict[Kind, Rule] = {
         1e-3,
         "a thousandth",
         "The gradient shrinks to a thousandth from the last hidden layer down to this one.",
-        "so much of the gradient is left of what the last hidden layer gets",
+        "it shrinks on its way back through the layers",
         "gates or weights too small at this depth, such as many layers of sigmoid",
         "Use ReLU, Leaky ReLU or ELU, begin with larger weights (He's), or add batch "
         "normalisation or skip connections.",

@@ -5,16 +5,16 @@ tables, figures and front ends read like the lab's own.
 """
 
 from lab.outside.census import Census
-from lab.outside.diagnosis import (
+from lab.outside.diagnosis import diagnose
+from lab.outside.files import read_model, read_probe
+from lab.outside.findings import (
     LAYER_COLUMNS,
     LAYER_LEGEND,
     Diagnosis,
     Finding,
     LayerHealth,
-    diagnose,
     layer_rows,
 )
-from lab.outside.files import read_model, read_probe
 from lab.outside.rules import RULES
 from lab.outside.watch import Watching, watch
 

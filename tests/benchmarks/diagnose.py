@@ -23,7 +23,6 @@ import typer
 from scipy.stats import binomtest
 
 import lab
-from lab.outside.rules import RULES
 from lab.system import load_tensorflow
 
 tf = load_tensorflow()
@@ -364,6 +363,34 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def sentence(table: pd.DataFrame, draw: str) -> str:
+    """Says the rates of a draw."""
+    alarms, misses = (row for row in rates(table).itertuples() if row.draw == draw)
+    return (
+        f"{alarms.wrong} false alarms on {alarms.of} healthy networks "
+        f"({_share(alarms)}), {misses.wrong} of {misses.of} planted faults missed "
+        f"({_share(misses)})"
+    )
+
+
+def _share(row: Any) -> str:
+    rate, low, high = (f"{100 * share:.1f}" for share in (row.rate, row.low, row.high))
+    return f"{rate} %, 95 % interval {low} to {high} %"
+
+
+def page(table: pd.DataFrame) -> str:
+    """Returns the rates by kind of fault, as a table in Markdown."""
+    lines = ["| planted | missed in the first draw | missed in the draw that was held back |"]
+    lines.append("|---|---|---|")
+    for kind in KINDS:
+        cells = []
+        for draw in DRAWS:
+            of = table[(table.draw == draw) & (table.planted == kind)]
+            cells.append(f"{sum(map(is_wrong, of.itertuples()))} of {len(of)}")
+        lines.append(f"| {kind} | {cells[0]} | {cells[1]} |")
+    return "\n".join(lines)
+
+
 def read() -> pd.DataFrame:
     """Returns the recorded table."""
     return pd.read_csv(TABLE, keep_default_na=False)
@@ -386,12 +413,7 @@ def main(
                     f"{DRAWS[draw]} {number + 1}: {time.perf_counter() - began:.0f} s", flush=True
                 )
     table = pd.DataFrame(rows)
-    print(rates(table).to_string(index=False))
-    by_kind = table[table.planted != ""].assign(
-        wrong=[is_wrong(row) for row in table[table.planted != ""].itertuples()]
-    )
-    print(by_kind.groupby(["draw", "planted"]).wrong.agg(["sum", "size"]).to_string())
-    assert set(RULES) == set(KINDS)
+    print(rates(table).to_string(index=False), page(table), sep="\n")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from lab.errors import InputError, StoreError
-from lab.outside import RULES
-from lab.outside.diagnosis import Diagnosis, Finding, LayerHealth
+from lab.outside import RULES, Diagnosis, Finding, LayerHealth
 from lab.report import diagnosis_page, write_diagnosis
 
 HOSTILE = "</style><script>alert(1)</script><img src='http://x'>"

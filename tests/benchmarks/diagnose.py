@@ -391,20 +391,25 @@ def page(table: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def read() -> pd.DataFrame:
-    """Returns the recorded table."""
-    return pd.read_csv(TABLE, keep_default_na=False)
+def read(path: Path = TABLE) -> pd.DataFrame:
+    """Returns a recorded table."""
+    return pd.read_csv(path, keep_default_na=False)
 
 
 def main(
     draws: Annotated[int, typer.Option(help="1 for the first draw alone.")] = 2,
     networks: int = NETWORKS,
     out: Path = TABLE,
+    resume: Annotated[bool, typer.Option(help="Keep what the table holds already.")] = False,
 ) -> None:
     """Makes the networks, writes the table, and prints the rates."""
-    began, rows = time.perf_counter(), []
+    began = time.perf_counter()
+    rows = read(out).to_dict("records") if resume and out.exists() else []
+    done = {(row["draw"], row["number"]) for row in rows}
     for draw in range(draws):
         for number in range(networks):
+            if (DRAWS[draw], number) in done:
+                continue
             rows += pair(draw, number)
             if number % 8 == 7:
                 keras.backend.clear_session()

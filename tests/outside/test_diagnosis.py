@@ -1,13 +1,17 @@
 """The health check: planted faults at their layers, healthy networks, and how sure it is."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
 import lab
 from lab.errors import InputError, RunError
+from lab.outside import RULES
 from lab.outside.diagnosis import most_otherwise
 
+ROOT = Path(__file__).parents[2]
 layers = keras.layers
 NAMES = ("first", "second", "third")
 X = np.random.default_rng(0).normal(0, 1, (200, 8)).astype(np.float32)
@@ -48,7 +52,8 @@ def shift(layer, by):
 
 
 def scale(layer, by):
-    layer.kernel.assign(layer.kernel * np.float32(by))
+    for array in (layer.kernel, layer.bias):
+        array.assign(array * np.float32(by))
 
 
 def put(array, value):
@@ -149,7 +154,10 @@ def test_what_it_says_of_dead_units_is_counted():
     assert one.what.startswith("3 of 8 units (37.5 %):")
     assert one.bound == pytest.approx(1 - (0.05 / 3) ** (1 / 200))  # None of 200; three units.
     assert "on at most 2.03 % of such inputs" in one.sure
-    assert "Their biases keep them there (mean −49.7): without them, 3 would have" in one.cause
+    below = np.maximum(X @ model.get_layer("first").kernel.numpy() + 0.3, 0)
+    largest = (below @ model.get_layer("second").kernel.numpy()).max(axis=0)
+    freed = (largest[:3] > 0).sum()
+    assert f"keep them there (mean −49.7): without them, {freed} would have" in one.cause
 
 
 def test_the_limit_of_a_share_is_that_of_clopper_and_pearson():
@@ -277,3 +285,13 @@ def test_a_module_of_pytorch_is_diagnosed_without_gradients():
     sick = lab.diagnose(lab.watch(module, probe=X).once())
     assert [one.kind for one in sick.findings] == ["dead"]
     assert "gradients" in sick.not_checked[0]
+
+
+def test_the_evidence_of_each_rule_is_there_and_the_page_has_each_kind():
+    page = (ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8")
+    for kind, rule in RULES.items():
+        assert (ROOT / rule.evidence).is_file()
+        (row,) = (
+            line for line in page.splitlines() if line.startswith(f"| {kind} | ") and "[" in line
+        )
+        assert f"](../{rule.evidence}" in row

@@ -61,9 +61,9 @@ RULES: dict[Kind, Rule] = {
         "tests/faults/README.md",
     ),
     "dead": Rule(
-        0.25,
-        "a quarter of the units",
-        "Networks that train well have a few dead units; a quarter of a layer is rare.",
+        1 / 3,
+        "a third of the units",
+        "Networks that train well have up to a quarter of a layer dead; a third is rare.",
         "the gate f'(z) is 0 for every input, so no gradient reaches the weights",
         "a learning rate too high in the first epochs, or biases far below zero",
         "Lower the learning rate or warm it up, begin with biases of 0, put a batch normalisation "
@@ -72,8 +72,8 @@ RULES: dict[Kind, Rule] = {
         "notebooks/04_dying_relu.ipynb",
     ),
     "nearly dead": Rule(
-        0.25,
-        "a quarter of the units",
+        1 / 3,
+        "a third of the units",
         "As for dead units: these learn a thousand times slower than they could.",
         "the gate f'(z) never exceeds a thousandth of its largest",
         "pre-activations far from zero: biases or weights too large, or a learning rate too high",
@@ -82,9 +82,9 @@ RULES: dict[Kind, Rule] = {
         "notebooks/04_dying_relu.ipynb",
     ),
     "saturated": Rule(
-        0.5,
-        "half of the values",
-        "More than half of what the layer gives lies where the function is flat.",
+        2 / 3,
+        "two thirds of the values",
+        "In networks that train well up to half of the values lie where the function is flat.",
         "the function is flat where most pre-activations lie, and its value there is not 0",
         "weights or inputs too large for a function that is bounded",
         "Scale the inputs to about −1 to 1, begin with smaller weights (Glorot's), lower the "
@@ -92,8 +92,8 @@ RULES: dict[Kind, Rule] = {
         "notebooks/01_activation_functions.ipynb",
     ),
     "constant": Rule(
-        0.25,
-        "a quarter of the units",
+        1 / 3,
+        "a third of the units",
         "A unit that gives the same for every input is no more than a bias of the next layer.",
         "units whose gate is open give the same value for every input",
         "weights near 0 (a first value of 0, or too much weight decay), or an input that does not "
@@ -103,9 +103,9 @@ RULES: dict[Kind, Rule] = {
         "notebooks/05_microscope.ipynb",
     ),
     "dormant": Rule(
-        0.25,
-        "a quarter of the units",
-        "Sokar et al. (2023) count units below 0.025 of their layer's mean; some are usual.",
+        1 / 3,
+        "a third of the units",
+        "In networks that train well up to a fifth of a layer is dormant.",
         "the mean |a| of units is at most 0.025 of their layer's mean, though their gates open",
         "weights that shrank or were pruned, or units that fire on few inputs alone",
         "Lower the weight decay, or draw these units' weights anew (ReDo); a smaller layer may do "

@@ -7,9 +7,9 @@ limits in `lab/outside/rules.py` were chosen on the first draw; the second was h
 
 A network is healthy if it was trained at sensible settings and classifies at least 85 % of other
 images right (chance is 10 %). A sabotaged one is a copy of it with one fault planted at a known
-layer; those with exploding gradients, and half of those with vanishing ones, are deep networks of
-their own. A false alarm is any finding in a healthy network. A miss is a planted fault that is not
-found, by its kind, at its layer.
+layer; those whose gradients explode, and those of sigmoid whose gradients vanish, are deep networks
+of their own, before any training. A false alarm is any finding in a healthy network. A miss is a
+planted fault that is not found, by its kind, at its layer.
 """
 
 import functools
@@ -263,7 +263,7 @@ def nonfinite(network: Network) -> str:
 
 
 def deep(network: Network, depth: int, scale: float) -> str:
-    """Puts a deep network, hardly trained, in the place of a network."""
+    """Puts a deep network, not trained yet, in the place of a network."""
     width = int(network.rng.choice([16, 32, 64]))
     variance = 2 if network.function in ("relu", "leaky_relu") else 1
     first = keras.initializers.VarianceScaling(
@@ -277,7 +277,6 @@ def deep(network: Network, depth: int, scale: float) -> str:
         [keras.Input(network.x.shape[1:]), layers.Flatten(), *made, layers.Dense(10, name="scores")]
     )
     network.normalised, network.convolutions = False, 0
-    network.train(keras.optimizers.SGD(1e-6), 20)
     return "dense_1"
 
 

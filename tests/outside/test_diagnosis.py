@@ -139,8 +139,8 @@ def test_a_gradient_that_a_dead_layer_stops_is_said_to_follow_from_it():
     ]
 
 
-@pytest.mark.parametrize(("dead", "kinds"), [(1, []), (2, [("dead", "second")])])
-def test_a_quarter_of_dead_units_is_wrong_and_less_is_not(dead, kinds):
+@pytest.mark.parametrize(("dead", "kinds"), [(2, []), (3, [("dead", "second")])])
+def test_a_third_of_dead_units_is_wrong_and_less_is_not(dead, kinds):
     model = network()
     shift(model.get_layer("second"), [-50] * dead + [0] * (8 - dead))
     assert [kind for kind in found(model) if kind[1] == "second"] == kinds
@@ -150,7 +150,7 @@ def test_what_it_says_of_dead_units_is_counted():
     model = network()
     shift(model.get_layer("second"), [-50] * 3 + [0] * 5)
     (one,) = diagnosis(model).findings
-    assert (one.value, one.limit) == (3 / 8, 0.25)
+    assert (one.value, one.limit) == (3 / 8, 1 / 3)
     assert one.what.startswith("3 of 8 units (37.5 %):")
     assert one.bound == pytest.approx(1 - (0.05 / 3) ** (1 / 200))  # None of 200; three units.
     assert "on at most 2.03 % of such inputs" in one.sure

@@ -64,7 +64,8 @@ def reached(model: Any, observer: Observer) -> Reached:
     if not np.isfinite(outputs).all():
         unknown = np.full((1, len(observer.layout.sites)), np.nan)
         return Reached(None, False, unknown, np.array([probe.images]))
-    name, loss = _loss_of(model, outputs, np.asarray(y))
+    labels = np.asarray(y if probe.labels is None else probe.labels)
+    name, loss = _loss_of(model, outputs, labels)
     found = list(observer.gradients(loss, max(1, probe.images // PARTS)))
     sizes = np.array([size for _, _, size in found])
     total = float(sum(loss for _, loss, _ in found))
@@ -96,21 +97,20 @@ def _like(y: Any, outputs: Any) -> Any:
 def _usual(outputs: NDArray[Any], y: NDArray[Any]) -> tuple[str, dict[str, bool]]:
     """Returns the name of the usual loss, and whether it is of scores before a softmax."""
     classes, whole = outputs.shape[-1], bool(np.all(y == np.round(y)))
+    plain, is_class = y.size == len(y), outputs.ndim == 2
     between = bool(np.all((outputs >= 0) & (outputs <= 1)))
-    plain = y.size == len(y)
-    if outputs.ndim == 2 and classes > 1 and plain and whole:
+    is_softmax = between and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3)
+    if is_class and classes > 1 and plain and whole:
         if y.min() < 0 or y.max() >= classes:
             raise InputError(
                 f"the labels must be from 0 to {classes - 1}, for the model has {classes} outputs; "
                 f"they are from {y.min():g} to {y.max():g}"
             )
-        is_softmax = between and np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
         return "sparse_categorical_crossentropy", {"from_logits": not is_softmax}
-    if outputs.ndim == 2 and classes == 1 and plain and set(np.unique(y)) <= {0, 1}:
+    if is_class and classes == 1 and plain and set(np.unique(y)) <= {0, 1}:
         return "binary_crossentropy", {"from_logits": not between}
-    if y.shape == outputs.shape or (classes == 1 and plain):
+    if y.shape[1:] == outputs.shape[1:] or (classes == 1 and plain):
         if classes > 1 and whole and y.min() >= 0 and np.all(y.sum(axis=-1) == 1):
-            is_softmax = between and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3)
             return "categorical_crossentropy", {"from_logits": not is_softmax}
         return "mean_squared_error", {}
     raise InputError(

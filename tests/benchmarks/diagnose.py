@@ -2,8 +2,9 @@
 
     uv run python tests/benchmarks/diagnose.py
 
-It makes two draws of networks, and writes what was found to `diagnose.csv` beside this file: the
-limits in `lab/outside/rules.py` were chosen on the first draw; the second was held back.
+It makes two draws of networks, and writes what was found to `diagnose.csv` beside this file, and the
+rates to the README and `docs/diagnose.md`. The limits in `lab/outside/rules.py` were chosen on the
+first draw; the second was held back.
 
 A network is healthy if it was trained at sensible settings and classifies at least 85 % of other
 images right (chance is 10 %). A sabotaged one is a copy of it with one fault planted at a known
@@ -13,6 +14,7 @@ planted fault that is not found, by its kind, at its layer.
 """
 
 import functools
+import textwrap
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -30,7 +32,9 @@ import keras  # noqa: E402  # In silence, after TensorFlow.
 
 layers = keras.layers
 TABLE = Path(__file__).with_suffix(".csv")
-NETWORKS, DRAWS = 200, ("first", "held back")
+ROOT = Path(__file__).parents[2]
+MARKS = ("<!-- rates -->", "<!-- /rates -->")
+NETWORKS, DRAWS = 200, ("first", "held-back")
 LEARNED, PROBE, BATCH = 0.85, 500, 64
 AT_ZERO = ("relu", "leaky_relu", "elu", "gelu", "silu", "tanh")  # f(0) = 0
 FUNCTIONS = {
@@ -365,11 +369,12 @@ def rates(table: pd.DataFrame) -> pd.DataFrame:
 def sentence(table: pd.DataFrame, draw: str) -> str:
     """Says the rates of a draw."""
     alarms, misses = (row for row in rates(table).itertuples() if row.draw == draw)
-    return (
-        f"{alarms.wrong} false alarms on {alarms.of} healthy networks "
-        f"({_share(alarms)}), {misses.wrong} of {misses.of} planted faults missed "
-        f"({_share(misses)})"
+    words = (
+        f"In the {draw} draw: {alarms.wrong} false alarms on {alarms.of} healthy networks "
+        f"({_share(alarms)}), and {misses.wrong} of {misses.of} planted faults missed "
+        f"({_share(misses)})."
     )
+    return textwrap.fill(words, 100, break_on_hyphens=False)
 
 
 def _share(row: Any) -> str:
@@ -377,17 +382,29 @@ def _share(row: Any) -> str:
     return f"{rate} %, 95 % interval {low} to {high} %"
 
 
-def page(table: pd.DataFrame) -> str:
-    """Returns the rates by kind of fault, as a table in Markdown."""
-    lines = ["| planted | missed in the first draw | missed in the draw that was held back |"]
-    lines.append("|---|---|---|")
+def by_kind(table: pd.DataFrame) -> str:
+    """Returns how many faults of each kind were missed, as a table in Markdown."""
+    lines = ["| planted | missed in the first draw | in the held-back draw |", "|---|---|---|"]
     for kind in KINDS:
-        cells = []
-        for draw in DRAWS:
-            of = table[(table.draw == draw) & (table.planted == kind)]
-            cells.append(f"{sum(map(is_wrong, of.itertuples()))} of {len(of)}")
+        found = [table[(table.draw == draw) & (table.planted == kind)] for draw in DRAWS]
+        cells = [f"{sum(map(is_wrong, of.itertuples()))} of {len(of)}" for of in found]
         lines.append(f"| {kind} | {cells[0]} | {cells[1]} |")
     return "\n".join(lines)
+
+
+def pages(table: pd.DataFrame) -> dict[Path, str]:
+    """Returns the README and the page on diagnosing, with these rates between their marks."""
+    first, held_back = (sentence(table, draw) for draw in DRAWS)
+    rates_on = {
+        "README.md": held_back,
+        "docs/diagnose.md": f"\n{first}\n{held_back}\n\n{by_kind(table)}\n",
+    }
+    written = {}
+    for name, words in rates_on.items():
+        before, _, rest = (ROOT / name).read_text(encoding="utf-8").partition(MARKS[0])
+        _, _, after = rest.partition(MARKS[1])
+        written[ROOT / name] = f"{before}{MARKS[0]}\n{words}\n{MARKS[1]}{after}"
+    return written
 
 
 def read(path: Path = TABLE) -> pd.DataFrame:
@@ -417,7 +434,11 @@ def main(
                     f"{DRAWS[draw]} {number + 1}: {time.perf_counter() - began:.0f} s", flush=True
                 )
     table = pd.DataFrame(rows)
-    print(rates(table).to_string(index=False), page(table), sep="\n")
+    table.to_csv(out, index=False)
+    print(rates(table).to_string(index=False), by_kind(table), sep="\n")
+    if out == TABLE and len(table) == 2 * len(DRAWS) * NETWORKS:
+        for path, text in pages(table).items():
+            path.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

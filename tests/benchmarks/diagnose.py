@@ -2,7 +2,7 @@
 
     uv run python tests/benchmarks/diagnose.py
 
-It makes two draws of networks, and writes what was found to `diagnose.csv` beside this file, and the
+It makes two draws of networks, and writes what was found to `diagnose.csv` beside this file and the
 rates to the README and `docs/diagnose.md`. The limits in `lab/outside/rules.py` were chosen on the
 first draw; the second was held back.
 

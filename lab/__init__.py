@@ -13,7 +13,7 @@ from lab.errors import LabError
 from lab.experiment import Dataset, RunConfig, grids, load_dataset
 from lab.figures import of_studies as study_figures
 from lab.network import programs, register_network
-from lab.outside import Census, Watching, definitions, watch
+from lab.outside import Census, Diagnosis, Watching, definitions, diagnose, watch
 from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
 from lab.studies import compare, sweep, workers
@@ -22,6 +22,7 @@ from lab.system import machine
 __all__ = [
     "Census",
     "Dataset",
+    "Diagnosis",
     "LabError",
     "Run",
     "RunConfig",
@@ -32,6 +33,7 @@ __all__ = [
     "causes",
     "compare",
     "definitions",
+    "diagnose",
     "gradients",
     "grids",
     "kill_map",

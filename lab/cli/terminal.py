@@ -12,6 +12,7 @@ from rich.text import Text
 
 from lab.census import units
 from lab.experiment import RunConfig, differences, differing, remedies, value_words, words_of
+from lab.outside import LAYER_COLUMNS, LAYER_LEGEND, Diagnosis, layer_rows
 from lab.runs import Run, Runs
 from lab.stats import Verdict
 from lab.studies import HowFar
@@ -219,6 +220,18 @@ def _census_row(run: Run, number: int) -> list[str]:
         *counts,
         f"{100 * units.zero_fraction(layer):.1f}",
     ]
+
+
+def health_table(diagnosis: Diagnosis) -> Table:
+    """Returns the table of a health check: one row for each layer."""
+    legend = LAYER_LEGEND.replace("; ", "\n")
+    table = _table(f"{diagnosis.model}, on {counted(diagnosis.inputs, 'input')}", legend)
+    for number, name in enumerate(LAYER_COLUMNS):
+        head = name if number < 2 else name.replace(" ", "\n")
+        table.add_column(head, justify="left" if number < 2 else "right")
+    for row in layer_rows(diagnosis):
+        table.add_row(*map(Text, row))
+    return table
 
 
 def study_table(runs: Runs) -> Table:

@@ -31,6 +31,7 @@ MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More take no less time.
 AT_ONCE = 2
 Blocks = dict[str, Any]
 Activations = NDArray[np.float32]
+Loss = Callable[[Any, Any], Any]
 T = TypeVar("T")
 
 
@@ -68,6 +69,7 @@ class Observer:
     It changes nothing: no weight, no moving mean, no state of random numbers.
 
     Attributes:
+        probe: The inputs.
         layout: The activation sites, and the arrays of the model.
         unseen: Of each layer whose activation function cannot be seen, the reason.
     """
@@ -91,7 +93,7 @@ class Observer:
             InputError: If the model does not take the probe, has no activation function that can
                 be seen, or none of the layers.
         """
-        self._model, self._probe = model, probe
+        self._model, self.probe = model, probe
         self._names = _array_names(model)
         self._found = Found()
         self._sups: list[float] = []
@@ -103,7 +105,7 @@ class Observer:
     def observe(self) -> Observation:
         """Takes the census."""
         began = time.perf_counter()
-        batches = list(_side_by_side(self._observe_batch, self._probe.batches(self._batch)))
+        batches = list(_side_by_side(self._observe_batch, self.probe.batches(self._batch)))
         blocks, scores = [one for one, _ in batches], sum(more for _, more in batches)
         found = tuple(
             self._summarised([block[number] for block in blocks], sup)
@@ -128,8 +130,39 @@ class Observer:
             return [_activations(met[found.name], inputs) for found in self._found.meetings]
 
         traced = tf.function(program, autograph=False).get_concrete_function(self._spec())
-        for x, _ in self._probe.batches(self._batch):
+        for x, _ in self.probe.batches(self._batch):
             yield tuple(layer.numpy() for layer in traced(_tensors(x)))
+
+    def outputs(self, x: Any) -> Any:
+        """Returns what the model gives for some inputs, in inference mode."""
+        outputs, _ = self._program(_tensors(x))
+        return outputs
+
+    def gradients(self, loss: Loss, size: int) -> Iterator[tuple[Any, float, int]]:
+        """Yields for each batch how much of the gradient of the loss reaches each site.
+
+        Args:
+            loss: Takes labels and outputs, and gives one loss, or one for each input.
+            size: The most inputs in a batch.
+
+        Yields:
+            The sum over inputs of the squared Euclidean norm of the gradient of an input's loss by
+            z, shape (sites,); the sum of the losses; the number of inputs.
+        """
+        tf = load_tensorflow()
+        names = {meeting.name for meeting in self._found.meetings}
+
+        def program(x: Any, y: Any) -> Any:
+            outputs, found = self._find(x)
+            pairs = [meeting.pairs for meeting in found.meetings if meeting.name in names]
+            count = tf.cast(tf.shape(outputs)[0], outputs.dtype)
+            total = tf.reduce_mean(loss(y, outputs)) * count
+            return [_squared(tf.gradients(total, [z for z, _ in calls])) for calls in pairs], total
+
+        traced = tf.function(program, autograph=False, reduce_retracing=True)
+        for x, y in self.probe.batches(min(self._batch, size)):
+            squares, total = traced(_tensors(x), _tensors(np.asarray(y)))
+            yield np.array(squares, np.float64), float(total), len(y)
 
     def weights(self) -> Weights:
         """Returns the model's arrays as they are now."""
@@ -176,7 +209,7 @@ class Observer:
     def _spec(self) -> Any:
         """Returns the shapes and types of a batch of inputs, of whatever size."""
         tf = load_tensorflow()
-        first, _ = next(self._probe.batches(1))
+        first, _ = next(self.probe.batches(1))
         return tf.nest.map_structure(
             lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), _tensors(first)
         )
@@ -412,6 +445,13 @@ def _units_last(value: Any, layer: Any) -> Any:
     if rank > 2 and getattr(layer, "data_format", None) == "channels_first":
         return tf.transpose(value, (0, *range(2, rank), 1))
     return value
+
+
+def _squared(gradients: Any) -> Any:
+    """Returns the sum of all squares of some gradients, of which some may be None."""
+    tf = load_tensorflow()
+    squares = [tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in gradients if g is not None]
+    return tf.add_n([tf.zeros((), tf.float64), *squares])
 
 
 def _sup_gate(meeting: Meeting) -> float:

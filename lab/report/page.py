@@ -3,23 +3,20 @@
 import base64
 import hashlib
 import itertools
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from lab.census import units
-from lab.errors import InputError, StoreError
+from lab.errors import InputError
 from lab.plots import canvas
 from lab.report.explorer import MOST_ROWS, curve_styles, explore
 from lab.report.findings import Tell, findings
 from lab.report.method import method
+from lab.report.place import free_place, write_text
 from lab.runs import Runs
-from lab.system import at_home, replacing
 from lab.words import counted, join_words
 
 MARK = '<meta name="generator" content="activation-lab report">'
-MARK_WITHIN = 2000
 LONGEST_QUESTION = 300
 HERE = Path(__file__).parent
 
@@ -44,47 +41,8 @@ def write_report(
         InputError: If there are no runs, or the question or the path is not valid.
         StoreError: If the place is not free for a report, or cannot be written to.
     """
-    place = _place(path)
-    _check_place(place)
-    text = report(runs, question, refused, tell)
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(place) as file:
-            file.write(text.encode())
-    except (OSError, ValueError) as error:
-        raise _unwritable(place, error) from None
-
-
-def _place(path: Any) -> Path:
-    """Returns the file to write a report to; of a link, the file that it leads to."""
-    if not isinstance(path, str | Path):
-        raise InputError(f"The report must be a file, such as 'report.html', not {path!r}.")
-    place = at_home(path, "The report must be a file of this machine, such as 'report.html',")
-    try:
-        return Path(os.path.realpath(place))
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
-
-
-def _check_place(path: Path) -> None:
-    """Refuses a place that holds anything but a report, before any work."""
-    try:
-        if path.is_dir():
-            raise StoreError(f"The report must be a file, and {path} is a folder. Name a file.")
-        if path.exists():
-            with path.open(encoding="utf-8", errors="replace") as file:
-                if MARK not in file.read(MARK_WITHIN):
-                    raise StoreError(
-                        f"{path} is not a report of the lab, so it is not overwritten. "
-                        f"Name another file."
-                    )
-    except (OSError, ValueError) as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: str | Path, error: Exception) -> StoreError:
-    reason = getattr(error, "strerror", None) or error
-    return StoreError(f"The report cannot be written to {str(path)!r}: {reason}.")
+    place = free_place(path, MARK)
+    write_text(place, report(runs, question, refused, tell))
 
 
 def report(

@@ -1,5 +1,6 @@
-"""`lab census`: a table of a saved model's dead neurons, and what is refused."""
+"""`lab census` and `lab diagnose`: what they print of a saved model, and what they refuse."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from lab import RunStore
+from lab import Diagnosis, RunStore
 
 
 @pytest.fixture
@@ -112,3 +113,86 @@ def test_what_cannot_be_used_is_refused_in_one_sentence(lab_main, saved, model, 
     assert words in errors
     assert errors.startswith("Error: ")
     assert len(errors.splitlines()) == 1
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """Saves a model with some of 8 units dead, and data; returns the command's arguments."""
+
+    def save(dead=0, labels=True):
+        layers = keras.layers
+        first = keras.initializers.Orthogonal(1)
+        hidden = layers.Dense(8, "relu", name="hidden", kernel_initializer=first)
+        last = layers.Dense(3, kernel_initializer=keras.initializers.Orthogonal(2))
+        model = keras.Sequential([keras.Input((8,)), hidden, last], name="mine")
+        hidden.bias.assign([-50.0] * dead + [0.0] * (8 - dead))
+        model.save(tmp_path / "mine.keras")
+        x = np.random.default_rng(0).normal(0, 1, (100, 8))
+        y = {"y": np.arange(100) % 3} if labels else {}
+        np.savez(tmp_path / "data.npz", x=x, **y)
+        return "diagnose", tmp_path / "mine.keras", "--data", tmp_path / "data.npz"
+
+    return save
+
+
+def test_a_healthy_network_is_told_so_with_exit_code_0(lab_main, checked):
+    code, text, errors = lab_main(*checked())
+    assert (code, errors) == (0, "")
+    assert text.splitlines()[-1] == (
+        "Nothing wrong was found in the 1 layer of mine, on 100 inputs."
+    )
+    (row,) = (line.split() for line in text.splitlines() if line.split()[:1] == ["hidden"])
+    assert row == ["hidden", "relu", "8", "0", "0", "0", "0", "0.0", "1"]
+
+
+def test_what_is_wrong_is_told_and_written_with_exit_code_1(lab_main, checked, tmp_path):
+    files = tmp_path / "new" / "health.json", tmp_path / "health.html"
+    code, text, _ = lab_main(*checked(dead=3), "--json", files[0], "--html", files[1])
+    assert code == 1
+    assert "hidden: dead\n  3 of 8 units (37.5 %): the gate" in text
+    read = Diagnosis.model_validate_json(files[0].read_text())
+    assert [(one.kind, one.layer) for one in read.findings] == [("dead", "hidden")]
+    assert json.loads(files[0].read_text())["findings"][0]["value"] == 0.375
+    assert "hidden: dead" in files[1].read_text()
+    again, _, _ = lab_main(*checked(), "--json", files[0], "--html", files[1])
+    assert (again, json.loads(files[0].read_text())["findings"]) == (0, [])
+
+
+def test_data_without_labels_says_that_gradients_are_not_checked(lab_main, checked):
+    code, text, _ = lab_main(*checked(labels=False))
+    assert code == 0
+    assert "Not checked: gradients: the data has no labels" in text
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "words"),
+    [
+        ("--html", "notes.txt", "notes.txt is not a diagnosis of the lab, so it is not overwritte"),
+        ("--json", "notes.txt", "notes.txt is not a diagnosis of the lab, so it is not overwritte"),
+        ("--html", ".", "The diagnosis must be a file, and "),
+        ("--data", "none.npz", "none.npz cannot be read: it is not a plain file"),
+        ("--data", "notes.txt", "The data must be an .npz file"),
+        ("--data", "nan.npz", "probe must hold finite numbers alone; input 0 has NaN"),
+        ("--data", "flat.npz", "The model 'mine' does not take the probe"),
+    ],
+)
+def test_what_diagnose_cannot_use_is_refused_in_one_sentence(
+    lab_main, checked, tmp_path, option, name, words
+):
+    (tmp_path / "notes.txt").write_text("mine")
+    np.savez(tmp_path / "nan.npz", x=np.full((60, 8), np.nan))
+    np.savez(tmp_path / "flat.npz", x=np.ones((60, 9)))
+    code, text, errors = lab_main(*checked(), option, tmp_path / name)
+    assert (code, text) == (2, "")
+    assert words in errors
+    assert len(errors.splitlines()) == 1
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+def test_a_model_that_would_run_code_is_not_diagnosed(lab_main, checked, tmp_path):
+    command = checked()
+    layer = keras.layers.Lambda(lambda x: x)
+    keras.Sequential([keras.Input((8,)), layer]).save(tmp_path / "mine.keras")
+    code, _, errors = lab_main(*command)
+    assert code == 2
+    assert errors.startswith("Error: mine.keras is refused: it would run code")

@@ -227,7 +227,7 @@ def health_table(diagnosis: Diagnosis) -> Table:
     legend = LAYER_LEGEND.replace("; ", "\n")
     table = _table(f"{diagnosis.model}, on {counted(diagnosis.inputs, 'input')}", legend)
     for number, name in enumerate(LAYER_COLUMNS):
-        head = name if number < 2 else name.replace(" ", "\n")
+        head = name.replace("saturated", "satu-\nrated").replace("nearly ", "nearly\n")
         table.add_column(head, justify="left" if number < 2 else "right")
     for row in layer_rows(diagnosis):
         table.add_row(*map(Text, row))

@@ -63,7 +63,7 @@ RULES: dict[Kind, Rule] = {
     "dead": Rule(
         1 / 3,
         "a third of the units",
-        "Networks that train well have up to a quarter of a layer dead; a third is rare.",
+        "Of a hundred networks that train well, one or two have a third of a layer dead.",
         "the gate f'(z) is 0 for every input, so no gradient reaches the weights",
         "a learning rate too high in the first epochs, or biases far below zero",
         "Lower the learning rate or warm it up, begin with biases of 0, put a batch normalisation "
@@ -105,7 +105,7 @@ RULES: dict[Kind, Rule] = {
     "dormant": Rule(
         1 / 3,
         "a third of the units",
-        "In networks that train well up to a fifth of a layer is dormant.",
+        "In networks that train well more than a quarter of a layer is seldom dormant.",
         "the mean |a| of units is at most 0.025 of their layer's mean, though their gates open",
         "weights that shrank or were pruned, or units that fire on few inputs alone",
         "Lower the weight decay, or draw these units' weights anew (ReDo); a smaller layer may do "
@@ -115,7 +115,7 @@ RULES: dict[Kind, Rule] = {
     "exploding gradient": Rule(
         1e3,
         "1,000 times",
-        "The gradient grows a thousandfold from the last hidden layer down to this one.",
+        "In networks that train well the gradient grows by less than 20 times on its way back.",
         "it grows on its way back through the layers",
         "first weights too large for this depth",
         "Begin with He's or Glorot's weights, clip the gradients, lower the learning rate, or add "
@@ -125,7 +125,7 @@ RULES: dict[Kind, Rule] = {
     "vanishing gradient": Rule(
         1e-3,
         "a thousandth",
-        "The gradient shrinks to a thousandth from the last hidden layer down to this one.",
+        "In networks that train well the gradient shrinks to no less than half on its way back.",
         "it shrinks on its way back through the layers",
         "gates or weights too small at this depth, such as many layers of sigmoid",
         "Use ReLU, Leaky ReLU or ELU, begin with larger weights (He's), or add batch "

@@ -72,7 +72,7 @@ def test_the_picture_writes_every_cell_and_its_words_say_the_same(killed):
     assert dead.texts[0].get_text() == "100.0\n± 0.0"
     assert len(accuracy.texts) == 4
     assert dead.get_ylim() == (-0.5, 1.5)  # The second row is above the first.
-    assert dead.images[0].cmap.name != accuracy.images[0].cmap.name
+    assert dead.images[0].cmap(1.0) != accuracy.images[0].cmap(1.0)  # Not one colour twice.
     found = killed.table().loc["4", "0"]
     words = f"dead hidden neurons, %, for first bias -1000, 0: hidden 4: 100.0, {found:.1f}; "
     assert words in picture.alt

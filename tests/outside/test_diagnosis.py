@@ -184,11 +184,13 @@ def test_what_it_says_of_dead_units_is_counted():
     assert f"keep them there (mean −49.7): without them, {freed} would have" in one.cause
 
 
-def test_a_unit_counts_once():
-    model = network()
-    shift(model.get_layer("second"), [-50] * 3 + [0] * 5)
+@pytest.mark.parametrize(("function", "counts"), [("relu", (3, 0)), ("gelu", (0, 3))])
+def test_a_unit_counts_once(function, counts):
+    model = network(function)
+    shift(model.get_layer("second"), [-8] * 3 + [0] * 5)
     second = diagnosis(model).layers[1]
-    assert (second.dead, second.nearly_dead, second.constant, second.dormant) == (3, 0, 0, 0)
+    assert (second.dead, second.nearly_dead) == counts
+    assert (second.constant, second.dormant) == (0, 0)
 
 
 def test_the_limit_of_a_share_is_that_of_clopper_and_pearson():

@@ -309,17 +309,6 @@ def test_anything_but_a_census_is_refused():
         lab.diagnose(lab.Census(X))
 
 
-def test_a_module_of_pytorch_is_diagnosed_without_gradients():
-    torch = pytest.importorskip("torch")
-    hidden = torch.nn.Linear(8, 8)
-    with torch.no_grad():
-        hidden.bias.fill_(-50)
-    module = torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Linear(8, 3))
-    sick = lab.diagnose(lab.watch(module, probe=X).once())
-    assert [one.kind for one in sick.findings] == ["dead"]
-    assert "gradients" in sick.not_checked[0]
-
-
 def test_the_evidence_of_each_rule_is_there_and_the_page_has_each_kind():
     page = (ROOT / "docs" / "diagnose.md").read_text(encoding="utf-8")
     for kind, rule in RULES.items():

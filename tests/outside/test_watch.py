@@ -479,3 +479,16 @@ def test_the_census_agrees_with_that_of_keras():
         for name in lab.units.ARRAYS:
             wanted = getattr(other, name)
             assert getattr(one, name) == pytest.approx(wanted, rel=1e-4, abs=1e-5), name
+
+
+def test_a_module_is_diagnosed_without_gradients():
+    hidden = torch.nn.Linear(4, 8)
+    with torch.no_grad():
+        hidden.bias.fill_(-50)
+    module = torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    probe = torch.ones(100, 4)
+    sick = lab.diagnose(lab.watch(module, probe=probe).once())
+    assert [(one.kind, one.layer) for one in sick.findings] == [("dead", "1")]
+    assert sick.not_checked == (
+        "Not checked: gradients: they need the census of a Keras model, with labels.",
+    )

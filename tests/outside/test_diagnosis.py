@@ -9,7 +9,10 @@ import pytest
 import lab
 from lab.errors import InputError, RunError
 from lab.outside import RULES
+from lab.outside.backward import Reached, reached
 from lab.outside.diagnosis import most_otherwise
+from lab.outside.observer import Observer
+from lab.outside.probe import Probe
 
 ROOT = Path(__file__).parents[2]
 layers = keras.layers
@@ -114,6 +117,27 @@ def test_the_relative_gradient_is_the_product_of_the_weights_above():
     np.testing.assert_allclose(gradients, [6, 3, 1], rtol=1e-5)
 
 
+def test_the_norm_is_the_root_mean_square_over_the_inputs_of_each_part():
+    """By hand, for one layer and the mean squared error; 25 inputs are parts of 2, and one of 1."""
+    model, y = network("relu", NAMES[:1]), X[:25, :3]
+    observer = Observer(model, Probe((X[:25], y)))
+    hidden, scores = (model.get_layer(name) for name in ("first", "scores"))
+    z = X[:25] @ hidden.kernel.numpy() + 0.3
+    wrong = np.maximum(z, 0) @ scores.kernel.numpy() - y
+    squares = (((2 / 3 * wrong) @ scores.kernel.numpy().T * (z > 0)) ** 2).sum(axis=1)
+    by_part = [np.sqrt(squares[at : at + 2].mean()) for at in range(0, 25, 2)]
+    found = reached(model, observer)
+    np.testing.assert_allclose(found.norms[:, 0], by_part, rtol=1e-5)
+    np.testing.assert_array_equal(found.sizes, [2] * 12 + [1])
+
+
+def test_relative_gradients_weigh_each_part_by_its_inputs():
+    norms = np.array([[3.0, 1.0], [0.0, 0.0], [8.0, 2.0]])
+    ratios = Reached("loss", False, norms, np.array([2, 2, 4])).ratios()
+    of_all = np.sqrt((2 * 3**2 + 4 * 8**2) / (2 * 1**2 + 4 * 2**2))
+    np.testing.assert_allclose(ratios, [[3, 1], [0, 0], [4, 1], [of_all, 1]])
+
+
 @pytest.mark.parametrize(
     ("above", "kinds"),
     [
@@ -158,6 +182,15 @@ def test_what_it_says_of_dead_units_is_counted():
     largest = (below @ model.get_layer("second").kernel.numpy()).max(axis=0)
     freed = (largest[:3] > 0).sum()
     assert f"keep them there (mean −49.7): without them, {freed} would have" in one.cause
+
+
+@pytest.mark.parametrize(("function", "counts"), [("relu", (3, 0)), ("gelu", (0, 3))])
+def test_a_unit_counts_once(function, counts):
+    model = network(function)
+    shift(model.get_layer("second"), [-8] * 3 + [0] * 5)
+    second = diagnosis(model).layers[1]
+    assert (second.dead, second.nearly_dead) == counts
+    assert (second.constant, second.dormant) == (0, 0)
 
 
 def test_the_limit_of_a_share_is_that_of_clopper_and_pearson():
@@ -274,17 +307,6 @@ def test_anything_but_a_census_is_refused():
         lab.diagnose(network())
     with pytest.raises(RunError, match="Nothing was observed yet"):
         lab.diagnose(lab.Census(X))
-
-
-def test_a_module_of_pytorch_is_diagnosed_without_gradients():
-    torch = pytest.importorskip("torch")
-    hidden = torch.nn.Linear(8, 8)
-    with torch.no_grad():
-        hidden.bias.fill_(-50)
-    module = torch.nn.Sequential(hidden, torch.nn.ReLU(), torch.nn.Linear(8, 3))
-    sick = lab.diagnose(lab.watch(module, probe=X).once())
-    assert [one.kind for one in sick.findings] == ["dead"]
-    assert "gradients" in sick.not_checked[0]
 
 
 def test_the_evidence_of_each_rule_is_there_and_the_page_has_each_kind():

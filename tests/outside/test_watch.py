@@ -482,7 +482,6 @@ def test_the_census_agrees_with_that_of_keras():
             assert getattr(one, name) == pytest.approx(wanted, rel=1e-4, abs=1e-5), name
 
 
-<<<<<<< HEAD
 def test_a_death_in_the_first_layer_is_put_down_to_the_weights_and_deeper_ones_are_told_apart():
     """Step 1 turns weights of the first layer; step 2 what it gives the second one."""
     first, second = nn.Linear(2, 3, bias=False), nn.Linear(3, 2)
@@ -500,7 +499,8 @@ def test_a_death_in_the_first_layer_is_put_down_to_the_weights_and_deeper_ones_a
     assert [site.below for site in census.run.layout.sites] == [0, 1]
     assert lab.causes.find(census.run, 1)[0].name == lab.causes.WEIGHTS
     assert lab.causes.find(census.run, 2)[0].name == lab.causes.INPUTS
-=======
+
+
 def test_a_module_is_diagnosed_without_gradients():
     hidden = torch.nn.Linear(4, 8)
     with torch.no_grad():
@@ -512,4 +512,3 @@ def test_a_module_is_diagnosed_without_gradients():
     assert sick.not_checked == (
         "Not checked: gradients: they need the census of a Keras model, with labels.",
     )
->>>>>>> 1ab4ba83da6eea1a345fe28d4368f0971d8542d2

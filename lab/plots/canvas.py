@@ -40,6 +40,7 @@ STYLE: Mapping[str, Any] = {
 }
 MARGIN = 0.07  # Above and below the values, and between two ticks, of the height of all.
 LEAST_ERROR = 0.05  # Per cent: the least error that is told from none.
+LEAST_SPAN = 0.1  # Powers of ten of the error: accuracies that are all alike get this much room.
 ACCURACIES = (0, 30, 50, 70, 80, 90, 93, 95, 96, 97, 98, 99, 99.5, 99.8, 99.9)
 # Pictures of pixels, such as digits, turn dark: their lightness changes, and their hue does not.
 IN_THE_DARK = "filter: invert(0.93) hue-rotate(180deg)"
@@ -99,7 +100,7 @@ def error_scale(ax: "Axes") -> None:
 
     ends = np.array(ax.dataLim.intervaly if np.isfinite(ax.dataLim.intervaly).all() else (0, 100))
     low, high = height(ends)
-    margin = MARGIN * (high - low)
+    margin = MARGIN * max(high - low, LEAST_SPAN)
     shown: list[float] = []
     for tick, at in zip(ACCURACIES, height(np.array(ACCURACIES)), strict=True):
         if not shown or at - height(np.array(shown[-1])) > margin:

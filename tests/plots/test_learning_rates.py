@@ -75,3 +75,12 @@ def test_an_accuracy_is_as_high_as_its_error_is_small():
     low, high = ax.get_ylim()
     assert low < 0
     assert 99.9 < high < 100
+
+
+def test_accuracies_that_are_all_alike_have_room_above_and_below(recwarn):
+    ax = Figure().subplots()
+    ax.plot([1, 2], [9.8, 9.8])
+    canvas.error_scale(ax)
+    low, high = ax.get_ylim()
+    assert low < 9.8 < high
+    assert not recwarn.list

@@ -257,6 +257,7 @@ def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
     compare.page.keyboard.press("-")
     expect(stage.locator("svg text", has_text=re.compile("^10$"))).to_be_visible()  # The epoch.
     stage.evaluate("element => element.scrollIntoView({block: 'center'})")
+    expect(compare.picture().first).to_be_visible()
     box = compare.picture().first.bounding_box()
     before = box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"]
     compare.page.mouse.move(*before)

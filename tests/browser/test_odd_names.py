@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 RECORDED = Path(__file__).parent.parent.parent / "notebooks" / "recorded"
 NAMES = [name for name in ODD_NAMES if name.strip() and name.isprintable() and len(name) <= 200]
 # But for our own still pictures, and the links within the report.
-LIVE = "img:not([src^='data:image/png']), iframe, object, embed, meta, base, [onerror], [onclick]"
-LIVE += ", a:not([href^='#']), mjx-container"
+LIVE = "img:not([src^='data:image/png'], [src^='data:image/svg+xml']), iframe, object, embed, meta"
+LIVE += ", base, [onerror], [onclick], a:not([href^='#']), mjx-container"
 CELLS = (
     "from lab import RunStore, widgets\nruns = RunStore('odd').runs\nruns",
     "widgets.Compare(runs)",

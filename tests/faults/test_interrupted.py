@@ -146,7 +146,7 @@ def script(place: Path, shape: tuple[int, ...]) -> list[str]:
 
 
 def command(place: Path, shape: tuple[int, ...]) -> list[str]:
-    settings = {"epochs": 40, "batch_size": 120, "train_size": 600, "probe": 300}
+    settings = {"epochs": 40, "batch_size": 120, "train_size": 600, "probe_size": 300}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     chosen = [f"--activation={name}" for name in ACTIVATIONS]
     widths = "--hidden=" + ",".join(map(str, shape))

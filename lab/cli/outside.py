@@ -85,10 +85,11 @@ def diagnose(
         network, probe = read_model(model), read_probe(data)
     with err.status("Taking the census …"):
         found = diagnose(Census.of(network, probe, name=data.stem))
-    texts = (found.model_dump_json(indent=2), diagnosis_page(found))
-    written = [(place, text) for place, text in zip(places, texts, strict=True) if place]
-    for place, text in written:
-        write_text(place, text, "diagnosis")
+    json_place, html_place = places
+    if json_place:
+        write_text(json_place, found.model_dump_json(indent=2), "diagnosis")
+    if html_place:
+        write_text(html_place, diagnosis_page(found), "diagnosis")
     out.print(health_table(found))
     for finding in found.findings:
         out.print(plain(f"{finding.layer}: {finding.kind}", "bold"), soft_wrap=True)
@@ -97,7 +98,7 @@ def diagnose(
     for words in found.not_checked:
         out.print(plain(words, "yellow"), soft_wrap=True)
     out.print(plain(found.summary, "bold"), soft_wrap=True)
-    for place, _ in written:
+    for place in filter(None, places):
         out.print(plain(f"Written to {place}.", "dim"), soft_wrap=True)
     if found.findings:
         raise typer.Exit(1)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from lab.outside import LAYER_COLUMNS, LAYER_LEGEND, RULES, Diagnosis, layer_rows
 from lab.report.place import free_place, write_text
+from lab.report.templates import page_of, part, templates
 
 DIAGNOSIS_MARK = '<meta name="generator" content="activation-lab diagnosis">'
-HERE = Path(__file__).parent
 
 
 def write_diagnosis(diagnosis: Diagnosis, path: str | Path) -> None:
@@ -26,22 +26,14 @@ def write_diagnosis(diagnosis: Diagnosis, path: str | Path) -> None:
 
 def diagnosis_page(diagnosis: Diagnosis) -> str:
     """Returns a diagnosis as the text of an HTML page that loads nothing."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    templates = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = templates.get_template("health.html.j2").render(
+    return page_of(
+        templates(),
+        "health.html.j2",
         mark=DIAGNOSIS_MARK,
-        style=(HERE / "health.css").read_text(encoding="utf-8"),
+        style=part("health.css"),
         diagnosis=diagnosis,
         columns=LAYER_COLUMNS,
         rows=layer_rows(diagnosis),
         legend=LAYER_LEGEND,
         rules=RULES,
     )
-    return text.encode("utf-8", "backslashreplace").decode()  # A name may hold half a character.

@@ -13,12 +13,12 @@ from lab.report.explorer import MOST_ROWS, curve_styles, explore
 from lab.report.findings import Tell, findings
 from lab.report.method import method
 from lab.report.place import free_place, write_text
+from lab.report.templates import page_of, part, templates
 from lab.runs import Runs
 from lab.words import counted, join_words
 
 MARK = '<meta name="generator" content="activation-lab report">'
 LONGEST_QUESTION = 300
-HERE = Path(__file__).parent
 
 
 def write_report(
@@ -65,29 +65,23 @@ def report(
     Raises:
         InputError: If there are no runs, or the question is not valid.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     _check_question(question)
     if not len(runs) and not refused:
         raise InputError("A report needs at least one run. Record some with: lab compare")
     rows, unread = explore(runs.in_order(), tell)
     readable = Runs([run for run in runs.in_order() if run.run_id not in unread])
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    templates = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.policies["json.dumps_kwargs"] = {}  # The functions keep their order.
+    script = part("page.js")
+    made = templates()
+    made.policies["json.dumps_kwargs"] = {}  # The functions keep their order.
     drawn = itertools.count(1)
-    templates.filters["inline"] = lambda picture: canvas.svg(
+    made.filters["inline"] = lambda picture: canvas.svg(
         picture.figure, picture.alt, salt=str(next(drawn))
     )
-    text = templates.get_template("page.html.j2").render(
+    return page_of(
+        made,
+        "page.html.j2",
         mark=MARK,
-        style=style,
+        style=part("page.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         question=question or default_question(readable),
@@ -102,7 +96,6 @@ def report(
         **findings(readable, tell),
         **method(readable),
     )
-    return text.encode("utf-8", "backslashreplace").decode()  # A reason may hold half a character.
 
 
 def _check_question(question: str | None) -> None:

@@ -43,12 +43,11 @@ class Reached:
             return np.asarray(rows / last[:, None])
 
 
-def reached(model: Any, observer: Observer) -> Reached:
+def reached(observer: Observer) -> Reached:
     """Measures the gradient at each site, on all inputs of the observer's probe.
 
     Args:
-        model: The Keras model.
-        observer: What observes it; its probe has labels.
+        observer: What observes the model; its probe has labels.
 
     Raises:
         InputError: If the gradient cannot be taken, with the reason.
@@ -65,7 +64,7 @@ def reached(model: Any, observer: Observer) -> Reached:
         unknown = np.full((1, len(observer.layout.sites)), np.nan)
         return Reached(None, False, unknown, np.array([probe.images]))
     labels = np.asarray(y if probe.labels is None else probe.labels)
-    name, loss = _loss_of(model, outputs, labels)
+    name, loss = _loss_of(observer.model, outputs, labels)
     found = list(observer.gradients(loss, max(1, probe.images // PARTS)))
     sizes = np.array([size for _, _, size in found])
     total = float(sum(loss for _, loss, _ in found))

@@ -170,11 +170,6 @@ class Census(Recorder):
     def _nothing_yet(self) -> str:
         return "Nothing was observed yet: give the census to fit, as a callback."
 
-    @property
-    def model(self) -> Any:
-        """The model that is observed; None before `fit`."""
-        return self._model
-
     @functools.cached_property
     def _observer(self) -> Observer:
         if self._model is None:

@@ -1,16 +1,15 @@
 """`diagnose`: what is wrong in each layer of a network, how sure that is, and what to try."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from lab.census import BoolArray, units
 from lab.errors import InputError, reason_of
 from lab.outside.backward import Reached, reached
-from lab.outside.census import Census
 from lab.outside.findings import Diagnosis, Finding, LayerHealth
 from lab.outside.health import Health, Measured
+from lab.outside.observer import Observer
 from lab.outside.recorder import Recorder
 from lab.outside.rules import FEWEST_INPUTS, LEVEL, RULES, Kind
 from lab.runs import Run
@@ -31,7 +30,7 @@ OTHERWISE: dict[Kind, tuple[str, float]] = {
 GRADIENTS: dict[Kind, int] = {"exploding gradient": 1, "vanishing gradient": -1}
 
 
-def diagnose(source: Census | Recorder | Run) -> Diagnosis:
+def diagnose(source: Recorder | Run) -> Diagnosis:
     """Checks the health of every layer of a network, as it was at its last census.
 
         lab.diagnose(lab.Census.of(model, (x, y)))
@@ -64,12 +63,13 @@ def diagnose(source: Census | Recorder | Run) -> Diagnosis:
     )
 
 
-def _gradient(source: Any) -> tuple[Reached | None, str]:
+def _gradient(source: Recorder | Run) -> tuple[Reached | None, str]:
     """Returns the gradient at each site, or the reason why it is not known."""
-    if not isinstance(source, Census):
+    observer = source.observer if isinstance(source, Recorder) else None
+    if not isinstance(observer, Observer):
         return None, "they need the census of a Keras model, with labels"
     try:
-        found = reached(source.model, source._observer)
+        found = reached(observer)
     except InputError as error:
         return None, str(error)
     except Exception as error:  # A loss of the user's own.

@@ -69,6 +69,7 @@ class Observer:
     It changes nothing: no weight, no moving mean, no state of random numbers.
 
     Attributes:
+        model: The Keras model.
         probe: The inputs.
         layout: The activation sites, and the arrays of the model.
         unseen: Of each layer whose activation function cannot be seen, the reason.
@@ -93,7 +94,7 @@ class Observer:
             InputError: If the model does not take the probe, has no activation function that can
                 be seen, or none of the layers.
         """
-        self._model, self.probe = model, probe
+        self.model, self.probe = model, probe
         self._names = _array_names(model)
         self._found = Found()
         self._sups: list[float] = []
@@ -118,7 +119,7 @@ class Observer:
         x, y = batch
         outputs, layers = self._program(_tensors(x))
         blocks = [{name: value.numpy() for name, value in one.items()} for one in layers]
-        return blocks, _scores(self._model, y, outputs)
+        return blocks, _scores(self.model, y, outputs)
 
     def activations(self) -> Iterator[tuple[Activations, ...]]:
         """Yields, batch by batch, what every layer sends on: (inputs, positions, units)."""
@@ -169,7 +170,7 @@ class Observer:
         kept = {array.name for array in self.layout.arrays}
         arrays = [
             np.array(variable.numpy(), np.float32)
-            for variable in self._model.weights
+            for variable in self.model.weights
             if self._names[id(variable)] in kept
         ]
         return Weights(self.layout, tuple(arrays))
@@ -201,7 +202,7 @@ class Observer:
             raise
         except Exception as error:  # Whatever the user's own model raises.
             raise InputError(
-                f"The model {self._model.name!r} does not take the probe, inputs of shape "
+                f"The model {self.model.name!r} does not take the probe, inputs of shape "
                 f"{_shapes(self._spec())}: {_reason(error)}"
             ) from error
         return made, sizes
@@ -216,12 +217,12 @@ class Observer:
 
     def _find(self, x: Any) -> tuple[Any, Found]:
         """Finds the sites; functions that hide some of them are called in line, where they can."""
-        outputs, found = find(self._model, lambda: _call(self._model, x))
+        outputs, found = find(self.model, lambda: _call(self.model, x))
         if WITHIN not in found.unseen.values():
             return outputs, found
         try:
             with _in_line():
-                return find(self._model, lambda: _call(self._model, x))
+                return find(self.model, lambda: _call(self.model, x))
         except Exception:  # The user's own function may need what TensorFlow makes of it.
             return outputs, found
 
@@ -229,7 +230,7 @@ class Observer:
         last = dict(zip((m.name for m in self._found.meetings), self._sups, strict=True))
         met = [id(meeting.layer) for meeting in self._found.meetings]
         numbers = {one: n for n, one in enumerate(met, start=1) if met.count(one) == 1}
-        arrays = _arrays(self._model, self._names)
+        arrays = _arrays(self.model, self._names)
         known: dict[str | None, tuple[int, ...]] = {a.name: a.shape for a in arrays}
         names = _short([meeting.name for meeting in self._found.meetings], 80)
         sites = tuple(

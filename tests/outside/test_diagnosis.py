@@ -126,7 +126,7 @@ def test_the_norm_is_the_root_mean_square_over_the_inputs_of_each_part():
     wrong = np.maximum(z, 0) @ scores.kernel.numpy() - y
     squares = (((2 / 3 * wrong) @ scores.kernel.numpy().T * (z > 0)) ** 2).sum(axis=1)
     by_part = [np.sqrt(squares[at : at + 2].mean()) for at in range(0, 25, 2)]
-    found = reached(model, observer)
+    found = reached(observer)
     np.testing.assert_allclose(found.norms[:, 0], by_part, rtol=1e-5)
     np.testing.assert_array_equal(found.sizes, [2] * 12 + [1])
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Locator, Page, Playwright, expect
+from playwright.sync_api import ConsoleMessage, FloatRect, Locator, Page, Playwright, expect
 
 ROOT = Path(__file__).parent.parent.parent
 TOKEN = "classroom"
@@ -170,6 +170,14 @@ class Notebook:
 
     def picture(self) -> Locator:
         return self.front.locator("svg[role=img]")
+
+    def place_of(self, locator: Locator) -> FloatRect:
+        """Where an element is, once it has not moved for two seconds: a drawing can move it."""
+        places = [locator.bounding_box()]
+        while len(places) < 9 or len({tuple(place.values()) for place in places[-9:]}) > 1:
+            self.page.wait_for_timeout(250)
+            places.append(locator.bounding_box())
+        return places[-1]
 
     def words(self) -> str:
         return self.picture().get_attribute("aria-label") or ""

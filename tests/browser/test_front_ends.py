@@ -245,7 +245,7 @@ def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
     expect(stage.locator('[data-mean="ELU α=1"]').first).not_to_be_visible()
     assert inaccessible(compare) == []
     stage.evaluate("element => element.scrollIntoView({block: 'center'})")
-    box = compare.picture().first.bounding_box()
+    box = compare.place_of(compare.picture().first)
     compare.page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
     expect(table).to_contain_text("training loss at epoch 5")
     expect(table).not_to_contain_text("ELU α=1")
@@ -258,7 +258,7 @@ def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
     expect(stage.locator("svg text", has_text=re.compile("^10$"))).to_be_visible()  # The epoch.
     stage.evaluate("element => element.scrollIntoView({block: 'center'})")
     expect(compare.picture().first).to_be_visible()
-    box = compare.picture().first.bounding_box()
+    box = compare.place_of(compare.picture().first)
     before = box["x"] + 0.2 * box["width"], box["y"] + 0.2 * box["height"]
     compare.page.mouse.move(*before)
     compare.page.mouse.down()
@@ -269,8 +269,11 @@ def test_the_curves_answer_to_the_pointer_the_keyboard_and_clicks(compare):
     expect(stage.locator("svg text", has_text=re.compile("^0$"))).to_be_visible()  # The epoch.
     button.click()
     stage.evaluate("element => element.scrollIntoView({block: 'center'})")
-    line = stage.locator('[data-run="ELU α=1"] path').last.bounding_box()
-    compare.page.mouse.click(line["x"] + line["width"], line["y"] + line["height"])
+    line = compare.place_of(stage.locator('[data-run="ELU α=1"] path').last)
+    end = line["x"] + line["width"], line["y"] + line["height"]
+    compare.page.mouse.move(*end)
+    expect(table).to_contain_text("training loss at epoch 10")
+    compare.page.mouse.click(*end)
     told = "Opened below in the microscope: ELU α=1, mnist, learning rate 0.001, seed 2."
     expect(compare.page.get_by_text(told)).to_be_visible()
     expect(compare.page.get_by_role("grid", name="Neurons of layer 1")).to_be_visible()

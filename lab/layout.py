@@ -178,6 +178,17 @@ class Weights(Sequence[FloatArray]):
         """Returns the biases of a layer, shape (units,), as `kernel` returns its weights."""
         return self.named[str(self.layout.incoming(layer)[1])]
 
+    def norm(self, layer: int) -> float:
+        """Returns the Euclidean norm of a layer's kernel; NaN if it has not one kernel alone."""
+        name, _ = self.layout.incoming(layer)
+        kernel = self.named[name] if name else np.array(np.nan)
+        return float(np.linalg.norm(kernel.astype(np.float64).ravel()))
+
+    def minus(self, others: "Weights") -> "Weights":
+        """Returns for each array how it differs from another network's of the same layout."""
+        pairs = zip(self.arrays, others.arrays, strict=True)
+        return Weights(self.layout, tuple(array - other for array, other in pairs))
+
     def with_arrays(self, changed: Mapping[str, FloatArray]) -> "Weights":
         """Returns the weights with some arrays, given by name, replaced."""
         return Weights(self.layout, tuple((self.named | dict(changed)).values()))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from lab.census import units
 from lab.errors import InputError, RunError, check_whole, unknown
-from lab.experiment import Dataset, IndexArray, RunConfig, split
+from lab.experiment import Dataset, IndexArray, RunConfig, shown, split
 from lab.layout import FloatArray, Weights, mlp
 from lab.network import forward
 from lab.runs import Run, one_run
@@ -204,13 +204,17 @@ def revive(
     Raises:
         InputError: If there is no such treatment.
         RunError: If the run kept no weights, has not ended, or, for `reset`, does not have the
-            textbook's network.
+            textbook's network, or if it learns tasks.
     """
     import pandas as pd
 
     if how not in TREATMENTS:
         raise unknown("treatment", how, TREATMENTS)
-    one_run(run)
+    if one_run(run).config.tasks != "none":
+        raise RunError(
+            f"Run {run.run_id} learns tasks one after the other, and its dead units can be woken "
+            f"only where it learns one: choose a run whose tasks is none."
+        )
     twin = RunConfig(**run.config.model_dump() | {"epochs": epochs})
     leaky = {"activation": "leaky_relu", "parameter": 0.01, "source_sha256": None}
     treated = twin if how == "reset" else RunConfig(**twin.model_dump() | leaky)
@@ -244,8 +248,9 @@ class _Network:
     def __init__(self, run: Run, dataset: Dataset | None) -> None:
         _check_textbook(run)
         self.run, self.weights = run, run.weights()
-        self.images = run.trained_on(dataset)
-        self.parts = split(self.images, run.config)
+        images = run.trained_on(dataset)
+        self.parts = split(images, run.config)
+        self.images = shown(images, run.config, run.last_epoch)
 
     def scores(self, weights: Weights, which: IndexArray) -> FloatArray:
         """The class scores (logits) of some training images, shape (images, 10)."""

@@ -31,6 +31,7 @@ Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Count = Annotated[int, Field(ge=1)]
 # -0.0 becomes 0.0, so that equal settings have one identity.
 Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
+FEWEST_CLASSES_TO_PAIR = 4
 ADAMW_DECAY = 0.004  # As Keras has it.
 # The settings that describe a built-in network, with their values where none is given.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -213,6 +214,18 @@ class RunConfig(BaseModel):
         title="how pixels enter the network",
         description="unit (0 to 1), symmetric (-1 to 1) or standard (mean 0, deviation 1)",
     )
+    tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs"] = _later(
+        "none",
+        title="what changes from task to task, if tasks are learned one after the other",
+        description="none, permuted (pixels), shuffled_labels or class_pairs",
+    )
+    task_epochs: int = _later(
+        1,
+        ge=1,
+        le=10_000,
+        title="epochs of each task",
+        description="a whole number from 1 to 10,000",
+    )
     image_shape: tuple[Pixels, ...] = _later(
         IMAGE_SHAPE,
         min_length=2,
@@ -294,7 +307,25 @@ class RunConfig(BaseModel):
             )
         self._check_optimizer()
         self._check_network()
+        self._check_tasks()
         return self
+
+    def _check_tasks(self) -> None:
+        if self.tasks == "none" and self.task_epochs != 1:
+            raise InputError(
+                f"task_epochs must be left out where tasks is none, not {self.task_epochs:,}: "
+                f"choose tasks, such as permuted."
+            )
+        if self.epochs % self.task_epochs:
+            raise InputError(
+                f"task_epochs must divide epochs, {self.epochs:,}, into whole tasks, "
+                f"not {self.task_epochs:,}."
+            )
+        if self.tasks == "class_pairs" and self.classes < FEWEST_CLASSES_TO_PAIR:
+            raise InputError(
+                f"tasks must not be class_pairs where there are {self.classes} classes: "
+                f"it takes at least {FEWEST_CLASSES_TO_PAIR}, for two pairs."
+            )
 
     def _check_optimizer(self) -> None:
         if self.momentum and self.optimizer != "sgd":
@@ -365,6 +396,19 @@ class RunConfig(BaseModel):
         """Whether trained weights and pixels go through the textbook's dense layers alone."""
         plain = (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
         return plain and not self.learns_slopes
+
+    @property
+    def task_count(self) -> int:
+        """How many tasks it learns; 1 if they are none."""
+        return 1 if self.tasks == "none" else self.epochs // self.task_epochs
+
+    def task_at(self, epoch: int) -> int:
+        """Returns the task that an epoch belongs to, from 1; the untrained network is in the first.
+
+        >>> [RunConfig(tasks="permuted", task_epochs=5).task_at(epoch) for epoch in (0, 5, 6)]
+        [1, 1, 2]
+        """
+        return 1 if self.tasks == "none" else max(epoch - 1, 0) // self.task_epochs + 1
 
     @property
     def learns_slopes(self) -> bool:

@@ -19,6 +19,8 @@ REMEDIES = (
     "warmup",
     "schedule",
     "input_scale",
+    "tasks",
+    "task_epochs",
 )
 
 

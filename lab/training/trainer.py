@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import UnitSummaries, units
-from lab.experiment import Dataset, IndexArray, RunConfig, Split, split
+from lab.experiment import Dataset, IndexArray, RunConfig, Task, task_of
 from lab.layout import Weights
 from lab.network import first_weights, generator_seeds, learning_rates, numbers_of, program
 from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
@@ -48,7 +48,7 @@ def train(
         InputError: If settings do not fit the dataset, before any training.
     """
     states = states or {}
-    splits = [split(dataset, config) for config in configs]
+    tasks = [task_of(dataset, config) for config in configs]
     if "tensorflow" not in sys.modules:
         yield Phase("loading TensorFlow")
     images = Images(dataset)
@@ -58,7 +58,7 @@ def train(
     yield Phase("compiling")
     yield from _side_by_side(
         [
-            Trainee(index, config, splits[index], images, states.get(index) or first_state(config))
+            Trainee(index, config, tasks[index], images, states.get(index) or first_state(config))
             for index, config in enumerate(configs)
         ]
     )
@@ -120,19 +120,36 @@ class Images:
     """A dataset on TensorFlow's side: training and test images in one array of bytes.
 
     Attributes:
+        dataset: The dataset.
         pixels: uint8 of shape (training + test images, height, width).
         labels: int32 of shape (training + test images,).
-        test: Indices of the test images.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         """Copies a dataset's images and labels into two tensors."""
-        tf = load_tensorflow()
+        self.dataset = dataset
         pixels = np.concatenate([dataset.x_train, dataset.x_test])
-        labels = np.concatenate([dataset.y_train, dataset.y_test]).astype(np.int32)
-        with tf.device("CPU:0"):
-            self.pixels, self.labels = tf.constant(pixels), tf.constant(labels)
-        self.test = np.arange(len(dataset.x_train), len(pixels))
+        with load_tensorflow().device("CPU:0"):
+            self.pixels = load_tensorflow().constant(pixels)
+        self.labels = self._with_test(dataset.y_train)
+
+    def shown(self, task: Task) -> tuple[Any, ...]:
+        """Returns what the compiled programs take in: pixels and labels, and their order if any."""
+        own = task.labels is not self.dataset.y_train
+        labels = self._with_test(task.labels) if own else self.labels
+        if task.order is None:
+            return self.pixels, labels
+        with load_tensorflow().device("CPU:0"):
+            return self.pixels, labels, load_tensorflow().constant(task.order)
+
+    def test(self, task: Task) -> IndexArray:
+        """Returns the places of a task's test images: behind the training images."""
+        return len(self.dataset.x_train) + task.test
+
+    def _with_test(self, labels: NDArray[Any]) -> Any:
+        every = np.concatenate([labels, self.dataset.y_test]).astype(np.int32)
+        with load_tensorflow().device("CPU:0"):
+            return load_tensorflow().constant(every)
 
 
 class Trainee:
@@ -140,23 +157,26 @@ class Trainee:
 
     Attributes:
         index: Position of the run in `configs`.
+        task: What it is shown.
         epoch: The last finished epoch.
         step: Finished steps of the running epoch.
         pieces: Does the next piece of work each time it is advanced, and gives its events.
     """
 
     def __init__(
-        self, index: int, config: RunConfig, parts: Split, images: Images, state: State
+        self, index: int, config: RunConfig, task: Task, images: Images, state: State
     ) -> None:
         """Puts a run's state into TensorFlow's variables."""
         tf = load_tensorflow()
-        self.index, self.config, self.parts, self.images = index, config, parts, images
+        self.index, self.config, self.images = index, config, images
+        self._show(task)
         self.program = program(config)
         self.sup_gate = config.function.largest_gate(config.parameter)
         self.fresh = state.epoch == 0
         self.epoch, self.step = state.epoch, 0
-        self.steps = -(-len(parts.train) // config.batch_size)
-        self.alike = self.steps if self._can_be_filled else len(parts.train) // config.batch_size
+        self._before = None if config.tasks == "none" else state.weights
+        self.steps = -(-len(task.train) // config.batch_size)
+        self.alike = self.steps if self._can_be_filled else len(task.train) // config.batch_size
         self._steps_per_piece = 1
         self._layers: tuple[UnitSummaries, ...] | None = None
         self._validation: tuple[float, float] | None = None
@@ -183,6 +203,7 @@ class Trainee:
 
     def _pieces(self) -> Iterator[list[Event]]:
         self._compile()
+        self._turn_to(self.epoch)
         yield []
         if self.fresh:
             yield [self._record(None, 0.0)]
@@ -190,12 +211,22 @@ class Trainee:
             yield from self._train_epoch()
         yield [self._end()]
 
+    def _show(self, task: Task) -> None:
+        self.task, self.shown = task, self.images.shown(task)
+
+    def _turn_to(self, epoch: int) -> None:
+        """Goes to the task that an epoch belongs to."""
+        number = self.config.task_at(epoch)
+        if number != self.task.number:
+            self._show(task_of(self.images.dataset, self.config, number))
+
     def _compile(self) -> None:
         """Runs the compiled programs on no data, which compiles them if no run has before."""
         self._train_steps(self._order(1), 0, 0)
         self._observe(np.zeros(0, np.intp), counting=False)
 
     def _train_epoch(self) -> Iterator[list[Event]]:
+        self._turn_to(self.epoch + 1)
         order = self._order(self.epoch + 1)
         self.totals.assign([0.0, 0.0])
         seconds = 0.0
@@ -213,7 +244,7 @@ class Trainee:
         yield [self._record((loss, accuracy), seconds)]
 
     def _order(self, epoch: int) -> IndexArray:
-        return batch_order(self.config, epoch, self.parts.train).astype(np.int32)
+        return batch_order(self.config, epoch, self.task.train).astype(np.int32)
 
     def _batches(self, order: IndexArray, start: int) -> Any:
         """Returns the batches of one size, shape (steps, batch): the full ones, or the rest."""
@@ -232,14 +263,13 @@ class Trainee:
     def _train_steps(self, order: IndexArray, start: int, stop: int) -> tuple[float, float]:
         """Trains some steps of an epoch; returns loss and accuracy over the epoch so far."""
         first = 0 if start < self.alike else self.alike
-        images = len(self.parts.train) - first * self.config.batch_size
+        images = len(self.task.train) - first * self.config.batch_size
         counts = [start - first, stop - first, self.epoch * self.steps + first, images]
         self.program.train(
             self.weights,
             self.slots,
             self.totals,
-            self.images.pixels,
-            self.images.labels,
+            self.shown,
             self._batches(order, start),
             load_tensorflow().constant(counts),
             self._rates(start),
@@ -247,17 +277,18 @@ class Trainee:
             self.parameter,
             self.seeds,
         )
-        seen = min(stop * self.config.batch_size, len(self.parts.train))
+        seen = min(stop * self.config.batch_size, len(self.task.train))
         loss, correct = self.totals.numpy() / max(seen, 1)
         return float(loss), float(correct)
 
     def _record(self, training: tuple[float, float] | None, seconds: float) -> EpochEnd:
         """Validates and takes the census; the untrained network's training loss is the probe's."""
         began = time.perf_counter()
-        validation = self._validation = self._evaluate(self.parts.validation)
+        validation = self._validation = self._evaluate(self.task.validation)
         validated = time.perf_counter()
-        on_probe, self._layers = self._census(self.parts.probe)
+        on_probe, self._layers = self._census(self.task.parts.probe)
         self.fresh = False
+        state = self._state()
         return EpochEnd(
             self.index,
             self.epoch,
@@ -267,17 +298,27 @@ class Trainee:
             validated - began,
             time.perf_counter() - validated,
             self._layers,
-            self._state(),
+            state,
+            *self._norms(state.weights),
         )
+
+    def _norms(self, weights: Weights) -> Iterator[tuple[float, ...]]:
+        """Yields the norms of a record: of each kernel, and of what the epoch has added to it."""
+        if self._before is None:
+            return
+        added = weights.minus(self._before)
+        self._before = weights
+        for one in (weights, added):
+            yield tuple(one.norm(layer) for layer in weights.layout.layers)
 
     def _end(self) -> RunEnd:
         """Tests the network and checks the units found dead on all training images."""
-        test = self._evaluate(self.images.test)
-        validation = self._validation or self._evaluate(self.parts.validation)
+        test = self._evaluate(self.images.test(self.task))
+        validation = self._validation or self._evaluate(self.task.validation)
         diverged = not (self._is_finite() and np.isfinite([validation[0], test[0]]).all())
-        layers = self._layers or self._census(self.parts.probe)[1]
+        layers = self._layers or self._census(self.task.parts.probe)[1]
         confirmed = tuple(units.dead(layer) for layer in layers)
-        rest = np.setdiff1d(self.parts.train, self.parts.probe)
+        rest = np.setdiff1d(self.task.parts.train, self.task.parts.probe)
         if len(rest) and any(flags.any() for flags in confirmed):
             layers = self._census(rest)[1]
             pairs = zip(confirmed, layers, strict=True)
@@ -325,8 +366,7 @@ class Trainee:
         padded[: len(block)] = block
         return self.program.observe(
             self.weights,
-            self.images.pixels,
-            self.images.labels,
+            self.shown,
             tf.constant(padded),
             tf.constant(len(block)),
             self.parameter,

@@ -1,0 +1,46 @@
+"""Figures of runs that learn tasks one after the other."""
+
+from lab import plots
+from lab.figures.captioned import CaptionedFigure, add_caption, draw_table, setting_words
+from lab.plots import canvas
+from lab.runs import Runs, tasks_words
+from lab.words import by_layer
+
+WIDTHS = (0.2, 0.22, 0.22, 0.16, 0.2)
+
+
+def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
+    """Draws how well each task is learned, and dead neurons and weights at its end, with a table.
+
+    Args:
+        runs: Runs of one comparison that learn tasks.
+        name: The beginning of the figure's name.
+    """
+    from matplotlib.figure import Figure
+
+    layers = sorted({1, len(runs[0].layers)})
+    panels = [("online_accuracy", 1), ("end_accuracy", 1)]
+    panels += [(measure, layer) for measure in ("dead_fraction", "weight_norm") for layer in layers]
+    results = runs.task_results()
+    cells, below = results.to_numpy().tolist(), len(panels) // 2
+    with canvas.style():
+        figure = Figure(figsize=(canvas.WIDTH, 3.6 * below + 1.6 + 0.35 * len(cells)))
+        grid = figure.add_gridspec(below + 1, 2, height_ratios=(*[10] * below, 3 + len(cells)))
+        for place, (measure, layer) in enumerate(panels):
+            plots.over_tasks(runs, measure, layer, figure.add_subplot(grid[divmod(place, 2)]))
+        of = f"layer{'s' * (len(runs[0].layers) > 1)} {by_layer(runs[0].layers)}"
+        by = dict.fromkeys(("dead, %", "weight norm"), f"\n{of}")
+        head = [f"{column}{by.get(column, '')}" for column in results]
+        draw_table(figure.add_subplot(grid[below, :]), head, cells, WIDTHS)
+        add_caption(figure, runs, tasks_words(runs))
+    words = ". ".join(
+        f"{activation}: {', '.join(map(' '.join, zip(results.columns[1:], others, strict=True)))}"
+        for activation, *others in cells
+    )
+    return CaptionedFigure(
+        f"{name}-over-tasks",
+        figure,
+        f"Curves over the tasks: accuracy while a task is learned and at its end, and by hidden "
+        f"layer dead neurons and the norm of the weights; below them a table. {words}. "
+        f"{setting_words(runs)} {tasks_words(runs)}",
+    )

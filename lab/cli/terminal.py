@@ -14,7 +14,7 @@ from rich.text import Text
 from lab.census import units
 from lab.experiment import RunConfig, differences, differing, remedies, value_words, words_of
 from lab.outside import LAYER_COLUMNS, LAYER_LEGEND, Diagnosis, layer_rows
-from lab.runs import Run, Runs, tasks_words
+from lab.runs import TASK_RESULTS, Run, Runs, tasks_words
 from lab.stats import Verdict
 from lab.studies import HowFar
 from lab.training import EpochEnd, Event, Phase, RunEnd
@@ -202,12 +202,10 @@ def tasks_table(runs: Runs) -> Table:
         f"{', '.join([*remedies(config), runs.seed_words()])}",
         textwrap.fill(tasks_words(runs), 78) + _layer_names(run) + _divergences(runs),
     )
-    layers = by_layer(run.layers)
-    results = runs.task_results()
-    for head in results:
-        by = layers if head in ("dead, %", "weight norm") else ""
+    for head in TASK_RESULTS:
+        by = by_layer(run.layers) if head in ("dead, %", "weight norm") else ""
         table.add_column(f"{head}\n{by}")
-    for row in results.to_numpy().tolist():
+    for row in runs.task_results().to_numpy().tolist():
         table.add_row(*map(Text, row))
     return table
 

@@ -318,8 +318,8 @@ class RunConfig(BaseModel):
             )
         if self.epochs % self.task_epochs:
             raise InputError(
-                f"task_epochs must divide epochs, {self.epochs:,}, into whole tasks, "
-                f"not {self.task_epochs:,}."
+                f"task_epochs must be a divisor of epochs, {self.epochs:,}, so that all tasks are "
+                f"whole, not {self.task_epochs:,}."
             )
         if self.tasks == "class_pairs" and self.classes < FEWEST_CLASSES_TO_PAIR:
             raise InputError(

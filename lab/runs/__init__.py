@@ -38,7 +38,7 @@ from lab.runs.record import (
 )
 from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
 from lab.runs.spreadsheets import to_csv
-from lab.runs.tables import IDENTITY, tasks_words
+from lab.runs.tables import IDENTITY, TASK_RESULTS, tasks_words
 
 __all__ = [
     "ARRAY_FILE",
@@ -52,6 +52,7 @@ __all__ = [
     "NO_FILE_INSTEAD",
     "RECORD",
     "RUN_ID",
+    "TASK_RESULTS",
     "ArrayFile",
     "Arrays",
     "Better",

@@ -178,7 +178,7 @@ def task_summary_row(runs: list[Run]) -> dict[str, Any]:
     return row
 
 
-def task_result_row(row: dict[Hashable, Any]) -> dict[str, Any]:
+def task_result_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a row of the summary of tasks as it is printed."""
 
     def accuracies(name: str) -> str:

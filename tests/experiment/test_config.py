@@ -37,6 +37,8 @@ FIELDS = (
     "warmup",
     "schedule",
     "input_scale",
+    "tasks",
+    "task_epochs",
     "image_shape",
     "classes",
     "pixels",
@@ -74,6 +76,8 @@ UNLIKE = RunConfig(
     warmup=0.1,
     schedule="cosine",
     input_scale="standard",
+    tasks="permuted",
+    task_epochs=3,
     image_shape=(32, 32, 3),
     classes=2,
     pixels=(0.5, 0.25),
@@ -155,6 +159,11 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"warmup": 1}, "warmup must be a number from 0 to below 1, not 1."),
         ({"schedule": "linear"}, "schedule must be constant, cosine (falls to 0) or step"),
         ({"clip_norm": -1}, "clip_norm must be a number from 0 (no limit) to 1,000,000, not -1."),
+        ({"tasks": "rotated"}, "tasks must be none, permuted (pixels), shuffled_labels or class_p"),
+        ({"task_epochs": 2}, "task_epochs must be left out where tasks is none, not 2: choose"),
+        ({"tasks": "permuted", "task_epochs": 3}, "task_epochs must be a divisor of epochs, 10, so"),
+        ({"tasks": "permuted", "task_epochs": 20}, "task_epochs must be a divisor of epochs, 10, s"),
+        ({"tasks": "class_pairs", "classes": 3}, "tasks must not be class_pairs where there are 3"),
         ({"image_shape": (28,)}, "image_shape must be height and width in pixels"),
     ],
 )
@@ -167,6 +176,14 @@ def test_a_strength_of_0_is_the_same_run_as_none():
     none = {"weight_decay": 0, "dropout": 0.0, "clip_norm": -0.0, "warmup": 0}
     assert RunConfig(**none) == RunConfig()
     assert RunConfig(**none).model_dump_json() == RunConfig().model_dump_json()
+
+
+def test_each_epoch_belongs_to_a_task():
+    config = RunConfig(tasks="permuted", epochs=6, task_epochs=2)
+    assert [config.task_at(epoch) for epoch in range(7)] == [1, 1, 1, 2, 2, 3, 3]
+    assert config.task_count == 3
+    assert [RunConfig().task_at(epoch) for epoch in (0, 1, 10)] == [1, 1, 1]
+    assert RunConfig().task_count == 1
 
 
 def test_adamw_decays_as_in_keras_unless_something_else_is_asked_for():

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.faults
 
 NAMES = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "gelu", "softplus")
 WITH_PARAMETER = ("leaky_relu", "elu")
+TASKS = ("permuted", "shuffled_labels", "class_pairs")
 INITIALIZERS = tuple(
     f"{n}_{kind}" for n in ("glorot", "he", "lecun") for kind in ("uniform", "normal")
 )
@@ -60,6 +61,8 @@ FIELDS = {
     "clip_norm": NUMBERS,
     "schedule": st.sampled_from(["constant", "cosine", "step", "linear"]),
     "input_scale": st.sampled_from(["unit", "symmetric", "standard", "0-1"]),
+    "tasks": st.sampled_from(["none", *TASKS, "rotated"]),
+    "task_epochs": WHOLE,
 }
 ANY = {name: field | JUNK for name, field in FIELDS.items()}
 ONE_BY_ONE = [
@@ -103,6 +106,8 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "clip_norm": lambda v: number(v, 0, 1e6),
     "schedule": lambda v: v in ("constant", "cosine", "step"),
     "input_scale": lambda v: v in ("unit", "symmetric", "standard"),
+    "tasks": lambda v: v in ("none", *TASKS),
+    "task_epochs": lambda v: whole(v, 1, 10_000),
 }
 
 
@@ -144,6 +149,10 @@ def wrong_fields(odd: dict) -> set[str]:
         wrong |= {"activation", "parameter"} & (set(odd) | {"parameter"})
     if not wrong & {"momentum", "optimizer"} and odd.get("momentum"):
         wrong |= {"momentum"} if odd.get("optimizer", "adam") != "sgd" else set()
+    if "task_epochs" in odd and not wrong & {"tasks", "task_epochs", "epochs"}:
+        each, without = odd["task_epochs"], odd.get("tasks", "none") == "none"
+        if (without and each != 1) or odd.get("epochs", 10) % each:
+            wrong |= {"task_epochs"}
     if "hidden" in odd and "hidden" not in wrong:
         sizes = (784, *odd["hidden"], 10)
         weights = sum((i + 1) * o for i, o in itertools.pairwise(sizes))

@@ -161,8 +161,14 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"clip_norm": -1}, "clip_norm must be a number from 0 (no limit) to 1,000,000, not -1."),
         ({"tasks": "rotated"}, "tasks must be none, permuted (pixels), shuffled_labels or class_p"),
         ({"task_epochs": 2}, "task_epochs must be left out where tasks is none, not 2: choose"),
-        ({"tasks": "permuted", "task_epochs": 3}, "task_epochs must be a divisor of epochs, 10, so"),
-        ({"tasks": "permuted", "task_epochs": 20}, "task_epochs must be a divisor of epochs, 10, s"),
+        (
+            {"tasks": "permuted", "task_epochs": 3},
+            "task_epochs must be a divisor of epochs, 10, so",
+        ),
+        (
+            {"tasks": "permuted", "task_epochs": 20},
+            "task_epochs must be a divisor of epochs, 10, s",
+        ),
         ({"tasks": "class_pairs", "classes": 3}, "tasks must not be class_pairs where there are 3"),
         ({"image_shape": (28,)}, "image_shape must be height and width in pixels"),
     ],

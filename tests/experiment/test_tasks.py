@@ -11,7 +11,8 @@ from lab.errors import InputError
 from lab.experiment import Task, shown, split, task_of
 
 PERMUTED, SHUFFLED, PAIRS = (
-    RunConfig(tasks=tasks, epochs=20, batch_size=20) for tasks in ("permuted", "shuffled_labels", "class_pairs")
+    RunConfig(tasks=tasks, epochs=20, batch_size=20)
+    for tasks in ("permuted", "shuffled_labels", "class_pairs")
 )
 
 
@@ -23,7 +24,9 @@ def test_without_tasks_a_run_is_shown_the_data_set_as_it_is(tiny: Dataset) -> No
     task, parts = task_of(tiny, RunConfig()), split(tiny, RunConfig())
     assert task.seen(tiny.x_train) is tiny.x_train
     assert task.labels is tiny.y_train
-    for own, of_split in zip((task.train, task.validation), (parts.train, parts.validation)):
+    for own, of_split in zip(
+        (task.train, task.validation), (parts.train, parts.validation), strict=True
+    ):
         assert own.tolist() == of_split.tolist()
     assert task.test.tolist() == list(range(100))
     assert shown(tiny, RunConfig(), 3) is tiny
@@ -45,7 +48,9 @@ def test_the_channels_of_a_coloured_image_are_permuted_with_its_pixels() -> None
         tasks="permuted", image_shape=(4, 5, 3), classes=2, batch_size=1, validation_split=0.5
     )
     task = task_of(coloured, config)
-    assert task.seen(images).reshape(2, 60).tolist() == images.reshape(2, 60)[:, task.order].tolist()
+    assert (
+        task.seen(images).reshape(2, 60).tolist() == images.reshape(2, 60)[:, task.order].tolist()
+    )
 
 
 def test_tasks_depend_on_the_seed_and_their_number_alone(tiny: Dataset) -> None:
@@ -94,7 +99,7 @@ def test_of_an_odd_number_of_classes_one_sits_out_each_round() -> None:
     five = Dataset("five", images, labels, images, labels)
     config = RunConfig(tasks="class_pairs", image_shape=(4, 4), classes=5, batch_size=4)
     pairs = [classes_of(task_of(five, config, number), five) for number in range(1, 7)]
-    assert [len(a | b) for a, b in zip(pairs[::2], pairs[1::2])] == [4, 4, 4]
+    assert [len(a | b) for a, b in zip(pairs[::2], pairs[1::2], strict=True)] == [4, 4, 4]
 
 
 def test_a_data_set_is_shown_as_the_task_of_the_epoch_has_it(tiny: Dataset) -> None:

@@ -1,5 +1,7 @@
 """Runs that learn tasks: each is a plain run on a data set that was changed by hand."""
 
+import itertools
+
 import numpy as np
 import pytest
 from made import mostly_slow
@@ -36,7 +38,9 @@ def test_a_permuted_task_is_a_plain_run_on_images_permuted_by_hand(tiny, network
         (end,) = epoch_ends(again)[-1:]
         if network == "cnn":
             assert digest([end]) == digest([ours[epoch]])
-        arrays = zip(ours[epoch].state.weights, end.state.weights, ours[epoch - 1].state.weights)
+        arrays = zip(
+            ours[epoch].state.weights, end.state.weights, ours[epoch - 1].state.weights, strict=True
+        )
         for mine, theirs, before in arrays:
             assert np.linalg.norm(mine - theirs) <= 1e-4 * np.linalg.norm(theirs - before)
         for name in ("train_loss", "validation_loss"):
@@ -110,7 +114,7 @@ def test_a_run_that_learns_tasks_records_the_norms_of_its_kernels(tiny: Dataset)
         kernels = [end.state.weights.kernel(layer).astype(float) for end in ends]
         norms = [end.weight_norms[layer - 1] for end in ends]
         np.testing.assert_allclose(norms, [np.sqrt((k**2).sum()) for k in kernels], rtol=1e-6)
-        added = [0.0, *(np.sqrt(((b - a) ** 2).sum()) for a, b in zip(kernels, kernels[1:]))]
+        added = [0.0, *(np.sqrt(((b - a) ** 2).sum()) for a, b in itertools.pairwise(kernels))]
         np.testing.assert_allclose([e.update_norms[layer - 1] for e in ends], added, rtol=1e-5)
 
 

@@ -6,7 +6,7 @@ from lab.plots import canvas
 from lab.runs import TASK_RESULTS, Runs, tasks_words
 from lab.words import by_layer
 
-WIDTHS = (0.2, 0.22, 0.22, 0.16, 0.2)
+WIDTHS = (0.16, 0.24, 0.24, 0.18, 0.18)
 
 
 def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
@@ -23,14 +23,15 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     panels += [(measure, layer) for measure in ("dead_fraction", "weight_norm") for layer in layers]
     cells, below = runs.task_results().to_numpy().tolist(), len(panels) // 2
     with canvas.style():
-        figure = Figure(figsize=(canvas.WIDTH, 3.6 * below + 1.6 + 0.35 * len(cells)))
-        grid = figure.add_gridspec(below + 1, 2, height_ratios=(*[10] * below, 3 + len(cells)))
+        figure = Figure(figsize=(canvas.WIDTH, 3.6 * below + 1.6 + 0.6 * len(cells)))
+        grid = figure.add_gridspec(below + 1, 2, height_ratios=(*[10] * below, 3 + 2 * len(cells)))
         for place, (measure, layer) in enumerate(panels):
             plots.over_tasks(runs, measure, layer, figure.add_subplot(grid[divmod(place, 2)]))
         of = f"layer{'s' * (len(runs[0].layers) > 1)} {by_layer(runs[0].layers)}"
         by_layers = ("dead, %", "weight norm")
         head = [f"{name}\n{of}" if name in by_layers else name for name in TASK_RESULTS]
-        draw_table(figure.add_subplot(grid[below, :]), head, cells, WIDTHS)
+        narrow = [[cell.replace(" → ", " →\n") for cell in row] for row in cells]
+        draw_table(figure.add_subplot(grid[below, :]), head, narrow, WIDTHS)
         add_caption(figure, runs, tasks_words(runs))
     words = ". ".join(
         f"{activation}: {', '.join(map(' '.join, zip(TASK_RESULTS[1:], others, strict=True)))}"

@@ -51,7 +51,7 @@ def test_a_curve_goes_from_the_untrained_network_to_the_last_task(runs, measure,
 def test_table_words_and_caption_hold_the_results(runs, picture):
     (row,) = runs.task_results().to_dict("records")
     (table,) = picture.figure.axes[-1].tables
-    cells = [cell.get_text().get_text() for cell in table.get_celld().values()]
+    cells = [" ".join(cell.get_text().get_text().split()) for cell in table.get_celld().values()]
     for name, value in row.items():
         assert value in cells
         assert value in picture.alt

@@ -26,7 +26,7 @@ from lab.network import (
 )
 from lab.studies import with_progress
 from lab.system import in_own_thread, load_tensorflow
-from lab.training import EpochEnd, batch_order, train
+from lab.training import EpochEnd, batch_order, first_state, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -189,6 +189,8 @@ def _next_update(
         slots = [tf.Variable(array) for array in event.state.slots]
         slopes = [tf.constant(gradients.named[name]) for name in names]
         number, numbers = tf.constant(done + 1, tf.float32), Numbers(*numbers_of(config))
-        update(recipe_of(config), after, slots, slopes, number, rate, numbers)
+        first = first_state(config).weights.named
+        pull = [tf.constant(first[name]) for name in names]
+        update(recipe_of(config), after, slots, slopes, number, rate, numbers, pull)
     moved = {n: a.numpy() - before.named[n] for n, a in zip(names, after, strict=True)}
     return gradients.with_arrays(moved)  # What is not trained has gradients of 0.

@@ -214,6 +214,22 @@ class RunConfig(BaseModel):
         title="how pixels enter the network",
         description="unit (0 to 1), symmetric (-1 to 1) or standard (mean 0, deviation 1)",
     )
+    l2: Number = _later(
+        0.0,
+        ge=0,
+        le=100,
+        title="strength of a pull of all weights toward 0: it adds so much of their squares to the "
+        "loss",
+        description="a number from 0 to 100",
+    )
+    l2_init: Number = _later(
+        0.0,
+        ge=0,
+        le=100,
+        title="strength of a pull toward the first weights: it adds so much of the squared "
+        "distances to the loss",
+        description="a number from 0 to 100",
+    )
     tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs"] = _later(
         "none",
         title="what changes from task to task, if tasks are learned one after the other",
@@ -225,6 +241,20 @@ class RunConfig(BaseModel):
         le=10_000,
         title="epochs of each task",
         description="a whole number from 1 to 10,000",
+    )
+    shrink: Number = _later(
+        1.0,
+        ge=0,
+        le=1,
+        title="what all weights are multiplied with before each later task",
+        description="a number from 0 to 1",
+    )
+    perturb: Number = _later(
+        0.0,
+        ge=0,
+        le=1,
+        title="share of a fresh network's weights that is added then",
+        description="a number from 0 to 1",
     )
     image_shape: tuple[Pixels, ...] = _later(
         IMAGE_SHAPE,
@@ -316,6 +346,12 @@ class RunConfig(BaseModel):
                 f"task_epochs must be left out where tasks is none, not {self.task_epochs:,}: "
                 f"choose tasks, such as permuted."
             )
+        for name, left in (("shrink", 1.0), ("perturb", 0.0)):
+            if self.tasks == "none" and getattr(self, name) != left:
+                raise InputError(
+                    f"{name} must be left out where tasks is none, not {getattr(self, name):g}: "
+                    f"it comes before each task but the first."
+                )
         if self.epochs % self.task_epochs:
             raise InputError(
                 f"task_epochs must be a divisor of epochs, {self.epochs:,}, so that all tasks are "
@@ -409,6 +445,10 @@ class RunConfig(BaseModel):
         [1, 1, 2]
         """
         return 1 if self.tasks == "none" else max(epoch - 1, 0) // self.task_epochs + 1
+
+    def begins_task(self, epoch: int) -> bool:
+        """Tells whether an epoch is the first of a task, but not of the first one."""
+        return epoch > 1 and self.task_at(epoch) > self.task_at(epoch - 1)
 
     @property
     def learns_slopes(self) -> bool:

@@ -19,8 +19,12 @@ REMEDIES = (
     "warmup",
     "schedule",
     "input_scale",
+    "l2",
+    "l2_init",
     "tasks",
     "task_epochs",
+    "shrink",
+    "perturb",
 )
 
 

@@ -68,6 +68,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
     def train(
         weights: Any,
         slots: Any,
+        first: Any,
         totals: Any,
         shown: Any,
         order: Any,
@@ -91,7 +92,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
                 made, weights, x, y, count, activation, parameter, states, smoothing
             )
             trained, t = _trained(made, weights), _count(number)
-            update(recipe, trained, slots, found.gradients, t, rates[i], recipe_numbers)
+            update(recipe, trained, slots, found.gradients, t, rates[i], recipe_numbers, first)
             for variable, value in found.moved:
                 variable.assign(value)
             totals.assign_add(tf.cast(tf.stack([found.loss, found.correct]), tf.float64))

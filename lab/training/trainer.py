@@ -22,11 +22,19 @@ from numpy.typing import NDArray
 from lab.census import UnitSummaries, units
 from lab.experiment import Dataset, IndexArray, RunConfig, Task, task_of
 from lab.layout import Weights
-from lab.network import first_weights, generator_seeds, learning_rates, numbers_of, program
+from lab.network import (
+    first_weights,
+    generator_seeds,
+    learning_rates,
+    numbers_of,
+    program,
+    recipe_of,
+)
 from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 
 PIECE_SECONDS = 0.25
+FRESH = 0x7A5F  # Keeps the weights that are added later apart from the first ones.
 
 
 @pulled_in_own_thread
@@ -71,6 +79,20 @@ def first_state(config: RunConfig) -> State:
     weights = _first_weights(alike)
     slots = weights.layout.slots(config.optimizer)
     return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
+
+
+def fresh_weights(config: RunConfig, task: int) -> Weights:
+    """Returns the first weights of another network like a run's, new for each task."""
+    (seed,) = np.random.SeedSequence([config.seed, task, FRESH]).generate_state(1)
+    return first_state(config.model_copy(update={"seed": int(seed)})).weights
+
+
+def _pulled_to(config: RunConfig) -> list[NDArray[np.float32]]:
+    """Returns the first values of the trained arrays, if the loss pulls the weights."""
+    if not recipe_of(config).pulls:
+        return []
+    weights = first_state(config).weights
+    return [weights.named[array.name] for array in weights.layout.trained]
 
 
 @functools.lru_cache(maxsize=4)
@@ -183,6 +205,7 @@ class Trainee:
         with tf.device("CPU:0"):
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
+            self.first = [tf.constant(array) for array in _pulled_to(config)]
             self.totals = tf.Variable(np.zeros(2))
             self.numbers = tf.constant(numbers_of(config))
             self.parameter = tf.constant(config.alpha, tf.float32)
@@ -220,6 +243,20 @@ class Trainee:
         if number != self.task.number:
             self._show(task_of(self.images.dataset, self.config, number))
 
+    def _shrink_and_perturb(self) -> None:
+        """Shrinks all trained weights and adds some of a fresh network's (Ash & Adams 2020).
+
+        The optimiser's state stays.
+        """
+        shrink, perturb = self.config.shrink, self.config.perturb
+        if (shrink, perturb) == (1.0, 0.0):
+            return
+        fresh = fresh_weights(self.config, self.task.number)
+        arrays = self.program.layout.arrays
+        for array, weights, new in zip(arrays, self.weights, fresh, strict=True):
+            if array.trained:
+                weights.assign(shrink * weights + perturb * new)
+
     def _compile(self) -> None:
         """Runs the compiled programs on no data, which compiles them if no run has before."""
         self._train_steps(self._order(1), 0, 0)
@@ -227,6 +264,8 @@ class Trainee:
 
     def _train_epoch(self) -> Iterator[list[Event]]:
         self._turn_to(self.epoch + 1)
+        if self.config.begins_task(self.epoch + 1):
+            self._shrink_and_perturb()
         order = self._order(self.epoch + 1)
         self.totals.assign([0.0, 0.0])
         seconds = 0.0
@@ -268,6 +307,7 @@ class Trainee:
         self.program.train(
             self.weights,
             self.slots,
+            self.first,
             self.totals,
             self.shown,
             self._batches(order, start),

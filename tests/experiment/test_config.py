@@ -37,8 +37,12 @@ FIELDS = (
     "warmup",
     "schedule",
     "input_scale",
+    "l2",
+    "l2_init",
     "tasks",
     "task_epochs",
+    "shrink",
+    "perturb",
     "image_shape",
     "classes",
     "pixels",
@@ -76,8 +80,12 @@ UNLIKE = RunConfig(
     warmup=0.1,
     schedule="cosine",
     input_scale="standard",
+    l2=0.1,
+    l2_init=0.2,
     tasks="permuted",
     task_epochs=3,
+    shrink=0.6,
+    perturb=0.01,
     image_shape=(32, 32, 3),
     classes=2,
     pixels=(0.5, 0.25),
@@ -160,6 +168,10 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"schedule": "linear"}, "schedule must be constant, cosine (falls to 0) or step"),
         ({"clip_norm": -1}, "clip_norm must be a number from 0 (no limit) to 1,000,000, not -1."),
         ({"tasks": "rotated"}, "tasks must be none, permuted (pixels), shuffled_labels or class_p"),
+        ({"l2_init": -1}, "l2_init must be a number from 0 to 100, not -1."),
+        ({"shrink": 0.6}, "shrink must be left out where tasks is none, not 0.6: it comes before"),
+        ({"perturb": 0.1}, "perturb must be left out where tasks is none, not 0.1: it comes"),
+        ({"tasks": "permuted", "shrink": 2}, "shrink must be a number from 0 to 1, not 2."),
         ({"task_epochs": 2}, "task_epochs must be left out where tasks is none, not 2: choose"),
         (
             {"tasks": "permuted", "task_epochs": 3},
@@ -188,6 +200,8 @@ def test_each_epoch_belongs_to_a_task():
     config = RunConfig(tasks="permuted", epochs=6, task_epochs=2)
     assert [config.task_at(epoch) for epoch in range(7)] == [1, 1, 1, 2, 2, 3, 3]
     assert config.task_count == 3
+    assert [epoch for epoch in range(7) if config.begins_task(epoch)] == [3, 5]
+    assert not any(map(RunConfig().begins_task, range(11)))
     assert [RunConfig().task_at(epoch) for epoch in (0, 1, 10)] == [1, 1, 1]
     assert RunConfig().task_count == 1
 

@@ -63,6 +63,10 @@ FIELDS = {
     "input_scale": st.sampled_from(["unit", "symmetric", "standard", "0-1"]),
     "tasks": st.sampled_from(["none", *TASKS, "rotated"]),
     "task_epochs": WHOLE,
+    "l2": NUMBERS,
+    "l2_init": NUMBERS,
+    "shrink": NUMBERS,
+    "perturb": NUMBERS,
 }
 ANY = {name: field | JUNK for name, field in FIELDS.items()}
 ONE_BY_ONE = [
@@ -108,6 +112,10 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "input_scale": lambda v: v in ("unit", "symmetric", "standard"),
     "tasks": lambda v: v in ("none", *TASKS),
     "task_epochs": lambda v: whole(v, 1, 10_000),
+    "l2": lambda v: number(v, 0, 100),
+    "l2_init": lambda v: number(v, 0, 100),
+    "shrink": lambda v: number(v, 0, 1),
+    "perturb": lambda v: number(v, 0, 1),
 }
 
 
@@ -149,6 +157,8 @@ def wrong_fields(odd: dict) -> set[str]:
         wrong |= {"activation", "parameter"} & (set(odd) | {"parameter"})
     if not wrong & {"momentum", "optimizer"} and odd.get("momentum"):
         wrong |= {"momentum"} if odd.get("optimizer", "adam") != "sgd" else set()
+    if "tasks" not in wrong and odd.get("tasks", "none") == "none":
+        wrong |= {n for n, left in (("shrink", 1), ("perturb", 0)) if odd.get(n, left) != left}
     if "task_epochs" in odd and not wrong & {"tasks", "task_epochs", "epochs"}:
         each, without = odd["task_epochs"], odd.get("tasks", "none") == "none"
         if (without and each != 1) or odd.get("epochs", 10) % each:

@@ -9,6 +9,7 @@ from trained import SMALL, digest, epoch_ends, run_end
 
 from lab import Dataset, RunConfig
 from lab.experiment import shown, split, task_of
+from lab.network import first_weights, gradients_of
 from lab.training.events import Event, State
 from lab.training.trainer import train
 
@@ -129,6 +130,35 @@ def test_functions_of_one_seed_are_shown_the_same_tasks_side_by_side(tiny: Datas
     together = list(train(configs, tiny))
     for run, config in enumerate(configs):
         assert digest(epoch_ends(together, run)) == digest(epoch_ends(train([config], tiny)))
+
+
+FULL = SETTINGS | {"batch_size": 240, "optimizer": "sgd", "learning_rate": 0.1}
+
+
+def test_a_pull_toward_the_first_weights_is_in_every_step(tiny: Dataset) -> None:
+    config = RunConfig(**FULL, l2=0.01, l2_init=0.3)
+    first, before, after = (end.state.weights for end in epoch_ends(train([config], tiny)))
+    slopes = gradients_of(config, before, tiny.x_train[:240], tiny.y_train[:240])
+    for w, w_0, g, moved in zip(before, first, slopes, after, strict=True):
+        by_hand = w - 0.1 * (g + 0.02 * w + 0.6 * (w - w_0))
+        np.testing.assert_allclose(moved, by_hand, rtol=1e-4, atol=1e-6)
+
+
+def test_before_each_later_task_weights_shrink_and_some_of_a_fresh_network_is_added(tiny) -> None:
+    settings = FULL | {"epochs": 4, "first_bias": 0.5, "learning_rate": 1e-12}
+    tasks = {"tasks": "permuted", "task_epochs": 2}
+    config = RunConfig(**settings, **tasks, shrink=0.5, perturb=0.25)
+    ends = epoch_ends(train([config], tiny))
+    weights = [end.state.weights for end in ends]
+    (seed,) = np.random.SeedSequence([0, 2, 0x7A5F]).generate_state(1)
+    fresh = first_weights(RunConfig(**settings, seed=int(seed)))
+    for first, same, third, fourth, new in zip(*weights[1:5], fresh, strict=True):
+        np.testing.assert_allclose(first, same, atol=1e-8)
+        np.testing.assert_allclose(third, 0.5 * same + 0.25 * new, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(third, fourth, atol=1e-8)
+    np.testing.assert_allclose(weights[3].bias(1), 0.5 * 0.5 + 0.25 * 0.5)
+    resumed = epoch_ends(train([config], tiny, {0: ends[2].state}))
+    assert digest(resumed) == digest(ends[3:])
 
 
 def test_the_state_of_a_run_holds_nothing_of_its_tasks(tiny: Dataset) -> None:

@@ -189,6 +189,26 @@ class Weights(Sequence[FloatArray]):
         pairs = zip(self.arrays, others.arrays, strict=True)
         return Weights(self.layout, tuple(array - other for array, other in pairs))
 
+    def with_reset(self, units: Sequence[NDArray[np.bool_]], fresh: "Weights") -> "Weights":
+        """Returns the weights with some units reset, as ReDo does (Sokar et al. 2023).
+
+        A unit gets fresh incoming weights and a fresh bias, and outgoing weights of 0, so that what
+        a dead ReLU gives to the next layer does not change.
+
+        Args:
+            units: For each hidden layer which units, bool of shape (units,). The layers must be
+                dense, each with the next one directly above it.
+            fresh: The weights that the units get.
+        """
+        changed = {name: array.copy() for name, array in self.named.items()}
+        for layer, some in enumerate(units, start=1):
+            kernel, bias = map(str, self.layout.incoming(layer))
+            above, _ = map(str, self.layout.incoming(layer + 1))
+            changed[kernel][:, some] = fresh.named[kernel][:, some]
+            changed[bias][some] = fresh.named[bias][some]
+            changed[above][some] = 0
+        return self.with_arrays(changed)
+
     def with_arrays(self, changed: Mapping[str, FloatArray]) -> "Weights":
         """Returns the weights with some arrays, given by name, replaced."""
         return Weights(self.layout, tuple((self.named | dict(changed)).values()))

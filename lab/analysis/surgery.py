@@ -339,14 +339,8 @@ def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
 def _reset(run: Run, weights: Weights) -> Weights:
     """Gives the dead units new incoming weights, the first bias, and outgoing weights of 0."""
     other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
-    fresh, changed = first_state(other).weights, {n: a.copy() for n, a in weights.named.items()}
-    for layer, dead in enumerate(_dead(run), start=1):
-        kernel, bias = map(str, run.layout.incoming(layer))
-        above, _ = map(str, run.layout.incoming(layer + 1))
-        changed[kernel][:, dead] = fresh.named[kernel][:, dead]
-        changed[bias][dead] = fresh.named[bias][dead]
-        changed[above][dead] = 0
-    return weights.with_arrays(changed)
+    dead = [run.confirmed(number) for number in run.layers]
+    return weights.with_reset(dead, first_state(other).weights)
 
 
 def _start(config: RunConfig, weights: Weights) -> State:

@@ -18,6 +18,7 @@ from pydantic import (
 
 from lab import activations
 from lab.activations import FloatArray
+from lab.census import units
 from lab.errors import InputError, unknown
 from lab.layout import CLASSES, IMAGE_SHAPE, MOST_WEIGHTS, mlp
 
@@ -256,6 +257,20 @@ class RunConfig(BaseModel):
         title="share of a fresh network's weights that is added then",
         description="a number from 0 to 1",
     )
+    redo_steps: int = _later(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        title="steps from one reset of dormant units to the next (ReDo)",
+        description="a whole number from 0 (never) to 1,000,000,000",
+    )
+    redo_threshold: Number = _later(
+        units.DORMANT_TAU,
+        ge=0,
+        lt=1,
+        title="share of its layer's mean |a| up to which ReDo takes a unit for dormant",
+        description="a number from 0 to below 1",
+    )
     image_shape: tuple[Pixels, ...] = _later(
         IMAGE_SHAPE,
         min_length=2,
@@ -338,7 +353,21 @@ class RunConfig(BaseModel):
         self._check_optimizer()
         self._check_network()
         self._check_tasks()
+        self._check_redo()
         return self
+
+    def _check_redo(self) -> None:
+        if self.redo_threshold != units.DORMANT_TAU and not self.redo_steps:
+            raise InputError(
+                f"redo_threshold must be left out unless redo_steps is given, "
+                f"not {self.redo_threshold:g}."
+            )
+        dense = self.network == "mlp" and self.normalization == "none" and not self.learns_slopes
+        if self.redo_steps and not dense:
+            raise InputError(
+                f"redo_steps must be 0 unless the network is an mlp without normalization and "
+                f"without prelu, not {self.redo_steps:,}: it resets units of dense layers."
+            )
 
     def _check_tasks(self) -> None:
         if self.tasks == "none" and self.task_epochs != 1:

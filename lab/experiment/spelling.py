@@ -25,6 +25,8 @@ REMEDIES = (
     "task_epochs",
     "shrink",
     "perturb",
+    "redo_steps",
+    "redo_threshold",
 )
 
 

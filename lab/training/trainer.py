@@ -9,6 +9,7 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 """
 
 import functools
+import itertools
 import sys
 import time
 import warnings
@@ -34,7 +35,7 @@ from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 
 PIECE_SECONDS = 0.25
-FRESH = 0x7A5F  # Keeps the weights that are added later apart from the first ones.
+FRESH, RESET = 0x7A5F, 0x7A60  # Keep weights that are drawn later apart from the first ones.
 
 
 @pulled_in_own_thread
@@ -81,9 +82,9 @@ def first_state(config: RunConfig) -> State:
     return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
 
 
-def fresh_weights(config: RunConfig, task: int) -> Weights:
-    """Returns the first weights of another network like a run's, new for each task."""
-    (seed,) = np.random.SeedSequence([config.seed, task, FRESH]).generate_state(1)
+def fresh_weights(config: RunConfig, number: int, use: int) -> Weights:
+    """Returns the first weights of another network like a run's, for each number and use others."""
+    (seed,) = np.random.SeedSequence([config.seed, number, use]).generate_state(1)
     return first_state(config.model_copy(update={"seed": int(seed)})).weights
 
 
@@ -251,11 +252,48 @@ class Trainee:
         shrink, perturb = self.config.shrink, self.config.perturb
         if (shrink, perturb) == (1.0, 0.0):
             return
-        fresh = fresh_weights(self.config, self.task.number)
+        fresh = fresh_weights(self.config, self.task.number, FRESH)
         arrays = self.program.layout.arrays
         for array, weights, new in zip(arrays, self.weights, fresh, strict=True):
             if array.trained:
                 weights.assign(shrink * weights + perturb * new)
+
+    def _next_reset(self) -> int:
+        """Returns at which step of the epoch units are reset next; far away if they never are."""
+        every, before = self.config.redo_steps, self.epoch * self.steps
+        return every * ((before + self.step) // every + 1) - before if every else sys.maxsize
+
+    def _reset_dormant(self, order: IndexArray) -> float:
+        """Resets units that are dormant on the last batch, if it is time, as ReDo does.
+
+        Sokar et al. (2023) reset every 1,000 steps. A reset unit has an optimiser state of 0; the
+        number of Adam's steps, which is one for all units, goes on.
+
+        Args:
+            order: The epoch's images.
+
+        Returns:
+            The seconds that it took.
+        """
+        began, every = time.perf_counter(), self.config.redo_steps
+        done = self.epoch * self.steps + self.step
+        if not every or done % every:
+            return 0.0
+        size = self.config.batch_size
+        _, layers = self._census(order[(self.step - 1) * size : self.step * size])
+        dormant = [units.dormant(layer, self.config.redo_threshold) for layer in layers]
+        state, layout = self._state(), self.program.layout
+        reset = state.weights.with_reset(dormant, fresh_weights(self.config, done, RESET))
+        zeros = Weights(layout, tuple(map(np.zeros_like, state.weights)))
+        parts = range(0, len(state.slots), len(layout.arrays))
+        slots = [Weights(layout, state.slots[i : i + len(layout.arrays)]) for i in parts]
+        for variables, group in (
+            (self.weights, [reset]),
+            (self.slots, [part.with_reset(dormant, zeros) for part in slots]),
+        ):
+            for variable, array in zip(variables, itertools.chain(*group), strict=True):
+                variable.assign(array)
+        return time.perf_counter() - began
 
     def _compile(self) -> None:
         """Runs the compiled programs on no data, which compiles them if no run has before."""
@@ -272,12 +310,12 @@ class Trainee:
         while self.step < self.steps:
             began = time.perf_counter()
             end = self.alike if self.step < self.alike else self.steps
-            stop = min(self.step + self._steps_per_piece, end)
+            stop = min(self.step + self._steps_per_piece, end, self._next_reset())
             loss, accuracy = self._train_steps(order, self.step, stop)
             elapsed = time.perf_counter() - began
             self._steps_per_piece = max(1, int(PIECE_SECONDS / elapsed * (stop - self.step)))
             self.step = stop
-            seconds += elapsed
+            seconds += elapsed + self._reset_dormant(order)
             yield [Progress(self.index, self.epoch + 1, stop / self.steps, loss, accuracy)]
         self.epoch, self.step = self.epoch + 1, 0
         yield [self._record((loss, accuracy), seconds)]

@@ -67,6 +67,8 @@ FIELDS = {
     "l2_init": NUMBERS,
     "shrink": NUMBERS,
     "perturb": NUMBERS,
+    "redo_steps": WHOLE,
+    "redo_threshold": NUMBERS,
 }
 ANY = {name: field | JUNK for name, field in FIELDS.items()}
 ONE_BY_ONE = [
@@ -116,6 +118,8 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "l2_init": lambda v: number(v, 0, 100),
     "shrink": lambda v: number(v, 0, 1),
     "perturb": lambda v: number(v, 0, 1),
+    "redo_steps": lambda v: whole(v, 0, 10**9),
+    "redo_threshold": lambda v: number(v, 0, 1) and v < 1,
 }
 
 
@@ -159,6 +163,8 @@ def wrong_fields(odd: dict) -> set[str]:
         wrong |= {"momentum"} if odd.get("optimizer", "adam") != "sgd" else set()
     if "tasks" not in wrong and odd.get("tasks", "none") == "none":
         wrong |= {n for n, left in (("shrink", 1), ("perturb", 0)) if odd.get(n, left) != left}
+    if not wrong & {"redo_steps", "redo_threshold"} and not odd.get("redo_steps"):
+        wrong |= {"redo_threshold"} if odd.get("redo_threshold", 0.025) != 0.025 else set()
     if "task_epochs" in odd and not wrong & {"tasks", "task_epochs", "epochs"}:
         each, without = odd["task_epochs"], odd.get("tasks", "none") == "none"
         if (without and each != 1) or odd.get("epochs", 10) % each:

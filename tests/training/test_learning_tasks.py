@@ -9,9 +9,11 @@ from trained import SMALL, digest, epoch_ends, run_end
 
 from lab import Dataset, RunConfig
 from lab.experiment import shown, split, task_of
-from lab.network import first_weights, gradients_of
+from lab.network import first_weights, forward, gradients_of
+from lab.network.optimizers import adam
+from lab.system import load_tensorflow
 from lab.training.events import Event, State
-from lab.training.trainer import train
+from lab.training.trainer import batch_order, train
 
 KINDS = ("permuted", "shuffled_labels", "class_pairs")
 # On all training images: which ones a smaller probe has depends on their labels.
@@ -159,6 +161,60 @@ def test_before_each_later_task_weights_shrink_and_some_of_a_fresh_network_is_ad
     np.testing.assert_allclose(weights[3].bias(1), 0.5 * 0.5 + 0.25 * 0.5)
     resumed = epoch_ends(train([config], tiny, {0: ends[2].state}))
     assert digest(resumed) == digest(ends[3:])
+
+
+DYING = SMALL | {"epochs": 1, "first_bias": -0.1, "learning_rate": 0.01}
+
+
+@pytest.mark.parametrize("optimizer", mostly_slow(["adam", "sgd"], "adam"))
+def test_redo_resets_the_units_that_are_dormant_on_the_last_batch(tiny, optimizer: str) -> None:
+    """Ten steps an epoch: the tenth is the last, so the record follows the reset."""
+    settings = DYING | {"optimizer": optimizer, "momentum": 0.9 * (optimizer == "sgd")}
+    plain = RunConfig(**settings)
+    without = epoch_ends(train([plain], tiny))[1].state
+    config = RunConfig(**settings, redo_steps=10, redo_threshold=0.3)
+    reset = epoch_ends(train([config], tiny))[1].state
+    last = batch_order(config, 1, np.arange(240))[225:]
+    (seed,) = np.random.SeedSequence([0, 10, 0x7A60]).generate_state(1)
+    fresh = first_weights(plain.model_copy(update={"seed": int(seed)}))
+    names = [array.name for array in without.weights.layout.arrays]
+    states = [without.weights, *(without.slots[i : i + 6] for i in range(0, len(without.slots), 6))]
+    expected = [dict(zip(names, map(np.array, state), strict=True)) for state in states]
+    *hidden, _ = forward(plain, without.weights, tiny.x_train[last])
+    for layer, z in enumerate(hidden, start=1):
+        size = np.maximum(z, 0).mean(axis=0)
+        dormant = np.flatnonzero(size <= 0.3 * size.mean())
+        assert 0 < len(dormant) < len(size)
+        for unit in dormant:
+            for place, arrays in enumerate(expected):
+                new = fresh if place == 0 else None
+                arrays[f"layer{layer}.kernel"][:, unit] = new.kernel(layer)[:, unit] if new else 0
+                arrays[f"layer{layer}.bias"][unit] = -0.1 if new else 0
+                arrays[f"layer{layer + 1}.kernel"][unit] = 0
+    wanted = [array for arrays in expected for array in arrays.values()]
+    for got, array in zip((*reset.weights, *reset.slots), wanted, strict=True):
+        np.testing.assert_array_equal(got, array)
+
+
+def test_a_run_with_redo_resumes_to_the_bit(tiny: Dataset) -> None:
+    config = RunConfig(**DYING | {"epochs": 4}, redo_steps=7, redo_threshold=0.3)
+    whole = epoch_ends(train([config], tiny))
+    assert digest(whole) != digest(epoch_ends(train([RunConfig(**DYING | {"epochs": 4})], tiny)))
+    for epoch in (1, 2):
+        resumed = epoch_ends(train([config], tiny, {0: whole[epoch].state}))
+        assert digest(resumed) == digest(whole[epoch + 1 :])
+
+
+def test_with_an_old_state_adam_would_move_a_reset_unit_that_has_no_gradient() -> None:
+    """An outgoing weight of 0: a fresh state leaves it there; the old one pulls it at once."""
+    tf = load_tensorflow()
+    moved = []
+    for m, v in ((0.0, 0.0), (0.5, 0.25)):
+        weight, mean, square = (tf.Variable([value]) for value in (0.0, m, v))
+        adam([weight], [mean, square], [tf.constant([0.0])], tf.constant(1001.0), 0.01)
+        moved.append(float(weight.numpy()[0]))
+    rate = 0.01 * np.sqrt(1 - 0.999**1001) / (1 - 0.9**1001)
+    assert moved == pytest.approx([0.0, -rate * 0.45 / (np.sqrt(0.25 * 0.999) + 1e-7)], rel=1e-4)
 
 
 def test_the_state_of_a_run_holds_nothing_of_its_tasks(tiny: Dataset) -> None:

@@ -9,7 +9,6 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 """
 
 import functools
-import sys
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -23,7 +22,14 @@ from lab.census import UnitSummaries, units
 from lab.experiment import Dataset, IndexArray, RunConfig, Split, split
 from lab.layout import Weights
 from lab.network import first_weights, generator_seeds, learning_rates, numbers_of, program
-from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
+from lab.system import (
+    check_modes,
+    cores,
+    is_tensorflow_loaded,
+    load_tensorflow,
+    pulled_in_own_thread,
+    told,
+)
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 
 PIECE_SECONDS = 0.25
@@ -49,7 +55,7 @@ def train(
     """
     states = states or {}
     splits = [split(dataset, config) for config in configs]
-    if "tensorflow" not in sys.modules:
+    if not is_tensorflow_loaded():
         yield Phase("loading TensorFlow")
     images = Images(dataset)
     check_modes(load_tensorflow())
@@ -62,6 +68,25 @@ def train(
             for index, config in enumerate(configs)
         ]
     )
+
+
+@pulled_in_own_thread
+def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
+    """Does beforehand what `train` would wait for: loads TensorFlow, compiles the runs' programs.
+
+    Args:
+        configs: The runs that may be trained.
+        dataset: The images they would be trained on.
+
+    Yields:
+        Nothing, after each piece of work of a second or so: the place to stop.
+    """
+    load_tensorflow()
+    yield
+    images = Images(dataset)
+    for config in {(id(program(c)), c.batch_size): c for c in configs}.values():
+        _advance(Trainee(0, config, split(dataset, config), images, first_state(config)))
+        yield
 
 
 def first_state(config: RunConfig) -> State:

@@ -13,9 +13,10 @@ from lab import Dataset, RunConfig
 from lab.census import units
 from lab.experiment.data import fitted, split
 from lab.layout import Weights, mlp
+from lab.network import program
 from lab.network.keras_model import build_model
 from lab.training.events import EpochEnd, Phase, Progress, State
-from lab.training.trainer import batch_order, first_state, train
+from lab.training.trainer import batch_order, first_state, prepare, train
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.001}
 SGD = {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -398,3 +399,17 @@ def test_where_tensorflow_was_used_before_it_trains_and_says_so(
     accuracy, message = ended.stdout.strip().split("\n")
     assert float(accuracy) > 0.5
     assert "TensorFlow was in use before the lab" in message
+
+
+def test_what_is_prepared_is_not_compiled_when_it_trains(tiny: Dataset) -> None:
+    configs = [RunConfig(activation="elu", hidden=(11,), epochs=1, seed=seed) for seed in (0, 1)]
+    steps = list(prepare(configs, tiny))
+    assert len(steps) == 2  # TensorFlow, and the one program that both share.
+    programs = program(configs[0])
+    traced = [
+        made.args[0].experimental_get_tracing_count() for made in (programs.train, programs.observe)
+    ]
+    assert traced == [1, 1]
+    list(train(configs, tiny))
+    for made in (programs.train, programs.observe):
+        assert made.args[0].experimental_get_tracing_count() == 1

@@ -110,6 +110,7 @@ def test_tensorflows_library_loads_without_its_import():
     assert out == "True False\nFalse\n"
 
 
+@pytest.mark.slow
 def test_elsewhere_keras_is_loaded_whole_for_the_users_own_code():
     out, _ = run(
         """

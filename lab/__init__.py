@@ -7,7 +7,7 @@ import sys
 from types import ModuleType
 
 from lab.activations import register
-from lab.analysis import ablate, gradients, kill_map, probes, revive, surgery
+from lab.analysis import ablate, gradients, kill_map, probes, redundancy, revive, surgery
 from lab.census import lives, units
 from lab.errors import LabError
 from lab.experiment import Dataset, RunConfig, grids, load_dataset
@@ -45,6 +45,7 @@ __all__ = [
     "neurons",
     "probes",
     "programs",
+    "redundancy",
     "register",
     "register_network",
     "revive",

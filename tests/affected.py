@@ -1,6 +1,6 @@
 """Names the tests that a change can break: those of the wings it touches and of all above them.
 
-    git log --since="2 days ago" --name-only --format= | uv run python tests/affected.py
+    git log --since="12 hours ago" --name-only --format= | uv run python tests/affected.py
 
 It reads the changed files and prints folders and files for pytest.
 """

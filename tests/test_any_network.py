@@ -130,8 +130,9 @@ def test_a_network_that_is_not_known_is_refused(tiny):
 # ---------------------------------------------------------------------------- Keras, step for step
 
 
-@pytest.mark.parametrize("name", mostly_slow(OTHERS, "convolutional"))
-@pytest.mark.parametrize("optimizer", ["adam", pytest.param("sgd", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     """Ten steps an epoch, the last of 15 images; the bound is argued in test_training.
 
@@ -180,7 +181,7 @@ def company():
 @pytest.mark.parametrize(
     "activation", ["relu", *(pytest.param(a, marks=pytest.mark.slow) for a in ("elu", "tanh"))]
 )
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", mostly_slow(OTHERS, "normalised"))
 def test_a_run_is_the_same_to_the_bit_alone_in_company_and_resumed(tiny, name, activation):
     config = RunConfig(network=name, activation=activation, **SMALL | {"epochs": 3})
     alone = epoch_ends(train([config], tiny))
@@ -212,6 +213,7 @@ def test_a_run_is_the_same_to_the_bit_on_one_core_in_a_fresh_process(tiny, reque
     assert fresh.stdout.split() == here
 
 
+@pytest.mark.slow
 def test_dropout_draws_by_seed_epoch_and_step_alone(tiny):
     """With a learning rate of next to nothing only dropout tells the epochs' losses apart."""
     still = SMALL | {"epochs": 2, "learning_rate": 1e-12, "batch_size": 240}
@@ -535,6 +537,7 @@ def test_neurons_are_taken_out_of_the_textbooks_network_only(kept):
             act(runs["convolutional"], dataset=dataset)
 
 
+@pytest.mark.slow
 def test_every_network_is_trained_on_with_a_leaky_slope(kept):
     dataset, runs = kept
     table = surgery.revive(runs["convolutional"], "leaky", 1, dataset)
@@ -565,6 +568,7 @@ def test_gradients_are_those_that_keras_finds(tiny):
     np.testing.assert_allclose(table[table.epoch == 0].gradient_norm, norms, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_update_is_what_the_next_step_adds_with_its_draws_of_dropout(tiny):
     config = RunConfig(network="normalised", epochs=2, batch_size=240, learning_rate=0.01)
     table = gradients.flow(config, tiny).table
@@ -575,6 +579,7 @@ def test_the_update_is_what_the_next_step_adds_with_its_draws_of_dropout(tiny):
     np.testing.assert_allclose(found, np.divide(steps, norms[:2]), rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_layer_that_no_single_kernel_leads_into_has_no_gradient_norm(tiny):
     config = RunConfig(network="normalised", **SMALL | {"epochs": 1})
     flow = gradients.flow(config, tiny)

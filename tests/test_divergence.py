@@ -83,6 +83,7 @@ def test_a_function_that_overflows_is_named_where_neurons_went_non_finite(
     assert dataclasses.replace(run, record=record).divergence.endswith(ending)
 
 
+@pytest.mark.slow
 def test_a_run_that_did_not_diverge_says_nothing(by_hand, two_kinds):
     assert by_hand(two_kinds, [network(), network()]).divergence == ""
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made import mostly_slow
 
 import lab
 from lab import Dataset, RunStore
@@ -27,9 +28,10 @@ def made(shape, names=NAMES) -> Dataset:
 
 
 CASES = [("mlp", shape) for shape in SHAPES] + [("cnn", (12, 10)), ("cnn", (12, 10, 3))]
+QUICK = (("mlp", SHAPES[0]), ("cnn", (12, 10, 3)))
 
 
-@pytest.fixture(scope="module", params=CASES, ids=str)
+@pytest.fixture(scope="module", params=mostly_slow(CASES, *QUICK))
 def case(request):
     network, shape = request.param
     return network, made(shape)
@@ -57,6 +59,7 @@ def test_a_run_on_them_is_recorded_with_their_shape_and_classes(run, dataset):
     assert lab.Runs([again]).units().unit.nunique() >= 8
 
 
+@pytest.mark.slow
 def test_every_layers_neurons_are_drawn_with_the_images_as_they_are(run, dataset):
     shape = dataset.image_shape
     for layer in run.layers:
@@ -117,6 +120,7 @@ def test_without_names_the_classes_are_numbers(tmp_path):
     assert neuron.classes == tuple(str(label) for label in neuron.labels)
 
 
+@pytest.mark.slow
 def test_more_than_256_classes_train(tmp_path):
     rng = np.random.default_rng(0)
     labels = np.arange(600) % 300
@@ -128,6 +132,7 @@ def test_more_than_256_classes_train(tmp_path):
     assert run.record.epochs[0].validation_loss == pytest.approx(np.log(300), rel=0.1)
 
 
+@pytest.mark.slow
 def test_scikit_learns_digits_are_learnt_in_a_few_epochs(tmp_path):
     """Measured here: 0.95 of the 360 test images; guessing gives 0.1."""
     settings = {"hidden": (64,), "epochs": 10, "batch_size": 32, "learning_rate": 0.005}

@@ -3,7 +3,7 @@
 All of it computes; `lab.figures` draws.
 """
 
-from lab.analysis import gradients, maps, probes, surgery, validation
+from lab.analysis import gradients, maps, probes, redundancy, surgery, validation
 from lab.analysis.maps import SettingsMap, kill_map
 from lab.analysis.surgery import ablate, removal_curve, revive
 
@@ -14,6 +14,7 @@ __all__ = [
     "kill_map",
     "maps",
     "probes",
+    "redundancy",
     "removal_curve",
     "revive",
     "surgery",

@@ -3,6 +3,7 @@
 cut = ablate(run)  # by default the neurons that are dead on every training image
 print(cut.sentence)
 removal_curve(run)  # test accuracy against neurons removed, in three orders
+merge(run)  # leave one of each group of clones
 revive(run)  # wake them, train on, and compare with the untouched twin
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import units
+from lab.census import clones, units
 from lab.errors import InputError, RunError, check_whole, unknown
 from lab.experiment import Dataset, IndexArray, RunConfig, shown, split
 from lab.layout import FloatArray, Weights, mlp
@@ -127,10 +128,13 @@ def ablate(
     one_run(run)
     removed = _dead(run) if units is None else _chosen(run, units)
     network = _Network(run, dataset)
-    weights = network.without(removed)
+    return _compared(network, removed, network.without(removed, network.weights))
+
+
+def _compared(network: "_Network", removed: Removed, weights: Weights) -> Ablation:
     whole, narrow = network.train_scores, network.scores(weights, network.parts.train)
     return Ablation(
-        run=run,
+        run=network.run,
         removed=removed,
         weights=weights,
         images=len(whole),
@@ -140,6 +144,28 @@ def ablate(
         accuracy_before=network.test_accuracy(network.weights),
         accuracy=network.test_accuracy(weights),
     )
+
+
+def merge(
+    run: Run, dataset: Dataset | None = None, threshold: float = clones.THRESHOLD
+) -> Ablation:
+    """Leaves of each group of clones the first, which takes over what the others say.
+
+    The straight line that gives another clone's activation from its own, by least squares on the
+    probe set, says what to add to its outgoing weights and to the next layer's bias. Merging exact
+    clones changes only the last bits.
+
+    Args:
+        run: A run that kept its weights.
+        dataset: What the run was trained on; by default it is loaded by its name.
+        threshold: The |correlation| on the probe set above which two units are joined.
+
+    Raises:
+        RunError: If the run kept no weights, or if its network is not the textbook's.
+    """
+    network = _Network(one_run(run), dataset)
+    weights, removed = network.merged(threshold)
+    return _compared(network, removed, network.without(removed, weights))
 
 
 def removal_curve(
@@ -173,7 +199,7 @@ def removal_curve(
     for order, ranking in zip(ORDERS, _rankings(network, seed), strict=True):
         for count in np.unique(np.linspace(0, total, steps + 1).astype(int)):
             removed = _by_layer(ranking[:count], run.layout.widths)
-            accuracy = network.test_accuracy(network.without(removed))
+            accuracy = network.test_accuracy(network.without(removed, network.weights))
             rows.append((order, int(count), count / total, accuracy))
     return pd.DataFrame(rows, columns=["order", "removed", "share", "test_accuracy"])
 
@@ -272,12 +298,28 @@ class _Network:
                 total += (a.sum(axis=0, dtype=np.float64), np.abs(a).sum(axis=0, dtype=np.float64))
         return tuple((mean, size) for mean, size in (t / len(self.parts.train) for t in sums))
 
-    def without(self, removed: Removed) -> Weights:
-        """The weights of the network without these units of each hidden layer."""
+    def merged(self, threshold: float) -> tuple[Weights, Removed]:
+        """The weights after the first of each group of clones speaks for all, and the others."""
+        arrays = [array.astype(np.float64) for array in self.weights]
+        removed = []
+        probe = self.images.x_train[self.parts.probe]
+        hidden = list(forward(self.run.config, self.weights, probe))[:-1]
+        for z, kernel, bias in zip(hidden, arrays[2::2], arrays[3::2], strict=True):
+            first, slope, offset = clones.lines(self.run.config.f(z), threshold)
+            gone = np.flatnonzero(first != np.arange(len(first)))
+            bias += offset[gone] @ kernel[gone]
+            np.add.at(kernel, first[gone], slope[gone, None] * kernel[gone])
+            kernel[gone] = 0.0
+            removed.append(gone)
+        together = tuple(array.astype(np.float32) for array in arrays)
+        return Weights(self.weights.layout, together), tuple(removed)
+
+    def without(self, removed: Removed, weights: Weights) -> Weights:
+        """Those weights without these units of each hidden layer."""
         layers = self.run.layout.layers
         kernels, biases = (
             [of(layer).astype(np.float64) for layer in (*layers, len(layers) + 1)]
-            for of in (self.weights.kernel, self.weights.bias)
+            for of in (weights.kernel, weights.bias)
         )
         for below, (gone, (mean, _)) in enumerate(zip(removed, self.means, strict=True)):
             biases[below + 1] += mean[gone] @ kernels[below + 1][gone]

@@ -4,7 +4,7 @@ A unit is dead if its gate f'(z) is 0 on every image; all other measures are fun
 summaries, one line each.
 """
 
-from lab.census import lives, units
+from lab.census import clones, lives, units
 from lab.census.units import GREATEST, SUMMED, BoolArray, UnitSummaries
 
-__all__ = ["GREATEST", "SUMMED", "BoolArray", "UnitSummaries", "lives", "units"]
+__all__ = ["GREATEST", "SUMMED", "BoolArray", "UnitSummaries", "clones", "lives", "units"]

@@ -14,8 +14,8 @@ from lab.network import network_of
 from lab.runs import Runs
 from lab.store import RunStore, RunWriter, check_label
 from lab.studies.progress import with_progress
-from lab.system import check_backend, in_whole_steps, load_tensorflow
-from lab.training import EpochEnd, Event, Phase, RunEnd, train
+from lab.system import check_backend, in_whole_steps, is_tensorflow_loaded, load_tensorflow
+from lab.training import EpochEnd, Event, Phase, RunEnd, prepare, train
 
 TRIO = ("relu", "leaky_relu", "elu")
 WAVE = 60  # Runs side by side: each holds memory and an open file.
@@ -67,7 +67,7 @@ class Study:
             return
         check_backend()
         self.store.check_writable()
-        if "tensorflow" not in sys.modules:
+        if not is_tensorflow_loaded():
             yield Phase("loading TensorFlow")
         load_tensorflow()
         for first in range(0, len(configs), WAVE):
@@ -79,6 +79,10 @@ class Study:
                 events = _keep(wave, self.dataset, writers)
                 for event in stack.enter_context(contextlib.closing(events)):
                     yield event if isinstance(event, Phase) else _moved(event, first)
+
+    def prepare(self) -> Generator[None]:
+        """Does beforehand what `events` would wait for; see `lab.training.prepare`."""
+        return prepare(self.configs, self.dataset)
 
     def _writer(self, config: RunConfig) -> RunWriter:
         return self.store.writer(config, self.dataset, self.label)

@@ -1,6 +1,7 @@
 """This machine: its processor, its cores, its versions, and TensorFlow set up on it."""
 
 import contextlib
+import ctypes
 import functools
 import gc
 import hashlib
@@ -11,6 +12,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -37,9 +39,10 @@ VARIABLES = (
 # Keras imports them where they are installed, for its parts that the lab does not use.
 UNUSED = ("sklearn", "matplotlib.pyplot")
 OFF = ("disable_model_pruning", "disable_meta_optimizer")  # TensorFlow's only options by default.
+LIBRARY = os.path.join("python", "_pywrap_tensorflow_internal.so")
 MOST_TEXT = 200
 
-_configuring = threading.RLock()
+_loading, _configuring = threading.RLock(), threading.RLock()
 _is_own_process = False
 
 
@@ -86,7 +89,13 @@ def load_tensorflow() -> Any:
             cannot train.
     """
     check_backend()
-    return _tensorflow()
+    with _loading:
+        return _tensorflow()
+
+
+def is_tensorflow_loaded() -> bool:
+    """Whether `load_tensorflow` returns at once: a thread may still be at it."""
+    return bool(_tensorflow.cache_info().currsize)
 
 
 def check_backend() -> None:
@@ -125,7 +134,7 @@ def _imported() -> Any:
     wanted = os.environ.get(BACKEND)
     os.environ[BACKEND] = "tensorflow"
     try:
-        with _uncollected(), _without(UNUSED if _is_own_process else ()):
+        with _quick_import(), _without(UNUSED if _is_own_process else ()):
             import keras  # noqa: F401
             import tensorflow as tf
     except ValueError as error:
@@ -138,6 +147,15 @@ def _imported() -> Any:
     return tf
 
 
+def _load_library() -> None:
+    """Loads TensorFlow's library while other threads go on; the import alone would stop them."""
+    found = find_spec("tensorflow")
+    if found and found.submodule_search_locations and hasattr(os, "RTLD_NOW"):
+        path = os.path.join(found.submodule_search_locations[0], LIBRARY)
+        load = ctypes.CDLL(None).dlopen  # A call of a foreign function lets other threads go on.
+        load(os.fsencode(path), ctypes.c_int(os.RTLD_NOW))
+
+
 def own_process() -> None:
     """Says that this process runs the lab alone, so that Keras needs to load no more than that.
 
@@ -148,13 +166,18 @@ def own_process() -> None:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Spares an import Python's searches for garbage, which take a fifth of its time."""
+def _quick_import() -> Iterator[None]:
+    """Spares an import Python's searches for garbage, and later searches all that it brings."""
+    if "tensorflow" in sys.modules:
+        yield
+        return
     was_on = gc.isenabled()
     gc.disable()
     try:
+        _load_library()
         yield
     finally:
+        gc.freeze()  # The first three searches would otherwise stop all threads for 0.6 s.
         if was_on:
             gc.enable()
 

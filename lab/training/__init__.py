@@ -5,7 +5,7 @@ training.
 """
 
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
-from lab.training.trainer import batch_order, first_state, train
+from lab.training.trainer import batch_order, first_state, prepare, train
 
 __all__ = [
     "EpochEnd",
@@ -16,5 +16,6 @@ __all__ = [
     "State",
     "batch_order",
     "first_state",
+    "prepare",
     "train",
 ]

@@ -31,7 +31,14 @@ from lab.network import (
     program,
     recipe_of,
 )
-from lab.system import check_modes, cores, load_tensorflow, pulled_in_own_thread, told
+from lab.system import (
+    check_modes,
+    cores,
+    is_tensorflow_loaded,
+    load_tensorflow,
+    pulled_in_own_thread,
+    told,
+)
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 
 PIECE_SECONDS = 0.25
@@ -58,7 +65,7 @@ def train(
     """
     states = states or {}
     tasks = [task_of(dataset, config) for config in configs]
-    if "tensorflow" not in sys.modules:
+    if not is_tensorflow_loaded():
         yield Phase("loading TensorFlow")
     images = Images(dataset)
     check_modes(load_tensorflow())
@@ -71,6 +78,25 @@ def train(
             for index, config in enumerate(configs)
         ]
     )
+
+
+@pulled_in_own_thread
+def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
+    """Does beforehand what `train` would wait for: loads TensorFlow, compiles the runs' programs.
+
+    Args:
+        configs: The runs that may be trained.
+        dataset: The images they would be trained on.
+
+    Yields:
+        Nothing, after each piece of work of a second or so: the place to stop.
+    """
+    load_tensorflow()
+    yield
+    images = Images(dataset)
+    for config in {(id(program(c)), c.batch_size, c.tasks): c for c in configs}.values():
+        _advance(Trainee(0, config, task_of(dataset, config), images, first_state(config)))
+        yield
 
 
 def first_state(config: RunConfig) -> State:

@@ -27,6 +27,13 @@ def now_shown(widget: Widget) -> None:
             old.close()
 
 
+def in_notebook() -> bool:
+    """Whether a kernel runs this, for a notebook."""
+    from IPython import get_ipython
+
+    return hasattr(get_ipython(), "kernel")
+
+
 def _running_cell() -> tuple[str, str] | None:
     """Returns the ids of the running cell and of this run of it; None where there are none."""
     from IPython import get_ipython

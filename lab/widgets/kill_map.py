@@ -112,6 +112,7 @@ class KillMap(Live):
         with self.sentences():
             job = self.job()
             self.preview(job)
+            self.prepare_soon()
             self.say(self._what_to_train(job))
 
     def _what_to_train(self, job: jobs.Job) -> str:
@@ -130,6 +131,10 @@ class KillMap(Live):
             grid.picked = 0
         self.show_code(self._call())
         return jobs.training(study)
+
+    def study(self) -> Study:
+        """Returns the study of the cells that are chosen."""
+        return self._plan()[0]
 
     def _chosen_settings(self) -> dict[str, Any]:
         """The settings that are the same in all cells."""

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -11,15 +11,18 @@ from ipywidgets import Button, IntProgress, Widget
 
 from lab.errors import InputError, RunBusyError
 from lab.runs import Runs
-from lab.studies import HowFar
+from lab.studies import HowFar, Study
 from lab.training import EpochEnd, Phase
 from lab.widgets import jobs
 from lab.widgets.background import Background, running
+from lab.widgets.cells import in_notebook
 from lab.widgets.front import Front, box, button, row, running_loop
+from lab.widgets.preparing import prepare
 
 PAUSE, RESUME = "Pause", "Resume"
 LOOK_SECONDS = 0.1
 DRAW_SHARE = 0.06
+READ_SECONDS = 1.0
 
 
 class Live(Front):
@@ -30,6 +33,8 @@ class Live(Front):
     Attributes:
         runs: The recorded runs of the last training that came to its end.
     """
+
+    _prepare: asyncio.TimerHandle | None = None  # See `Front`.
 
     def __init__(
         self,
@@ -73,9 +78,37 @@ class Live(Front):
         """
         raise NotImplementedError
 
+    def study(self) -> Study:
+        """Returns the study that is chosen; overridden by each front end.
+
+        Raises:
+            LabError: If a setting is not valid.
+        """
+        raise NotImplementedError
+
     def draw(self) -> None:
         """Draws what is known so far; overridden by each front end."""
         raise NotImplementedError
+
+    def prepare_soon(self) -> None:
+        """Prepares the training, in the background, a moment after the last of several changes."""
+        if self._prepare is not None:
+            self._prepare.cancel()
+        if in_notebook() and self.loop is not None:
+            self._prepare = self.loop.call_later(READ_SECONDS, prepare, self._steps)
+
+    def _steps(self) -> Generator[None]:
+        return self.study().prepare()
+
+    def _ipython_display_(self) -> None:
+        super()._ipython_display_()
+        self.prepare_soon()
+
+    def close(self) -> None:
+        """Takes it out of the page, and prepares nothing any more."""
+        if self._prepare is not None:
+            self._prepare.cancel()
+        super().close()
 
     def preview(self, job: jobs.Job) -> None:
         """Shows what is known of a job before it begins: what is recorded already."""

@@ -13,7 +13,7 @@ from lab.store import RunStore
 from lab.studies import TRIO, Study, plan
 from lab.widgets import jobs
 from lab.widgets.chooser import Chooser
-from lab.widgets.front import box, button, row
+from lab.widgets.front import box, button, on_change, row
 from lab.widgets.live import Live
 from lab.widgets.opened import Opened
 from lab.widgets.settings import Settings
@@ -79,6 +79,9 @@ class Race(Live):
         self.replay.on_click(lambda _: self._start(lambda: self._replayed(self._recorded())))
         self.again.on_click(lambda _: self._start(lambda: jobs.again(self._recorded())))
         self.settings.on_change(self._check)
+        self.settings.on_change(self.prepare_soon)
+        self.chooser.on_change(self.prepare_soon)
+        on_change([self.dataset], self.prepare_soon)
 
     def _drawn(self) -> Runs:
         """The runs of a race that has ended, in the order in which its curves are drawn."""
@@ -95,7 +98,7 @@ class Race(Live):
 
     def job(self) -> jobs.Job:
         """Returns what is to run: a training, or a replay if nothing is left to train."""
-        study = self._study()
+        study = self._shown_study()
         return jobs.training(study) if study.missing() else self._replayed(study)
 
     def _replayed(self, study: Study) -> jobs.Job:
@@ -103,21 +106,24 @@ class Race(Live):
 
     def _recorded(self) -> Study:
         """Returns the study that is chosen, if all its runs are recorded."""
-        study = self._study()
+        study = self._shown_study()
         if missing := len(study.missing()):
             runs = counted(len(study.configs), "run")
             raise InputError(f"Not recorded yet: {missing} of {runs}. Press Train first.")
         return study
 
-    def _study(self) -> Study:
-        """Returns the study that is chosen, and shows its line of Python."""
+    def _shown_study(self) -> Study:
+        study = self.study()
+        self.show_code(self._call())
+        return study
+
+    def study(self) -> Study:
+        """Returns the study that is chosen."""
         if not self.chooser.choices:
             raise InputError("Tick one or more activation functions to train.")
         settings, given = self.settings.values(), self._dataset
         dataset = given if isinstance(given, Dataset) else self.dataset.value
-        study = plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
-        self.show_code(self._call())
-        return study
+        return plan(self.chooser.choices, self.seeds.value, dataset, self._store, **settings)
 
     def draw(self) -> None:
         """Draws the current curves and table; at the end, the table of results."""

@@ -84,6 +84,7 @@ def test_a_library_function_can_be_registered():
     assert lab.register("softsign", tf.nn.softsign).largest_gate(None) == 1.0
 
 
+@pytest.mark.slow
 def test_functions_put_together_are_never_taken_for_one_another():
     def p(z):
         return tf.tanh(z)
@@ -231,6 +232,7 @@ def test_a_function_without_a_source_is_refused():
         lab.register("mine", scope["unseen"])
 
 
+@pytest.mark.slow
 def test_an_unbounded_slope_has_no_largest_gate():
     def steep_at_1(z):
         return tf.where(z >= 1, tf.sqrt(tf.where(z >= 1, z - 1, 1.0)), 0.1 * z)
@@ -240,6 +242,7 @@ def test_an_unbounded_slope_has_no_largest_gate():
     assert math.isnan(lab.register("steep", steep_at_1).largest_gate(None))
 
 
+@pytest.mark.slow
 def test_a_bounded_slope_has_one_though_it_comes_near_slowly_or_exp_overflows():
     def slow(z):
         return 0.5 * (z + tf.sqrt(z * z + 4))
@@ -310,6 +313,7 @@ def textbook_elu(z):
     return tf.where(z > 0, z, tf.exp(z) - 1)
 
 
+@pytest.mark.slow
 def test_a_run_that_diverged_says_that_its_own_function_overflowed(tiny):
     with pytest.warns(UserWarning, match="overflows from z = 89 on"):
         lab.register("textbook", textbook_elu)
@@ -323,6 +327,7 @@ def test_a_run_that_diverged_says_that_its_own_function_overflowed(tiny):
     )
 
 
+@pytest.mark.slow
 def test_where_a_function_overflows_is_recorded_and_read(tiny):
     with pytest.warns(UserWarning, match="overflows from z = 89 on"):
         lab.register("textbook", textbook_elu)
@@ -340,6 +345,7 @@ def test_where_a_function_overflows_is_recorded_and_read(tiny):
     assert "run.json has a wrong own_activation.overflows" in RunStore().refused[without.run_id]
 
 
+@pytest.mark.slow
 def test_the_record_of_a_function_that_does_not_overflow_is_as_it_always_was(trained):
     raw = json.loads((trained[0].folder / "run.json").read_text())
     assert set(raw["own_activation"]) == {"source", "sup_gate"}
@@ -396,6 +402,7 @@ def test_its_model_is_saved_and_loads_with_the_function_it_was_given(
     np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
+@pytest.mark.slow
 def test_an_unbounded_function_is_nan_where_measures_compare_with_the_largest_gate(tiny):
     lab.register("square", lambda z: z * z)
     runs = lab.compare("square", 1, tiny, hidden=(12,), epochs=1, batch_size=20)
@@ -414,6 +421,7 @@ def test_a_recorded_run_is_loaded_and_another_function_of_the_name_is_another_ru
     assert len(plan("bent", 1, tiny, **settings).missing()) == 1
 
 
+@pytest.mark.slow
 def test_a_store_with_an_own_function_is_read_where_it_is_not_registered(trained, monkeypatch):
     monkeypatch.delitem(registry._REGISTRY, "bent")
     store = RunStore()
@@ -460,6 +468,7 @@ def test_training_one_that_is_not_registered_is_refused_before_any_work(tiny):
         lab.RunStore().writer(config, tiny)
 
 
+@pytest.mark.slow
 def test_it_is_read_without_loading_tensorflow(trained):
     script = f"""
         import sys, lab

@@ -209,6 +209,7 @@ def test_a_default_of_a_def_can_be_a_value_of_a_dict_or_a_function_of_a_list():
     assert values("taken", taken, [-1.0, 2.0]) == [0.0, 6.0]
 
 
+@pytest.mark.slow
 def test_a_partial_of_a_plain_function_is_written_with_its_values():
     assert text("mine", functools.partial(leaky, a=0.2))[-3:] == [
         "_mine = leaky",
@@ -233,6 +234,7 @@ def test_a_partial_with_what_is_no_plain_value_is_refused():
         source_of("mine", functools.partial(leaky, a=np.ones(3)))
 
 
+@pytest.mark.slow
 def test_keras_layers_without_weights_are_written_with_their_settings():
     assert text("mine", keras.layers.LeakyReLU(0.25)) == [
         "import keras",

@@ -76,6 +76,7 @@ def test_sigmoid_lets_little_through_from_layer_to_layer_and_relu_much(tiny):
     assert gates.between(0, 0.25).all()
 
 
+@pytest.mark.slow
 def test_the_pictures_show_means_over_seeds_and_their_words_name_them(tiny):
     configs = [RunConfig(activation=n, seed=s, **SMALL) for n in ("relu", "elu") for s in (0, 1)]
     reached = gradients.flow(configs, tiny)

@@ -41,6 +41,7 @@ def test_the_cells_are_means_over_seeds_of_what_the_runs_recorded(killed):
         assert around == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
 
 
+@pytest.mark.slow
 def test_the_share_is_of_units_and_not_of_layers(tiny, tmp_path):
     vary = {"hidden": [(2, 8), (8, 2)], "first_bias": [0, -1]}
     found = lab.kill_map(vary, 1, tiny, tmp_path, **SMALL)
@@ -54,6 +55,7 @@ def test_with_one_seed_there_is_no_spread(killed):
     assert alone.table(spread=True).isna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_a_diverged_run_leaves_its_cell_empty_and_the_picture_says_so(tiny, tmp_path):
     vary = {"learning_rate": [0.01, 1000.0], "first_bias": [0, 1]}
     settings = SMALL | {"optimizer": "sgd", "activation": "leaky_relu", "hidden": (4,) * 6}

@@ -11,7 +11,7 @@ from lab.analysis import validation
 from lab.analysis.validation import Check
 from lab.network import optimizers
 
-LONGER = ("ELU", "propagation")
+LONGER = ("ELU", "optimiser", "propagation")
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,7 @@ def test_units_that_open_too_often_are_found(monkeypatch):
     assert len(failed("born shut")) == 4
 
 
+@pytest.mark.slow
 def test_an_optimiser_with_a_wrong_decay_is_found(monkeypatch):
     monkeypatch.setattr(optimizers, "ADAM_BETA_1", 0.91)
     assert failed("optimiser") == ["Adam: coasts after the gradient stops"]

@@ -4,6 +4,7 @@
     uv run python tests/benchmarks/start.py --before ../another-checkout
 
 Each measurement is a process of its own; two checkouts take turns. Prints medians in seconds.
+What is left to wait for in a notebook, `tests/browser/test_first_frame.py` measures and prints.
 """
 
 import itertools

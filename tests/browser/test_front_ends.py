@@ -55,7 +55,6 @@ def race(opened):
 def test_a_race_runs_pauses_resumes_stops_and_goes_on(race, picture_of):
     race.set("epochs", "60")
     race.button("Train").click()
-    race.says("Loading TensorFlow")
     race.says("Compiling")
     race.says("% done, about")
     before = race.words()

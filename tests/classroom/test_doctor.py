@@ -19,10 +19,12 @@ def test_this_machine_passes_every_check_that_a_lesson_needs():
     assert findings["tensorflow"].found.endswith("computes, one thread to an operation")
 
 
+@pytest.mark.slow
 def test_a_kernel_starts_and_imports_the_lab():
     assert examine("kernel").state == "ok"
 
 
+@pytest.mark.slow
 def test_a_kernel_that_cannot_import_the_lab_has_failed(monkeypatch, tmp_path):
     (tmp_path / "anywidget.py").write_text("raise ImportError('broken on purpose')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))

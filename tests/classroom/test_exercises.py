@@ -402,6 +402,7 @@ def trained(tmp_path_factory):
     return train
 
 
+@pytest.mark.slow
 def test_a_network_is_judged_by_its_size_and_by_what_it_reads(trained):
     assert "It reads" in check("2.4", trained(learning_rate=1e-6)).message
     assert "fewer than 85 %" in check("2.4", trained(learning_rate=1e-6)).message
@@ -446,6 +447,7 @@ def test_the_neurons_of_a_model_are_counted_on_the_digits():
     assert "The exercise asks for layer 1, which has 0." in verdict(100, layer=2).message
 
 
+@pytest.mark.slow
 def test_the_largest_harmless_rate_needs_a_deadly_one_near_it(trained):
     wide = {"hidden": (64,), "epochs": 2}
     low, high = (trained(learning_rate=rate, **wide)[0] for rate in (0.001, 1.0))
@@ -455,6 +457,7 @@ def test_the_largest_harmless_rate_needs_a_deadly_one_near_it(trained):
     assert "try smaller ones" in check("4.2", [near, high]).message
 
 
+@pytest.mark.slow
 def test_a_lost_network_is_saved_by_one_change_but_not_by_its_first_bias(trained):
     lost = trained(first_bias=-1.0)[0]
     assert check("4.4", trained("leaky_relu", first_bias=-1.0), lost)
@@ -463,6 +466,7 @@ def test_a_lost_network_is_saved_by_one_change_but_not_by_its_first_bias(trained
     assert "changed activation, epochs" in check("4.4", two, lost).message
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_has_six_seeds_and_no_run_that_diverged(trained):
     both = trained(("relu", "elu"), 6)
     assert check("7.4", both, RAISED)

@@ -45,6 +45,7 @@ def test_a_class_has_its_runs_and_reading_them_changes_nothing(lab_main, tmp_pat
     assert [p for p, *_ in tree(folder)] == [p for p, *_ in there]
 
 
+@pytest.mark.slow
 def test_the_data_folder_is_what_lab_data_dir_wants(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     if not os.environ.get("LAB_DATA_DIR"):

@@ -85,6 +85,7 @@ def test_an_address_is_refused_and_no_folder_is_made(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_tilde_is_the_users_home(lab_main, home, recorded, tmp_path):
     shutil.copytree(recorded, home / "mine" / "runs")
     code, text, _ = lab_main("report", "--store=~/mine/runs", "--out=~/mine/report.html")
@@ -219,6 +220,7 @@ def test_a_verdict_that_cannot_be_is_refused_in_a_sentence(recorded, lab_main, a
     assert words in errors
 
 
+@pytest.mark.slow
 def test_one_activation_function_alone_has_no_verdict(tiny, tmp_path, lab_main):
     compare("relu", 1, tiny, tmp_path / "runs", hidden=(6, 5), epochs=2, batch_size=30)
     code, _, errors = lab_main("verdict", "--store", tmp_path / "runs")
@@ -341,6 +343,7 @@ def test_a_damaged_run_can_be_deleted(store, lab_main, tmp_path):
     assert not (place / bad).exists()
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_of_every_run_that_can_be_read(store, lab_main, tmp_path):
     place = tmp_path / "runs"
     shutil.copytree(store.path, place)
@@ -618,6 +621,7 @@ def test_every_activation_function_trains_and_says_nothing_but_its_results(tmp_p
     assert len(RunStore(tmp_path / "runs").runs) == len(chosen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
 def test_an_output_that_cannot_take_every_letter_gets_the_others(store, encoding):
     options = {"env": os.environ | {"PYTHONIOENCODING": encoding}, "encoding": encoding}

@@ -43,6 +43,7 @@ def test_a_comparison_on_an_archive_says_what_was_done_and_is_named_after_it(her
     assert "3 of 3 runs are recorded already and are loaded." in text
 
 
+@pytest.mark.slow
 def test_a_run_on_ones_own_pictures_is_verified_where_they_are_or_where_they_are_named(
     here, lab_main, monkeypatch, tmp_path
 ):

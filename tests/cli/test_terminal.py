@@ -57,6 +57,7 @@ def test_the_table_fits_a_terminal_of_80_columns_and_cuts_nothing_off(runs: Runs
         assert f"{100 * run.record.test_accuracy:.2f}" in narrow.replace("\n", " ").split()
 
 
+@pytest.mark.slow
 def test_a_deep_network_fits_too(tiny: Dataset, tmp_path: Path) -> None:
     deep = compare("relu", 3, tiny, tmp_path / "runs", **SMALL | {"hidden": (4,) * 9})
     words = drawn(deep, 80).replace("\n", " ").split()

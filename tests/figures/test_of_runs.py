@@ -44,6 +44,7 @@ def test_a_store_without_ended_runs_gives_the_functions_alone():
     assert [picture.name for picture in of_runs.pictures(Runs([]))] == ["functions"]
 
 
+@pytest.mark.slow
 def test_comparisons_that_differ_in_another_setting_have_names_that_tell_it(runs, tiny):
     deeper = lab.compare("relu", 1, tiny, hidden=(8, 8, 8), epochs=1, batch_size=50)
     names = [picture.name for picture in of_runs.pictures(Runs([*runs, *deeper]))]
@@ -210,6 +211,7 @@ def other(z):
     return z * 0.25
 
 
+@pytest.mark.slow
 def test_eight_layers_show_the_first_and_the_last_in_the_table(tiny):
     runs = lab.compare("relu", 1, tiny, hidden=(4,) * 8, epochs=1)
     (table,) = (t for ax in of_runs.summary(runs).figure.axes for t in ax.tables)
@@ -310,6 +312,7 @@ def test_the_words_of_a_race_hold_the_recorded_numbers(pictures, runs):
     assert "learning rate 0.3, batches of 50, 2 epochs, seeds 0, 1." in words
 
 
+@pytest.mark.slow
 def test_a_race_of_very_many_epochs_leaves_some_out_but_neither_end(tiny):
     runs = lab.compare("relu", 1, tiny, hidden=(4,), epochs=100, batch_size=240)
     epochs = of_runs.race(runs).epochs

@@ -34,7 +34,7 @@ NETWORKS = {
     "mlp, symmetric": MLP | {"input_scale": "symmetric"},
     "mlp, standard": MLP | {"input_scale": "standard"},
 }
-QUICK = ("cnn", "cnn, batch", "deep", "mlp, batch, dropout")
+QUICK = ("cnn, batch", "deep")
 
 
 class ByHand:
@@ -164,7 +164,9 @@ def test_a_network_has_as_many_weights_as_its_settings_say(settings):
         assert layout_of(config).parameters == config.weights
 
 
-@pytest.mark.parametrize("network", [MLP, CNN], ids=["mlp", "cnn"])
+@pytest.mark.parametrize(
+    "network", [MLP, pytest.param(CNN, marks=pytest.mark.slow)], ids=["mlp", "cnn"]
+)
 def test_learned_slopes_are_recorded_and_make_the_gate(network, tiny, tmp_path):
     settings = {"batch_size": 20, "epochs": 2, "learning_rate": 0.05, "keep_weights": "every"}
     (run,) = lab.compare(("prelu=0.3",), 1, tiny, tmp_path, **settings | network)
@@ -185,6 +187,7 @@ def test_learned_slopes_are_recorded_and_make_the_gate(network, tiny, tmp_path):
     assert run.model().evaluate(x, y, verbose=0)[1] == pytest.approx(run.record.test_accuracy)
 
 
+@pytest.mark.slow
 def test_only_learned_slopes_are_recorded(tiny, tmp_path):
     (run,) = lab.compare(("leaky_relu",), 1, tiny, tmp_path, batch_size=20, epochs=1, hidden=(4,))
     with pytest.raises(RunError, match=r"Leaky ReLU α=0\.01 learns no slopes"):

@@ -78,6 +78,7 @@ def test_a_network_of_ones_own_trains_and_is_kept_like_the_labs(kind, tiny, tmp_
     assert again.record == run.record
 
 
+@pytest.mark.slow
 def test_a_function_and_a_network_of_ones_own_go_together(tiny, tmp_path, own_registry):
     import tensorflow as tf
 
@@ -117,6 +118,7 @@ def test_the_same_source_keeps_what_is_compiled():
     assert register_network("mine", sequential) is register_network("mine", sequential)
 
 
+@pytest.mark.slow
 def test_a_run_of_a_network_that_is_not_registered_shows_its_source(tiny, tmp_path):
     register_network("mine", sequential)
     (run,) = lab.compare(("relu",), 1, tiny, tmp_path, network="mine", epochs=1, batch_size=20)

@@ -172,6 +172,7 @@ def test_runs_of_one_shape_share_one_compiled_program(tiny: Dataset) -> None:
     assert shared.train.args[0].experimental_get_tracing_count() - before <= 1
 
 
+@pytest.mark.slow
 def test_a_dataset_of_another_size_is_only_another_shape() -> None:
     config = RunConfig(hidden=(4,), epochs=1, batch_size=10)
     for images in (50, 120):

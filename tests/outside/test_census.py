@@ -107,6 +107,7 @@ def test_a_training_is_a_run_with_what_fit_reports_and_what_is_known_of_it(tmp_p
         np.testing.assert_array_equal(kept, now)
 
 
+@pytest.mark.slow
 def test_with_labels_the_loss_is_that_on_the_probe_and_epoch_0_has_one():
     census, model = Census((X[:20], Y[:20])), network()
     before = model.evaluate(X[:20], Y[:20], verbose=0)
@@ -135,6 +136,7 @@ def test_a_unit_that_dies_in_training_has_its_life_told():
     assert census.units().query("layer == 1 and unit == 2").dead.tolist() == [False, False, True]
 
 
+@pytest.mark.slow
 def test_a_second_training_is_a_second_run(tmp_path):
     census, model = Census(X[:20], store=tmp_path / "runs"), network()
     fit(census, model, epochs=1)
@@ -144,6 +146,7 @@ def test_a_second_training_is_a_second_run(tmp_path):
     assert {run.run_id for run in RunStore(tmp_path / "runs")} == {first.run_id, census.run.run_id}
 
 
+@pytest.mark.slow
 def test_every_second_epoch_is_observed():
     census = Census(X[:20], every=2)
     history = fit(census, epochs=5).history
@@ -166,6 +169,7 @@ def test_only_the_layers_that_are_wanted_are_observed():
     assert census.layers().layer.tolist() == [1]
 
 
+@pytest.mark.slow
 def test_a_failure_within_the_census_is_told_once_and_the_training_goes_on():
     census = Census(X[:20])
 

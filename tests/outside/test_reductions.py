@@ -1,5 +1,7 @@
 """What is kept of a batch: as NumPy counts and sums it, and as the lab's own trainer does."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,6 +12,7 @@ from lab.outside.reductions import reduced, reduced_of_relu
 from lab.system import compiled
 
 SHUT = 0.25
+by_tensorflow = functools.cache(compiled)
 
 
 def values(count, width, seed=0):
@@ -37,7 +40,7 @@ def by_numpy(z, a, gate):
 @pytest.mark.parametrize("count", [1, 7, 127, 128, 129, 1000])
 def test_they_are_what_numpy_counts_and_sums(count):
     arrays = values(count, 5)
-    found = compiled(reduced)(*arrays, np.float32(SHUT))
+    found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
     assert set(found) == {*units.SUMMED, *units.GREATEST}
     for name, wanted in by_numpy(*arrays).items():
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
@@ -47,7 +50,7 @@ def test_they_are_what_the_trainer_keeps():
     arrays = values(1000, 3)
     real = np.ones((1000, 1), bool)
     own = compiled(programs.reductions)(*arrays, real, np.float32(SHUT))
-    found = compiled(reduced)(*arrays, np.float32(SHUT))
+    found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
     for name, wanted in own.items():
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
 
@@ -58,13 +61,13 @@ def test_they_are_what_the_trainer_keeps():
 def test_one_value_that_is_not_finite_is_counted_in_its_unit(number, which, place):
     arrays = values(1000, 3)
     arrays[which][place, 1] = number
-    found = compiled(reduced)(*arrays, np.float32(SHUT))
+    found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
     assert found["nonfinite"].numpy().tolist() == [0, 1, 0]
 
 
 def test_values_whose_sum_overflows_are_finite():
     z = np.full((500, 2), 3e38, np.float32)
-    found = compiled(reduced)(z, z, np.ones_like(z), np.float32(SHUT))
+    found = by_tensorflow(reduced)(z, z, np.ones_like(z), np.float32(SHUT))
     assert found["nonfinite"].numpy().tolist() == [0, 0]
 
 
@@ -72,7 +75,7 @@ def test_a_unit_stuck_at_minus_1_has_its_small_deviation():
     """float32 sums of squares would lose it: 1e-4 squared is below the last bit of 1."""
     a = np.full((1280, 2), -1, np.float32)
     a[::2, 1] += np.float32(1e-4)
-    blocks = compiled(reduced)(a, a, np.ones_like(a), np.float32(SHUT))
+    blocks = by_tensorflow(reduced)(a, a, np.ones_like(a), np.float32(SHUT))
     stacked = {name: np.stack([value.numpy()]) for name, value in blocks.items()}
     sd = units.summarise(stacked, 1280, 1.0).sd
     np.testing.assert_allclose(sd, a.std(axis=0, dtype=np.float64), rtol=1e-3)
@@ -85,7 +88,7 @@ def by_differentiation(z):
     with tf.GradientTape() as tape:
         tape.watch(z)
         a = tf.nn.relu(z)
-    return compiled(reduced)(z, a, tape.gradient(a, z), np.float32(units.NEARLY))
+    return by_tensorflow(reduced)(z, a, tape.gradient(a, z), np.float32(units.NEARLY))
 
 
 @pytest.mark.parametrize("count", [1, 127, 128, 1000])
@@ -94,7 +97,7 @@ def test_what_z_alone_tells_of_relu_is_what_its_differentiation_tells(count):
     z[:, 0], z[:, 1], z[:, 2], z[0, 3] = -1, 0, 1e-30, 1e-45
     z[:, 4] = -np.abs(z[:, 4])
     z[-1, 4] = 1e-20  # It opens on the last value alone.
-    found, wanted = compiled(reduced_of_relu)(z), by_differentiation(z)
+    found, wanted = by_tensorflow(reduced_of_relu)(z), by_differentiation(z)
     assert set(found) == set(wanted)
     for name, value in wanted.items():
         np.testing.assert_allclose(found[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
@@ -107,4 +110,4 @@ def test_what_z_alone_tells_of_relu_is_what_its_differentiation_tells(count):
 def test_one_z_of_relu_that_is_not_finite_is_counted_in_its_unit(number, place):
     z = values(1000, 3)[0]
     z[place, 1] = number
-    assert compiled(reduced_of_relu)(z)["nonfinite"].numpy().tolist() == [0, 1, 0]
+    assert by_tensorflow(reduced_of_relu)(z)["nonfinite"].numpy().tolist() == [0, 1, 0]

@@ -48,6 +48,7 @@ def test_a_life_map_has_a_row_for_each_neuron(runs):
     assert "dead" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
+@pytest.mark.slow
 def test_a_life_map_of_neurons_that_all_live_is_of_one_colour(tiny):
     (run,) = lab.compare("elu", 1, tiny, hidden=(5,), epochs=1, first_bias=1)
     ax = plots.life_map(run, 1)

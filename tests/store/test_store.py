@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made import mostly_slow
 from made_runs import (
     assert_epochs_are_kept,
     assert_named_files_exist,
@@ -284,7 +285,7 @@ WAYS = {
 
 
 @pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("keep", ["last", "every"])
+@pytest.mark.parametrize("keep", mostly_slow(["last", "every"], "last"))
 def test_a_fault_at_any_step_of_a_commit_loses_no_epoch_and_the_run_goes_on(
     tmp_path, tiny, keep, way, at_once
 ):
@@ -407,6 +408,7 @@ def test_a_run_stopped_before_its_first_epoch_leaves_nothing(store, tiny):
 # Locks
 
 
+@pytest.mark.slow
 def test_a_second_writer_in_this_process_is_refused_and_the_first_goes_on(store, tiny, at_once):
     writer = store.writer(CONFIG, tiny)
     with pytest.raises(RunBusyError, match=f"{writer.folder.name} is being trained by another"):

@@ -36,6 +36,7 @@ def test_a_sweep_that_cannot_be_writes_nothing(tiny, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_command_trains_a_grid_and_prints_its_table_and_verdicts(lab_main, tmp_path):
     file = tmp_path / "study.toml"
     file.write_text(

@@ -77,6 +77,7 @@ def test_workers_give_the_bits_of_one_process_turn_by_turn(study, whole, turn_se
     assert epochs == [[0, 1, 2] if turn_seconds == 0 else []] * 4
 
 
+@pytest.mark.slow
 def test_a_stopped_study_keeps_its_turns_and_goes_on_to_the_same_bits(study, whole, monkeypatch):
     monkeypatch.setattr(workers, "TURN_SECONDS", 0.0)
     with ThreadPoolExecutor(2) as pool:
@@ -246,6 +247,7 @@ def test_what_is_no_address_of_a_scheduler_is_said_at_once(wrong):
         executor_of(None, wrong).__enter__()
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_said(monkeypatch):
     monkeypatch.setattr(workers, "CONNECT_SECONDS", 0.2)
     with (

@@ -89,12 +89,28 @@ def test_a_process_of_the_labs_own_loads_keras_without_what_it_does_not_use():
         load_tensorflow()
         print([name for name in ("sklearn", "matplotlib.pyplot") if name in sys.modules])
         import sklearn, matplotlib.pyplot
-        print(gc.isenabled())
+        print(gc.isenabled(), gc.get_freeze_count() > 100_000)
         """
     )
-    assert out == "[]\nTrue\n"
+    assert out == "[]\nTrue True\n"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads Linux's list of loaded libraries")
+def test_tensorflows_library_loads_without_its_import():
+    out, _ = run(
+        """
+        import sys
+        from pathlib import Path
+        from lab.system import machine
+        machine._load_library()
+        print(machine.LIBRARY in Path("/proc/self/maps").read_text(), "tensorflow" in sys.modules)
+        print(machine.is_tensorflow_loaded())
+        """
+    )
+    assert out == "True False\nFalse\n"
+
+
+@pytest.mark.slow
 def test_elsewhere_keras_is_loaded_whole_for_the_users_own_code():
     out, _ = run(
         """

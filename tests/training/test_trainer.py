@@ -13,9 +13,10 @@ from lab import Dataset, RunConfig
 from lab.census import units
 from lab.experiment.data import fitted, split
 from lab.layout import Weights, mlp
+from lab.network import program
 from lab.network.keras_model import build_model
 from lab.training.events import EpochEnd, Phase, Progress, State
-from lab.training.trainer import batch_order, first_state, train
+from lab.training.trainer import batch_order, first_state, prepare, train
 
 ADAM = {"optimizer": "adam", "learning_rate": 0.001}
 SGD = {"optimizer": "sgd", "learning_rate": 0.1, "momentum": 0.9}
@@ -35,11 +36,12 @@ REMEDIES = {
     "batch normalisation": SGD | {"normalization": "batch"},
     "layer normalisation": SGD | {"normalization": "layer"},
 }
-IN_COMPILED_CODE = ("weight decay", "RMSprop", "Nesterov", "clipped", "smoothed targets")
 
 
 @pytest.mark.parametrize("activation", mostly_slow(TRIO, "relu"))
-@pytest.mark.parametrize("optimizer", [ADAM, SGD], ids=["adam", "sgd"])
+@pytest.mark.parametrize(
+    "optimizer", [ADAM, pytest.param(SGD, marks=pytest.mark.slow)], ids=["adam", "sgd"]
+)
 def test_a_hundred_steps_follow_keras(
     tiny: Dataset, activation: str, optimizer: dict[str, object]
 ) -> None:
@@ -51,11 +53,12 @@ def test_a_hundred_steps_follow_keras(
     assert_follows_keras(RunConfig(activation=activation, **SMALL, **optimizer), tiny, 1e-4)
 
 
-@pytest.mark.parametrize("remedy", mostly_slow(REMEDIES, *IN_COMPILED_CODE))
+@pytest.mark.parametrize("remedy", mostly_slow(REMEDIES, "weight decay", "Nesterov"))
 def test_every_remedy_follows_keras(tiny: Dataset, remedy: str) -> None:
     assert_follows_keras(RunConfig(**SMALL | REMEDIES[remedy]), tiny, 1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("network", ["cnn", "deep"])
 def test_every_network_follows_keras(tiny: Dataset, network: str) -> None:
     shape = {"cnn": {"filters": (3, 4), "hidden": (8,)}, "deep": {"hidden": (12,), "depth": 3}}
@@ -112,6 +115,7 @@ def test_losses_and_accuracies_are_those_that_keras_fit_prints(tiny: Dataset) ->
         assert ours[epoch].validation_accuracy == pytest.approx(history["val_accuracy"][0])
 
 
+@pytest.mark.slow
 def test_test_loss_and_accuracy_are_those_of_keras_evaluate(tiny: Dataset) -> None:
     config = RunConfig(**SMALL | {"epochs": 3}, activation="elu")
     events = list(train([config], tiny))
@@ -138,7 +142,7 @@ def test_every_training_image_is_trained_on_once_an_epoch(tiny: Dataset) -> None
 # ---------------------------------------------------------------------------- bits
 
 
-@pytest.mark.parametrize("activation", TRIO)
+@pytest.mark.parametrize("activation", mostly_slow(TRIO, "relu"))
 def test_a_run_is_the_same_to_the_bit_alone_and_in_company(tiny: Dataset, activation: str) -> None:
     config = RunConfig(activation=activation, **SMALL | {"epochs": 4})
     alone = epoch_ends(train([config], tiny))
@@ -173,7 +177,7 @@ def test_a_run_is_the_same_to_the_bit_on_one_core_in_a_fresh_process(
     assert fresh.stdout.split() == here
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", mostly_slow(["adam", "sgd"], "adam"))
 def test_a_resumed_run_equals_an_uninterrupted_one(tiny: Dataset, optimizer: str) -> None:
     config = RunConfig(**SMALL | {"epochs": 5}, optimizer=optimizer)
     whole = list(train([config], tiny))
@@ -243,7 +247,7 @@ def test_a_layer_with_k_units_far_below_zero_has_k_dead_units(tiny: Dataset, dea
     assert layer.zeros.tolist() == [240] * dead + [0] * (16 - dead)
 
 
-@pytest.mark.parametrize("activation", ["leaky_relu", "elu"])
+@pytest.mark.parametrize("activation", mostly_slow(["leaky_relu", "elu"], "elu"))
 def test_the_same_units_are_always_negative_but_not_dead_elsewhere(
     tiny: Dataset, activation: str
 ) -> None:
@@ -278,7 +282,7 @@ FUNCTIONS = {
 }
 
 
-@pytest.mark.parametrize("activation", mostly_slow(TRIO, "relu", "elu=0.5"))
+@pytest.mark.parametrize("activation", mostly_slow(TRIO, "relu"))
 def test_the_census_agrees_with_a_forward_pass_in_numpy(activation: str) -> None:
     """On 1,200 images, so that the census takes more than one block, the last one short."""
     dataset = make_dataset(1500, 100)
@@ -398,3 +402,17 @@ def test_where_tensorflow_was_used_before_it_trains_and_says_so(
     accuracy, message = ended.stdout.strip().split("\n")
     assert float(accuracy) > 0.5
     assert "TensorFlow was in use before the lab" in message
+
+
+def test_what_is_prepared_is_not_compiled_when_it_trains(tiny: Dataset) -> None:
+    configs = [RunConfig(activation="elu", hidden=(11,), epochs=1, seed=seed) for seed in (0, 1)]
+    steps = list(prepare(configs, tiny))
+    assert len(steps) == 2  # TensorFlow, and the one program that both share.
+    programs = program(configs[0])
+    traced = [
+        made.args[0].experimental_get_tracing_count() for made in (programs.train, programs.observe)
+    ]
+    assert traced == [1, 1]
+    list(train(configs, tiny))
+    for made in (programs.train, programs.observe):
+        assert made.args[0].experimental_get_tracing_count() == 1

@@ -51,6 +51,7 @@ def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
     assert "Finished: all 12 runs are kept" in front.status.value
 
 
+@pytest.mark.slow
 def test_more_is_darker_in_both_maps(front):
     trained(front)
     dead, accuracy = front.grids["dead"], front.grids["accuracy"]
@@ -78,6 +79,7 @@ def test_before_any_training_the_cells_are_empty_and_a_sentence_says_what_will_b
     assert "learning_rate must be a number" in front.status.value
 
 
+@pytest.mark.slow
 def test_what_is_recorded_of_other_settings_is_shown_before_the_training(front):
     trained(front)
     full = front.grids["dead"].marks
@@ -100,6 +102,7 @@ def test_a_map_that_began_outside_of_every_loop_ends_with_its_runs(tiny, tmp_pat
     assert "did not work" not in front.status.value
 
 
+@pytest.mark.slow
 def test_a_picked_cell_shows_its_own_curves(front):
     trained(front)
     front.grids["accuracy"].picked = 2
@@ -118,6 +121,7 @@ def test_a_picked_cell_shows_its_own_curves(front):
     assert not front.figure._suptitle.get_window_extent().overlaps(legend)
 
 
+@pytest.mark.slow
 def test_what_is_recorded_is_shown_at_once_and_the_line_of_python_makes_it(front, tiny, tmp_path):
     trained(front)
     store = RunStore(tmp_path)
@@ -132,6 +136,7 @@ def test_what_is_recorded_is_shown_at_once_and_the_line_of_python_makes_it(front
     assert len(store.runs) == before
 
 
+@pytest.mark.slow
 def test_a_diverged_cell_is_marked_and_named(tiny, tmp_path):
     vary = {"learning_rate": [0.01, 1000.0], "first_bias": [0, 1]}
     settings = SMALL | {"optimizer": "sgd", "hidden": (4,) * 6}

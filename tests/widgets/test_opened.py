@@ -35,6 +35,7 @@ def test_every_curve_of_the_picture_leads_to_the_run_whose_values_it_shows(store
     assert sorted(found) == sorted(run.run_id for run in store.runs)
 
 
+@pytest.mark.slow
 def test_a_click_opens_the_run_below_and_the_next_one_in_its_place(store):
     compare = Compare(store)
     compare.picture.picked = ["ELU α=1, lr 0.001", 1, 1]

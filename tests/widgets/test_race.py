@@ -110,6 +110,7 @@ def test_stop_keeps_what_is_finished_and_train_goes_on_from_there(tiny, store):
     assert race.pause.disabled
 
 
+@pytest.mark.slow
 def test_a_race_that_goes_on_shows_the_epochs_from_before_at_their_place(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 60})
@@ -145,6 +146,7 @@ def test_the_table_of_a_race_names_the_dead_by_layer_in_order(tiny, store):
     assert row["dead by layer, %"] == f"{first:.1f} / {second:.1f}"
 
 
+@pytest.mark.slow
 def test_the_still_copy_of_a_race_is_that_of_its_end(tiny, store):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS)
@@ -161,6 +163,7 @@ def test_the_still_copy_of_a_race_is_that_of_its_end(tiny, store):
     assert "test accuracy" in kept[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("button", "sentence"),
     [("replay", "Press Replay to see it from"), ("again", "The record is as it was")],
@@ -395,6 +398,7 @@ def test_a_setting_that_is_put_right_is_no_longer_marked(tiny, store):
     assert "Choose, then press Train." in race.status.value
 
 
+@pytest.mark.slow
 def test_a_network_brings_its_own_widths_and_an_empty_box_is_the_default(tiny, store):
     race = Race("relu", 1, tiny, store, **SETTINGS)
     of = race.settings.controls

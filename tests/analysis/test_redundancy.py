@@ -1,0 +1,80 @@
+"""Redundant units of runs whose every number is worked out by hand."""
+
+import numpy as np
+import pytest
+
+import lab
+from lab import LabError
+from lab.analysis import redundancy
+
+OUT = np.eye(3, 10, dtype=np.float32)
+
+
+@pytest.fixture
+def small(by_hand, two_kinds):
+    """Three units that look at pixel 0, 1.0 or 0.2: one gives it, one is dead, one gives 1 or 0."""
+    kernel = np.zeros((784, 3), np.float32)
+    kernel[0] = 1, -100, 1.25
+    weights = [kernel, np.array([0, 0, -0.25]), OUT, np.zeros(10)]
+    return lambda **settings: by_hand(two_kinds, [weights, weights], **settings)
+
+
+def test_the_table_has_clones_and_ranks_beside_the_dead(small, two_kinds):
+    run = small()
+    found = redundancy.table(run, two_kinds)
+    assert found[["epoch", "layer", "units", "dead", "clones"]].to_numpy().tolist()[-1] == [
+        run.last_epoch,
+        1,
+        3,
+        1,
+        1,
+    ]
+    # Half of the rows are (1, 0, 1) and half (0.2, 0, 0): squares add up to 2.04, product 0.2.
+    ends = np.roots([1, -2.04, 0.04])
+    first, second = np.sqrt(ends) / np.sqrt(ends).sum()
+    entropy = -first * np.log(first) - second * np.log(second)
+    last = found.iloc[-1]
+    assert last.stable_rank == pytest.approx(2.04 / ends.max(), rel=1e-5)
+    assert last.effective_rank == pytest.approx(np.exp(entropy), rel=1e-5)
+    assert len(found) == len(run.kept_epochs)
+
+
+def test_groups_name_the_units(small, two_kinds):
+    assert redundancy.groups(small(), dataset=two_kinds) == [[0, 2]]
+
+
+def test_exact_clones_merge_and_the_outputs_stay(small, two_kinds):
+    merged = lab.surgery.merge(small(), two_kinds)
+    assert [of.tolist() for of in merged.removed] == [[2]]
+    # The third gives 1.25 times the first, less 0.25.
+    np.testing.assert_allclose(merged.weights[2], [OUT[0] + 1.25 * OUT[2], OUT[1]], atol=1e-6)
+    np.testing.assert_allclose(merged.weights[3], -0.25 * OUT[2], atol=1e-6)
+    assert merged.largest_change < 1e-6
+    assert (merged.changed, merged.accuracy) == (0, merged.accuracy_before)
+
+
+def test_clones_of_two_layers_merge_at_once(by_hand, two_kinds):
+    kernel = np.zeros((784, 2), np.float32)
+    kernel[0] = 1, 3
+    middle = np.array([[1.0, 2, -3], [4, 5, 6]])
+    weights = [kernel, np.array([0, 1]), middle, np.array([0.5, 0, 0]), OUT, np.zeros(10)]
+    merged = lab.surgery.merge(by_hand(two_kinds, [weights, weights]), two_kinds)
+    assert merged.hidden == (1, 1)
+    assert merged.largest_change < 1e-5 * merged.largest_score
+
+
+def test_what_cannot_be_measured_is_one_sentence(small, two_kinds):
+    run = small()
+    with pytest.raises(LabError, match="epoch"):
+        redundancy.groups(run, dataset=two_kinds, epoch=7)
+    with pytest.raises(LabError, match="layer"):
+        redundancy.groups(run, 5, two_kinds)
+    with pytest.raises(LabError, match="run"):
+        redundancy.groups("mine", 1, two_kinds)
+
+
+@pytest.mark.parametrize("activation", ["prelu=0.25", "elu"])
+def test_activations_are_those_of_the_census(tiny, tmp_path, activation):
+    (run,) = lab.compare((activation,), 1, tiny, tmp_path, hidden=(6, 5), epochs=1, batch_size=50)
+    values = redundancy.activations(run, 1, tiny)
+    np.testing.assert_allclose(values.mean(axis=0), run.last_summaries(1).mean, rtol=1e-5)

@@ -1,0 +1,94 @@
+"""Preparing a training: one thread of low priority, which gives way to what comes later."""
+
+import os
+import sys
+import threading
+
+import pytest
+
+from lab.widgets.background import Background
+from lab.widgets.preparing import NICE, prepare
+
+
+class Steps:
+    """Steps that wait until they are let go, and a note of those that are done."""
+
+    def __init__(self, count: int = 3) -> None:
+        self.count, self.done, self.closed = count, 0, False
+        self.let, self.begun = threading.Semaphore(0), threading.Event()
+
+    def __call__(self):
+        try:
+            for _ in range(self.count):
+                self.begun.set()
+                self.let.acquire(timeout=10)
+                self.done += 1
+                yield
+        finally:
+            self.closed = True
+
+    def let_all(self):
+        self.let.release(self.count)
+
+
+def test_all_steps_are_taken():
+    steps = Steps()
+    steps.let_all()
+    prepare(steps).join(10)
+    assert (steps.done, steps.closed) == (3, True)
+
+
+def test_a_later_choice_ends_what_is_prepared_after_the_step_in_hand():
+    old, new = Steps(), Steps()
+    threads = [prepare(old)]
+    assert old.begun.wait(10)
+    threads.append(prepare(new))
+    old.let_all()
+    new.let_all()
+    for thread in threads:
+        thread.join(10)
+    assert (old.done, old.closed) == (1, True)
+    assert (new.done, new.closed) == (3, True)
+
+
+def test_a_training_that_begins_ends_it():
+    steps, go_on = Steps(), threading.Event()
+
+    def events():
+        go_on.wait(10)
+        yield from ()
+
+    thread = prepare(steps)
+    assert steps.begun.wait(10)
+    Background(events).start()
+    steps.let_all()
+    thread.join(10)
+    go_on.set()
+    assert (steps.done, steps.closed) == (1, True)
+
+
+def test_what_goes_wrong_is_left_to_the_training_to_tell(capfd):
+    def wrong():
+        yield
+        raise ValueError("a function that cannot be traced")
+
+    prepare(wrong).join(10)
+    assert capfd.readouterr() == ("", "")
+    steps = Steps()
+    steps.let_all()
+    prepare(steps).join(10)
+    assert steps.done == 3  # It holds nothing up.
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads priorities")
+def test_only_its_own_thread_has_a_low_priority():
+    found = []
+
+    def steps():
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+        yield
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    prepare(steps).join(10)
+    assert found == [NICE]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

@@ -161,15 +161,13 @@ def test_a_number_of_steps_out_of_its_limits_is_refused(small, two_kinds, steps)
 
 
 def test_a_reset_wakes_dead_units_and_leaves_the_output_as_it_was(small, two_kinds):
-    frame = lab.revive(small(), "reset", epochs=1, dataset=two_kinds)
+    frame = lab.revive(small(), dataset=two_kinds)  # By default a reset, and five epochs.
     assert frame.columns.tolist() == ["network", "epoch", "validation_accuracy", "dead_1"]
     assert frame[["network", "epoch"]].values.tolist() == [
-        ["untouched", 0],
-        ["untouched", 1],
-        ["revived", 0],
-        ["revived", 1],
+        [network, epoch] for network in ("untouched", "revived") for epoch in range(6)
     ]
-    assert frame.validation_accuracy[0] == frame.validation_accuracy[2]
+    assert frame.index.tolist() == list(range(12))
+    assert frame.validation_accuracy[0] == frame.validation_accuracy[6]
     assert frame.dead_1[0] == pytest.approx(1 / 3)
 
 

@@ -9,7 +9,7 @@ from lab import Dataset, RunConfig, load_dataset
 from lab.activations import registry
 from lab.census import units
 from lab.experiment.data import split
-from lab.layout import mlp
+from lab.layout import Weights, mlp
 from lab.network import programs
 from lab.network.keras_model import build_model
 from lab.network.optimizers import adam
@@ -159,6 +159,18 @@ def test_one_network_function_and_recipe_have_one_program() -> None:
     assert program(RunConfig(hidden=(3,), activation="elu")) is not first
     assert (first.layout, first.generators, first.block) == (mlp((3,)), 0, 1000)
     assert program(RunConfig(hidden=(3, 2), dropout=0.5)).generators == 2
+
+
+def test_the_first_open_gate_is_looked_for_on_pixels_from_0_to_1() -> None:
+    """Of 1.0 unit 0 takes away 0.998, and unit 1 1.002; units 2 and 3 are their opposites."""
+    kernel = np.zeros((784, 4), np.float32)
+    kernel[0] = 1, 1, -1, -1
+    bias = np.float32([-0.998, -1.002, 0.998, 1.002])
+    weights = Weights(mlp((4,)), (kernel, bias, np.zeros((4, 10)), np.zeros(10)))
+    images = np.full((2, 28, 28), 255, np.uint8)
+    images[0] = 0
+    (found,) = programs.first_open(RunConfig(hidden=(4,)), weights, images, np.array([0, 1]))
+    assert found.tolist() == [1, 2, 0, 0]
 
 
 def test_runs_of_one_shape_share_one_compiled_program(tiny: Dataset) -> None:

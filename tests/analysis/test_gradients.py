@@ -32,7 +32,7 @@ def test_the_gradients_are_those_that_keras_finds(tiny, name):
         loss = tf.keras.losses.sparse_categorical_crossentropy(labels, model(images / 255.0))
         mean = tf.reduce_mean(loss)
     wanted = tape.gradient(mean, model.trainable_variables)
-    found = gradients_of(config, first_weights(config), images, labels)
+    found = gradients_of(config, first_weights(config), images, labels, 0)
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
@@ -69,7 +69,7 @@ def test_the_gradient_and_the_update_are_those_of_the_next_step_of_the_run(tiny)
         weights, rows = end.state.weights, table[table.epoch == end.epoch]
         batch = batch_order(config, end.epoch + 1, split(tiny, config).train)[:100]
         images, labels = tiny.x_train[batch], tiny.y_train[batch]
-        slopes = gradients_of(config, weights, images, labels, step=3 * end.epoch)
+        slopes = gradients_of(config, weights, images, labels, 3 * end.epoch)
         wanted, sizes = (
             np.array([norm(of.kernel(n)) for n in rows.layer]) for of in (slopes, weights)
         )

@@ -230,7 +230,7 @@ def test_numpys_error_state_changes_no_number_of_the_network(name):
         for state in ("ignore", "raise"):
             with np.errstate(all=state):
                 layers = list(forward_in_numpy(config, weights, images))
-                found.append([*layers, *gradients_of(config, weights, images, np.array([0, 3]))])
+                found.append([*layers, *gradients_of(config, weights, images, np.array([0, 3]), 0)])
         assert all(np.array_equal(*pair, equal_nan=True) for pair in zip(*found, strict=True))
 
 

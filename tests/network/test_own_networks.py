@@ -253,11 +253,8 @@ def test_sites_and_arrays_of_unusual_networks_are_what_they_are():
         ("dense", 2, 1),
     ]
     below = [site.below for site in layout.sites]
-    assert below[:2] == [None, None]  # Images and a layer that are reshaped.
-    assert (below[2], below[4]) == (
-        2,
-        None,
-    )  # No single site is behind the layer that is used twice.
+    assert below[:3] == [None, None, 2]  # The first two take in what is reshaped.
+    assert below[4] is None  # Behind a layer that is used twice.
     first = [array.first for array in layout.arrays if array.first is not None]
     assert first == [0, 0, 0, 0, 1, 0]  # The biases, and the scale before the last.
 

@@ -220,7 +220,7 @@ def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
 
 def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
     """Names runs, to pick one from a list, by their settings and by what else tells them apart."""
-    differing = differences([run.config for run in runs])
+    differing = differences([run.config for run in runs], "learning_rate")
     told = [_words(run, more) for run, more in zip(runs, differing, strict=True)]
     return [
         (f"{name} ({run.run_id})" if told.count(name) > 1 else name, run)
@@ -229,6 +229,6 @@ def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
 
 
 def _words(run: Run, differing: Sequence[str]) -> str:
-    config, rate = run.config, f"lr {run.config.learning_rate:g}"
-    usual = [config.title, run.record.dataset, rate, f"seed {config.seed}"]
-    return ", ".join([*usual, *(words for words in differing if not words.startswith("lr "))])
+    config = run.config
+    rate = f"learning rate {config.learning_rate:g}"
+    return ", ".join([config.title, run.record.dataset, rate, f"seed {config.seed}", *differing])

@@ -58,7 +58,7 @@ def test_a_run_gives_the_share_of_its_pre_activations_at_which_the_gate_is_shut(
     playground = Playground(("relu", "leaky_relu"), store, tiny)
     (run,) = store
     playground.run.value = playground.run.options[1]
-    assert playground.run.value == "ReLU, tiny, lr 0.001, seed 0"
+    assert playground.run.value == "ReLU, tiny, learning rate 0.001, seed 0"
     assert (playground.layer.options, playground.epoch.options) == ((1, 2), (0, 1, 2))
     playground.layer.value, playground.epoch.value = 2, 1
     x = tiny.x_train.reshape(300, -1)[lab.experiment.data.split(tiny, run.config).probe] / 255

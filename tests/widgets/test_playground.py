@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import RunStore
+from lab import RunStore, activations
 from lab.widgets import Playground
 
 
@@ -111,3 +111,9 @@ def test_one_function_cannot_be_chosen_with_two_parameters():
     with pytest.raises(lab.LabError, match="can be chosen once here, with one parameter"):
         Playground(("leaky_relu=0.1", "leaky_relu=0.2"))
     assert Playground("leaky_relu=0.123456789").chooser.choices == ["leaky_relu=0.123456789"]
+
+
+def test_every_slider_can_show_the_default_of_its_function():
+    for name, slider in Playground().chooser.sliders.items():
+        steps = (activations.get(name).default - slider.min) / slider.step
+        assert steps == pytest.approx(round(steps)), name

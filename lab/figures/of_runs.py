@@ -154,9 +154,9 @@ def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
     table = ax.table(
         rows,
         colLabels=head,
-        colWidths=[0.2, 0.15, 0.35, 0.15, 0.15],
+        colWidths=[0.19, 0.15, 0.38, 0.13, 0.15],
         cellLoc="center",
-        bbox=Bbox([(0, 0), (1, 1)]),
+        bbox=Bbox([(0, 0), (1.25, 1)]),  # As far as the names beside the curves above it.
         edges="horizontal",
     )
     table.auto_set_font_size(False)

@@ -16,7 +16,7 @@ from lab.network import programs, register_network
 from lab.outside import Census, Diagnosis, Watching, definitions, diagnose, watch
 from lab.runs import Run, Runs, causes, measures, neurons, spreadsheets
 from lab.store import RunStore
-from lab.studies import compare, sweep, workers
+from lab.studies import compare, continual, sweep, workers
 from lab.system import machine
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "ablate",
     "causes",
     "compare",
+    "continual",
     "definitions",
     "diagnose",
     "gradients",

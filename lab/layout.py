@@ -178,6 +178,37 @@ class Weights(Sequence[FloatArray]):
         """Returns the biases of a layer, shape (units,), as `kernel` returns its weights."""
         return self.named[str(self.layout.incoming(layer)[1])]
 
+    def norm(self, layer: int) -> float:
+        """Returns the Euclidean norm of a layer's kernel; NaN if it has not one kernel alone."""
+        name, _ = self.layout.incoming(layer)
+        kernel = self.named[name] if name else np.array(np.nan)
+        return float(np.linalg.norm(kernel.astype(np.float64).ravel()))
+
+    def minus(self, others: "Weights") -> "Weights":
+        """Returns for each array how it differs from another network's of the same layout."""
+        pairs = zip(self.arrays, others.arrays, strict=True)
+        return Weights(self.layout, tuple(array - other for array, other in pairs))
+
+    def with_reset(self, units: Sequence[NDArray[np.bool_]], fresh: "Weights") -> "Weights":
+        """Returns the weights with some units reset, as ReDo does (Sokar et al. 2023).
+
+        A unit gets fresh incoming weights and a fresh bias, and outgoing weights of 0, so that what
+        a dead ReLU gives to the next layer does not change.
+
+        Args:
+            units: For each hidden layer which units, bool of shape (units,). The layers must be
+                dense, each with the next one directly above it.
+            fresh: The weights that the units get.
+        """
+        changed = {name: array.copy() for name, array in self.named.items()}
+        for layer, some in enumerate(units, start=1):
+            kernel, bias = map(str, self.layout.incoming(layer))
+            above, _ = map(str, self.layout.incoming(layer + 1))
+            changed[kernel][:, some] = fresh.named[kernel][:, some]
+            changed[bias][some] = fresh.named[bias][some]
+            changed[above][some] = 0
+        return self.with_arrays(changed)
+
     def with_arrays(self, changed: Mapping[str, FloatArray]) -> "Weights":
         """Returns the weights with some arrays, given by name, replaced."""
         return Weights(self.layout, tuple((self.named | dict(changed)).values()))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab.census import units
 from lab.errors import InputError, unknown
-from lab.experiment import Dataset, RunConfig, fitted, load_dataset, split
+from lab.experiment import Dataset, RunConfig, Task, fitted, load_dataset, split, task_of
 from lab.figures import CaptionedFigure, of_analyses
 from lab.layout import Weights
 from lab.network import (
@@ -26,7 +26,7 @@ from lab.network import (
 )
 from lab.studies import with_progress
 from lab.system import in_own_thread, load_tensorflow
-from lab.training import EpochEnd, batch_order, train
+from lab.training import EpochEnd, batch_order, first_state, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,16 +155,21 @@ def _rows(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Iterator[dict
             "epoch": event.epoch,
             "layer": layer,
             "mean_gate": gates[layer - 1] if layer <= len(gates) else np.nan,
-            "gradient_norm": _norm(gradients, layer),
-            "update_ratio": _norm(updates, layer) / _norm(weights, layer),
+            "gradient_norm": gradients.norm(layer),
+            "update_ratio": updates.norm(layer) / weights.norm(layer),
         }
+
+
+def _next_task(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Task:
+    return task_of(dataset, config, config.task_at(event.epoch + 1))
 
 
 def _next_gradients(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Weights:
     """Gradients on the first batch of the next epoch."""
-    order = batch_order(config, event.epoch + 1, split(dataset, config).train)
+    task = _next_task(event, config, dataset)
+    order = batch_order(config, event.epoch + 1, task.train)
     batch = order[: config.batch_size]
-    images, labels = dataset.x_train[batch], dataset.y_train[batch]
+    images, labels = task.seen(dataset.x_train[batch]), task.labels[batch]
     steps = event.epoch * -(-len(order) // config.batch_size)
     return gradients_of(config, event.state.weights, images, labels, steps)
 
@@ -175,7 +180,7 @@ def _next_update(
 ) -> Weights:
     """What the next step of the run's optimiser adds to each array."""
     tf = load_tensorflow()
-    steps = -(-len(split(dataset, config).train) // config.batch_size)
+    steps = -(-len(_next_task(event, config, dataset).train) // config.batch_size)
     done = event.epoch * steps
     (rate,) = learning_rates(config, done, done + 1, steps)
     before, names = event.state.weights, [array.name for array in gradients.layout.trained]
@@ -184,12 +189,8 @@ def _next_update(
         slots = [tf.Variable(array) for array in event.state.slots]
         slopes = [tf.constant(gradients.named[name]) for name in names]
         number, numbers = tf.constant(done + 1, tf.float32), Numbers(*numbers_of(config))
-        update(recipe_of(config), after, slots, slopes, number, rate, numbers)
+        first = first_state(config).weights.named
+        pull = [tf.constant(first[name]) for name in names]
+        update(recipe_of(config), after, slots, slopes, number, rate, numbers, pull)
     moved = {n: a.numpy() - before.named[n] for n, a in zip(names, after, strict=True)}
     return gradients.with_arrays(moved)  # What is not trained has gradients of 0.
-
-
-def _norm(weights: Weights, layer: int) -> float:
-    kernel, _ = weights.layout.incoming(layer)
-    array = np.full(1, np.nan) if kernel is None else weights.kernel(layer)
-    return float(np.linalg.norm(array.astype(np.float64).ravel()))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from lab.census import clones, units
 from lab.errors import InputError, RunError, check_whole, unknown
-from lab.experiment import Dataset, IndexArray, RunConfig, split
+from lab.experiment import Dataset, IndexArray, RunConfig, shown, split
 from lab.layout import FloatArray, Weights, mlp
 from lab.network import forward
 from lab.runs import Run, one_run
@@ -230,13 +230,17 @@ def revive(
     Raises:
         InputError: If there is no such treatment.
         RunError: If the run kept no weights, has not ended, or, for `reset`, does not have the
-            textbook's network.
+            textbook's network, or if it learns tasks.
     """
     import pandas as pd
 
     if how not in TREATMENTS:
         raise unknown("treatment", how, TREATMENTS)
-    one_run(run)
+    if one_run(run).config.tasks != "none":
+        raise RunError(
+            f"Run {run.run_id} learns tasks one after the other, and its dead units can be woken "
+            f"only where it learns one: choose a run whose tasks is none."
+        )
     twin = RunConfig(**run.config.model_dump() | {"epochs": epochs})
     leaky = {"activation": "leaky_relu", "parameter": 0.01, "source_sha256": None}
     treated = twin if how == "reset" else RunConfig(**twin.model_dump() | leaky)
@@ -270,8 +274,9 @@ class _Network:
     def __init__(self, run: Run, dataset: Dataset | None) -> None:
         _check_textbook(run)
         self.run, self.weights = run, run.weights()
-        self.images = run.trained_on(dataset)
-        self.parts = split(self.images, run.config)
+        images = run.trained_on(dataset)
+        self.parts = split(images, run.config)
+        self.images = shown(images, run.config, run.last_epoch)
 
     def scores(self, weights: Weights, which: IndexArray) -> FloatArray:
         """The class scores (logits) of some training images, shape (images, 10)."""
@@ -376,14 +381,8 @@ def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
 def _reset(run: Run, weights: Weights) -> Weights:
     """Gives the dead units new incoming weights, the first bias, and outgoing weights of 0."""
     other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
-    fresh, changed = first_state(other).weights, {n: a.copy() for n, a in weights.named.items()}
-    for layer, dead in enumerate(_dead(run), start=1):
-        kernel, bias = map(str, run.layout.incoming(layer))
-        above, _ = map(str, run.layout.incoming(layer + 1))
-        changed[kernel][:, dead] = fresh.named[kernel][:, dead]
-        changed[bias][dead] = fresh.named[bias][dead]
-        changed[above][dead] = 0
-    return weights.with_arrays(changed)
+    dead = [run.confirmed(number) for number in run.layers]
+    return weights.with_reset(dead, first_state(other).weights)
 
 
 def _start(config: RunConfig, weights: Weights) -> State:

@@ -43,6 +43,7 @@ class TableName(StrEnum):
     UNITS = "units"
     LIVES = "lives"
     FLOWS = "flows"
+    TASKS = "tasks"
 
 
 class Format(StrEnum):
@@ -74,9 +75,10 @@ def table(
     form: FormatOption = Format.TEXT,
     decimal_comma: CommaOption = False,
 ) -> None:
-    """Print a table of the recorded runs: runs, epochs, layers, units, lives or flows.
+    """Print a table of the recorded runs: runs, epochs, layers, units, lives, flows or tasks.
 
-    lives: when each neuron died and revived, and why it is dead; flows: how many did, by epoch.
+    lives: when each neuron died and revived, and why it is dead; flows: how many did, by epoch;
+    tasks: how well each was learned, where runs learn one after the other.
 
     [bold]lab table layers --format csv > layers.csv[/bold]
     """

@@ -1,6 +1,7 @@
 """What the command line draws: live progress, the tables of a study, and verdicts."""
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,12 +14,12 @@ from rich.text import Text
 from lab.census import units
 from lab.experiment import RunConfig, differences, differing, remedies, value_words, words_of
 from lab.outside import LAYER_COLUMNS, LAYER_LEGEND, Diagnosis, layer_rows
-from lab.runs import Run, Runs
+from lab.runs import TASK_RESULTS, Run, Runs, tasks_words
 from lab.stats import Verdict
 from lab.studies import HowFar
 from lab.training import EpochEnd, Event, Phase, RunEnd
 from lab.training import Progress as Step
-from lab.words import counted
+from lab.words import by_layer, counted
 
 MOST_BARS = 12
 ALL = "all runs"
@@ -92,11 +93,18 @@ class _Bars(Progress):
 def _facts(event: Step | EpochEnd | RunEnd, config: RunConfig) -> dict[str, Any]:
     """Returns what an event changes beside the bar of its run."""
     if isinstance(event, Step):
-        return {"where": f"{event.epoch}/{config.epochs}", "loss": f"loss {event.loss:.3f}"}
+        return {"where": _where(event.epoch, config), "loss": f"loss {event.loss:.3f}"}
     if isinstance(event, RunEnd):
         return {}
     dead = " ".join(f"{100 * units.dead(layer).mean():.1f}" for layer in event.layers)
     return {"units": f"val {event.validation_accuracy:.1%} dead % {dead}"}
+
+
+def _where(epoch: int, config: RunConfig) -> str:
+    """Returns how far a run is: in tasks, if it learns some."""
+    if config.tasks == "none":
+        return f"{epoch}/{config.epochs}"
+    return f"task {config.task_at(epoch)}/{config.task_count}"
 
 
 def _table(title: str, caption: str | None = None) -> Table:
@@ -182,6 +190,24 @@ def _divergences(runs: Runs) -> str:
     found = runs.divergences()
     more = [f"{len(found) - MOST_DIVERGENCES} more diverged"] * (len(found) > MOST_DIVERGENCES)
     return "".join(f"\n{sentence}" for sentence in [*found[:MOST_DIVERGENCES], *more])
+
+
+def tasks_table(runs: Runs) -> Table:
+    """Returns the table of runs that learn tasks: one row for each activation function."""
+    run = runs[0]
+    config = run.config
+    table = _table(
+        f"{run.record.dataset}: {config.size}, {config.optimizer}, "
+        f"learning rate {config.learning_rate:g}, {counted(config.task_count, 'task')}, "
+        f"{', '.join([*remedies(config), runs.seed_words()])}",
+        textwrap.fill(tasks_words(runs), 78) + _layer_names(run) + _divergences(runs),
+    )
+    for head in TASK_RESULTS:
+        by = by_layer(run.layers) if head in ("dead, %", "weight norm") else ""
+        table.add_column(f"{head}\n{by}")
+    for row in runs.task_results().to_numpy().tolist():
+        table.add_row(*map(Text, row))
+    return table
 
 
 def census_table(run: Run) -> Table:

@@ -1,4 +1,4 @@
-"""Commands that train: `lab compare`, `lab sweep`, `lab kill-map`."""
+"""Commands that train: `lab compare`, `lab sweep`, `lab continual`, `lab kill-map`."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,26 +20,27 @@ from lab.cli.shared import (
     train_or_stop,
     with_store,
 )
-from lab.cli.terminal import comparison, study_table
+from lab.cli.terminal import comparison, study_table, tasks_table
 from lab.errors import InputError
 from lab.experiment import Plan, grid, read_plan, read_seeds, read_vary
 
 PANEL = "Train and compare"
 EPOCHS_OF_A_MAP = 3
+ActivationOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help=f"Activation function, with a parameter if wanted (leaky_relu=0.1). Repeat it for "
+        f"several: {', '.join(activations.names())}. "
+        f"[dim]\\[default: relu, leaky_relu, elu][/dim]",
+        metavar="NAME[=PARAM]",
+    ),
+]
 
 
 @app.command(rich_help_panel=PANEL)
 @takes_settings
 def compare(
-    activation: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Activation function, with a parameter if wanted (leaky_relu=0.1). Repeat it for "
-            f"several: {', '.join(activations.names())}. "
-            f"[dim]\\[default: relu, leaky_relu, elu][/dim]",
-            metavar="NAME[=PARAM]",
-        ),
-    ] = None,
+    activation: ActivationOption = None,
     seeds: SeedsOption = "3",
     dataset: DatasetOption = "auto",
     student: Annotated[
@@ -148,6 +149,36 @@ def sweep(
     print_findings(found.runs())
     handout = with_store("lab report", store)
     out.print(plain(f"Kept in {found.store.path}. A handout of it: {handout}", style="dim"))
+
+
+@app.command(rich_help_panel=PANEL)
+@takes_settings
+def continual(
+    activation: ActivationOption = None,
+    number: Annotated[int, typer.Option(help="How many tasks.")] = 20,
+    seeds: SeedsOption = "3",
+    dataset: DatasetOption = "mnist-5k",
+    store: StoreOption = None,
+    **settings: Any,
+) -> None:
+    """Train networks on one task after the other, and see whether they go on learning.
+
+    --tasks says what changes from task to task: by default the order of the pixels. Ctrl-C keeps
+    what is finished; the same command goes on.
+
+    [bold]lab continual[/bold]
+    [bold]lab continual --number 100 --learning-rate 0.005 --activation relu[/bold]
+    [bold]lab continual --tasks class_pairs --task-epochs 2[/bold]
+    """
+    from lab.studies import TRIO, plan_tasks
+
+    study = plan_tasks(
+        activation or TRIO, read_seeds(seeds), dataset, store, None, number, **settings
+    )
+    train_or_stop(study)
+    out.print(tasks_table(study.runs()))
+    again = with_store("lab table tasks", store)
+    out.print(plain(f"Kept in {study.store.path}. Every task: {again}", style="dim"))
 
 
 @app.command(rich_help_panel=PANEL)

@@ -25,6 +25,7 @@ from lab.experiment.sources import (
     write_npz,
 )
 from lab.experiment.spelling import VARIED, differences, differing, remedies, value_words, words_of
+from lab.experiment.tasks import Task, shown, task_of
 
 __all__ = [
     "BROKEN",
@@ -39,6 +40,7 @@ __all__ = [
     "Plan",
     "RunConfig",
     "Split",
+    "Task",
     "available",
     "check_values",
     "differences",
@@ -54,10 +56,12 @@ __all__ = [
     "read_seeds",
     "read_vary",
     "remedies",
+    "shown",
     "sources",
     "spelling",
     "split",
     "stratified_order",
+    "task_of",
     "value_words",
     "words_of",
     "write_npz",

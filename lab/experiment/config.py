@@ -18,6 +18,7 @@ from pydantic import (
 
 from lab import activations
 from lab.activations import FloatArray
+from lab.census import units
 from lab.errors import InputError, unknown
 from lab.layout import CLASSES, IMAGE_SHAPE, MOST_WEIGHTS, mlp
 
@@ -31,6 +32,7 @@ Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Count = Annotated[int, Field(ge=1)]
 # -0.0 becomes 0.0, so that equal settings have one identity.
 Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
+FEWEST_CLASSES_TO_PAIR = 4
 ADAMW_DECAY = 0.004  # As Keras has it.
 # The settings that describe a built-in network, with their values where none is given.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -213,6 +215,62 @@ class RunConfig(BaseModel):
         title="how pixels enter the network",
         description="unit (0 to 1), symmetric (-1 to 1) or standard (mean 0, deviation 1)",
     )
+    l2: Number = _later(
+        0.0,
+        ge=0,
+        le=100,
+        title="strength of a pull of all weights toward 0: it adds so much of their squares to the "
+        "loss",
+        description="a number from 0 to 100",
+    )
+    l2_init: Number = _later(
+        0.0,
+        ge=0,
+        le=100,
+        title="strength of a pull toward the first weights: it adds so much of the squared "
+        "distances to the loss",
+        description="a number from 0 to 100",
+    )
+    tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs"] = _later(
+        "none",
+        title="what changes from task to task, if tasks are learned one after the other",
+        description="none, permuted (pixels), shuffled_labels or class_pairs",
+    )
+    task_epochs: int = _later(
+        1,
+        ge=1,
+        le=10_000,
+        title="epochs of each task",
+        description="a whole number from 1 to 10,000",
+    )
+    shrink: Number = _later(
+        1.0,
+        ge=0,
+        le=1,
+        title="what all weights are multiplied with before each later task",
+        description="a number from 0 to 1",
+    )
+    perturb: Number = _later(
+        0.0,
+        ge=0,
+        le=1,
+        title="share of a fresh network's weights that is added then",
+        description="a number from 0 to 1",
+    )
+    redo_steps: int = _later(
+        0,
+        ge=0,
+        le=1_000_000_000,
+        title="steps from one reset of dormant units to the next (ReDo)",
+        description="a whole number from 0 (never) to 1,000,000,000",
+    )
+    redo_threshold: Number = _later(
+        units.DORMANT_TAU,
+        ge=0,
+        lt=1,
+        title="share of its layer's mean |a| up to which ReDo takes a unit for dormant",
+        description="a number from 0 to below 1",
+    )
     image_shape: tuple[Pixels, ...] = _later(
         IMAGE_SHAPE,
         min_length=2,
@@ -294,7 +352,45 @@ class RunConfig(BaseModel):
             )
         self._check_optimizer()
         self._check_network()
+        self._check_tasks()
+        self._check_redo()
         return self
+
+    def _check_redo(self) -> None:
+        if self.redo_threshold != units.DORMANT_TAU and not self.redo_steps:
+            raise InputError(
+                f"redo_threshold must be left out unless redo_steps is given, "
+                f"not {self.redo_threshold:g}."
+            )
+        dense = self.network == "mlp" and self.normalization == "none" and not self.learns_slopes
+        if self.redo_steps and not dense:
+            raise InputError(
+                f"redo_steps must be 0 unless the network is an mlp without normalization and "
+                f"without prelu, not {self.redo_steps:,}: it resets units of dense layers."
+            )
+
+    def _check_tasks(self) -> None:
+        if self.tasks == "none" and self.task_epochs != 1:
+            raise InputError(
+                f"task_epochs must be left out where tasks is none, not {self.task_epochs:,}: "
+                f"choose tasks, such as permuted."
+            )
+        for name, left in (("shrink", 1.0), ("perturb", 0.0)):
+            if self.tasks == "none" and getattr(self, name) != left:
+                raise InputError(
+                    f"{name} must be left out where tasks is none, not {getattr(self, name):g}: "
+                    f"it comes before each task but the first."
+                )
+        if self.epochs % self.task_epochs:
+            raise InputError(
+                f"task_epochs must be a divisor of epochs, {self.epochs:,}, so that all tasks are "
+                f"whole, not {self.task_epochs:,}."
+            )
+        if self.tasks == "class_pairs" and self.classes < FEWEST_CLASSES_TO_PAIR:
+            raise InputError(
+                f"tasks must not be class_pairs where there are {self.classes} classes: "
+                f"it takes at least {FEWEST_CLASSES_TO_PAIR}, for two pairs."
+            )
 
     def _check_optimizer(self) -> None:
         if self.momentum and self.optimizer != "sgd":
@@ -365,6 +461,23 @@ class RunConfig(BaseModel):
         """Whether trained weights and pixels go through the textbook's dense layers alone."""
         plain = (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
         return plain and not self.learns_slopes
+
+    @property
+    def task_count(self) -> int:
+        """How many tasks it learns; 1 if they are none."""
+        return 1 if self.tasks == "none" else self.epochs // self.task_epochs
+
+    def task_at(self, epoch: int) -> int:
+        """Returns the task that an epoch belongs to, from 1; the untrained network is in the first.
+
+        >>> [RunConfig(tasks="permuted", task_epochs=5).task_at(epoch) for epoch in (0, 5, 6)]
+        [1, 1, 2]
+        """
+        return 1 if self.tasks == "none" else max(epoch - 1, 0) // self.task_epochs + 1
+
+    def begins_task(self, epoch: int) -> bool:
+        """Tells whether an epoch is the first of a task, but not of the first one."""
+        return epoch > 1 and self.task_at(epoch) > self.task_at(epoch - 1)
 
     @property
     def learns_slopes(self) -> bool:

@@ -177,8 +177,37 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
         )
     order = stratified_order(dataset.y_train[:boundary])
     train = np.arange(boundary) if size == boundary else np.sort(order[:size])
+    if config.tasks == "class_pairs":
+        _check_pairs(dataset, config, train, boundary)
     probe = size if config.probe_size == "all" else min(config.probe_size, size)
     return Split(train, np.arange(boundary, images), np.sort(order[:probe]))
+
+
+def fewest_of_a_class(labels: ByteArray, classes: int) -> int:
+    """Returns how many images the smallest class has: of each class as many make a pair."""
+    return int(np.bincount(labels, minlength=classes).min())
+
+
+def _check_pairs(dataset: Dataset, config: RunConfig, train: IndexArray, boundary: int) -> None:
+    """Checks that any two classes make a task."""
+    parts = {
+        "to train on": dataset.y_train[train],
+        "to validate on": dataset.y_train[boundary:],
+        "to test on": dataset.y_test,
+    }
+    for what, labels in parts.items():
+        if not fewest_of_a_class(labels, dataset.classes):
+            missing = int(np.bincount(labels, minlength=dataset.classes).argmin())
+            raise InputError(
+                f"tasks must not be class_pairs where a class has no images {what}: "
+                f"class {missing} of {dataset.name} has none."
+            )
+    pair = 2 * fewest_of_a_class(parts["to train on"], dataset.classes)
+    if config.batch_size > pair:
+        raise InputError(
+            f"batch_size must be at most {pair:,}, the training images of a pair of classes "
+            f"of {dataset.name}, not {config.batch_size:,}."
+        )
 
 
 def converted(

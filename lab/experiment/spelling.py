@@ -19,6 +19,14 @@ REMEDIES = (
     "warmup",
     "schedule",
     "input_scale",
+    "l2",
+    "l2_init",
+    "tasks",
+    "task_epochs",
+    "shrink",
+    "perturb",
+    "redo_steps",
+    "redo_threshold",
 )
 
 

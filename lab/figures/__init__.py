@@ -21,6 +21,7 @@ from lab.figures.of_runs import (
     race_figure,
 )
 from lab.figures.of_studies import forest
+from lab.figures.of_tasks import over_tasks
 
 __all__ = [
     "CaptionedFigure",
@@ -38,6 +39,7 @@ __all__ = [
     "of_analyses",
     "of_neurons",
     "of_studies",
+    "over_tasks",
     "pictures",
     "portrait",
     "race_figure",

@@ -131,6 +131,32 @@ def panel_grid(
     return figure, list(axes[:panels])
 
 
+def draw_table(
+    ax: "Axes", head: Sequence[str], rows: list[list[str]], widths: Sequence[float]
+) -> None:
+    """Draws a table in place of axes, below others with curves.
+
+    Args:
+        ax: The axes, which are not shown.
+        head: What stands above each column.
+        rows: The rows below.
+        widths: The width of each column, as a share of that of the axes.
+    """
+    from matplotlib.transforms import Bbox
+
+    ax.set_axis_off()
+    table = ax.table(
+        rows,
+        colLabels=list(head),
+        colWidths=list(widths),
+        cellLoc="center",
+        bbox=Bbox([(0, 0), (1.25, 1)]),  # As far as the names beside the curves above it.
+        edges="horizontal",
+    )
+    table.auto_set_font_size(False)
+    table.set_fontsize(canvas.TEXT)
+
+
 def add_caption(figure: "Figure", runs: Runs, *notes: str) -> None:
     """Writes the caption under a figure: what was run, and how to read the picture."""
     write_caption(figure, " ".join([setting_words(runs), *notes]))

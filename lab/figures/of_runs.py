@@ -17,6 +17,7 @@ from lab.figures.captioned import (
     AnimatedFigure,
     CaptionedFigure,
     add_caption,
+    draw_table,
     panel_grid,
     setting_words,
 )
@@ -27,13 +28,13 @@ from lab.figures.of_studies import (
     rate_maps,
     seeds_to_pair,
 )
+from lab.figures.of_tasks import over_tasks
 from lab.network import layout_of
 from lab.plots import canvas, neuron_lives, palette
 from lab.runs import Run, Runs, measures
 from lab.words import by_layer
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_FRAMES = 60
@@ -46,7 +47,8 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
 
     The activation functions; for each comparison (runs that differ in activation function and
     seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
-    race as a film, and with two seeds or more a forest plot; and where comparisons differ in their
+    race as a film, with two seeds or more a forest plot, and of runs that learn tasks the measures
+    over the tasks; and where comparisons differ in their
     learning rate alone, dead neurons beside accuracy, and measures over the learning rates
     as curves and as maps.
 
@@ -61,6 +63,8 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
             yield draw(comparison, name)
         if seeds_to_pair(comparison):
             yield forest(comparison, name)
+        if comparison.learning_tasks():
+            yield over_tasks(comparison, name)
     by_rate = ladders(ended)
     for name, ladder in zip(_names(by_rate, rate=False), by_rate, strict=True):
         for draw_rates in (dead_and_accuracy, learning_rates, rate_maps):
@@ -134,7 +138,10 @@ def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         plots.learning_curves(runs, "validation_loss", axes[1])
         for layer, ax in itertools.zip_longest(layers, axes[2:]):
             plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
-        _table(figure.add_subplot(grid[2, :]), rows, len(runs[0].layers))
+        of = f"layer{'s' if len(runs[0].layers) > 1 else ''} {by_layer(runs[0].layers)}"
+        head = [f"{name}\n{of}" if "dead" in name else name for name in RESULTS]
+        widths = (0.19, 0.15, 0.38, 0.13, 0.15)
+        draw_table(figure.add_subplot(grid[2, :]), head, rows, widths)
         add_caption(figure, runs, SEEDS, _dead_words(runs), NEARLY)
     words = "; ".join(f"{r[0]}: test accuracy, %: {r[1]}; dead by layer, %: {r[3]}" for r in rows)
     return CaptionedFigure(
@@ -143,24 +150,6 @@ def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         f"Validation accuracy, validation loss and dead neurons over the epochs, and a table. "
         f"{words}. {setting_words(runs)}",
     )
-
-
-def _table(ax: "Axes", rows: list[list[str]], layers: int) -> None:
-    from matplotlib.transforms import Bbox
-
-    ax.set_axis_off()
-    of = f"layer{'s' if layers > 1 else ''} {by_layer(range(1, layers + 1))}"
-    head = [f"{name}\n{of}" if "dead" in name else name for name in RESULTS]
-    table = ax.table(
-        rows,
-        colLabels=head,
-        colWidths=[0.19, 0.15, 0.38, 0.13, 0.15],
-        cellLoc="center",
-        bbox=Bbox([(0, 0), (1.25, 1)]),  # As far as the names beside the curves above it.
-        edges="horizontal",
-    )
-    table.auto_set_font_size(False)
-    table.set_fontsize(canvas.TEXT)
 
 
 def learning_curves(runs: Runs, name: str = "comparison") -> CaptionedFigure:

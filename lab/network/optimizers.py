@@ -29,6 +29,7 @@ class Recipe:
         decays: Whether weights decay apart from the gradient.
         clips: Whether the norm of all gradients together has a limit.
         smooths: Whether the targets are smoothed.
+        pulls: Whether the loss pulls the weights toward 0 or toward the first ones.
     """
 
     optimizer: str
@@ -36,6 +37,7 @@ class Recipe:
     decays: bool
     clips: bool
     smooths: bool
+    pulls: bool = False
 
 
 def recipe_of(config: RunConfig) -> Recipe:
@@ -46,6 +48,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         bool(config.weight_decay),
         bool(config.clip_norm),
         bool(config.label_smoothing),
+        bool(config.l2 or config.l2_init),
     )
 
 
@@ -57,12 +60,16 @@ class Numbers:
     weight_decay: Any
     clip_norm: Any
     label_smoothing: Any
+    l2: Any = 0.0
+    l2_init: Any = 0.0
 
 
 def numbers_of(config: RunConfig) -> NDArray[np.float32]:
     """Returns the numbers of a run's training step, in the order of `Numbers`."""
     decay = config.weight_decay or 0.0
-    return np.array([config.momentum, decay, config.clip_norm, config.label_smoothing], np.float32)
+    numbers = [config.momentum, decay, config.clip_norm, config.label_smoothing]
+    pulls = [config.l2, config.l2_init] * recipe_of(config).pulls
+    return np.array(numbers + pulls, np.float32)
 
 
 def learning_rates(config: RunConfig, first: int, last: int, steps: int) -> NDArray[np.float32]:
@@ -95,8 +102,9 @@ def update(
     step: Any,
     rate: Any,
     numbers: Numbers,
+    first: Any = (),
 ) -> None:
-    """Does a training step in place: clips, decays, and moves the weights.
+    """Does a training step in place: pulls, clips, decays, and moves the weights.
 
     Args:
         recipe: What the step does.
@@ -106,7 +114,10 @@ def update(
         step: The number of this step, from 1, float32.
         rate: Its learning rate.
         numbers: The numbers of the recipe.
+        first: The first values of the trained arrays, if the recipe pulls.
     """
+    if recipe.pulls:
+        gradients = _pulled(gradients, weights, first, numbers)
     if recipe.clips:
         gradients = _clipped(gradients, numbers.clip_norm)
     if recipe.decays:
@@ -118,6 +129,16 @@ def update(
         _rmsprop(weights, slots, gradients, rate)
     else:
         _sgd(weights, slots, gradients, rate, numbers.momentum, recipe.nesterov)
+
+
+def _pulled(gradients: Any, weights: Any, first: Any, numbers: Numbers) -> list[Any]:
+    """Adds the gradients of l2 · |w|² + l2_init · |w - first|² to those of the loss.
+
+    The pull toward the first weights is regenerative regularization, L2 Init (Kumar et al. 2023),
+    with strengths from 1e-5 to 1e-2 there. Adam scales it with the gradients.
+    """
+    strings = zip(gradients, weights, first, strict=True)
+    return [g + 2 * (numbers.l2 * w + numbers.l2_init * (w - f)) for g, w, f in strings]
 
 
 def adam(weights: Any, slots: Any, gradients: Any, t: Any, rate: Any) -> None:

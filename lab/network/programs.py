@@ -68,9 +68,9 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
     def train(
         weights: Any,
         slots: Any,
+        first: Any,
         totals: Any,
-        pixels: Any,
-        labels: Any,
+        shown: Any,
         order: Any,
         counts: Any,
         rates: Any,
@@ -83,7 +83,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         batch = order.shape[1]
 
         def step(i: Any) -> tuple[Any]:
-            x, y = _images(pixels, labels, order[i])
+            x, y = _images(shown, order[i])
             number = steps_before + i
             count = tf.minimum(batch, images - i * batch)
             states = _at(seeds, number)
@@ -92,7 +92,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
                 made, weights, x, y, count, activation, parameter, states, smoothing
             )
             trained, t = _trained(made, weights), _count(number)
-            update(recipe, trained, slots, found.gradients, t, rates[i], recipe_numbers)
+            update(recipe, trained, slots, found.gradients, t, rates[i], recipe_numbers, first)
             for variable, value in found.moved:
                 variable.assign(value)
             totals.assign_add(tf.cast(tf.stack([found.loss, found.correct]), tf.float64))
@@ -107,15 +107,14 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
 
     def observe(
         weights: Any,
-        pixels: Any,
-        labels: Any,
+        shown: Any,
         block: Any,
         count: Any,
         parameter: Any,
         shut: Any,
         counting: Any,
     ) -> Any:
-        x, y = _images(pixels, labels, block)
+        x, y = _images(shown, block)
         scores, met = _forward(made, weights, x, activation, parameter)
         real = tf.range(block.shape[0]) < count
         layers = tf.cond(
@@ -356,10 +355,20 @@ def _count(number: Any) -> Any:
     return tf.cast(number + 1, tf.float32)
 
 
-def _images(pixels: Any, labels: Any, block: Any) -> tuple[Any, Any]:
+def _images(shown: Sequence[Any], block: Any) -> tuple[Any, Any]:
+    """Returns the images and labels at some places, as `train` and `observe` take them in.
+
+    Args:
+        shown: All images and their labels; and where a task permutes the pixels, for each place
+            which pixel of an image stands there. A program without it holds no permutation.
+        block: The places of the images.
+    """
     tf = load_tensorflow()
-    x = tf.cast(tf.gather(pixels, block), tf.float32) / 255.0
-    return x, tf.gather(labels, block)
+    pixels, labels, *order = shown
+    x = tf.gather(pixels, block)
+    for of_pixels in order:
+        x = tf.reshape(tf.gather(tf.reshape(x, (x.shape[0], -1)), of_pixels, axis=1), x.shape)
+    return tf.cast(x, tf.float32) / 255.0, tf.gather(labels, block)
 
 
 def _losses(scores: Any, y: Any, count: Any) -> tuple[Any, Any]:

@@ -165,7 +165,7 @@ class Recorder:
             return
         found = self._last = self._observer.observe()
         epoch = len(writer.record.epochs) + writer.waiting
-        known = dict.fromkeys(NUMBERS, np.nan) | numbers
+        known: dict[str, Any] = dict.fromkeys(NUMBERS, np.nan) | numbers
         if self.probe.labels is not None or not np.isnan(found.accuracy):
             known |= {"train_loss": found.loss, "train_accuracy": found.accuracy}
         writer.add(

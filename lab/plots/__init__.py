@@ -7,7 +7,14 @@ picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.fi
 
 from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, palette, styles, touch
 from lab.plots.depth import by_depth, layers_over_epochs
-from lab.plots.epoch_curves import curves, dead_neurons, learning_curves, renew, survival
+from lab.plots.epoch_curves import (
+    curves,
+    dead_neurons,
+    learning_curves,
+    over_tasks,
+    renew,
+    survival,
+)
 from lab.plots.forest_plot import forest
 from lab.plots.function_curves import function_pair, functions, with_derivative
 from lab.plots.heat_maps import heat_map
@@ -33,6 +40,7 @@ __all__ = [
     "neuron_lives",
     "one_neuron",
     "over_rates",
+    "over_tasks",
     "palette",
     "probe_sizes",
     "removal",

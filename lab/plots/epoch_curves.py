@@ -14,7 +14,7 @@ from lab.plots import touch
 from lab.plots.canvas import Limits, Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.palette import PAPER
 from lab.plots.styles import Style, check_some, styles_of
-from lab.runs import CURVES, Run, Runs, layer_words, recorded
+from lab.runs import BY_TASK, CURVES, Run, Runs, by_task, layer_words, recorded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +67,27 @@ def dead_neurons(
         if measure == "dead_fraction":
             _ring_confirmed(ax, runs, layer)
         return curves(groups, measure, layer, ax)
+
+
+def over_tasks(
+    runs: Runs, measure: str = "online_accuracy", layer: int = 1, ax: "Axes | None" = None
+) -> "Axes":
+    """Draws a measure over the tasks that runs learn: every seed thin, their mean thick.
+
+    Args:
+        runs: Runs that learn tasks.
+        measure: One that `measures.by_task` takes.
+        layer: The hidden layer that a layer's measure is of, from 1.
+        ax: Where to draw. Task 0 is the untrained network, shown the first task.
+
+    Raises:
+        InputError: If there is no such measure, or if there are no runs.
+        RunError: If a run has no such layer.
+    """
+    groups = _grouped(runs, lambda run: by_task(run, measure, layer))
+    with axes(ax) as ax:
+        curves(groups, measure, layer, ax).set_xlabel("task")
+    return ax
 
 
 def survival(runs: Runs, layer: int, ax: "Axes | None" = None) -> "Axes":
@@ -207,8 +228,9 @@ def _draw_group(
 
 def axis_label(measure: str, layer: int = 1, configs: Sequence[RunConfig] = ()) -> str:
     """Returns the words for a measure on an axis; the layer has a name if all networks agree."""
-    if measure in CURVES:
-        return CURVES[measure]
+    named = CURVES | BY_TASK
+    if measure in named:
+        return named[measure]
     share = measure.endswith("_fraction")
     names = {config.layer_words(layer) for config in configs}
     name = names.pop() if len(names) == 1 else f"layer {layer}"

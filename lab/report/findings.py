@@ -63,6 +63,8 @@ def _finding(title: str, runs: Runs, verdicts: list[Verdict]) -> dict[str, Any]:
         "Learning curves": figures.learning_curves(runs),
         "Dead neurons": figures.dead_neurons(runs),
     }
+    if runs.learning_tasks():
+        pictures = {"Over the tasks": figures.over_tasks(runs), **pictures}
     on_accuracy = [verdict for verdict in verdicts if verdict.measure.name == COMPARED[0]]
     if any(verdict.paired.n > 1 for verdict in on_accuracy):
         forest = of_studies.forest(runs, verdicts=on_accuracy)

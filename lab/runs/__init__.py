@@ -6,13 +6,24 @@ end. Nothing here writes a run.
 
 from lab.runs import causes, measures, neurons, spreadsheets
 from lab.runs.collection import Runs, each
-from lab.runs.measures import CURVES, Better, Measure, dead_share, layer_words, measure, recorded
+from lab.runs.measures import (
+    BY_TASK,
+    CURVES,
+    Better,
+    Measure,
+    by_task,
+    dead_share,
+    layer_words,
+    measure,
+    recorded,
+)
 from lab.runs.neurons import LayerView, Neuron
 from lab.runs.record import (
     ARRAY_FILE,
     ENDED,
     LARGEST_RECORD,
     LOCK,
+    NORMS,
     RECORD,
     RUN_ID,
     ArrayFile,
@@ -27,18 +38,21 @@ from lab.runs.record import (
 )
 from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
 from lab.runs.spreadsheets import to_csv
-from lab.runs.tables import IDENTITY
+from lab.runs.tables import IDENTITY, TASK_RESULTS, tasks_words
 
 __all__ = [
     "ARRAY_FILE",
+    "BY_TASK",
     "CURVES",
     "ENDED",
     "IDENTITY",
     "LARGEST_RECORD",
     "LOCK",
+    "NORMS",
     "NO_FILE_INSTEAD",
     "RECORD",
     "RUN_ID",
+    "TASK_RESULTS",
     "ArrayFile",
     "Arrays",
     "Better",
@@ -50,6 +64,7 @@ __all__ = [
     "Record",
     "Run",
     "Runs",
+    "by_task",
     "causes",
     "dead_share",
     "each",
@@ -67,5 +82,6 @@ __all__ = [
     "read_record",
     "recorded",
     "spreadsheets",
+    "tasks_words",
     "to_csv",
 ]

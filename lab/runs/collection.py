@@ -23,6 +23,9 @@ from lab.runs.tables import (
     result_row,
     run_rows,
     summary_row,
+    task_result_row,
+    task_rows,
+    task_summary_row,
     unit_rows,
 )
 
@@ -249,6 +252,35 @@ class Runs(Sequence[Run]):
         function whose slope is not bounded.
         """
         return self._table(layer_rows)
+
+    def tasks(self) -> "pd.DataFrame":
+        """One row for each run that learns tasks, each task that it has finished and hidden layer.
+
+        Further columns: `task` (from 1; 0 is the untrained network, shown the first task), `epoch`
+        (the task's last), `layer` (from 1); of the whole network `online_accuracy` and
+        `end_accuracy`, while the task is learned and at its end; and of the layer `dead_fraction`
+        at the end, on the probe as the task shows it, `weight_norm` of its kernel, and
+        `update_ratio`, what an epoch adds to the kernel by its norm. `measures.by_task` defines
+        each.
+        """
+        return self.learning_tasks()._table(task_rows)
+
+    def learning_tasks(self) -> "Runs":
+        """Returns the runs that learn tasks one after the other."""
+        return Runs([run for run in self if run.config.tasks != "none"])
+
+    def task_results(self) -> "pd.DataFrame":
+        """The first and the last tasks for reading: one row for each group of runs that learn them.
+
+        Means over seeds. Columns: `activation`; accuracies `while learning, %` and `at the task's
+        end, %`, as the mean over the first tenth of the tasks → that over the last tenth, and by
+        how many points that changes; by hidden layer `dead, %` (on the probe) and `weight norm`,
+        untrained → after the last task.
+        """
+        import pandas as pd
+
+        groups = self.learning_tasks().readable().groups()
+        return pd.DataFrame([task_result_row(task_summary_row(list(group))) for group in groups])
 
     def units(self) -> "pd.DataFrame":
         """One row for each run, epoch, hidden layer and unit.

@@ -21,6 +21,10 @@ CURVES = {
     "validation_loss": "validation loss",
     "validation_accuracy": "validation accuracy, %",
 }
+BY_TASK = {
+    "online_accuracy": "accuracy while learning, %",
+    "end_accuracy": "accuracy at the task's end, %",
+}
 TESTED = {"test_accuracy": "test accuracy, %", "test_loss": "test loss"}
 OF_THE_NETWORK = (*TESTED, *CURVES, "dead")
 OF_A_LAYER = ("dead_confirmed_fraction", *units.LAYER_MEASURES)
@@ -141,6 +145,54 @@ def recorded(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
             values[-1] = np.nan
         return values
     return units.LAYER_MEASURES[name](run.layer(layer))
+
+
+def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
+    """Returns a measure of a run for each task that it has finished.
+
+    Args:
+        run: A run that learns tasks.
+        name: One of
+
+            - `online_accuracy`: on the training images, while the task is learned: the mean over
+              all its steps;
+            - `end_accuracy`: on the task's validation images at its end; for shuffled labels, which
+              say nothing of other images, on the training images in its last epoch;
+            - of a layer, at the task's end: `weight_norm`, and all of `units.LAYER_MEASURES`;
+            - `update_ratio`: the norm of what an epoch adds to the layer's kernel, divided by the
+              kernel's norm before it; the mean over the task's epochs.
+        layer: The hidden layer of a layer's measure, from 1.
+
+    Returns:
+        Shape (tasks + 1,): first of the untrained network, shown the first task, then of each task.
+
+    Raises:
+        InputError: If there is no such measure.
+        RunError: If there is no such layer, or its arrays cannot be read.
+    """
+    names = (*BY_TASK, "weight_norm", "update_ratio", *units.LAYER_MEASURES)
+    if name not in names:
+        raise unknown("measure", name, names)
+    epochs = run.config.task_epochs
+    if name == "online_accuracy":
+        return _means_by_task(recorded(run, "train_accuracy"), epochs)
+    if name == "end_accuracy":
+        labels = run.config.tasks == "shuffled_labels"
+        return recorded(run, "train_accuracy" if labels else "validation_accuracy")[::epochs]
+    if name == "weight_norm":
+        return run.norms(layer)["weight_norm"][::epochs]
+    if name == "update_ratio":
+        norms = run.norms(layer)
+        ratios = norms["update_norm"][1:] / norms["weight_norm"][:-1]
+        return _means_by_task(np.concatenate([[0.0], ratios]), epochs)
+    return recorded(run, name, layer)[::epochs]
+
+
+def _means_by_task(values: NDArray[Any], epochs: int) -> NDArray[Any]:
+    """Returns the first of some values, one for each epoch, and their mean in each whole task."""
+    whole = (len(values) - 1) // epochs
+    means = values[1 : 1 + whole * epochs].reshape(whole, epochs).mean(axis=1)
+    return np.concatenate([values[:1], means])
 
 
 def dead_share(run: Run) -> float:

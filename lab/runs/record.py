@@ -1,7 +1,8 @@
 """What a run's folder holds: `run.json` and files of arrays, read as if a stranger wrote them.
 
     run.json                      all that is known of the run; every file it names exists
-    units-e0010.safetensors       every unit's summaries and bias of some epochs, by layer
+    units-e0010.safetensors       every unit's summaries and bias of some epochs, by layer; if it
+                                  learns tasks the norms of each layer's kernel
     weights-e0010.safetensors     kernels and biases at the end of an epoch
     confirmed-e0010.safetensors   which units are dead on all training images
     resume-e0007.safetensors      only while unfinished: weights and the optimiser's arrays
@@ -44,6 +45,7 @@ RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
+NORMS = ("weight_norm", "update_norm")  # Of the kernel of a layer.
 MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
 MOST_KEYS = 100
 HEADER_ROOM = 2048  # For each layer; the names and shapes of its arrays take half of it.
@@ -349,7 +351,8 @@ def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
     slots = layout.slots(optimizer) if kind == "resume" else []
     learned = sum(site.units for site in layout.sites if site.slope)
     each_epoch = {
-        "units": 4 * (sum(layout.widths) * (len(units.ARRAYS) + 1) + learned),
+        "units": 4
+        * (sum(layout.widths) * (len(units.ARRAYS) + 1) + learned + len(NORMS) * len(layout.sites)),
         "confirmed": sum(layout.widths),
     }.get(kind, 4 * sum(math.prod(array.shape) for array in (*layout.arrays, *slots)))
     much = each_epoch * (file.last - file.first + 1)

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from lab import activations
 from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, RunError, is_whole
-from lab.experiment import Dataset, RunConfig, load_recorded, split
+from lab.experiment import Dataset, RunConfig, load_recorded, task_of
 from lab.layout import Layout, Weights
 from lab.network import build_model, forward, network_of
 from lab.runs.record import (
     LOCK,
+    NORMS,
     ArrayFile,
     Arrays,
     EpochNumbers,
@@ -113,6 +114,11 @@ class Run:
             return first
         where = activations.beyond(own.overflows)
         return f"{first} Its function overflowed: in float32 value or slope is not finite {where}."
+
+    @property
+    def few_tasks(self) -> int:
+        """How many tasks its first and its last ones are: a tenth of all, at least one."""
+        return max(1, self.config.task_count // 10)
 
     @property
     def last_epoch(self) -> int:
@@ -244,6 +250,31 @@ class Run:
             here[:] = array_of(arrays, f"layer{number}.slope", here.shape)
         return slopes
 
+    def norms(self, number: int) -> dict[str, NDArray[np.float32]]:
+        """Returns how large the kernel of a hidden layer is, and how far each epoch moved it.
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Returns:
+            `weight_norm`, the Euclidean norm of the kernel after every epoch, and `update_norm`,
+            that of what the epoch has added to it, each of shape (epochs,). NaN where the run did
+            not record them, as only runs that learn tasks do, or where it has not one kernel alone.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
+        self._width(number)
+        found = {}
+        for norm in NORMS:
+            values = np.full(self.last_epoch + 1, np.nan, np.float32)
+            for file, arrays in zip(self.record.units, self._unit_files, strict=True):
+                here = values[file.first : file.last + 1]
+                if (name := f"layer{number}.{norm}") in arrays:
+                    here[:] = array_of(arrays, name, here.shape)
+            found[norm] = values
+        return found
+
     def lives(self, number: int) -> lives.Lives:
         """Returns the life histories of a hidden layer's units, on the probe set.
 
@@ -343,11 +374,11 @@ class Run:
     def pre_activations(
         self, dataset: Dataset, layer: int, epoch: int | None = None
     ) -> NDArray[np.float32]:
-        """Returns a layer's pre-activations z on the probe set, float32.
+        """Returns a layer's pre-activations z on the probe set as the epoch's task shows it.
 
-        Its shape is (images, units), or (images, height, width, units) for a convolution. The kept
-        weights give z, with NumPy for the textbook's network, so the last bits may differ from
-        those that the run saw.
+        float32 of shape (images, units), or (images, height, width, units) for a convolution. The
+        kept weights give z, with NumPy for the textbook's network, so the last bits may differ
+        from those that the run saw.
 
         Args:
             dataset: The data set that the run was trained on.
@@ -360,8 +391,11 @@ class Run:
         """
         self._width(layer)
         self.trained_on(dataset)
-        probe = dataset.x_train[split(dataset, self.config).probe]
-        layers = forward(self.config, self.weights(epoch), probe)
+        weights = self.weights(epoch)
+        when = max(self.kept_epochs) if epoch is None else epoch
+        task = task_of(dataset, self.config, self.config.task_at(when))
+        probe = task.seen(dataset.x_train[task.parts.probe])
+        layers = forward(self.config, weights, probe)
         return next(itertools.islice(layers, layer - 1, None))
 
     def trained_on(self, dataset: Dataset | None = None) -> Dataset:

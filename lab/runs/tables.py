@@ -8,9 +8,22 @@ from numpy.typing import NDArray
 
 from lab.census import units
 from lab.runs import causes
+from lab.runs.measures import BY_TASK, by_task
 from lab.runs.run import Run
 from lab.words import by_layer
 
+TASK_RESULTS = (
+    "activation",
+    "while learning, %",
+    "at the task's end, %",
+    "dead, %",
+    "weight norm",
+)
+AT_THE_END = {
+    "permuted": "on the validation images, in the task's order of pixels",
+    "shuffled_labels": "on the training images in its last epoch",
+    "class_pairs": "on the validation images of its two classes",
+}
 IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
 
 
@@ -122,6 +135,89 @@ def layer_rows(run: Run) -> Mapping[str, Any]:
         **measures,
         "probe_size": run.record.probe_images,
     }
+
+
+def task_rows(run: Run) -> Mapping[str, Any]:
+    """Returns how well each task was learned, and what every layer was like at its end."""
+    of_network = {name: by_task(run, name) for name in BY_TASK}
+    tasks, layers = len(of_network["end_accuracy"]), len(run.layers)
+
+    def column(name: str) -> NDArray[Any]:
+        return np.stack([by_task(run, name, layer) for layer in run.layers], axis=1).ravel()
+
+    return {
+        "task": np.repeat(np.arange(tasks), layers),
+        "epoch": np.repeat(np.arange(tasks) * run.config.task_epochs, layers),
+        "layer": np.tile(np.array(run.layers), tasks),
+        **{name: np.repeat(values, layers) for name, values in of_network.items()},
+        **{name: column(name) for name in ("dead_fraction", "weight_norm", "update_ratio")},
+    }
+
+
+def task_summary_row(runs: list[Run]) -> dict[str, Any]:
+    """Returns the first and the last tasks of runs that differ in the seed alone, as means."""
+    first = runs[0]
+    ended = [run for run in runs if run.status == "finished"]
+    few = first.few_tasks
+    row: dict[str, Any] = {
+        "activation": first.config.title,
+        "dataset": first.record.dataset,
+        "tasks": first.config.tasks,
+        "count": first.config.task_count,
+        "runs": len(runs),
+        "diverged": sum(run.diverged for run in runs),
+    }
+    for name in BY_TASK:
+        curves = [by_task(run, name)[1:] for run in ended]
+        row[f"{name}_first"] = _mean([curve[:few].mean() for curve in curves])
+        row[f"{name}_last"] = _mean([curve[-few:].mean() for curve in curves])
+    for name in ("dead_fraction", "weight_norm"):
+        ends = [[by_task(run, name, layer)[[0, -1]] for layer in run.layers] for run in ended]
+        for place, when in enumerate(("untrained", "end")):
+            row[f"{name}_{when}"] = _means([[ends[place] for ends in run] for run in ends])
+    return row
+
+
+def task_result_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a row of the summary of tasks as it is printed."""
+
+    def accuracies(name: str) -> str:
+        first, last = row[f"{name}_first"], row[f"{name}_last"]
+        return f"{100 * first:.2f} → {100 * last:.2f} ({100 * (last - first):+.2f})"
+
+    def layers(name: str, scale: float) -> str:
+        before, after = row[f"{name}_untrained"], row[f"{name}_end"]
+        return " → ".join(
+            by_layer(f"{scale * v:.1f}" for v in values) for values in (before, after)
+        )
+
+    lost = f"{row['diverged']} of {row['runs']} diverged"
+    if row["diverged"] == row["runs"]:
+        return {"activation": row["activation"]} | dict.fromkeys(TASK_RESULTS[1:], lost)
+    cells = (
+        row["activation"] + (f", {lost}" if row["diverged"] else ""),
+        accuracies("online_accuracy"),
+        accuracies("end_accuracy"),
+        layers("dead_fraction", 100),
+        layers("weight_norm", 1),
+    )
+    return dict(zip(TASK_RESULTS, cells, strict=True))
+
+
+def tasks_words(runs: Sequence[Run]) -> str:
+    """Says what the numbers of runs that learn tasks are, for a caption.
+
+    Args:
+        runs: Runs that learn tasks of one kind.
+    """
+    few, probe = runs[0].few_tasks, runs[0].record.probe_images
+    which = f"the first {few} tasks → the last {few}" if few > 1 else "the first task → the last"
+    return (
+        f"While learning: on the training images, mean over a task's steps; at its end: "
+        f"{AT_THE_END[runs[0].config.tasks]}. Accuracies in the table: {which}, means over seeds. "
+        f"Dead: no gradient on any image of a probe of {probe:,}, as the task shows it; weight "
+        f"norm: of a layer's kernel; both untrained (task 0) → after the last task."
+    )
 
 
 def unit_rows(run: Run) -> Mapping[str, Any]:

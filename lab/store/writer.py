@@ -24,7 +24,7 @@ from lab.census import units
 from lab.errors import LabError, RunBusyError, RunError
 from lab.experiment import Dataset, RunConfig, split
 from lab.network import layout_of, network_of
-from lab.runs import LOCK, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
+from lab.runs import LOCK, NORMS, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
 from lab.store.disk import disk, flush_folder, make_folder, take_lock, write_file
 from lab.system import conditions
 from lab.training import EpochEnd, RunEnd, State
@@ -282,9 +282,20 @@ def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
     return (
         slopes
         | summaries
+        | _norms(events)
         | {
             f"layer{number}.bias": np.stack([event.state.weights.bias(number) for event in events])
             for number in layout.layers
             if layout.sites[number - 1].bias
         }
     )
+
+
+def _norms(events: Sequence[EpochEnd]) -> Arrays:
+    """Stacks the norms of the kernels, shape (epochs,), if the run has them."""
+    tables = {name: np.array([getattr(e, f"{name}s") for e in events]) for name in NORMS}
+    return {
+        f"layer{number}.{name}": column.astype(np.float32)
+        for name, table in tables.items()
+        for number, column in enumerate(table.T, start=1)
+    }

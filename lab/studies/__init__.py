@@ -4,6 +4,7 @@ What is recorded is never trained a second time.
 """
 
 from lab.studies import workers
+from lab.studies.continual import continual, plan_tasks
 from lab.studies.progress import HowFar, epochs_done, with_progress
 from lab.studies.study import TRIO, Study, compare, finish, gather, plan
 from lab.studies.sweeps import sweep
@@ -16,11 +17,13 @@ __all__ = [
     "Study",
     "Workers",
     "compare",
+    "continual",
     "epochs_done",
     "finish",
     "gather",
     "judge",
     "plan",
+    "plan_tasks",
     "repetition",
     "sweep",
     "with_progress",

@@ -69,6 +69,9 @@ class EpochEnd:
         census_seconds: Time that the census of the units took on one core.
         layers: Every unit's summaries on the probe set, one entry for each hidden layer.
         state: What a run needs to go on from here.
+        weight_norms: Of a run that learns tasks, of each hidden layer the Euclidean norm of its
+            kernel; NaN if it is not a single layer's.
+        update_norms: The norm of what the epoch has added to it.
     """
 
     run: int
@@ -82,6 +85,8 @@ class EpochEnd:
     census_seconds: float
     layers: tuple[UnitSummaries, ...]
     state: State
+    weight_norms: tuple[float, ...] = ()
+    update_norms: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

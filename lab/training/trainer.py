@@ -9,6 +9,7 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 """
 
 import functools
+import itertools
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -19,9 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import UnitSummaries, units
-from lab.experiment import Dataset, IndexArray, RunConfig, Split, split
+from lab.experiment import Dataset, IndexArray, RunConfig, Task, task_of
 from lab.layout import Weights
-from lab.network import first_weights, generator_seeds, learning_rates, numbers_of, program
+from lab.network import (
+    first_weights,
+    generator_seeds,
+    learning_rates,
+    numbers_of,
+    program,
+    recipe_of,
+)
 from lab.system import (
     check_modes,
     cores,
@@ -33,6 +41,7 @@ from lab.system import (
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 
 PIECE_SECONDS = 0.25
+FRESH, RESET = 0x7A5F, 0x7A60  # Keep weights that are drawn later apart from the first ones.
 
 
 @pulled_in_own_thread
@@ -54,7 +63,7 @@ def train(
         InputError: If settings do not fit the dataset, before any training.
     """
     states = states or {}
-    splits = [split(dataset, config) for config in configs]
+    tasks = [task_of(dataset, config) for config in configs]
     if not is_tensorflow_loaded():
         yield Phase("loading TensorFlow")
     images = Images(dataset)
@@ -64,7 +73,7 @@ def train(
     yield Phase("compiling")
     yield from _side_by_side(
         [
-            Trainee(index, config, splits[index], images, states.get(index) or first_state(config))
+            Trainee(index, config, tasks[index], images, states.get(index) or first_state(config))
             for index, config in enumerate(configs)
         ]
     )
@@ -85,7 +94,7 @@ def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
     yield
     images = Images(dataset)
     for config in {(id(program(c)), c.batch_size): c for c in configs}.values():
-        _advance(Trainee(0, config, split(dataset, config), images, first_state(config)))
+        _advance(Trainee(0, config, task_of(dataset, config), images, first_state(config)))
         yield
 
 
@@ -96,6 +105,20 @@ def first_state(config: RunConfig) -> State:
     weights = _first_weights(alike)
     slots = weights.layout.slots(config.optimizer)
     return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
+
+
+def fresh_weights(config: RunConfig, number: int, use: int) -> Weights:
+    """Returns the first weights of another network like a run's, for each number and use others."""
+    (seed,) = np.random.SeedSequence([config.seed, number, use]).generate_state(1)
+    return first_state(config.model_copy(update={"seed": int(seed)})).weights
+
+
+def _pulled_to(config: RunConfig) -> list[NDArray[np.float32]]:
+    """Returns the first values of the trained arrays, if the loss pulls the weights."""
+    if not recipe_of(config).pulls:
+        return []
+    weights = first_state(config).weights
+    return [weights.named[array.name] for array in weights.layout.trained]
 
 
 @functools.lru_cache(maxsize=4)
@@ -145,19 +168,36 @@ class Images:
     """A dataset on TensorFlow's side: training and test images in one array of bytes.
 
     Attributes:
+        dataset: The dataset.
         pixels: uint8 of shape (training + test images, height, width).
         labels: int32 of shape (training + test images,).
-        test: Indices of the test images.
     """
 
     def __init__(self, dataset: Dataset) -> None:
         """Copies a dataset's images and labels into two tensors."""
-        tf = load_tensorflow()
+        self.dataset = dataset
         pixels = np.concatenate([dataset.x_train, dataset.x_test])
-        labels = np.concatenate([dataset.y_train, dataset.y_test]).astype(np.int32)
-        with tf.device("CPU:0"):
-            self.pixels, self.labels = tf.constant(pixels), tf.constant(labels)
-        self.test = np.arange(len(dataset.x_train), len(pixels))
+        with load_tensorflow().device("CPU:0"):
+            self.pixels = load_tensorflow().constant(pixels)
+        self.labels = self._with_test(dataset.y_train)
+
+    def shown(self, task: Task) -> tuple[Any, ...]:
+        """Returns what the compiled programs take in: pixels and labels, and their order if any."""
+        own = task.labels is not self.dataset.y_train
+        labels = self._with_test(task.labels) if own else self.labels
+        if task.order is None:
+            return self.pixels, labels
+        with load_tensorflow().device("CPU:0"):
+            return self.pixels, labels, load_tensorflow().constant(task.order)
+
+    def test(self, task: Task) -> IndexArray:
+        """Returns the places of a task's test images: behind the training images."""
+        return len(self.dataset.x_train) + task.test
+
+    def _with_test(self, labels: NDArray[Any]) -> Any:
+        every = np.concatenate([labels, self.dataset.y_test]).astype(np.int32)
+        with load_tensorflow().device("CPU:0"):
+            return load_tensorflow().constant(every)
 
 
 class Trainee:
@@ -165,29 +205,33 @@ class Trainee:
 
     Attributes:
         index: Position of the run in `configs`.
+        task: What it is shown.
         epoch: The last finished epoch.
         step: Finished steps of the running epoch.
         pieces: Does the next piece of work each time it is advanced, and gives its events.
     """
 
     def __init__(
-        self, index: int, config: RunConfig, parts: Split, images: Images, state: State
+        self, index: int, config: RunConfig, task: Task, images: Images, state: State
     ) -> None:
         """Puts a run's state into TensorFlow's variables."""
         tf = load_tensorflow()
-        self.index, self.config, self.parts, self.images = index, config, parts, images
+        self.index, self.config, self.images = index, config, images
+        self._show(task)
         self.program = program(config)
         self.sup_gate = config.function.largest_gate(config.parameter)
         self.fresh = state.epoch == 0
         self.epoch, self.step = state.epoch, 0
-        self.steps = -(-len(parts.train) // config.batch_size)
-        self.alike = self.steps if self._can_be_filled else len(parts.train) // config.batch_size
+        self._before = None if config.tasks == "none" else state.weights
+        self.steps = -(-len(task.train) // config.batch_size)
+        self.alike = self.steps if self._can_be_filled else len(task.train) // config.batch_size
         self._steps_per_piece = 1
         self._layers: tuple[UnitSummaries, ...] | None = None
         self._validation: tuple[float, float] | None = None
         with tf.device("CPU:0"):
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
+            self.first = [tf.constant(array) for array in _pulled_to(config)]
             self.totals = tf.Variable(np.zeros(2))
             self.numbers = tf.constant(numbers_of(config))
             self.parameter = tf.constant(config.alpha, tf.float32)
@@ -208,6 +252,7 @@ class Trainee:
 
     def _pieces(self) -> Iterator[list[Event]]:
         self._compile()
+        self._turn_to(self.epoch)
         yield []
         if self.fresh:
             yield [self._record(None, 0.0)]
@@ -215,30 +260,93 @@ class Trainee:
             yield from self._train_epoch()
         yield [self._end()]
 
+    def _show(self, task: Task) -> None:
+        self.task, self.shown = task, self.images.shown(task)
+
+    def _turn_to(self, epoch: int) -> None:
+        """Goes to the task that an epoch belongs to."""
+        number = self.config.task_at(epoch)
+        if number != self.task.number:
+            self._show(task_of(self.images.dataset, self.config, number))
+
+    def _shrink_and_perturb(self) -> None:
+        """Shrinks all trained weights and adds some of a fresh network's (Ash & Adams 2020).
+
+        The optimiser's state stays.
+        """
+        shrink, perturb = self.config.shrink, self.config.perturb
+        if (shrink, perturb) == (1.0, 0.0):
+            return
+        fresh = fresh_weights(self.config, self.task.number, FRESH)
+        arrays = self.program.layout.arrays
+        for array, weights, new in zip(arrays, self.weights, fresh, strict=True):
+            if array.trained:
+                weights.assign(shrink * weights + perturb * new)
+
+    def _next_reset(self) -> int:
+        """Returns at which step of the epoch units are reset next; far away if they never are."""
+        every, before = self.config.redo_steps, self.epoch * self.steps
+        return every * ((before + self.step) // every + 1) - before if every else sys.maxsize
+
+    def _reset_dormant(self, order: IndexArray) -> float:
+        """Resets units that are dormant on the last batch, if it is time, as ReDo does.
+
+        Sokar et al. (2023) reset every 1,000 steps. A reset unit has an optimiser state of 0; the
+        number of Adam's steps, which is one for all units, goes on.
+
+        Args:
+            order: The epoch's images.
+
+        Returns:
+            The seconds that it took.
+        """
+        began, every = time.perf_counter(), self.config.redo_steps
+        done = self.epoch * self.steps + self.step
+        if not every or done % every:
+            return 0.0
+        size = self.config.batch_size
+        _, layers = self._census(order[(self.step - 1) * size : self.step * size])
+        dormant = [units.dormant(layer, self.config.redo_threshold) for layer in layers]
+        state, layout = self._state(), self.program.layout
+        reset = state.weights.with_reset(dormant, fresh_weights(self.config, done, RESET))
+        zeros = Weights(layout, tuple(map(np.zeros_like, state.weights)))
+        parts = range(0, len(state.slots), len(layout.arrays))
+        slots = [Weights(layout, state.slots[i : i + len(layout.arrays)]) for i in parts]
+        for variables, group in (
+            (self.weights, [reset]),
+            (self.slots, [part.with_reset(dormant, zeros) for part in slots]),
+        ):
+            for variable, array in zip(variables, itertools.chain(*group), strict=True):
+                variable.assign(array)
+        return time.perf_counter() - began
+
     def _compile(self) -> None:
         """Runs the compiled programs on no data, which compiles them if no run has before."""
         self._train_steps(self._order(1), 0, 0)
         self._observe(np.zeros(0, np.intp), counting=False)
 
     def _train_epoch(self) -> Iterator[list[Event]]:
+        self._turn_to(self.epoch + 1)
+        if self.config.begins_task(self.epoch + 1):
+            self._shrink_and_perturb()
         order = self._order(self.epoch + 1)
         self.totals.assign([0.0, 0.0])
         seconds = 0.0
         while self.step < self.steps:
             began = time.perf_counter()
             end = self.alike if self.step < self.alike else self.steps
-            stop = min(self.step + self._steps_per_piece, end)
+            stop = min(self.step + self._steps_per_piece, end, self._next_reset())
             loss, accuracy = self._train_steps(order, self.step, stop)
             elapsed = time.perf_counter() - began
             self._steps_per_piece = max(1, int(PIECE_SECONDS / elapsed * (stop - self.step)))
             self.step = stop
-            seconds += elapsed
+            seconds += elapsed + self._reset_dormant(order)
             yield [Progress(self.index, self.epoch + 1, stop / self.steps, loss, accuracy)]
         self.epoch, self.step = self.epoch + 1, 0
         yield [self._record((loss, accuracy), seconds)]
 
     def _order(self, epoch: int) -> IndexArray:
-        return batch_order(self.config, epoch, self.parts.train).astype(np.int32)
+        return batch_order(self.config, epoch, self.task.train).astype(np.int32)
 
     def _batches(self, order: IndexArray, start: int) -> Any:
         """Returns the batches of one size, shape (steps, batch): the full ones, or the rest."""
@@ -257,14 +365,14 @@ class Trainee:
     def _train_steps(self, order: IndexArray, start: int, stop: int) -> tuple[float, float]:
         """Trains some steps of an epoch; returns loss and accuracy over the epoch so far."""
         first = 0 if start < self.alike else self.alike
-        images = len(self.parts.train) - first * self.config.batch_size
+        images = len(self.task.train) - first * self.config.batch_size
         counts = [start - first, stop - first, self.epoch * self.steps + first, images]
         self.program.train(
             self.weights,
             self.slots,
+            self.first,
             self.totals,
-            self.images.pixels,
-            self.images.labels,
+            self.shown,
             self._batches(order, start),
             load_tensorflow().constant(counts),
             self._rates(start),
@@ -272,17 +380,18 @@ class Trainee:
             self.parameter,
             self.seeds,
         )
-        seen = min(stop * self.config.batch_size, len(self.parts.train))
+        seen = min(stop * self.config.batch_size, len(self.task.train))
         loss, correct = self.totals.numpy() / max(seen, 1)
         return float(loss), float(correct)
 
     def _record(self, training: tuple[float, float] | None, seconds: float) -> EpochEnd:
         """Validates and takes the census; the untrained network's training loss is the probe's."""
         began = time.perf_counter()
-        validation = self._validation = self._evaluate(self.parts.validation)
+        validation = self._validation = self._evaluate(self.task.validation)
         validated = time.perf_counter()
-        on_probe, self._layers = self._census(self.parts.probe)
+        on_probe, self._layers = self._census(self.task.parts.probe)
         self.fresh = False
+        state = self._state()
         return EpochEnd(
             self.index,
             self.epoch,
@@ -292,17 +401,27 @@ class Trainee:
             validated - began,
             time.perf_counter() - validated,
             self._layers,
-            self._state(),
+            state,
+            *self._norms(state.weights),
         )
+
+    def _norms(self, weights: Weights) -> Iterator[tuple[float, ...]]:
+        """Yields the norms of a record: of each kernel, and of what the epoch has added to it."""
+        if self._before is None:
+            return
+        added = weights.minus(self._before)
+        self._before = weights
+        for one in (weights, added):
+            yield tuple(one.norm(layer) for layer in weights.layout.layers)
 
     def _end(self) -> RunEnd:
         """Tests the network and checks the units found dead on all training images."""
-        test = self._evaluate(self.images.test)
-        validation = self._validation or self._evaluate(self.parts.validation)
+        test = self._evaluate(self.images.test(self.task))
+        validation = self._validation or self._evaluate(self.task.validation)
         diverged = not (self._is_finite() and np.isfinite([validation[0], test[0]]).all())
-        layers = self._layers or self._census(self.parts.probe)[1]
+        layers = self._layers or self._census(self.task.parts.probe)[1]
         confirmed = tuple(units.dead(layer) for layer in layers)
-        rest = np.setdiff1d(self.parts.train, self.parts.probe)
+        rest = np.setdiff1d(self.task.parts.train, self.task.parts.probe)
         if len(rest) and any(flags.any() for flags in confirmed):
             layers = self._census(rest)[1]
             pairs = zip(confirmed, layers, strict=True)
@@ -350,8 +469,7 @@ class Trainee:
         padded[: len(block)] = block
         return self.program.observe(
             self.weights,
-            self.images.pixels,
-            self.images.labels,
+            self.shown,
             tf.constant(padded),
             tf.constant(len(block)),
             self.parameter,

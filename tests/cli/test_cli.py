@@ -130,7 +130,7 @@ def test_a_csv_is_utf_8_whatever_the_terminal_writes(recorded, tmp_path, encodin
     assert b"\r" not in done.stdout
 
 
-@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows"])
+@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows", "tasks"])
 def test_a_table_as_csv_reads_back_as_the_data_frame(store, lab_main, name):
     code, text, errors = lab_main("table", name, "--store", store.path, "--format", "csv")
     assert (code, errors) == (0, "")
@@ -146,7 +146,7 @@ def test_a_table_as_csv_reads_back_as_the_data_frame(store, lab_main, name):
             assert list(read[column]) == list(frame[column].fillna("NaN").astype(str))
 
 
-@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows"])
+@pytest.mark.parametrize("name", ["runs", "epochs", "layers", "units", "lives", "flows", "tasks"])
 def test_a_table_as_json_reads_back_as_the_data_frame(store, lab_main, name):
     def refuse(token):
         raise AssertionError(f"{token} is not JSON")
@@ -664,3 +664,28 @@ def test_a_folder_whose_name_is_a_control_code_does_nothing_to_the_terminal(lab_
     for command in (["table", "runs"], ["show", "relu"], ["delete", "relu-seed0", "--yes"]):
         _, out, err = lab_main(*command, "--store", store)
         assert "\x1b" not in out + err
+
+
+# Tasks
+
+
+def test_continual_prints_the_first_and_the_last_tasks_and_where_every_task_is(lab_main, tmp_path):
+    where = ["--store", tmp_path / "runs"]
+    code, text, errors = lab_main(
+        "continual", *TINY, "--activation", "relu", "--number", 2, "--seeds", 1, *where
+    )
+    assert (code, errors) == (0, "")
+    assert "2 tasks, tasks permuted, seed 0" in " ".join(text.split())
+    (run,) = RunStore(tmp_path / "runs").runs
+    for word in RunStore(tmp_path / "runs").runs.task_results().to_numpy()[0][1].split():
+        assert word in text
+    code, text, _ = lab_main("table", "tasks", *where, "--format", "csv")
+    assert len(text.splitlines()) == 1 + 3 * 2
+    assert run.config.task_count == 2
+
+
+def test_continual_refuses_epochs_and_points_to_the_tasks(lab_main, tmp_path):
+    code, _, errors = lab_main("continual", *TINY, "--epochs", 3, "--store", tmp_path / "runs")
+    assert code == 2
+    assert errors.startswith("Error: epochs must be left out, not '3': give the number of tasks")
+    assert not (tmp_path / "runs").exists()

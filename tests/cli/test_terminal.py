@@ -136,3 +136,10 @@ def test_the_seeds_of_a_row_stay_on_its_line(tiny: Dataset, tmp_path: Path) -> N
         (row,) = [line.split() for line in drawn(many, width).splitlines() if "ReLU " in line[:6]]
         assert row[6:] == [f"{accuracy:.2f}" for accuracy in shown]
     assert "lowest," in drawn(many, 80)
+
+
+def test_a_run_that_learns_tasks_shows_which_one_it_learns() -> None:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    config = RunConfig(epochs=6, tasks="permuted", task_epochs=2)
+    show_progress(iter([Progress(0, 3, 0.5, 0.25, 0.9)]), [config], console)
+    assert "task 2/3" in console.file.getvalue()

@@ -37,6 +37,14 @@ FIELDS = (
     "warmup",
     "schedule",
     "input_scale",
+    "l2",
+    "l2_init",
+    "tasks",
+    "task_epochs",
+    "shrink",
+    "perturb",
+    "redo_steps",
+    "redo_threshold",
     "image_shape",
     "classes",
     "pixels",
@@ -74,6 +82,14 @@ UNLIKE = RunConfig(
     warmup=0.1,
     schedule="cosine",
     input_scale="standard",
+    l2=0.1,
+    l2_init=0.2,
+    tasks="permuted",
+    task_epochs=3,
+    shrink=0.6,
+    perturb=0.01,
+    redo_steps=1000,
+    redo_threshold=0.1,
     image_shape=(32, 32, 3),
     classes=2,
     pixels=(0.5, 0.25),
@@ -155,6 +171,25 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"warmup": 1}, "warmup must be a number from 0 to below 1, not 1."),
         ({"schedule": "linear"}, "schedule must be constant, cosine (falls to 0) or step"),
         ({"clip_norm": -1}, "clip_norm must be a number from 0 (no limit) to 1,000,000, not -1."),
+        ({"tasks": "rotated"}, "tasks must be none, permuted (pixels), shuffled_labels or class_p"),
+        ({"l2_init": -1}, "l2_init must be a number from 0 to 100, not -1."),
+        ({"redo_threshold": 0.1}, "redo_threshold must be left out unless redo_steps is given, n"),
+        ({"redo_steps": 9, "network": "cnn"}, "redo_steps must be 0 unless the network is an mlp"),
+        ({"redo_steps": 9, "activation": "prelu"}, "redo_steps must be 0 unless the network is a"),
+        ({"redo_steps": -1}, "redo_steps must be a whole number from 0 (never) to 1,000,000,000"),
+        ({"shrink": 0.6}, "shrink must be left out where tasks is none, not 0.6: it comes before"),
+        ({"perturb": 0.1}, "perturb must be left out where tasks is none, not 0.1: it comes"),
+        ({"tasks": "permuted", "shrink": 2}, "shrink must be a number from 0 to 1, not 2."),
+        ({"task_epochs": 2}, "task_epochs must be left out where tasks is none, not 2: choose"),
+        (
+            {"tasks": "permuted", "task_epochs": 3},
+            "task_epochs must be a divisor of epochs, 10, so",
+        ),
+        (
+            {"tasks": "permuted", "task_epochs": 20},
+            "task_epochs must be a divisor of epochs, 10, s",
+        ),
+        ({"tasks": "class_pairs", "classes": 3}, "tasks must not be class_pairs where there are 3"),
         ({"image_shape": (28,)}, "image_shape must be height and width in pixels"),
     ],
 )
@@ -167,6 +202,16 @@ def test_a_strength_of_0_is_the_same_run_as_none():
     none = {"weight_decay": 0, "dropout": 0.0, "clip_norm": -0.0, "warmup": 0}
     assert RunConfig(**none) == RunConfig()
     assert RunConfig(**none).model_dump_json() == RunConfig().model_dump_json()
+
+
+def test_each_epoch_belongs_to_a_task():
+    config = RunConfig(tasks="permuted", epochs=6, task_epochs=2)
+    assert [config.task_at(epoch) for epoch in range(7)] == [1, 1, 1, 2, 2, 3, 3]
+    assert config.task_count == 3
+    assert [epoch for epoch in range(7) if config.begins_task(epoch)] == [3, 5]
+    assert not any(map(RunConfig().begins_task, range(11)))
+    assert [RunConfig().task_at(epoch) for epoch in (0, 1, 10)] == [1, 1, 1]
+    assert RunConfig().task_count == 1
 
 
 def test_adamw_decays_as_in_keras_unless_something_else_is_asked_for():

@@ -43,7 +43,7 @@ from lab.runs.run import Run
 MEGABYTES, SECONDS, PATIENCE = 256, 2.0, 15
 BOMB_WAYS = (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 BOMB = 400 * 2**20 + 1
-TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "summary", "results")
+TABLES = ("runs", "epochs", "layers", "units", "lives", "flows", "tasks", "summary", "results")
 BY_RUN = TABLES[:4]
 ODD = (
     None, True, False, 0, -1, 1, 2, 1e308, -1e308, 5e-324, 2**31, 2**63, 2**64, 10**400, -(10**400),

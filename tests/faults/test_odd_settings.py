@@ -22,6 +22,7 @@ pytestmark = pytest.mark.faults
 
 NAMES = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "gelu", "softplus")
 WITH_PARAMETER = ("leaky_relu", "elu")
+TASKS = ("permuted", "shuffled_labels", "class_pairs")
 INITIALIZERS = tuple(
     f"{n}_{kind}" for n in ("glorot", "he", "lecun") for kind in ("uniform", "normal")
 )
@@ -60,6 +61,14 @@ FIELDS = {
     "clip_norm": NUMBERS,
     "schedule": st.sampled_from(["constant", "cosine", "step", "linear"]),
     "input_scale": st.sampled_from(["unit", "symmetric", "standard", "0-1"]),
+    "tasks": st.sampled_from(["none", *TASKS, "rotated"]),
+    "task_epochs": WHOLE,
+    "l2": NUMBERS,
+    "l2_init": NUMBERS,
+    "shrink": NUMBERS,
+    "perturb": NUMBERS,
+    "redo_steps": WHOLE,
+    "redo_threshold": NUMBERS,
 }
 ANY = {name: field | JUNK for name, field in FIELDS.items()}
 ONE_BY_ONE = [
@@ -103,6 +112,14 @@ ALONE = {  # Whether a value of a field is valid, by itself.
     "clip_norm": lambda v: number(v, 0, 1e6),
     "schedule": lambda v: v in ("constant", "cosine", "step"),
     "input_scale": lambda v: v in ("unit", "symmetric", "standard"),
+    "tasks": lambda v: v in ("none", *TASKS),
+    "task_epochs": lambda v: whole(v, 1, 10_000),
+    "l2": lambda v: number(v, 0, 100),
+    "l2_init": lambda v: number(v, 0, 100),
+    "shrink": lambda v: number(v, 0, 1),
+    "perturb": lambda v: number(v, 0, 1),
+    "redo_steps": lambda v: whole(v, 0, 10**9),
+    "redo_threshold": lambda v: number(v, 0, 1) and v < 1,
 }
 
 
@@ -144,6 +161,14 @@ def wrong_fields(odd: dict) -> set[str]:
         wrong |= {"activation", "parameter"} & (set(odd) | {"parameter"})
     if not wrong & {"momentum", "optimizer"} and odd.get("momentum"):
         wrong |= {"momentum"} if odd.get("optimizer", "adam") != "sgd" else set()
+    if "tasks" not in wrong and odd.get("tasks", "none") == "none":
+        wrong |= {n for n, left in (("shrink", 1), ("perturb", 0)) if odd.get(n, left) != left}
+    if not wrong & {"redo_steps", "redo_threshold"} and not odd.get("redo_steps"):
+        wrong |= {"redo_threshold"} if odd.get("redo_threshold", 0.025) != 0.025 else set()
+    if "task_epochs" in odd and not wrong & {"tasks", "task_epochs", "epochs"}:
+        each, without = odd["task_epochs"], odd.get("tasks", "none") == "none"
+        if (without and each != 1) or odd.get("epochs", 10) % each:
+            wrong |= {"task_epochs"}
     if "hidden" in odd and "hidden" not in wrong:
         sizes = (784, *odd["hidden"], 10)
         weights = sum((i + 1) * o for i, o in itertools.pairwise(sizes))

@@ -112,6 +112,29 @@ def test_keras_is_given_the_same_rates_and_keeps_the_last_one():
             build_optimizer(RunConfig(**settings))
 
 
+def test_a_pull_adds_the_gradient_of_the_squared_distances():
+    """By hand: 3 - 0.1 · (0.5 + 2 · 0.25 · 3 + 2 · 0.125 · (3 - 1)) = 2.75."""
+    tf = load_tensorflow()
+    config = RunConfig(optimizer="sgd", l2=0.25, l2_init=0.125)
+    weights, slots, first = [tf.Variable([3.0])], [tf.Variable([0.0])], [tf.constant([1.0])]
+    numbers = Numbers(*map(tf.constant, numbers_of(config)))
+    gradients = [tf.constant([0.5])]
+    update(recipe_of(config), weights, slots, gradients, tf.constant(1.0), 0.1, numbers, first)
+    assert weights[0].numpy() == pytest.approx([2.75])
+
+
+def test_adam_scales_a_pull_with_the_gradients():
+    """Its first step is the learning rate in the direction of the sum, here of -0.5 + 1."""
+    tf = load_tensorflow()
+    config = RunConfig(l2_init=0.25)
+    weights, first = [tf.Variable([3.0])], [tf.constant([1.0])]
+    slots = [tf.Variable([0.0]), tf.Variable([0.0])]
+    numbers = Numbers(*map(tf.constant, numbers_of(config)))
+    gradients = [tf.constant([-0.5])]
+    update(recipe_of(config), weights, slots, gradients, tf.constant(1.0), 0.1, numbers, first)
+    assert weights[0].numpy() == pytest.approx([2.9])
+
+
 def test_keras_is_given_the_kind_and_the_numbers_of_the_settings():
     kinds = {"adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "sgd": "SGD"}
     for name, kind in kinds.items():

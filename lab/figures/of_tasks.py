@@ -1,0 +1,46 @@
+"""Figures of runs that learn tasks one after the other."""
+
+from lab import plots
+from lab.figures.captioned import CaptionedFigure, add_caption, draw_table, setting_words
+from lab.plots import canvas
+from lab.runs import TASK_RESULTS, Runs, tasks_words
+from lab.words import by_layer
+
+WIDTHS = (0.16, 0.24, 0.24, 0.18, 0.18)
+
+
+def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
+    """Draws how well each task is learned, and dead neurons and weights at its end, with a table.
+
+    Args:
+        runs: Runs of one comparison that learn tasks.
+        name: The beginning of the figure's name.
+    """
+    from matplotlib.figure import Figure
+
+    layers = sorted({1, len(runs[0].layers)})
+    panels = [("online_accuracy", 1), ("end_accuracy", 1)]
+    panels += [(measure, layer) for measure in ("dead_fraction", "weight_norm") for layer in layers]
+    cells, below = runs.task_results().to_numpy().tolist(), len(panels) // 2
+    with canvas.style():
+        figure = Figure(figsize=(canvas.WIDTH, 3.6 * below + 1.6 + 0.6 * len(cells)))
+        grid = figure.add_gridspec(below + 1, 2, height_ratios=(*[10] * below, 3 + 2 * len(cells)))
+        for place, (measure, layer) in enumerate(panels):
+            plots.over_tasks(runs, measure, layer, figure.add_subplot(grid[divmod(place, 2)]))
+        of = f"layer{'s' * (len(runs[0].layers) > 1)} {by_layer(runs[0].layers)}"
+        by_layers = ("dead, %", "weight norm")
+        head = [f"{name}\n{of}" if name in by_layers else name for name in TASK_RESULTS]
+        narrow = [[cell.replace(" → ", " →\n") for cell in row] for row in cells]
+        draw_table(figure.add_subplot(grid[below, :]), head, narrow, WIDTHS)
+        add_caption(figure, runs, tasks_words(runs))
+    words = ". ".join(
+        f"{activation}: {', '.join(map(' '.join, zip(TASK_RESULTS[1:], others, strict=True)))}"
+        for activation, *others in cells
+    )
+    return CaptionedFigure(
+        f"{name}-over-tasks",
+        figure,
+        f"Curves over the tasks: accuracy while a task is learned and at its end, and by hidden "
+        f"layer dead neurons and the norm of the weights; below them a table. {words}. "
+        f"{setting_words(runs)} {tasks_words(runs)}",
+    )

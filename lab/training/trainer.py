@@ -10,6 +10,7 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 
 import functools
 import itertools
+import sys
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence

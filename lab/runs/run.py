@@ -480,6 +480,7 @@ class Run:
             self.weights(epoch)
         for number in self.layers:
             self.layer(number)
+            self.norms(number)
 
     def size(self) -> int:
         """Returns the bytes that the run takes on disk.

@@ -161,9 +161,6 @@ def task_summary_row(runs: list[Run]) -> dict[str, Any]:
     few = first.few_tasks
     row: dict[str, Any] = {
         "activation": first.config.title,
-        "dataset": first.record.dataset,
-        "tasks": first.config.tasks,
-        "count": first.config.task_count,
         "runs": len(runs),
         "diverged": sum(run.diverged for run in runs),
     }

@@ -72,7 +72,8 @@ def with_progress(
 ) -> Generator[Event]:
     """Passes on the events of a training, and shows its progress on stderr."""
     far = HowFar(configs)
-    with contextlib.closing(events), progress_bar(far.total, dataset.name, "epochs") as bar:
+    unit = "tasks" if all(c.task_count == c.epochs > 1 for c in configs) else "epochs"
+    with contextlib.closing(events), progress_bar(far.total, dataset.name, unit) as bar:
         for event in events:
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)

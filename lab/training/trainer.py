@@ -94,7 +94,7 @@ def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
     load_tensorflow()
     yield
     images = Images(dataset)
-    for config in {(id(program(c)), c.batch_size): c for c in configs}.values():
+    for config in {(id(program(c)), c.batch_size, c.tasks): c for c in configs}.values():
         _advance(Trainee(0, config, task_of(dataset, config), images, first_state(config)))
         yield
 

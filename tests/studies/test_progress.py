@@ -98,3 +98,14 @@ def test_in_python_the_time_left_is_in_words(tiny: Dataset, clock: list[float]) 
     assert "| 2/4 epochs, about 10 s left" in shown.getvalue()
     assert shown.getvalue().split("\r")[-1].strip().endswith("| 4/4 epochs")
     assert "00:" not in shown.getvalue()
+
+
+def test_where_every_epoch_is_a_task_the_progress_is_in_tasks(tiny: Dataset) -> None:
+    for config, unit in (
+        (RunConfig(epochs=4, tasks="permuted"), "tasks"),
+        (RunConfig(epochs=4, tasks="permuted", task_epochs=2), "epochs"),
+    ):
+        shown = io.StringIO()
+        with contextlib.redirect_stderr(shown):
+            list(with_progress((event for event in [end(0, 4)]), [config], tiny))
+        assert f"| 4/4 {unit}" in shown.getvalue()

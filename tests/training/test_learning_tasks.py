@@ -9,11 +9,11 @@ from trained import SMALL, digest, epoch_ends, run_end
 
 from lab import Dataset, RunConfig
 from lab.experiment import shown, split, task_of
-from lab.network import first_weights, forward, gradients_of
+from lab.network import first_weights, forward, gradients_of, program
 from lab.network.optimizers import adam
 from lab.system import load_tensorflow
 from lab.training.events import Event, State
-from lab.training.trainer import batch_order, train
+from lab.training.trainer import batch_order, prepare, train
 
 KINDS = ("permuted", "shuffled_labels", "class_pairs")
 # On all training images: which ones a smaller probe has depends on their labels.
@@ -223,3 +223,14 @@ def test_the_state_of_a_run_holds_nothing_of_its_tasks(tiny: Dataset) -> None:
     state = State(1, plain.weights, plain.slots)
     on = epoch_ends(train([RunConfig(**SETTINGS, tasks="permuted")], tiny, {0: state}))
     assert [end.epoch for end in on] == [2]
+
+
+@pytest.mark.slow
+def test_permuted_tasks_are_prepared_beside_those_that_share_their_program(tiny: Dataset) -> None:
+    configs = [RunConfig(hidden=(9,), epochs=1, tasks=tasks) for tasks in ("none", "permuted")]
+    assert program(configs[0]) is program(configs[1])
+    list(prepare(configs, tiny))
+    traced = program(configs[0]).train.args[0].experimental_get_tracing_count
+    assert traced() == 2
+    list(train(configs, tiny))
+    assert traced() == 2

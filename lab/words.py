@@ -1,10 +1,12 @@
 """Numbers, lists and names in words."""
 
 import math
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 MOST_LAYERS = 3
+LETTERS = 76  # Of a line in the output of a cell, beside JupyterLab's list of files.
 
 
 def counted(number: int, noun: str) -> str:
@@ -40,6 +42,16 @@ def fixed(value: float, digits: int) -> str:
     ('−0.46', '0.00')
     """
     return f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def wrapped(text: str) -> str:
+    """Breaks a text between words, for a notebook: JupyterLab breaks printed lines inside them.
+
+    >>> print(wrapped(20 * "dead "))
+    dead dead dead dead dead dead dead dead dead dead dead dead dead dead dead
+    dead dead dead dead dead
+    """
+    return textwrap.fill(text, LETTERS, break_long_words=False, break_on_hyphens=False)
 
 
 MOST_NAMES = 5

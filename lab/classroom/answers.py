@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from lab.words import wrapped
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -27,21 +29,21 @@ class CheckResult:
     Attributes:
         exercise: The number of the exercise.
         passed: Whether the answer is right.
-        message: What is wrong and a hint; empty if the answer is right.
+        message: What is wrong and a hint; of a right answer, why it is, or what to try next.
     """
 
     exercise: str
     passed: bool
-    message: str = ""
+    message: str
 
     def __bool__(self) -> bool:
         """Whether the answer is right."""
         return self.passed
 
     def __repr__(self) -> str:
-        """One sentence for the notebook."""
-        words = "right." if self.passed else f"not yet. {self.message}"
-        return f"Exercise {self.exercise}: {words}"
+        """A few lines for the notebook."""
+        verdict = "right" if self.passed else "not yet"
+        return wrapped(f"Exercise {self.exercise}: {verdict}. {self.message}")
 
 
 def matches(

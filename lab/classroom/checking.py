@@ -17,7 +17,7 @@ def check(exercise: str, *answer: Any) -> CheckResult:
         answer: What the exercise asks for: numbers, a function, runs, …
 
     Returns:
-        Whether the answer is right; if not, what is wrong, and a hint.
+        Whether the answer is right, and why or what to try next; if not, what is wrong, and a hint.
 
     Raises:
         InputError: If there is no such exercise.
@@ -25,9 +25,10 @@ def check(exercise: str, *answer: Any) -> CheckResult:
     Example:
         >>> from lab.classroom import check
         >>> check("2.1", 83_900)
-        Exercise 2.1: not yet. You have counted the weights. Each neuron also has a bias.
+        Exercise 2.1: not yet. You have counted the weights. Each neuron also has a
+        bias.
     """
-    from lab.classroom.exercises import CHECKS
+    from lab.classroom.exercises import CHECKS, WHY
 
     if exercise not in CHECKS:
         raise unknown("exercise", exercise, CHECKS)
@@ -41,4 +42,4 @@ def check(exercise: str, *answer: Any) -> CheckResult:
         return CheckResult(exercise, False, f"{KIND}. {error}")
     except Exception as error:  # A student never meets the check's own traceback.
         return CheckResult(exercise, False, f"{KIND} ({type(error).__name__}: {error}).")
-    return CheckResult(exercise, True)
+    return CheckResult(exercise, True, WHY[exercise])

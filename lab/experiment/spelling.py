@@ -48,10 +48,9 @@ def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
         *aside: Further names of settings to leave out.
     """
     fields = [name for name in differing(configs) if name not in aside]
-    words = {name: "lr" if name == "learning_rate" else words_of(name) for name in fields}
     return [
-        [f"{words[n]} {value_words(_value(config, n))}" for n in fields if not _is_left(config, n)]
-        for config in configs
+        [f"{words_of(n)} {value_words(_value(c, n))}" for n in fields if not _is_left(c, n)]
+        for c in configs
     ]
 
 

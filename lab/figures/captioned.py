@@ -134,7 +134,7 @@ def panel_grid(
 def draw_table(
     ax: "Axes", head: Sequence[str], rows: list[list[str]], widths: Sequence[float]
 ) -> None:
-    """Draws a table in place of axes.
+    """Draws a table in place of axes, below others with curves.
 
     Args:
         ax: The axes, which are not shown.
@@ -150,7 +150,7 @@ def draw_table(
         colLabels=list(head),
         colWidths=list(widths),
         cellLoc="center",
-        bbox=Bbox([(0, 0), (1, 1)]),
+        bbox=Bbox([(0, 0), (1.25, 1)]),  # As far as the names beside the curves above it.
         edges="horizontal",
     )
     table.auto_set_font_size(False)

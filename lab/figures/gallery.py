@@ -1,6 +1,7 @@
 """A page of all figures of a folder, each with its words."""
 
 import html
+import re
 from pathlib import Path
 
 from lab.errors import StoreError
@@ -41,7 +42,7 @@ def _picture(text: Path) -> Path | None:
 
 
 def _part(text: Path, picture: Path) -> str:
-    title = text.stem.replace("-", " ")
+    title = re.sub(r"\blr\b", "learning rate", text.stem.replace("-", " "))
     words = " ".join(html.escape(text.read_text(encoding="utf-8")).split())
     return (
         f"## {title}\n\n![{title}]({picture.name})\n\n"

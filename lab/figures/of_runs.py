@@ -140,7 +140,7 @@ def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:
             plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
         of = f"layer{'s' if len(runs[0].layers) > 1 else ''} {by_layer(runs[0].layers)}"
         head = [f"{name}\n{of}" if "dead" in name else name for name in RESULTS]
-        widths = (0.2, 0.15, 0.35, 0.15, 0.15)
+        widths = (0.19, 0.15, 0.38, 0.13, 0.15)
         draw_table(figure.add_subplot(grid[2, :]), head, rows, widths)
         add_caption(figure, runs, SEEDS, _dead_words(runs), NEARLY)
     words = "; ".join(f"{r[0]}: test accuracy, %: {r[1]}; dead by layer, %: {r[3]}" for r in rows)

@@ -218,7 +218,7 @@ def gradients_of(
     weights: Weights,
     images: NDArray[np.uint8],
     labels: NDArray[Any],
-    step: int = 0,
+    step: int,
 ) -> Weights:
     """Computes how the mean loss of some images in training changes with each of a run's weights.
 

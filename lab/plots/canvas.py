@@ -121,8 +121,16 @@ def beside(ax: "Axes") -> "Axes":
 
 
 def in_lines(name: str, width: int = 18) -> str:
-    """Returns a name in as many lines as it needs to fit beside or above a picture."""
-    return textwrap.fill(name, width)
+    """Returns a name in as many lines as it needs to fit beside or above a picture.
+
+    A name that needs more than one begins a new one after each comma.
+
+    >>> in_lines("ReLU, first bias -0.5").splitlines()
+    ['ReLU,', 'first bias -0.5']
+    """
+    if len(name) <= width:
+        return name
+    return "\n".join(textwrap.fill(part, width) for part in re.split(r"(?<=,) ", name))
 
 
 @contextmanager

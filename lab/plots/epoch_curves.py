@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LINE_INCHES = 0.22
+BESIDE = 20  # Letters of a line beside the curves: `learning rate 0.005` stays on one.
 DIVERGED = " (diverged)"
 SEED: Any = {"lw": 0.9, "alpha": 0.5}
 
@@ -267,7 +268,7 @@ def label_ends(ax: "Axes", ends: list[tuple[float, Style]]) -> None:
     bottom, top = scale(low), scale(high)
     shown = sorted(((end if np.isfinite(end) else low, style) for end, style in ends), key=_end)
     wanted = [float(np.clip((scale(end) - bottom) / (top - bottom), 0, 1)) for end, _ in shown]
-    names = [in_lines(style.label) for _, style in shown]
+    names = [in_lines(style.label, BESIDE) for _, style in shown]
     line = LINE_INCHES * ax.figure.dpi / ax.get_window_extent().height
     line = min(line, 0.98 / max(sum(map(_lines, names)), 1))
     heights = _apart(wanted, [line * _lines(name) for name in names], 1 + line / 2)

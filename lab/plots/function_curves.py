@@ -58,7 +58,7 @@ def function_pair(
     """
     choices = list(choices)
     reach = _least_reach(z, reach)
-    figure = fixed_figure((11, 4), left=0.06, right=0.94, bottom=0.14, top=0.97, wspace=0.3)
+    figure = fixed_figure((11, 4), left=0.06, right=0.94, bottom=0.14, top=0.97, wspace=0.42)
     with style():
         for ax, derivative in zip(figure.subplots(1, 2), (False, True), strict=True):
             functions(choices, derivative, ax, reach)

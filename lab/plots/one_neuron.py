@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lab.census import lives
 from lab.plots import pictures
-from lab.plots.canvas import CAPTION, axes, beside, whole_epochs
+from lab.plots.canvas import CAPTION, TEXT, axes, beside, whole_epochs
 from lab.plots.function_curves import broken
 from lab.plots.neuron_lives import LIFE_COLOURS, LIFE_MARKERS
 from lab.plots.palette import GREY, INK, PALE, PLUM, SILVER
@@ -140,7 +140,8 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         words = [
             f"{_cut(n)}\n{_short(z)}" for n, z in zip(neuron.classes, neuron.image_z, strict=True)
         ]
-        ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION)
+        wide = max(map(_points, "\n".join(words).splitlines())) * TEXT / CAPTION > CAPTION_POINTS
+        ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION if wide else TEXT)
         ax.tick_params(length=0)
         title = f"the {neuron.shown} that excite it most, each with its class and z"
         ax.set(yticks=[], title=title)

@@ -114,7 +114,13 @@ def legend_above(figure: "Figure", styles: Sequence[Style]) -> None:
     ]
     _add_above(figure, LEGEND_INCHES * _height_in_columns(labels))
     legend = figure.legend(
-        handles=handles, loc="upper left", ncols=LEGEND_COLUMNS, bbox_to_anchor=(0.06, 1.0)
+        handles=handles,
+        loc="upper left",
+        ncols=LEGEND_COLUMNS,
+        bbox_to_anchor=(0.06, 1.0),
+        handlelength=2.3,  # As long as a dash and a dot need.
+        handletextpad=0.6,
+        columnspacing=1.2,
     )
     for style, text, line in zip(styles, legend.texts, legend.legend_handles, strict=True):
         touch.mark(touch.NAME, style.label, *filter(None, (text, line)))

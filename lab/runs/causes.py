@@ -10,6 +10,7 @@ is exactly the sum of both parts.
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from lab.errors import LabError
 from lab.layout import Site
 from lab.runs.run import Run
 from lab.words import number
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # In a silent layer, each unit's standard deviation is at most this share of its mean |a|.
 SILENT = 1e-6
@@ -81,6 +85,28 @@ def find(run: Run, layer: int, epoch: int | None = None) -> dict[int, Cause]:
     epoch = run.last_epoch if epoch is None else epoch
     run.check_epoch(epoch)
     return _CauseFinder(run, layer).at(epoch)
+
+
+def table(run: Run, layer: int, epoch: int | None = None) -> "pd.DataFrame":
+    """Returns what `find` finds, a row for each unit: the fields of its `Cause`, and `by_weights`.
+
+    `by_weights` is the rest of the way from `edge_before` to `edge_after`, without `by_bias`.
+
+    Args:
+        run: As for `find`.
+        layer: As for `find`.
+        epoch: As for `find`.
+
+    Raises:
+        RunError: As `find` does.
+    """
+    import pandas as pd
+
+    found = find(run, layer, epoch)
+    fields = list(Cause.__dataclass_fields__)
+    rows = pd.DataFrame(map(vars, found.values()), index=list(found), columns=fields)
+    way = (rows.edge_after - rows.edge_before).abs()
+    return rows.assign(by_weights=way - rows.by_bias).rename_axis("unit")
 
 
 class _CauseFinder:

@@ -14,6 +14,7 @@ from lab.experiment import VARIED, RunConfig
 from lab.runs.run import Run
 from lab.runs.tables import (
     IDENTITY,
+    death_rows,
     epoch_rows,
     flow_rows,
     identity,
@@ -107,6 +108,11 @@ class Runs(Sequence[Run]):
         return Runs(
             [run for run in self if all(_field(run, n) == value for n, value in wanted.items())]
         )
+
+    def by_activation(self) -> "dict[str, Runs]":
+        """Returns the runs of each activation function by its name, in the order of the runs."""
+        names = dict.fromkeys(run.config.activation for run in self)
+        return {name: self.where(activation=name) for name in names}
 
     def in_order(self) -> "Runs":
         """Returns the runs by data set, network, learning rate, activation function and seed."""
@@ -296,6 +302,14 @@ class Runs(Sequence[Run]):
         non-finite at the end, one of `causes.CAUSES`, else empty.
         """
         return self._table(life_rows)
+
+    def deaths(self) -> "pd.DataFrame":
+        """One row for each run and hidden layer: how many units died and came back in all.
+
+        Further columns: `layer` (from 1); counts of units on the probe set, as in `flows`:
+        `born_dead`, `died`, `revived` and `lost`, summed over the epochs, and `dead` at the end.
+        """
+        return self._table(death_rows)
 
     def flows(self) -> "pd.DataFrame":
         """One row for each run, epoch and hidden layer: how many units died and came back.

@@ -1,8 +1,8 @@
 """Measures: one number of a recorded run at its end, with its words, its unit and its worth."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from lab.census import units
 from lab.errors import InputError, unknown
 from lab.runs.run import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Better = Literal["larger", "smaller", "neither"]
 CURVES = {
@@ -195,3 +198,45 @@ def _means_by_task(values: NDArray[Any], epochs: int) -> NDArray[Any]:
 def dead_share(run: Run) -> float:
     """Returns the share of all hidden units that are dead on all training images."""
     return float(np.average(run.confirmed_fractions(), weights=run.layout.widths))
+
+
+def by_seed(
+    groups: Mapping[str, Iterable[Run]], name: str, layer: int | None = None
+) -> "pd.DataFrame":
+    """Returns a measure as it is shown: a row for each seed, a column for each group of runs.
+
+    Args:
+        groups: Runs by the name of their column, such as `runs.by_activation()`. A seed that one
+            of them lacks is NaN there.
+        name: The measure.
+        layer: Its hidden layer, as for `measure`.
+
+    Raises:
+        InputError: If a group has two runs of one seed, or as `measure` does.
+    """
+    import pandas as pd
+
+    shown = measure(name, layer)
+    columns = {}
+    for title, runs in groups.items():
+        pairs = [(run.config.seed, shown.printed(run)) for run in runs]
+        columns[title] = pd.Series(dict(pairs), dtype=float)
+        if len(columns[title]) < len(pairs):
+            raise InputError(f"{title} must have one run for each seed: choose by runs.where(…).")
+    return pd.DataFrame(columns).rename_axis("seed")
+
+
+def means(groups: Mapping[str, Iterable[Run]], columns: Mapping[str, Measure]) -> "pd.DataFrame":
+    """Returns means over runs: a row for each group, a column for each measure as it is shown.
+
+    Args:
+        groups: Runs by the name of their row, such as `runs.by_activation()`.
+        columns: Measures by the name of their column.
+    """
+    import pandas as pd
+
+    rows = {
+        title: {name: shown.mean(runs) for name, shown in columns.items()}
+        for title, runs in groups.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index")

@@ -268,6 +268,19 @@ def _epochs_as_text(flow: units.BoolArray) -> list[str]:
     return [", ".join(map(str, np.flatnonzero(unit))) for unit in flow.T]
 
 
+def death_rows(run: Run) -> Mapping[str, Any]:
+    """Returns how many units of each layer died and revived in all, and how many are dead."""
+    layers = [run.lives(number) for number in run.layers]
+    return {
+        "layer": np.array(run.layers),
+        "born_dead": [lived.born_dead.sum() for lived in layers],
+        "died": [lived.died.sum() for lived in layers],
+        "revived": [lived.revived.sum() for lived in layers],
+        "lost": [lived.lost.sum() for lived in layers],
+        "dead": [lived.dead[-1].sum() for lived in layers],
+    }
+
+
 def flow_rows(run: Run) -> Mapping[str, Any]:
     """Returns how many units died and revived in every epoch."""
     layers = [run.lives(number) for number in run.layers]

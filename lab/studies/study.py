@@ -192,7 +192,7 @@ def compare(
 
 
 def finish(study: Study, events: Generator[Event] | None = None) -> None:
-    """Trains the missing runs of a study, with a progress bar on stderr.
+    """Trains the missing runs of a study, with a progress bar; prints how many are recorded.
 
     Args:
         study: The study.
@@ -200,7 +200,7 @@ def finish(study: Study, events: Generator[Event] | None = None) -> None:
     """
     missing = study.missing()
     if words := study.recorded_words(missing):
-        sys.stderr.write(f"{words}\n")
+        sys.stdout.write(f"{words}\n")  # JupyterLab paints stderr red.
     if missing:
         happening = with_progress(events or study.events(), missing, study.dataset)
         with in_whole_steps(happening) as steps:

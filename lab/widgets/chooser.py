@@ -10,7 +10,7 @@ from lab.activations import Activation
 from lab.errors import InputError
 from lab.widgets.front import box, on_change, row
 
-RANGES = {"leaky_relu": (0.0, 1.0, 0.01), "elu": (0.0, 3.0, 0.1)}
+RANGES = {"leaky_relu": (0.0, 1.0, 0.01), "elu": (0.0, 3.0, 0.1), "prelu": (0.0, 1.0, 0.05)}
 OTHER_RANGE = (-2.0, 2.0, 0.1)
 
 

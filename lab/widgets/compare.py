@@ -143,7 +143,7 @@ FILTERS: dict[str, Any] = {
 
 
 def _figure(runs: Runs, measure: str, layer: int, epoch: int) -> "Figure":
-    figure = canvas.fixed_figure((10.5, 4.6), left=0.08, right=0.58, bottom=0.13, top=0.97)
+    figure = canvas.fixed_figure((10.5, 4.6), left=0.08, right=0.72, bottom=0.13, top=0.97)
     with canvas.style():
         ax = figure.subplots()
         if measure in CURVES:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import html
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,21 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LIVE, STILL = "lab-front", "lab-still"
+LONG, LETTERS = "lab-long", 40  # A cell of more letters than this may have several lines.
 _OUTPUT = ".jp-OutputArea-child"
+# The arrow of a list of choices: that of ipywidgets is black on black in the dark theme.
+ARROW = (
+    "url(\"data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 18 18'%3E"
+    "%3Cpath d='M5 7l4 4 4-4' fill='none' stroke='%23e8e8e8' stroke-width='2'/%3E%3C/svg%3E\")"
+)
 # Where a front end is live, the page hides its still copy in the two outputs after it.
 LIVE_STYLE = (
     f"<style>{_OUTPUT}:has(.{LIVE}) + {_OUTPUT}, {_OUTPUT}:has(.{LIVE}) + {_OUTPUT} + {_OUTPUT} "
     f"{{display: none}} .{LIVE} .widget-html-content {{min-width: 0; max-width: 100%}} "
     f".lab-table {{overflow-x: auto}} .lab-table table {{border-collapse: collapse}} "
-    f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right; line-height: 1.3}}"
+    f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right; line-height: 1.3}} "
+    f"[data-jp-theme-light=false] .{LIVE} {{--jp-widgets-dropdown-arrow: {ARROW}}} "
+    f".lab-table td {{white-space: nowrap}} .lab-table td.{LONG} {{white-space: normal}}"
     f"{captioned.BY_THEME}</style>"
 )
 STILL_STYLE = (
@@ -108,6 +117,8 @@ class Front(VBox):
         """Shows a table; what comes from files is escaped."""
         self.frame = frame
         text = frame.to_html(index=False, escape=True, border=0)
+        text = text.replace(", %</th>", ",&nbsp;%</th>")
+        text = re.sub(rf"<td>(?=[^<]{{{LETTERS + 1}}})", f'<td class="{LONG}">', text)
         reachable = 'role="group" aria-label="table" tabindex="0"'  # Otherwise no key scrolls it.
         self.table.value = f'<div class="lab-table {NO_FORMULAS}" {reachable}>{text}</div>'
 
@@ -220,7 +231,7 @@ def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
 
 def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
     """Names runs, to pick one from a list, by their settings and by what else tells them apart."""
-    differing = differences([run.config for run in runs])
+    differing = differences([run.config for run in runs], "learning_rate")
     told = [_words(run, more) for run, more in zip(runs, differing, strict=True)]
     return [
         (f"{name} ({run.run_id})" if told.count(name) > 1 else name, run)
@@ -229,6 +240,6 @@ def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
 
 
 def _words(run: Run, differing: Sequence[str]) -> str:
-    config, rate = run.config, f"lr {run.config.learning_rate:g}"
-    usual = [config.title, run.record.dataset, rate, f"seed {config.seed}"]
-    return ", ".join([*usual, *(words for words in differing if not words.startswith("lr "))])
+    config = run.config
+    rate = f"learning rate {config.learning_rate:g}"
+    return ", ".join([config.title, run.record.dataset, rate, f"seed {config.seed}", *differing])

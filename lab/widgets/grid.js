@@ -41,9 +41,9 @@ function build(model, grid) {
   }
 }
 
-function isLight(colour) {
+function lightness(colour) {
   const [red, green, blue] = [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16));
-  return 0.299 * red + 0.587 * green + 0.114 * blue > 117; // Black on it is easier to read.
+  return 0.299 * red + 0.587 * green + 0.114 * blue;
 }
 
 function paint(model, cells) {
@@ -51,7 +51,9 @@ function paint(model, cells) {
   cells.slice(0, colours.length).forEach((cell, i) => {
     cell.style.background = colours[i];
     cell.textContent = marks[i];
-    cell.classList.toggle("lab-light", isLight(colours[i]));
+    const light = lightness(colours[i]);
+    cell.classList.toggle("lab-light", light > 117); // Black on it is easier to read than white.
+    cell.classList.toggle("lab-pale", light > 149); // So it is in the dark, where both are inverted.
     cell.title = names[i];
     cell.setAttribute("aria-label", names[i]);
   });

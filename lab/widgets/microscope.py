@@ -303,8 +303,9 @@ def _scale(values: NDArray[np.float64]) -> str:
 
 def _swatch(colour: str, mark: str) -> str:
     return (
-        f'<span style="background: {palette.by_theme(colour)}; color: white; '
-        f'border: 1px solid #999; padding: 0 5px; text-shadow: 0 0 2px black">'
+        f'<span style="background: {palette.by_theme(colour)}; color: light-dark(white, #111); '
+        f"border: 1px solid #999; padding: 0 5px; "
+        f'text-shadow: 0 0 2px light-dark(black, white)">'
         f"{mark or '&nbsp;'}</span>"
     )
 

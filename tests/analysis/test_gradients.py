@@ -3,15 +3,19 @@
 import itertools
 
 import numpy as np
+import pandas as pd
 import pytest
+from numpy.linalg import norm
 
 from lab import LabError, RunConfig
 from lab.analysis import gradients
+from lab.experiment.data import fitted, split
+from lab.network.forward_pass import forward
 from lab.network.initial_weights import first_weights
 from lab.network.keras_model import build_model
 from lab.network.programs import gradients_of
 from lab.training.events import EpochEnd
-from lab.training.trainer import train
+from lab.training.trainer import batch_order, train
 
 SMALL = {"hidden": (6, 5, 4), "batch_size": 50, "epochs": 2}
 ONE_STEP = SMALL | {"batch_size": 240}  # All training images of `tiny` in one step.
@@ -28,7 +32,7 @@ def test_the_gradients_are_those_that_keras_finds(tiny, name):
         loss = tf.keras.losses.sparse_categorical_crossentropy(labels, model(images / 255.0))
         mean = tf.reduce_mean(loss)
     wanted = tape.gradient(mean, model.trainable_variables)
-    found = gradients_of(config, first_weights(config), images, labels)
+    found = gradients_of(config, first_weights(config), images, labels, 0)
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
@@ -53,6 +57,40 @@ def test_the_gradient_is_of_the_batch_that_comes_next(tiny):
     wanted = [np.linalg.norm(new - old) / 0.5 for old, new in pairs]
     table = gradients.flow(config, tiny).table
     np.testing.assert_allclose(table[table.epoch == 0].gradient_norm, wanted, rtol=1e-3)
+
+
+def test_the_gradient_and_the_update_are_those_of_the_next_step_of_the_run(tiny):
+    """240 images in batches of 100 are 3 steps an epoch; at steps 0, 3, 6 of 6 the rate falls."""
+    more = {"optimizer": "sgd", "momentum": 0.0, "schedule": "cosine", "learning_rate": 0.5}
+    config = fitted(RunConfig(dropout=0.5, **SMALL | more | {"batch_size": 100}), tiny)
+    table = gradients.flow(config, tiny).table
+    ends = [event for event in train([config], tiny) if isinstance(event, EpochEnd)]
+    for end, rate in zip(ends, (0.5, 0.25, 0.0), strict=True):
+        weights, rows = end.state.weights, table[table.epoch == end.epoch]
+        batch = batch_order(config, end.epoch + 1, split(tiny, config).train)[:100]
+        images, labels = tiny.x_train[batch], tiny.y_train[batch]
+        slopes = gradients_of(config, weights, images, labels, 3 * end.epoch)
+        wanted, sizes = (
+            np.array([norm(of.kernel(n)) for n in rows.layer]) for of in (slopes, weights)
+        )
+        np.testing.assert_allclose(rows.gradient_norm, wanted, rtol=1e-4)
+        np.testing.assert_allclose(rows.update_ratio, rate * wanted / sizes, rtol=1e-3, atol=1e-9)
+
+
+def test_the_mean_gate_is_that_of_each_hidden_layer_on_the_probe(tiny):
+    config = fitted(RunConfig(activation="elu", **ONE_STEP), tiny)
+    table = gradients.flow(config, tiny).table
+    probe = tiny.x_train[split(tiny, config).probe]
+    *hidden, _ = forward(config, first_weights(config), probe)
+    wanted = [np.exp(np.minimum(z, 0)).mean() for z in hidden]
+    np.testing.assert_allclose(table.mean_gate[:4], [*wanted, np.nan], rtol=1e-4)
+
+
+def test_a_layer_whose_gradients_are_not_finite_later_is_not_left_out():
+    table = pd.DataFrame({"network": 0, "epoch": [0, 0, 1, 1], "layer": [1, 2, 1, 2]})
+    table["gradient_norm"] = [1.0, 2.0, np.nan, np.nan]
+    found = gradients.Flow((RunConfig(hidden=(3,)),), table)._mean([0], "gradient_norm")
+    np.testing.assert_array_equal(found, [[1, 2], [np.nan, np.nan]])
 
 
 def test_behind_a_dead_layer_nothing_arrives(tiny):
@@ -81,6 +119,7 @@ def test_the_pictures_show_means_over_seeds_and_their_words_name_them(tiny):
     configs = [RunConfig(activation=n, seed=s, **SMALL) for n in ("relu", "elu") for s in (0, 1)]
     reached = gradients.flow(configs, tiny)
     table = reached.table
+    assert table.index.tolist() == list(range(4 * 3 * 4))  # Networks, epochs, layers.
     wanted = (
         table[(table.activation == "ELU α=1") & (table.epoch == 2)]
         .groupby("layer")

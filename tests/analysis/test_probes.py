@@ -47,6 +47,14 @@ def test_each_layer_has_its_own_units(by_hand, two_kinds):
     assert probes.first_open(run, 2, two_kinds).tolist() == [1, 41, 41]
 
 
+def test_by_default_it_is_the_first_layer_even_of_one_unit(by_hand, two_kinds):
+    first, second = (np.zeros((784, 1)), np.array([1])), (np.zeros((1, 2)), np.array([0, -1]))
+    weights = [*first, *second, np.zeros((2, 10)), np.zeros(10)]
+    run = by_hand(two_kinds, [weights, weights])
+    assert probes.first_open(run, dataset=two_kinds).tolist() == [1]
+    assert probes.by_size(run, dataset=two_kinds).dead_fraction.tolist() == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("activation", "z", "closed"),
     [
@@ -89,6 +97,19 @@ def test_ever_fewer_look_dead_and_all_images_tell_the_truth(run, two_kinds):
     assert table.dead_fraction.tolist() == [0.5, 0.25, 0.25]
     assert table.wrong.tolist() == [1, 0, 0]
     assert table.dead_fraction.iloc[-1] == run.confirmed(1).mean()
+
+
+def test_a_neuron_that_only_the_last_image_opens_is_alive(run, two_kinds, monkeypatch):
+    monkeypatch.setattr(probes, "first_open", lambda *_: np.array([1, 40, 41]))
+    table = probes.by_size(run, 1, two_kinds, (39,))
+    assert table.wrong.tolist() == [1, 0]
+    assert table.dead_fraction.tolist() == pytest.approx([2 / 3, 1 / 3])
+
+
+def test_the_sizes_are_one_and_three_times_the_powers_of_ten(run, two_kinds):
+    wanted = sorted([10**power for power in range(1, 6)] + [3 * 10**n for n in range(1, 5)])
+    assert list(probes.SIZES) == wanted
+    assert probes.by_size(run, 1, two_kinds).images.tolist() == [10, 30, 40]
 
 
 def test_the_picture_has_a_line_for_each_layer(run, two_kinds):

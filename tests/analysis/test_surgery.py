@@ -1,5 +1,6 @@
 """Neurons taken out of trained networks whose every number is worked out by hand."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -10,6 +11,8 @@ from lab import LabError, RunStore
 from lab.analysis import surgery
 from lab.analysis.surgery import removal_curve
 from lab.figures import of_analyses
+from lab.network.initial_weights import first_weights
+from lab.training import train
 
 OUT = np.eye(3, 10, dtype=np.float32)  # Unit k speaks for class k.
 
@@ -50,6 +53,24 @@ def test_a_living_neuron_leaves_its_mean_and_is_missed(small, two_kinds):
     assert cut.largest_score == pytest.approx(1.0)
     # At 1.0 units 0 and 2 both say 1, so class 0 comes first; without unit 0 it is class 2.
     assert cut.changed == 20
+    assert cut.accuracy == 0.1  # Of the labels 0 to 9: class 2 for the even, class 0 for the odd.
+
+
+def test_an_image_has_changed_whichever_way_its_class_goes(by_hand, two_kinds):
+    """At 1.0 units 0 and 2 say class 2 and 0 alike, at 0.2 unit 2 is silent; its mean is 0.5."""
+    kernel = np.zeros((784, 3))
+    kernel[0] = 1, -100, 2
+    weights = [kernel, np.array([0, 0, -1]), OUT[[2, 1, 0]], np.zeros(10)]
+    cut = lab.ablate(by_hand(two_kinds, [weights, weights]), {1: [2]}, two_kinds)
+    assert cut.changed == 40  # At 1.0 from class 0 to 2, at 0.2 from class 2 to 0.
+
+
+def test_what_an_ablation_found_is_not_changed_and_is_no_others(small, two_kinds):
+    run = small()
+    one, other = (lab.ablate(run, dataset=two_kinds) for _ in range(2))
+    assert len({one, other}) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.changed = 1
 
 
 def test_what_was_taken_out_is_said_in_words(small, two_kinds):
@@ -64,12 +85,13 @@ def test_units_of_every_layer_are_taken_out_at_once(by_hand, two_kinds):
     kernel = np.zeros((784, 2), np.float32)
     kernel[0] = 1, 1
     middle = np.array([[1.0, 2, 3], [4, 5, 6]])
-    weights = [kernel, np.zeros(2), middle, np.zeros(3), OUT, np.zeros(10)]
+    weights = [kernel, np.zeros(2), middle, np.zeros(3), 2 * OUT, np.zeros(10)]
     cut = lab.ablate(by_hand(two_kinds, [weights, weights]), {1: [1], 2: [0, 2]}, two_kinds)
     assert cut.hidden == (1, 1)
     np.testing.assert_array_equal(cut.weights[2], [[2]])
     np.testing.assert_allclose(cut.weights[3], [0.6 * 5], rtol=1e-6)
-    np.testing.assert_allclose(cut.weights[5], [0.6 * 5, 0, 0.6 * 9, *[0] * 7], rtol=1e-6)
+    np.testing.assert_allclose(cut.weights[5], [1.2 * 5, 0, 1.2 * 9, *[0] * 7], rtol=1e-6)
+    assert cut.largest_score == pytest.approx(2 * 9)
 
 
 def test_the_narrower_network_is_a_keras_model_that_predicts_the_same(small, two_kinds):
@@ -141,6 +163,17 @@ def test_dead_neurons_cost_nothing_and_then_accuracy_falls_to_one_class(small, t
     assert (curve[curve.removed == 3].test_accuracy == 0.1).all()
 
 
+def test_by_default_a_curve_has_twenty_steps_and_the_random_order_of_seed_0(by_hand, two_kinds):
+    kernel = np.zeros((784, 40))
+    kernel[0] = 1
+    weights = [kernel, np.zeros(40), np.eye(40, 10), np.zeros(10)]
+    run = by_hand(two_kinds, [weights, weights])
+    curve = removal_curve(run, two_kinds)
+    assert curve.removed.tolist() == 3 * list(range(0, 41, 2))
+    of_seed = [removal_curve(run, two_kinds, seed=seed).test_accuracy.tolist() for seed in (0, 1)]
+    assert curve.test_accuracy.tolist() == of_seed[0] != of_seed[1]
+
+
 def test_the_orders_are_what_they_are_called(small, two_kinds):
     network = surgery._Network(small(), two_kinds)
     dead_first, at_random, least_active = surgery._rankings(network, seed=0)
@@ -161,15 +194,13 @@ def test_a_number_of_steps_out_of_its_limits_is_refused(small, two_kinds, steps)
 
 
 def test_a_reset_wakes_dead_units_and_leaves_the_output_as_it_was(small, two_kinds):
-    frame = lab.revive(small(), "reset", epochs=1, dataset=two_kinds)
+    frame = lab.revive(small(), dataset=two_kinds)  # By default a reset, and five epochs.
     assert frame.columns.tolist() == ["network", "epoch", "validation_accuracy", "dead_1"]
     assert frame[["network", "epoch"]].values.tolist() == [
-        ["untouched", 0],
-        ["untouched", 1],
-        ["revived", 0],
-        ["revived", 1],
+        [network, epoch] for network in ("untouched", "revived") for epoch in range(6)
     ]
-    assert frame.validation_accuracy[0] == frame.validation_accuracy[2]
+    assert frame.index.tolist() == list(range(12))
+    assert frame.validation_accuracy[0] == frame.validation_accuracy[6]
     assert frame.dead_1[0] == pytest.approx(1 / 3)
 
 
@@ -186,8 +217,38 @@ def test_a_reset_touches_only_the_dead_units(small):
     np.testing.assert_array_equal(run.weights()[0], before[0])
 
 
-def test_with_a_leaky_slope_no_unit_is_dead(small, two_kinds):
+@pytest.mark.parametrize(("seed", "other"), [(0, 1_000_003), (2**32 - 1, 1_000_002)])
+def test_a_reset_units_new_weights_are_the_first_ones_of_another_seed(small, seed, other):
+    """The seeds go round at 2**32."""
+    run = small(seed=seed)
+    expected = first_weights(run.config.model_copy(update={"seed": other}))
+    found = surgery._reset(run, run.weights())
+    np.testing.assert_array_equal(found[0][:, 1], expected[0][:, 1])
+
+
+def test_a_reset_reaches_the_dead_units_of_every_layer(by_hand, two_kinds):
+    """Of both layers unit 1 is dead."""
+    first, second = np.zeros((784, 2)), np.ones((2, 2))
+    weights = [first, np.array([1, -1]), second, np.array([0, -9]), np.ones((2, 10)), np.zeros(10)]
+    run = by_hand(two_kinds, [weights, weights])
+    fresh = first_weights(run.config.model_copy(update={"seed": surgery.OTHER_SEED}))
+    after = surgery._reset(run, run.weights())
+    np.testing.assert_array_equal(after[0].T, [np.zeros(784), fresh[0][:, 1]])
+    np.testing.assert_array_equal(after[2].T, [[1, 0], fresh[2][:, 1]])
+    np.testing.assert_array_equal(after[4], [np.ones(10), np.zeros(10)])
+    assert [bias.tolist() for bias in (after[1], after[3])] == [[1, 0], [0, 0]]
+
+
+def test_with_a_leaky_slope_no_unit_is_dead(small, two_kinds, monkeypatch):
+    trained = []
+
+    def watched(configs, *more):
+        trained.extend(configs)
+        return train(configs, *more)
+
+    monkeypatch.setattr(surgery, "train", watched)
     frame = lab.revive(small(), "leaky", epochs=1, dataset=two_kinds)
+    assert [config.title for config in trained] == ["ReLU", "Leaky ReLU α=0.01"]
     assert (frame[frame.network == "revived"].dead_1 == 0).all()
 
 

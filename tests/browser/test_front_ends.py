@@ -158,7 +158,9 @@ def test_lesson_8_shows_that_a_leak_saves_the_second_layer_too(opened):
     notebook.choose("layer", "^2$")
     shown = notebook.picture()
     expect(shown).to_have_attribute("aria-label", re.compile("Curves of dead of layer 2"))
-    expect(shown).to_have_attribute("aria-label", re.compile(r"lr 0.02: 9.11 %.*Leaky.*: 0.00 %"))
+    expect(shown).to_have_attribute(
+        "aria-label", re.compile(r"learning rate 0.02: 9.11 %.*Leaky.*: 0.00 %")
+    )
     expect(notebook.front.locator("table")).to_contain_text("warmup 0.1")
     notebook.choose("measure", "^validation accuracy$")
     expect(shown).to_have_attribute("aria-label", re.compile("Curves of validation accuracy"))

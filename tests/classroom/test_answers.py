@@ -2,19 +2,38 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from lab.classroom import check, predictions
 from lab.classroom.answers import EMPTY, WrongAnswerError, called, matches
+from lab.classroom.exercises import CHECKS, WHY
 from lab.errors import InputError
+from lab.words import LETTERS
 
 
 def test_a_verdict_counts_as_true_only_if_the_answer_is_right():
     right, wrong = check("2.1", 84_060), check("2.1", 5)
     assert right
     assert not wrong
-    assert repr(right) == "Exercise 2.1: right."
+    assert repr(right).replace("\n", " ") == f"Exercise 2.1: right. {WHY['2.1']}"
+    assert max(map(len, repr(right).splitlines())) <= LETTERS
     assert repr(wrong) == "Exercise 2.1: not yet. This is not right. Check your way step by step."
-    assert (right.exercise, right.passed, right.message) == ("2.1", True, "")
+    assert (right.exercise, right.passed, right.message) == ("2.1", True, WHY["2.1"])
+
+
+def test_what_is_said_of_right_answers_ends_in_a_full_stop_and_its_numbers_are_true():
+    assert list(WHY) == list(CHECKS)
+    assert all(why[-1] in ".?" for why in WHY.values())
+    assert "less than a millionth of a millionth" in WHY["1.2"]
+    assert 0.25**20 < 1e-6 * 1e-6
+    assert "More than nine in ten" in WHY["2.1"]
+    assert (784 * 100 + 100) / 84_060 > 0.9
+    assert WHY["2.3"].startswith(f"{48_000 // 128} steps")
+    assert (
+        f"t is {student_t.ppf(0.975, 2):.1f}, and with very many {norm.ppf(0.975):.2f}"
+        in WHY["6.3"]
+    )
 
 
 @pytest.mark.parametrize("answer", [(), (...,), ("gelu", ..., -1.0)])

@@ -14,7 +14,7 @@ import lab
 from lab import RunConfig, RunStore, stats
 from lab.activations import registry
 from lab.classroom import check
-from lab.classroom.exercises import CHECKS
+from lab.classroom.exercises import CHECKS, WHY
 from lab.runs import measures
 
 LESSONS = Path(__file__).parent.parent.parent / "notebooks"
@@ -521,8 +521,8 @@ def test_every_exercise_stands_in_its_lesson_with_a_solution_and_a_check():
         numbers = [number for number in found if found[number] == path.name]
         assert len(solutions) == len(checks) == len(numbers)
         assert 3 <= len(numbers) <= 5
-        assert [c.outputs[0].data["text/plain"] for c in checks] == [
-            f"Exercise {number}: right." for number in numbers
+        assert [" ".join(c.outputs[0].data["text/plain"].split()) for c in checks] == [
+            f"Exercise {number}: right. {WHY[number]}" for number in numbers
         ]
     assert list(found) == list(CHECKS)
     assert all(name.startswith(number.split(".")[0].zfill(2)) for number, name in found.items())

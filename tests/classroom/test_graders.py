@@ -1,9 +1,10 @@
-"""nbgrader takes a student's copy, front ends included, and grades it without hanging.
+"""nbgrader and Otter take a student's copy, front ends included, and grade it without hanging.
 
-`uv run --with "nbgrader>=0.9.5,<0.10" pytest -m seldom tests/classroom/test_graders.py`: it is
-skipped without nbgrader.
+`uv run --with "nbgrader>=0.9.5,<0.10" pytest -m seldom tests/classroom/test_graders.py`, and the
+same with "otter-grader>=7,<8": each is skipped where it is not installed.
 """
 
+import json
 import os
 import re
 import shutil
@@ -51,9 +52,9 @@ def answered(released, exercises):
     return released
 
 
-def grader(course, *command):
+def grader(course, *command, module="nbgrader"):
     done = subprocess.run(
-        [sys.executable, "-m", "nbgrader", *command],
+        [sys.executable, "-m", module, *command],
         cwd=course,
         capture_output=True,
         text=True,
@@ -82,3 +83,29 @@ def test_nbgrader_gives_a_point_for_each_right_answer_in_a_lesson_with_a_race(
     with api.Gradebook(f"sqlite:///{tmp_path}/gradebook.db") as book:
         found = book.find_submission("third", "ana")
         assert (found.score, found.max_score) == (2, 3)
+
+
+def test_otter_gives_a_point_for_each_right_answer_in_a_lesson_with_a_race(tmp_path, monkeypatch):
+    pytest.importorskip("otter", reason="otter-grader is not installed")
+    monkeypatch.setenv("LAB_STORE", str(tmp_path / "runs"))
+    student_copies(tmp_path / "copies", LESSONS)
+    copied = nbformat.read(tmp_path / "copies" / LESSON, 4)
+    (tmp_path / "tests").mkdir()
+    for number, call in re.findall(r'^(?=check\("([0-9.]+)")(check\(.+\))$', sources(copied), re.M):
+        case = {"code": f">>> assert {call}", "hidden": False, "locked": False}
+        test = {"name": number, "points": 1, "suites": [{"type": "doctest", "cases": [case]}]}
+        file = tmp_path / "tests" / f"q{number.replace('.', '_')}.py"
+        file.write_text(f"OK_FORMAT = True\n\ntest = {test!r}\n")
+    shutil.copytree(tmp_path / "copies" / "recorded", tmp_path / "recorded")
+    recorded = [p.relative_to(tmp_path) for p in (tmp_path / "recorded").rglob("*") if p.is_file()]
+    grader(tmp_path, "generate", *("--tests-dir", "tests"), *map(str, recorded), module="otter")
+    nbformat.write(answered(copied, ("3.1", "3.2")), tmp_path / LESSON)
+    grader(tmp_path, "run", LESSON, module="otter")
+    results = json.loads((tmp_path / "results.json").read_text())["tests"]
+    assert {one["name"]: one["score"] for one in results if "score" in one} == {
+        "3.1": 1, "3.2": 1, "3.3": 0,
+    }  # fmt: skip
+
+
+def sources(lesson):
+    return "\n".join(cell.source for cell in lesson.cells if cell.cell_type == "code")

@@ -41,8 +41,8 @@ def test_a_value_is_short_for_people():
 def test_a_remedy_is_named_where_it_is_applied_alone():
     settings = [{}, {"normalization": "layer"}, {"optimizer": "adamw"}, {"learning_rate": 0.1}]
     assert differences([RunConfig(**one) for one in settings]) == [
-        ["optimizer adam", "lr 0.001"],
-        ["optimizer adam", "lr 0.001", "normalization layer"],
-        ["optimizer adamw", "lr 0.001", "weight decay 0.004"],
-        ["optimizer adam", "lr 0.1"],
+        ["optimizer adam", "learning rate 0.001"],
+        ["optimizer adam", "learning rate 0.001", "normalization layer"],
+        ["optimizer adamw", "learning rate 0.001", "weight decay 0.004"],
+        ["optimizer adam", "learning rate 0.1"],
     ]

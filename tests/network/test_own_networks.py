@@ -9,7 +9,8 @@ from lab import RunConfig
 from lab.errors import InputError, RunError
 from lab.experiment import config as experiment_config
 from lab.network import networks, register_network, register_network_source
-from lab.network.templates import layout_of
+from lab.network.networks import Network
+from lab.network.templates import layout_of, template
 
 WIDTH = 6
 
@@ -182,6 +183,84 @@ def of_every_row(activation, input_shape, classes):
     )
 
 
+def of_one_class_too_few(activation, input_shape, classes):
+    return sequential(activation, input_shape, classes - 1)
+
+
+def with_first_weights(values):
+    import keras
+
+    first = keras.initializers.Constant(np.array(values, np.float32))
+
+    def build(activation, input_shape, classes):
+        layers = keras.layers
+        return keras.Sequential(
+            [
+                keras.Input(input_shape),
+                layers.Flatten(),
+                layers.Dense(2, activation, bias_initializer=first),
+                layers.Dense(classes, "softmax"),
+            ]
+        )
+
+    return Network("drawn", build)
+
+
+@pytest.mark.parametrize("values", [(0, 1), (1, 0)])
+def test_biases_that_do_not_start_alike_are_refused(values):
+    with pytest.raises(InputError, match=r"layer1\.bias .*'drawn' must start with one value"):
+        template(with_first_weights(values))
+
+
+def of_many_kinds(activation, input_shape, classes):
+    """Reshaped, of one unit, at positions in a row, and a layer that is used twice."""
+    import keras
+
+    layers = keras.layers
+
+    class Scaled(layers.Layer):
+        def build(self, shape):
+            self.scale = self.add_weight(shape=(), initializer="ones", name="scale")
+
+        def call(self, x):
+            return x * self.scale
+
+    twice = layers.Dense(1, activation)
+    return keras.Sequential(
+        [
+            keras.Input(input_shape),
+            layers.Reshape((784,)),
+            layers.Dense(20, activation),
+            layers.Reshape((4, 5)),
+            layers.Dense(3, activation),
+            layers.Flatten(),
+            layers.Reshape((12, 1)),
+            twice,
+            twice,
+            layers.Flatten(),
+            layers.Dense(2, activation),
+            Scaled(),
+            layers.Dense(classes, "softmax"),
+        ]
+    )
+
+
+def test_sites_and_arrays_of_unusual_networks_are_what_they_are():
+    layout = template(Network("many", of_many_kinds)).layout
+    assert [(site.kind, site.units, site.positions) for site in layout.sites] == [
+        ("dense", 20, 1),
+        ("convolution", 3, 4),
+        ("convolution", 1, 12),
+        ("convolution", 1, 12),
+        ("dense", 2, 1),
+    ]
+    below = [site.below for site in layout.sites]
+    assert below[:3] == [None, None, 2]  # The first two take in what is reshaped.
+    assert below[4] is None  # Behind a layer that is used twice.
+    first = [array.first for array in layout.arrays if array.first is not None]
+    assert first == [0, 0, 0, 0, 1, 0]  # The biases, and the scale before the last.
+
+
 def by_chance(activation, input_shape, classes):
     import random
 
@@ -241,6 +320,7 @@ def with_a_loose_end(activation, input_shape, classes):
     [
         (without_softmax, "must end in a dense layer with a softmax"),
         (without_activation, "must use the activation function that it is given"),
+        (of_one_class_too_few, r"10 scores, one for each class, not the shape \(9,\)"),
         (of_every_row, r"10 scores, one for each class, not the shape \(28, 10\)"),
         (by_chance, "must be the same each time that it is built and computed"),
         (with_noise, "must be the same each time that it is built and computed"),

@@ -1,5 +1,7 @@
 """The compiled programs on the lab's own network: shared, exact on real digits, Adam by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made import make_dataset
@@ -9,8 +11,10 @@ from lab import Dataset, RunConfig, load_dataset
 from lab.activations import registry
 from lab.census import units
 from lab.experiment.data import split
-from lab.layout import mlp
+from lab.layout import Weights, mlp
 from lab.network import programs
+from lab.network.forward_pass import forward
+from lab.network.initial_weights import first_weights
 from lab.network.keras_model import build_model
 from lab.network.optimizers import adam
 from lab.network.programs import gates, program
@@ -84,7 +88,9 @@ def test_the_default_networks_are_the_same_to_the_bit_alone_and_in_company() -> 
 
 def test_a_block_holds_a_thousand_images_or_fewer_of_many_values_in_strips_of_125() -> None:
     def block(*widths: int) -> int:
-        return programs._block(mlp(widths))
+        found = programs._block(mlp(widths))
+        assert isinstance(found, int)  # It is the shape of a tensor.
+        return found
 
     assert block(16, 12) == block(4000) == 1000
     assert block(4001) == 875  # 4,000,000 values are 999 images, 7 strips of 125.
@@ -159,6 +165,32 @@ def test_one_network_function_and_recipe_have_one_program() -> None:
     assert program(RunConfig(hidden=(3,), activation="elu")) is not first
     assert (first.layout, first.generators, first.block) == (mlp((3,)), 0, 1000)
     assert program(RunConfig(hidden=(3, 2), dropout=0.5)).generators == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.block = 1  # type: ignore[misc]
+
+
+def test_the_first_open_gate_is_looked_for_on_pixels_from_0_to_1() -> None:
+    """Of 1.0 units 0, 1 and 2 take away 0.998, 1.002 and 2; units 3 and 4 oppose 0 and 1."""
+    kernel = np.zeros((784, 5), np.float32)
+    kernel[0] = 1, 1, 1, -1, -1
+    bias = np.float32([-0.998, -1.002, -2, 0.998, 1.002])
+    zeros = np.zeros((5, 10), np.float32), np.zeros(10, np.float32)
+    weights = Weights(mlp((5,)), (kernel, bias, *zeros))
+    images = np.full((2, 28, 28), 255, np.uint8)
+    images[0] = 0
+    (found,) = programs.first_open(RunConfig(hidden=(5,)), weights, images, np.array([0, 1]))
+    assert found.tolist() == [1, 2, 2, 0, 0]
+
+
+def test_gradients_are_of_the_loss_with_smoothed_targets() -> None:
+    """By the scores the mean loss of softmax and cross-entropy changes by (p - target) / n."""
+    config = RunConfig(hidden=(4,), label_smoothing=0.2)
+    weights = first_weights(config)
+    images = np.random.default_rng(6).integers(0, 256, (2, 28, 28), np.uint8)
+    found = programs.gradients_of(config, weights, images, np.array([3, 7]), 0)
+    _, scores = forward(config, weights, images)
+    targets = 0.8 * np.eye(10)[[3, 7]] + 0.02
+    np.testing.assert_allclose(found.bias(2), (chances(scores) - targets).mean(axis=0), atol=1e-6)
 
 
 def test_runs_of_one_shape_share_one_compiled_program(tiny: Dataset) -> None:

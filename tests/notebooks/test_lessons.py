@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from lab.words import LETTERS
+
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
 LESSONS = sorted(path.name for path in FOLDER.glob("0[1-9]_*.ipynb"))
 START = "00_start_here.ipynb"
@@ -109,6 +111,21 @@ def test_every_percentage_of_the_text_is_printed_by_a_cell_or_on_the_results_pag
         if not is_known and f"{number} {unit}" not in ASKED.get(lesson[:2], ()):
             unbacked.append(f"{number} {unit}")
     assert unbacked == []
+
+
+@every_lesson
+def test_a_lesson_prints_nothing_on_stderr_and_no_line_that_jupyterlab_breaks_inside_a_word(lesson):
+    streams = [
+        output
+        for cell in code_cells(read(FOLDER / lesson))
+        for output in cell.outputs
+        if output.output_type == "stream"
+    ]
+    assert {stream.name for stream in streams} == {"stdout"}  # It paints stderr red.
+    lines = [line for stream in streams for line in stream.text.splitlines()]
+    assert [
+        line for line in lines if len(line) > LETTERS and "ms/step" not in line
+    ] == []  # Keras's.
 
 
 @every_lesson

@@ -43,5 +43,5 @@ def test_a_function_with_another_parameter_looks_like_no_other_function(look):
 
 def test_settings_that_differ_are_named_in_the_labels(runs):
     a, b = runs[0].config, runs[0].config.model_copy(update={"learning_rate": 0.5})
-    assert styles.labels([a, b]) == ["ReLU, lr 0.3", "ReLU, lr 0.5"]
+    assert styles.labels([a, b]) == ["ReLU, learning rate 0.3", "ReLU, learning rate 0.5"]
     assert styles.labels([a, runs[1].config]) == ["ReLU", "ELU α=1"]

@@ -48,6 +48,18 @@ def test_a_fall_of_the_bias_and_a_turn_of_the_weights_are_told_apart(three):
     assert weights.edge_after == pytest.approx(0.125 - 0.75 * 0.2)  # The faint images are last.
 
 
+def test_the_table_of_causes_holds_what_was_found_and_the_part_of_the_weights(three):
+    table = causes.table(three, 1)
+    assert list(table.index) == [0, 1, 2]
+    assert list(table.name[:2]) == ["bias", "weights"]
+    assert table.loc[0, ["since", "edge_before", "edge_after", "by_bias"]].tolist() == [
+        2, 1.25, -0.25, 1.5,
+    ]  # fmt: skip
+    assert table.by_weights[0] == 0  # All of the way from 1.25 to −0.25 is the bias's.
+    assert table.by_weights[1] == pytest.approx(1.5 - (0.125 - 0.75 * 0.2) - 0.375)
+    assert list(causes.table(three, 1, epoch=0)) == list(table)
+
+
 def test_a_unit_that_owes_just_half_of_its_way_to_its_bias_died_of_its_weights(two_kinds, by_hand):
     halves = by_hand(
         two_kinds,

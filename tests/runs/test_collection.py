@@ -38,7 +38,7 @@ RELU = RunConfig(activation="relu", learning_rate=0.3, **COMMON)
 RELU_1 = RELU.model_copy(update={"seed": 1})
 LEAKY = RunConfig(activation="leaky_relu=0.1", learning_rate=0.3, keep_weights="every", **COMMON)
 WILD = RunConfig(activation="leaky_relu=100", learning_rate=1000.0, keep_weights="every", **COMMON)
-TABLES = ("runs", "epochs", "layers", "units", "lives", "flows")
+TABLES = ("runs", "epochs", "layers", "units", "lives", "deaths", "flows")
 IDENTITY = ["run_id", "activation", "parameter", "seed", "dataset", "learning_rate"]
 
 
@@ -100,6 +100,9 @@ def test_the_tables_have_the_columns_of_the_specification(store):
         *IDENTITY, "epoch", "layer", "units", "born_dead", "died", "revived", "lost", "dead",
         "never_dead",
     ]  # fmt: skip
+    assert list(store.runs.deaths()) == [
+        *IDENTITY, "layer", "born_dead", "died", "revived", "lost", "dead",
+    ]  # fmt: skip
 
 
 def test_the_table_of_lives_tells_each_unit_by_what_the_table_of_units_says_of_it(store):
@@ -132,6 +135,10 @@ def test_the_books_of_the_dead_balance_in_every_layer_at_every_epoch(store):
     dead = units.groupby(["run_id", "epoch", "layer"], sort=False).dead.sum()
     np.testing.assert_array_equal(dead, flows.dead)
     assert flows.dead.sum() > 0
+    deaths = store.runs.deaths().set_index(["run_id", "layer"])
+    columns = ["born_dead", "died", "revived", "lost"]
+    np.testing.assert_array_equal(deaths[columns], by_layer[columns].sum().loc[deaths.index])
+    np.testing.assert_array_equal(deaths.dead, by_layer.dead.last().loc[deaths.index])
 
 
 def test_every_table_names_the_run_it_speaks_of(store):
@@ -249,9 +256,9 @@ def test_runs_that_finished_or_diverged_have_ended(by_config):
 def test_settings_that_differ_are_told_in_words():
     wide = RELU.model_copy(update={"hidden": (8, 8), "learning_rate": 0.1, "seed": 5})
     assert differences([RELU, wide, RELU_1]) == [
-        ["hidden 6-5", "lr 0.3"],
-        ["hidden 8-8", "lr 0.1"],
-        ["hidden 6-5", "lr 0.3"],
+        ["hidden 6-5", "learning rate 0.3"],
+        ["hidden 8-8", "learning rate 0.1"],
+        ["hidden 6-5", "learning rate 0.3"],
     ]
 
 

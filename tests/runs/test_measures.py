@@ -133,3 +133,26 @@ def test_a_layer_that_the_network_has_not_is_told(recorded):
     for name in ("mean_gate", "dead_confirmed_fraction"):
         with pytest.raises(RunError, match="layer must be from 1 to 2 in run relu"):
             measures.measure(name, 3).printed(recorded)
+
+
+def test_a_table_by_seed_has_a_column_for_each_group_and_nan_where_a_seed_is_missing(recorded):
+    runs = RunStore("notebooks/recorded").runs.where(dataset="mnist", learning_rate=0.005)
+    groups = runs.by_activation()
+    assert {name: len(some) for name, some in groups.items()} == {
+        "relu": 3, "leaky_relu": 3, "elu": 3,
+    }  # fmt: skip
+    table = measures.by_seed(groups | {"elu": groups["elu"][1:]}, "test_accuracy")
+    assert list(table) == ["relu", "leaky_relu", "elu"]
+    assert (table.index.name, list(table.index)) == ("seed", [0, 1, 2])
+    assert table.relu[0] == 100 * recorded.record.test_accuracy
+    assert table.elu.isna().tolist() == [True, False, False]
+    with pytest.raises(InputError, match=r"all must have one run for each seed: .*where"):
+        measures.by_seed({"all": runs}, "test_accuracy")
+
+
+def test_a_table_of_means_has_the_rows_and_columns_that_it_is_given(half_dead, recorded):
+    columns = {"first, %": measures.measure("dead_confirmed_fraction", 1)}
+    columns["both, %"] = measures.measure("dead")
+    table = measures.means({"half": [half_dead, half_dead], "one": [recorded]}, columns)
+    assert table.loc["half"].tolist() == pytest.approx([100 / 3, 60])
+    assert table.loc["one", "first, %"] == 100 * recorded.confirmed(1).mean()

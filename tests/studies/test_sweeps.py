@@ -27,7 +27,7 @@ def test_a_sweep_returns_its_runs_in_the_order_of_the_grid_and_trains_none_twice
     monkeypatch.setattr("lab.studies.study.train", lambda *_: pytest.fail("trained again"))
     again = lab.sweep(BASE, vary, (1, 0), tiny, store)
     assert [run.run_id for run in again] == [run.run_id for run in runs]
-    assert "8 of 8 runs are recorded already" in capsys.readouterr().err
+    assert "8 of 8 runs are recorded already" in capsys.readouterr().out
 
 
 def test_a_sweep_that_cannot_be_writes_nothing(tiny, tmp_path):
@@ -48,7 +48,9 @@ def test_the_command_trains_a_grid_and_prints_its_table_and_verdicts(lab_main, t
     assert (code, err) == (0, "")
     assert "Is it the rate?" in out
     assert "mnist-5k, seeds 0-5" in out
-    assert all(out.count(f"ReLU, lr {lr}, seed 3: test accuracy") == 1 for lr in (0.01, 0.001))
+    assert all(
+        out.count(f"ReLU, learning rate {lr}, seed 3: test accuracy") == 1 for lr in (0.01, 0.001)
+    )
     assert len(RunStore(tmp_path / "runs").runs.where(epochs=1, hidden=(4,))) == 24
     assert "each at its best learning rate" in out
     code, out, _ = lab_main(*sweep)

@@ -36,7 +36,11 @@ def table(front):
 
 def test_it_begins_with_all_runs_in_the_order_of_the_registry(front):
     assert len(front.chosen) == 5
-    assert list(table(front).activation) == ["ReLU, lr 0.001", "ELU α=1, lr 0.001", "ReLU, lr 0.3"]
+    assert list(table(front).activation) == [
+        "ReLU, learning rate 0.001",
+        "ELU α=1, learning rate 0.001",
+        "ReLU, learning rate 0.3",
+    ]
     assert front.epoch.value == front.epoch.max == 3
 
 

@@ -72,6 +72,17 @@ def test_a_table_escapes_what_it_shows(front):
     assert "&lt;img src=x&gt;" in front.table.value
 
 
+def test_a_cell_of_a_table_breaks_only_if_it_is_long(front):
+    long = " ".join(["97.92 %,"] * 20)
+    front.show_table(pd.DataFrame({"seeds": ["seeds 0-2"], "each seed, %": [long]}))
+    assert "<th>each seed,&nbsp;%</th>" in front.table.value
+    assert "<td>seeds 0-2</td>" in front.table.value
+    assert f'<td class="lab-long">{long}</td>' in front.table.value
+    assert ".lab-table td {white-space: nowrap} .lab-table td.lab-long {white-space: normal}" in (
+        front.children[0].value
+    )
+
+
 def test_the_still_copy_holds_picture_table_and_words_for_a_notebook_without_a_kernel(front):
     front.show_table(pd.DataFrame({"a": [1]}))
     front.show(Figure(), "words & <b>")

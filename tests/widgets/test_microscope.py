@@ -168,10 +168,11 @@ def test_the_list_of_runs_keeps_their_order_and_names_what_tells_them_apart(tiny
         microscope = Microscope(runs, dataset=tiny)
         assert microscope.run.value == runs[0]
         assert [name for name, _ in microscope.run.options] == [
-            f"ReLU, tiny, lr 0.001, seed 0, first bias {run.config.first_bias:g}" for run in runs
+            f"ReLU, tiny, learning rate 0.001, seed 0, first bias {run.config.first_bias:g}"
+            for run in runs
         ]
     twins = Microscope([usual, again], dataset=tiny).run.options
-    assert twins[0][0] == f"ReLU, tiny, lr 0.001, seed 0 ({usual.run_id})"
+    assert twins[0][0] == f"ReLU, tiny, learning rate 0.001, seed 0 ({usual.run_id})"
 
 
 def test_a_measure_has_a_scale_with_its_ends_and_what_is_not_finite_is_grey(relu, tiny):

@@ -38,11 +38,11 @@ def test_every_curve_of_the_picture_leads_to_the_run_whose_values_it_shows(store
 @pytest.mark.slow
 def test_a_click_opens_the_run_below_and_the_next_one_in_its_place(store):
     compare = Compare(store)
-    compare.picture.picked = ["ELU α=1, lr 0.001", 1, 1]
+    compare.picture.picked = ["ELU α=1, learning rate 0.001", 1, 1]
     (first,) = compare.opened.children
     assert (first.run.value.config.title, first.run.value.config.seed) == ("ELU α=1", 1)
     assert "Opened below in the microscope: ELU α=1, tiny" in compare.status.value
-    compare.picture.picked = ["ReLU, lr 0.1", 0, 2]
+    compare.picture.picked = ["ReLU, learning rate 0.1", 0, 2]
     (second,) = compare.opened.children
     assert second.run.value.config.learning_rate == 0.1
     assert first.comm is None  # It is closed.

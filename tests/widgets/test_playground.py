@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import lab
-from lab import RunStore
+from lab import RunStore, activations
 from lab.widgets import Playground
 
 
@@ -58,7 +58,7 @@ def test_a_run_gives_the_share_of_its_pre_activations_at_which_the_gate_is_shut(
     playground = Playground(("relu", "leaky_relu"), store, tiny)
     (run,) = store
     playground.run.value = playground.run.options[1]
-    assert playground.run.value == "ReLU, tiny, lr 0.001, seed 0"
+    assert playground.run.value == "ReLU, tiny, learning rate 0.001, seed 0"
     assert (playground.layer.options, playground.epoch.options) == ((1, 2), (0, 1, 2))
     playground.layer.value, playground.epoch.value = 2, 1
     x = tiny.x_train.reshape(300, -1)[lab.experiment.data.split(tiny, run.config).probe] / 255
@@ -111,3 +111,9 @@ def test_one_function_cannot_be_chosen_with_two_parameters():
     with pytest.raises(lab.LabError, match="can be chosen once here, with one parameter"):
         Playground(("leaky_relu=0.1", "leaky_relu=0.2"))
     assert Playground("leaky_relu=0.123456789").chooser.choices == ["leaky_relu=0.123456789"]
+
+
+def test_every_slider_can_show_the_default_of_its_function():
+    for name, slider in Playground().chooser.sliders.items():
+        steps = (activations.get(name).default - slider.min) / slider.step
+        assert steps == pytest.approx(round(steps)), name

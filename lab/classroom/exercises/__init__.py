@@ -11,10 +11,11 @@ from lab.classroom.exercises import (
     lesson_8,
     lesson_9,
 )
-from lab.classroom.exercises.shared import CHECKS
+from lab.classroom.exercises.shared import CHECKS, WHY
 
 __all__ = [
     "CHECKS",
+    "WHY",
     "lesson_1",
     "lesson_2",
     "lesson_3",

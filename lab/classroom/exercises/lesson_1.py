@@ -9,7 +9,11 @@ from lab.classroom.answers import called, matches
 from lab.classroom.exercises.shared import exercise, wrong_if
 
 
-@exercise("1.1")
+@exercise(
+    "1.1",
+    "f is a straight line on each side of 0, and the gate is its slope: 1 on the right, α on "
+    "the left. Slide α to 1 in the playground: what becomes of the gate?",
+)
 def _gate_of_leaky_relu(gate: Any) -> None:
     z = np.array([-3.0, -0.5, 0.25, 2.0])
     for alpha in (0.01, 0.3):
@@ -26,7 +30,11 @@ def _gate_of_leaky_relu(gate: Any) -> None:
         matches(called(gate, z, alpha), activations.gate(leaky, z), mistakes)
 
 
-@exercise("1.2")
+@exercise(
+    "1.2",
+    "Gates multiply: less than a millionth of a millionth is left. After twenty of ReLU's "
+    "open gates all of it would be.",
+)
 def _gradient_after_twenty_sigmoids(left: Any) -> None:
     mistakes = {
         "A gate multiplies the gradient; after twenty gates, multiply twenty times.": 20 * 0.25,
@@ -40,7 +48,11 @@ def _gradient_after_twenty_sigmoids(left: Any) -> None:
     matches(left, 0.25**20, mistakes)
 
 
-@exercise("1.3")
+@exercise(
+    "1.3",
+    "Where a is below 0, a = α · exp(z) − α, and the slope α · exp(z) is a + α. Does ReLU's "
+    "gate follow from its output, too?",
+)
 def _gate_of_elu_from_its_output(gate: Any) -> None:
     a = np.array([-0.75, -0.2, 0.5, 2.0])
     for alpha in (1.0, 2.0):
@@ -55,7 +67,11 @@ def _gate_of_elu_from_its_output(gate: Any) -> None:
         matches(called(gate, a, alpha), np.where(a > 0, 1, a + alpha), mistakes)
 
 
-@exercise("1.4")
+@exercise(
+    "1.4",
+    "Where a function falls, its gate is below 0, and the gradient is turned around. Which "
+    "functions of the playground never fall?",
+)
 def _an_activation_function_can_fall(name: str, low: float, high: float) -> None:
     at_low, at_high = activations.activate(name, [low, high])
     wrong_if(low >= high, "The first z must be the smaller one.")

@@ -9,7 +9,11 @@ from lab.classroom.exercises.shared import exercise, one_run_of, wrong_if
 from lab.runs import Run
 
 
-@exercise("2.1")
+@exercise(
+    "2.1",
+    "More than nine in ten of these numbers lie between the pixels and the first layer. How "
+    "many would one layer of 150 neurons have, in place of the two?",
+)
 def _parameters_of_a_network(count: Any) -> None:
     mistakes = {
         "You have counted the weights. Each neuron also has a bias.": 83_900,
@@ -20,7 +24,11 @@ def _parameters_of_a_network(count: Any) -> None:
     matches(count, 84_060, mistakes)
 
 
-@exercise("2.2")
+@exercise(
+    "2.2",
+    "One image with z above 0 is enough to keep a neuron alive, so you ask all images. Try "
+    "your function on the z of the lesson.",
+)
 def _dead_neurons_by_hand(dead: Any) -> None:
     z = np.array(
         [[-1.0, 2.0, 0.0, -9.0, 0.0], [-2.0, -1.0, 0.0, 1.0, -0.5], [-0.1, -3.0, 0.0, -9.0, -4.0]]
@@ -44,7 +52,10 @@ def _dead_neurons_by_hand(dead: Any) -> None:
     matches(found, right, mistakes)
 
 
-@exercise("2.3")
+@exercise(
+    "2.3",
+    "375 steps in each of ten epochs. How many are they with batches of 32?",
+)
 def _steps_of_the_textbook(steps: Any) -> None:
     mistakes = {
         "These are the steps of one epoch. The textbook takes ten.": 375,
@@ -54,7 +65,11 @@ def _steps_of_the_textbook(steps: Any) -> None:
     matches(steps, 3750, mistakes)
 
 
-@exercise("2.4")
+@exercise(
+    "2.4",
+    "Most parameters lie between the pixels and the first layer, so its width decides. How "
+    "few are enough for 85 %?",
+)
 def _a_small_network(answer: Any) -> None:
     run = one_run_of(answer)
     _on("mnist-5k", run)

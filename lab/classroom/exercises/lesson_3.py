@@ -15,7 +15,11 @@ from lab.classroom.exercises.shared import (
 from lab.runs import Run, Runs
 
 
-@exercise("3.1")
+@exercise(
+    "3.1",
+    "You subtracted inside each seed, and took the mean of that: all functions of a seed have"
+    " the same first weights. Is ELU below ReLU with each of the three seeds?",
+)
 def _paired_difference(recorded: Any, points: Any) -> None:
     """The answer is in points; `recorded` are the runs on full MNIST."""
     mean = {rate: elu_minus_relu(recorded, rate) for rate in (0.001, 0.005)}
@@ -34,7 +38,11 @@ def _paired_difference(recorded: Any, points: Any) -> None:
     matches(points, right, mistakes, tolerance=0.01, rounding=0.0101)
 
 
-@exercise("3.2")
+@exercise(
+    "3.2",
+    "One pair refutes a claim about all pairs. It does not prove the opposite: how many pairs"
+    " of the recorded runs agree with the claim?",
+)
 def _more_dead_and_yet_better(more: Any, fewer: Any) -> None:
     """Refutes: the more neurons are dead, the lower the test accuracy."""
     one, other = one_run_of(more), one_run_of(fewer)
@@ -55,7 +63,11 @@ def _more_dead_and_yet_better(more: Any, fewer: Any) -> None:
     )
 
 
-@exercise("3.3")
+@exercise(
+    "3.3",
+    "It is above ELU with every seed. With three seeds this happens with probability 1/8 even"
+    " if nothing differs: does it hold with six?",
+)
 def _beats_elu(answer: Any) -> None:
     wrong_if(
         answer is None or callable(answer),

@@ -18,7 +18,11 @@ from lab.experiment import load_dataset
 from lab.runs import Runs
 
 
-@exercise("4.1")
+@exercise(
+    "4.1",
+    "A bias moves z on every image by the same amount: low enough, and none is above 0. In "
+    "training it is mostly not the bias that kills: see lesson 5.",
+)
 def _exactly_a_hundred_dead(model: Any) -> None:
     """The answer is the Keras model."""
     wrong_if(not hasattr(model, "layers"), "The answer must be the Keras model.")
@@ -45,7 +49,11 @@ def _exactly_a_hundred_dead(model: Any) -> None:
     raise WrongAnswerError(f"{dead[0]} neurons of layer 1 are dead. The exercise asks for 100.")
 
 
-@exercise("4.2")
+@exercise(
+    "4.2",
+    "Adam's first steps are about as large as the learning rate: large ones push a neuron "
+    "below zero on every image. Is the limit the same with 512 neurons in a layer?",
+)
 def _largest_harmless_rate(answer: Any) -> None:
     """The answer holds the runs that were tried: at least two, which bracket the rate."""
     wrong_if(
@@ -76,7 +84,11 @@ def _largest_harmless_rate(answer: Any) -> None:
     )
 
 
-@exercise("4.3")
+@exercise(
+    "4.3",
+    "Its z is below zero on every image, but its gate is not 0 there: gradients reach its "
+    "weights, and it can learn. For ReLU the two words mean the same.",
+)
 def _always_negative_and_not_dead(run: Any, layer: int, unit: int) -> None:
     run = one_run_of(run)
     run.check_unit(layer, unit)
@@ -92,7 +104,10 @@ def _always_negative_and_not_dead(run: Any, layer: int, unit: int) -> None:
     )
 
 
-@exercise("4.4")
+@exercise(
+    "4.4",
+    "Does your change open the gate, or lift z above zero? Find one of the other kind.",
+)
 def _saved_by_one_change(answer: Any, lost: Any) -> None:
     run, before = one_run_of(answer), one_run_of(lost)
     settings = changed(run.config, before.config)

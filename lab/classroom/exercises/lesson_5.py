@@ -9,7 +9,11 @@ from lab.classroom.exercises.shared import exercise, one_run_of, wrong_if
 from lab.runs import causes
 
 
-@exercise("5.1")
+@exercise(
+    "5.1",
+    "A ReLU neuron is dead if this number is not above 0. Try your function on the images and"
+    " the weights of the lesson.",
+)
 def _largest_pre_activation(largest: Any) -> None:
     rng = np.random.default_rng(5)
     x, w, b = rng.random((6, 3)), rng.normal(size=(3, 4)), np.array([-9.0, 0.5, -1.0, 2.0])
@@ -29,7 +33,10 @@ def _largest_pre_activation(largest: Any) -> None:
     matches(called(largest, x, w, b), z.max(axis=0), mistakes)
 
 
-@exercise("5.2")
+@exercise(
+    "5.2",
+    "Compare it with the fall of the largest z in the neuron's story: the weights did the rest.",
+)
 def _fall_by_bias(run: Any, unit: int, fall: Any) -> None:
     cause = causes.find(one_run_of(run), 1).get(unit)
     if cause is None or np.isnan(cause.by_bias):
@@ -47,7 +54,11 @@ def _fall_by_bias(run: Any, unit: int, fall: Any) -> None:
     matches(fall, cause.by_bias, mistakes, tolerance=0.01, rounding=0.0051)
 
 
-@exercise("5.3")
+@exercise(
+    "5.3",
+    "Its inputs are the neurons of layer 1, and they went on learning: so its z could rise "
+    "above 0 again. Layer 1 of this network has no such neuron: the images never change.",
+)
 def _died_and_came_back(run: Any, unit: int, died: int, revived: int) -> None:
     lived = one_run_of(run).lives(2)
     run.check_unit(2, unit)
@@ -64,7 +75,11 @@ def _died_and_came_back(run: Any, unit: int, died: int, revived: int) -> None:
     wrong_if(not lived.revived[revived, unit], f"It did not come back in epoch {revived}.")
 
 
-@exercise("5.4")
+@exercise(
+    "5.4",
+    "Dead is a word about the images that were looked at. If this one were a training image, "
+    "a gradient would reach the weights again. Does your drawing look like a digit?",
+)
 def _an_image_that_wakes(run: Any, unit: int, image: Any) -> None:
     wrong_if(
         not one_run_of(run).lives(1).dead[-1, unit],

@@ -13,7 +13,11 @@ from lab.classroom.answers import called, matches
 from lab.classroom.exercises.shared import elu_minus_relu, exercise, one_run_of, wrong_if
 
 
-@exercise("6.1")
+@exercise(
+    "6.1",
+    "A gradient passes where the gate is not 0, whatever the function: so this count needs no"
+    " other rule. A count of signs does.",
+)
 def _dead_share_from_gates(share: Any) -> None:
     gates = np.array([[0, 0.5, 0, 0.01, 0], [0, 0, 0, 0.01, 1], [0, 0, 0, 0.01, 0.0]])
     mistakes = {
@@ -32,7 +36,10 @@ def _dead_share_from_gates(share: Any) -> None:
     matches(called(share, gates), 0.4, mistakes)
 
 
-@exercise("6.2")
+@exercise(
+    "6.2",
+    "With fewer images some living neuron still looks dead. Is it the same number for layer 1?",
+)
 def _images_until_the_truth(run: Any, images: Any) -> None:
     """The exercise asks for layer 2, and for the order in which probes grow."""
     opened = probes.first_open(one_run_of(run), 2)
@@ -50,7 +57,11 @@ def _images_until_the_truth(run: Any, images: Any) -> None:
     matches(images, int(alive.max()), mistakes, tolerance=0.0001)
 
 
-@exercise("6.3")
+@exercise(
+    "6.3",
+    "With three seeds t is 4.3, and with very many 1.96: so few seeds make a wide interval. "
+    "Does it hold 0?",
+)
 def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
     """The answer is the half width in points; `recorded` are the runs on full MNIST."""
     differences = elu_minus_relu(recorded, 0.005)
@@ -78,7 +89,11 @@ def _interval_of_three_seeds(recorded: Any, half: Any) -> None:
     matches(half, t * error, mistakes, tolerance=0.01)
 
 
-@exercise("6.4")
+@exercise(
+    "6.4",
+    "A neuron that always sends 0 adds nothing above it. Is there also a living one without "
+    "which no image gets another class?",
+)
 def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
     """The answer lists units of layer 1: as many as are dead, and no image gets another class."""
     run = one_run_of(run)
@@ -100,7 +115,11 @@ def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
     )
 
 
-@exercise("6.5")
+@exercise(
+    "6.5",
+    "Its gate opens seldom, but it opens: a gradient comes, and it can learn. A rule with a "
+    "threshold cannot tell this from death.",
+)
 def _the_neuron_that_the_rules_quarrel_about(run: Any, unit: Any) -> None:
     """The answer is the living unit of layer 1 that gives 0 most often."""
     layer = one_run_of(run).last_summaries(1)

@@ -11,7 +11,11 @@ from lab.classroom.exercises.shared import accuracy_by_seed, exercise, runs_of, 
 from lab.runs import Runs
 
 
-@exercise("7.1")
+@exercise(
+    "7.1",
+    "First weights that are good for the one are good for the other, and subtracting takes "
+    "these ups and downs away. What is the ratio for ELU?",
+)
 def _width_without_pairs(runs: Any, times: Any) -> None:
     """The exercise asks for Leaky ReLU and ReLU; the answer is a ratio of two spreads."""
     accuracy = accuracy_by_seed(Runs(runs_of(runs)))
@@ -40,7 +44,10 @@ def _width_without_pairs(runs: Any, times: Any) -> None:
     matches(times, apart / pairs, mistakes, tolerance=0.01)
 
 
-@exercise("7.2")
+@exercise(
+    "7.2",
+    "The stop matters: what comes after the first that does not hold, does not hold either.",
+)
 def _holding_after_holm(holding: Any) -> None:
     """Of the second list, 6 · 0.004 and 5 · 0.009 are below 0.05, and 4 · 0.014 is not."""
     for p_values, right in (([0.03, 0.2], 0), ([0.009, 0.016, 0.004, 0.04, 0.014, 0.02], 2)):
@@ -66,7 +73,10 @@ def _holding_after_holm(holding: Any) -> None:
         matches(found, right, mistakes)
 
 
-@exercise("7.3")
+@exercise(
+    "7.3",
+    "All differences inside the interval agree with the study, and 0 is only one of them.",
+)
 def _agrees_just_as_well(verdict: Any, points: Any) -> None:
     """The answer is a difference inside the interval of a verdict that does not exclude 0."""
     wrong_if(
@@ -82,7 +92,11 @@ def _agrees_just_as_well(verdict: Any, points: Any) -> None:
     )
 
 
-@exercise("7.4")
+@exercise(
+    "7.4",
+    "It has enough seeds for a verdict: read `stats.verdicts(mine)`. Is the difference worth "
+    "seeing, by what you wrote down before?",
+)
 def _a_study_of_ones_own(answer: Any, lesson: Any) -> None:
     """`lesson` holds the runs of the lesson: at least one run of the answer must be new."""
     runs, known = runs_of(answer), {run.run_id for run in runs_of(lesson)}

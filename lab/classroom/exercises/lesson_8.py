@@ -15,7 +15,10 @@ NO_REMEDY = "no remedy"
 COME_ALONG = {"optimizer": ("momentum", "nesterov", "weight_decay"), "input_scale": ("pixels",)}
 
 
-@exercise("8.1")
+@exercise(
+    "8.1",
+    "The others die all the same. Does warm-up save some with each of the six seeds?",
+)
 def _saved_of_a_hundred(runs: Any, saved: Any) -> None:
     """The exercise asks for the neurons of both layers, over all seeds together."""
     recorded = Runs(runs_of(runs))
@@ -47,7 +50,11 @@ def _mean(runs: Runs, layer: int) -> float:
     return float(np.mean([run.confirmed_fraction(layer) for run in runs]))
 
 
-@exercise("8.2")
+@exercise(
+    "8.2",
+    "Now z has mean 0 for each neuron: so on some image it is above 0, and ReLU's gate is "
+    "open, whatever the bias was.",
+)
 def _normalised(normalised: Any) -> None:
     """A small number below the root, as Keras has it, changes nothing that the check sees."""
     z = np.array([[-30.0, 1.0, -7.0], [-10.0, 3.0, -7.5], [-20.0, 5.0, -9.5], [-40.0, 3.0, -8.0]])
@@ -74,7 +81,11 @@ def _normalised(normalised: Any) -> None:
     matches(found, (z - z.mean(axis=0)) / spread, mistakes, tolerance=0.002, rounding=0.002)
 
 
-@exercise("8.3")
+@exercise(
+    "8.3",
+    "It saves neurons, and as far as the study can tell it does not read better: this refutes"
+    " the claim. It does not say that the accuracies are equal.",
+)
 def _saves_and_is_not_better(verdicts: Any, remedy: Any) -> None:
     """The answer is the name of a remedy; `verdicts` are on both measures."""
     listed = list(verdicts) if isinstance(verdicts, Iterable) else []
@@ -100,7 +111,11 @@ def _saves_and_is_not_better(verdicts: Any, remedy: Any) -> None:
     )
 
 
-@exercise("8.4")
+@exercise(
+    "8.4",
+    "Does it keep z near 0, make the steps small, or keep the gate open? For a verdict train "
+    "six seeds.",
+)
 def _a_remedy_of_ones_own(answer: Any, lesson: Any) -> None:
     """`lesson` holds the recorded runs: those without a remedy tell the settings."""
     runs, without = Runs(runs_of(answer)), Runs(runs_of(lesson)).where(label=NO_REMEDY)

@@ -11,7 +11,11 @@ from lab.classroom.exercises.shared import exercise, one_run_of, wrong_if
 FILTERS, MAPS = 16, 8
 
 
-@exercise("9.1")
+@exercise(
+    "9.1",
+    "A filter has 3 · 3 weights for each map below, and one bias, however large the image is."
+    " How many would a dense layer need to make the same outputs?",
+)
 def _numbers_of_a_convolution(numbers: Any) -> None:
     """16 filters of 3 × 3 look at 8 maps."""
     mistakes = {
@@ -28,7 +32,11 @@ def _numbers_of_a_convolution(numbers: Any) -> None:
     matches(numbers, FILTERS * (9 * MAPS + 1), mistakes)
 
 
-@exercise("9.2")
+@exercise(
+    "9.2",
+    "This is the neuron that you know, moved over the image: the same nine weights and bias "
+    "at every place.",
+)
 def _a_filter_by_hand(z_of: Any) -> None:
     """The exercise asks for every place where the kernel fits, in steps of 1."""
     image = np.array([[0, 2, 1, 0, 3], [1, 0, 4, 1, 0], [2, 1, 0, 2, 5], [0, 3, 1, 1, 2.0]])
@@ -57,7 +65,11 @@ def _a_filter_by_hand(z_of: Any) -> None:
     matches(called(z_of, image, kernel, bias), right, mistakes)
 
 
-@exercise("9.3")
+@exercise(
+    "9.3",
+    "The first three axes are images, rows and columns: one patch above 0 anywhere, and the "
+    "filter lives. How many patches are these in the lesson's layer?",
+)
 def _dead_filters(dead: Any) -> None:
     """Filter 0 fires at one place, 1 nowhere, 2 always, 3 is 0 at most, 4 fires on one image."""
     z = -np.ones((3, 2, 2, 5))
@@ -90,7 +102,11 @@ def _dead_filters(dead: Any) -> None:
     matches(called(dead, z), right, mistakes)
 
 
-@exercise("9.4")
+@exercise(
+    "9.4",
+    "The filter wakes at the patch with its largest z, and this z is what the bias has to "
+    "make up for. Is this patch blank?",
+)
 def _rise_of_the_bias(run: Any, unit: int, rise: Any) -> None:
     """The largest z of layer 1 rises with the bias; a little more than needed is right, too."""
     run = one_run_of(run)

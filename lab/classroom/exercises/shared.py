@@ -5,22 +5,28 @@ from typing import Any
 
 from lab.classroom.answers import WrongAnswerError
 from lab.experiment import RunConfig
-from lab.runs import Run, Runs
+from lab.runs import Run, Runs, measures
 
 Check = Callable[..., None]
 
 
 CHECKS: dict[str, Check] = {}
+WHY: dict[str, str] = {}  # Of each exercise, what is said of a right answer.
 
 
 FUNCTION = ("activation", "parameter", "source_sha256")
 
 
-def exercise(number: str) -> Callable[[Check], Check]:
-    """Makes a check known under the number of its exercise."""
+def exercise(number: str, why: str) -> Callable[[Check], Check]:
+    """Makes a check known under the number of its exercise.
+
+    Args:
+        number: The number.
+        why: What is said of every right answer: why it is right, or what to try next.
+    """
 
     def add(check: Check) -> Check:
-        CHECKS[number] = check
+        CHECKS[number], WHY[number] = check, why
         return check
 
     return add
@@ -44,8 +50,7 @@ def elu_minus_relu(recorded: Runs, rate: float) -> Any:
 
 def accuracy_by_seed(runs: Runs) -> Any:
     """Returns test accuracies in percent: a row for each seed, a column for each function."""
-    table = runs.runs()
-    return 100 * table.pivot_table(index="seed", columns="activation", values="test_accuracy")
+    return measures.by_seed(runs.by_activation(), "test_accuracy")
 
 
 def runs_of(answer: Any) -> Sequence[Run]:

@@ -119,8 +119,8 @@ def legend_above(figure: "Figure", styles: Sequence[Style]) -> None:
         ncols=LEGEND_COLUMNS,
         bbox_to_anchor=(0.06, 1.0),
         handlelength=2.3,  # As long as a dash and a dot need.
-        handletextpad=0.6,
-        columnspacing=1.2,
+        handletextpad=0.4,
+        columnspacing=0.8,
     )
     for style, text, line in zip(styles, legend.texts, legend.legend_handles, strict=True):
         touch.mark(touch.NAME, style.label, *filter(None, (text, line)))

@@ -84,7 +84,7 @@ def test_the_picture_writes_every_cell_and_its_words_say_the_same(killed):
 def test_a_second_map_trains_nothing(killed, tiny, tmp_path, capsys):
     vary = {"hidden": [(4,), (4, 4)], "first_bias": [-1000, 0]}
     lab.kill_map(vary, seeds=2, dataset=tiny, store=tmp_path, **SMALL)
-    assert "8 of 8 runs are recorded already" in capsys.readouterr().err
+    assert "8 of 8 runs are recorded already" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

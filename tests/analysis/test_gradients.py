@@ -60,12 +60,13 @@ def test_the_gradient_is_of_the_batch_that_comes_next(tiny):
 
 
 def test_the_gradient_and_the_update_are_those_of_the_next_step_of_the_run(tiny):
-    """240 images in batches of 100 are 3 steps an epoch; at steps 0, 3, 6 of 6 the rate falls."""
-    more = {"optimizer": "sgd", "momentum": 0.0, "schedule": "cosine", "learning_rate": 0.5}
+    """240 images in batches of 100 are 3 steps an epoch; of 6 steps the rate rises for 3."""
+    more = {"optimizer": "sgd", "momentum": 0.0, "warmup": 0.5, "schedule": "cosine"}
+    more |= {"learning_rate": 0.5}
     config = fitted(RunConfig(dropout=0.5, **SMALL | more | {"batch_size": 100}), tiny)
     table = gradients.flow(config, tiny).table
     ends = [event for event in train([config], tiny) if isinstance(event, EpochEnd)]
-    for end, rate in zip(ends, (0.5, 0.25, 0.0), strict=True):
+    for end, rate in zip(ends, (0.0, 0.5, 0.0), strict=True):
         weights, rows = end.state.weights, table[table.epoch == end.epoch]
         batch = batch_order(config, end.epoch + 1, split(tiny, config).train)[:100]
         images, labels = tiny.x_train[batch], tiny.y_train[batch]

@@ -59,12 +59,20 @@ def test_the_gradient_is_of_the_batch_that_comes_next(tiny):
     np.testing.assert_allclose(table[table.epoch == 0].gradient_norm, wanted, rtol=1e-3)
 
 
-def test_the_gradient_and_the_update_are_those_of_the_next_step_of_the_run(tiny):
+def test_the_gradient_and_the_update_are_those_of_the_next_step_of_the_run(tiny, monkeypatch):
     """240 images in batches of 100 are 3 steps an epoch; of 6 steps the rate rises for 3."""
     more = {"optimizer": "sgd", "momentum": 0.0, "warmup": 0.5, "schedule": "cosine"}
     more |= {"learning_rate": 0.5}
-    config = fitted(RunConfig(dropout=0.5, **SMALL | more | {"batch_size": 100}), tiny)
+    config = fitted(RunConfig(**SMALL | more | {"batch_size": 100}), tiny)
+    given = []
+
+    def watched(*arguments):
+        given.append(arguments)
+        return gradients_of(*arguments)
+
+    monkeypatch.setattr(gradients, "gradients_of", watched)
     table = gradients.flow(config, tiny).table
+    assert [step for *_, step in given] == [0, 3, 6]  # By which dropout draws.
     ends = [event for event in train([config], tiny) if isinstance(event, EpochEnd)]
     for end, rate in zip(ends, (0.0, 0.5, 0.0), strict=True):
         weights, rows = end.state.weights, table[table.epoch == end.epoch]

@@ -275,9 +275,24 @@ def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:
 
 
 def _before(layer: Any) -> Any:
-    """Returns the layer whose output is a layer's only input; None if Keras does not tell."""
+    """Returns the layer whose output is a layer's only input; None if Keras does not tell.
+
+    A layer that a network uses at several places, after different layers, has no one before it.
+    """
     history = getattr(getattr(layer, "input", None), "_keras_history", None)
-    return getattr(history, "operation", None)
+    before = getattr(history, "operation", None)
+    uses = [
+        tensor for node in getattr(layer, "_inbound_nodes", ()) for tensor in node.input_tensors
+    ]
+    places = {_place(tensor._keras_history.operation) for tensor in uses}
+    return before if len(places) == 1 else None
+
+
+def _place(layer: Any) -> int:
+    """Returns what tells a layer from others; a model may have got its inputs more than once."""
+    import keras
+
+    return 0 if isinstance(layer, keras.layers.InputLayer) else id(layer)
 
 
 def _below(layer: Any, numbers: dict[int, int]) -> int | None:

@@ -167,7 +167,8 @@ class RunWriter:
         return self._array_file(kind, state.epoch, state.epoch, arrays)
 
     def _array_file(self, kind: str, first: int, last: int, arrays: Arrays) -> ArrayFile:
-        content = save(arrays)
+        # Safetensors writes wrong numbers for arrays that do not lie in memory row by row.
+        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
         file = ArrayFile(
             name=f"{kind}-e{last:04d}.safetensors",
             first=first,

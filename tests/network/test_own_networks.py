@@ -254,11 +254,31 @@ def test_sites_and_arrays_of_unusual_networks_are_what_they_are():
         ("convolution", 1, 12),
         ("dense", 2, 1),
     ]
-    below = [site.below for site in layout.sites]
-    assert below[:3] == [None, None, 2]  # The first two take in what is reshaped.
-    assert below[4] is None  # Behind a layer that is used twice.
+    # The first two take in what is reshaped; the others are a layer used twice, or behind it.
+    assert [site.below for site in layout.sites] == [None] * 5
     first = [array.first for array in layout.arrays if array.first is not None]
     assert first == [0, 0, 0, 0, 1, 0]  # The biases, and the scale before the last.
+
+
+def with_shared_layers(activation, input_shape, classes):
+    """One layer that holds the activation function, and one Dropout, at two places each."""
+    import keras
+
+    layers = keras.layers
+    acts, drops = layers.Activation(activation), layers.Dropout(0.5)
+    images = keras.Input(input_shape)
+    x = drops(acts(layers.Dense(6)(layers.Flatten()(images))))
+    x = drops(acts(layers.Dense(6)(x)))
+    x = layers.Dense(4, activation)(x)
+    return keras.Model(images, layers.Dense(classes, "softmax")(x))
+
+
+def test_of_a_layer_used_at_two_places_nothing_wrong_is_said_of_what_leads_into_it():
+    layout = template(Network("shared", with_shared_layers)).layout
+    assert [site.units for site in layout.sites] == [6, 6, 4]
+    assert [site.kernel for site in layout.sites[:2]] == [None, None]
+    assert layout.sites[2].kernel is not None
+    assert [site.below for site in layout.sites] == [None, None, None]
 
 
 def by_chance(activation, input_shape, classes):

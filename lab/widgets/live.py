@@ -29,7 +29,8 @@ class Live(Front):
     """A front end that trains, so that the notebook stays usable meanwhile.
 
     From a second after it is shown, TensorFlow loads and the programs compile in the background, so
-    that Train begins at once. Every finished epoch is kept in the store. `await live.finished()` waits for the end.
+    that Train begins at once. Every finished epoch is kept in the store. `await live.finished()`
+    waits for the end.
 
     Attributes:
         runs: The recorded runs of the last training that came to its end.

@@ -347,7 +347,7 @@ def race_figure(
         limits: What each pair of axes shows; by default what fits the curves.
     """
     figure = canvas.fixed_figure(
-        (11, 5.4), left=0.07, right=0.78, bottom=0.1, top=0.97, wspace=1.25, hspace=0.25
+        (11.6, 5.4), left=0.07, right=0.745, bottom=0.1, top=0.97, wspace=1.35, hspace=0.25
     )
     with canvas.style():
         for place, (measure, layer) in enumerate(_panels(racers)):

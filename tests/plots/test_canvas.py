@@ -88,13 +88,9 @@ def cut_texts(figure):
     figure.savefig(io.BytesIO(), format="png")
     texts = set(figure.findobj(Text)) - set(_ticks_out_of_view(figure))
     whole = figure.bbox.padded(1)
-    extents = {
-        text.get_text(): text.get_window_extent()
-        for text in texts
-        if text.get_text() and text.get_visible()
-    }
-    corners = {name: (box.get_points()[0], box.get_points()[1]) for name, box in extents.items()}
-    return [n for n, points in corners.items() if not all(whole.contains(*p) for p in points)]
+    shown = [text for text in texts if text.get_text() and text.get_visible()]
+    corners = [(text.get_text(), text.get_window_extent().get_points()) for text in shown]
+    return [name for name, points in corners if not all(whole.contains(*p) for p in points)]
 
 
 def _ticks_out_of_view(figure):

@@ -11,7 +11,7 @@ from lab.analysis import validation
 from lab.analysis.validation import Check
 from lab.network import optimizers
 
-LONGER = ("ELU", "optimiser", "propagation")
+LONGER = ("ELU", "optimiser", "propagation", "scale")
 
 
 @pytest.mark.parametrize(

@@ -208,6 +208,7 @@ def test_a_training_that_the_user_stops_is_an_interrupted_run_with_its_weights()
     assert census.run.kept_epochs == [2]
 
 
+@pytest.mark.slow
 def test_in_training_the_run_is_running():
     census, seen = Census(X[:20]), []
 

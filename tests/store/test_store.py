@@ -285,7 +285,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", mostly_slow(WAYS, "the disk is full for a moment"))
 @pytest.mark.parametrize("keep", mostly_slow(["last", "every"], "last"))
 def test_a_fault_at_any_step_of_a_commit_loses_no_epoch_and_the_run_goes_on(
     tmp_path, tiny, keep, way, at_once

@@ -80,6 +80,7 @@ def test_tensorflow_loads_in_silence_with_one_thread_to_an_operation_and_stderr_
     assert err == "before\nbefore, unbuffered\nafter, unbuffered\nafter\n"
 
 
+@pytest.mark.slow
 def test_a_process_of_the_labs_own_loads_keras_without_what_it_does_not_use():
     out, _ = run(
         """

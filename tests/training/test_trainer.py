@@ -53,7 +53,7 @@ def test_a_hundred_steps_follow_keras(
     assert_follows_keras(RunConfig(activation=activation, **SMALL, **optimizer), tiny, 1e-4)
 
 
-@pytest.mark.parametrize("remedy", mostly_slow(REMEDIES, "weight decay", "Nesterov"))
+@pytest.mark.parametrize("remedy", mostly_slow(REMEDIES, "weight decay"))
 def test_every_remedy_follows_keras(tiny: Dataset, remedy: str) -> None:
     assert_follows_keras(RunConfig(**SMALL | REMEDIES[remedy]), tiny, 1e-3)
 

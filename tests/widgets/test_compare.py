@@ -113,6 +113,7 @@ def test_a_part_of_the_picture_is_shown_until_all_is_shown_or_another_measure(fr
     assert front.picture.panels[0] == whole
 
 
+@pytest.mark.slow
 def test_layers_are_offered_that_all_runs_have(front, tiny, tmp_path):
     shallow, deep = (
         lab.compare("relu", 1, tiny, tmp_path, hidden=hidden, epochs=1)

@@ -31,6 +31,7 @@ def front(tiny, tmp_path):
     return KillMap(VARY, "relu", 2, tiny, RunStore(tmp_path), **SMALL)
 
 
+@pytest.mark.slow
 def test_the_maps_say_what_the_runs_recorded(front, tiny, tmp_path):
     trained(front)
     found = lab.kill_map(VARY, 2, tiny, tmp_path, **SMALL)

@@ -294,6 +294,7 @@ def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(t
     assert "Trained again: 2 of 2 runs are as recorded, to the last bit." in again
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("button", ["replay", "again"])
 def test_what_is_not_recorded_cannot_be_replayed_nor_trained_again(tiny, store, button):
     lab.compare("relu", 1, tiny, store, **SETTINGS)
@@ -303,6 +304,7 @@ def test_what_is_not_recorded_cannot_be_replayed_nor_trained_again(tiny, store, 
     assert not race.busy
 
 
+@pytest.mark.slow
 def test_train_trains_what_is_missing_and_replays_when_nothing_is(tiny, store):
     lab.compare("relu", 1, tiny, store, **SETTINGS)
 

@@ -193,7 +193,8 @@ class Weights(Sequence[FloatArray]):
         """Returns the weights with some units reset, as ReDo does (Sokar et al. 2023).
 
         A unit gets fresh incoming weights and a fresh bias, and outgoing weights of 0, so that what
-        a dead ReLU gives to the next layer does not change.
+        a dead ReLU gives to the next layer does not change. A unit above that is reset, too, has
+        fresh incoming weights from all units.
 
         Args:
             units: For each hidden layer which units, bool of shape (units,). The layers must be

@@ -128,6 +128,11 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
             raise InputError(
                 f"configs must be lab.RunConfig(…), or a list of them, not {config!r}."
             )
+        if (config.shrink, config.perturb) != (1.0, 0.0):
+            raise InputError(
+                f"shrink and perturb must be left out, not {config.shrink:g} and "
+                f"{config.perturb:g}: they change the weights between the steps that are measured."
+            )
     data = dataset if isinstance(dataset, Dataset) else load_dataset(dataset)
     chosen = tuple(fitted(config, data) for config in chosen)
     for config in chosen:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Results by settings and digests, so that a front end shown again does not wait again.
-_known: dict[tuple[RunConfig, str, str], list[NDArray[np.intp]]] = {}
+_known: dict[tuple[RunConfig, str, str, int], list[NDArray[np.intp]]] = {}
 SIZES = (10, 30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 
 
@@ -50,11 +50,11 @@ def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDAr
     weights = run.weights()
     images = run.trained_on(dataset)
     digest = hashlib.sha256(b"".join(array.tobytes() for array in weights)).hexdigest()
-    key = run.config, digest, images.digest
+    key = run.config, digest, images.digest, run.last_kept_epoch
     if key not in _known:
         train = split(images, run.config).train
         order = train[stratified_order(images.y_train[train])]
-        seen = shown(images, run.config, run.last_epoch).x_train
+        seen = shown(images, run.config, run.last_kept_epoch).x_train
         _known[key] = programs.first_open(run.config, weights, seen, order)
     return 1 + _known[key][layer - 1]
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import clones, units
+from lab.errors import InputError
 from lab.experiment import Dataset
 from lab.runs import Run, Runs, one_run
 
@@ -29,6 +30,7 @@ def table(runs: Run | Iterable[Run], dataset: Dataset | None = None) -> "pd.Data
         A row for each run, epoch whose weights are kept, and hidden layer: `run_id`, `activation`,
         `seed`, `epoch`, `layer` (from 1), `units`, `dead` (units), `clones` (units that could be
         taken away so that one of each group of clones is left), `effective_rank`, `stable_rank`.
+        Where a layer gave values that are not finite, the last three are NaN.
         See `lab.census.clones` for what these are.
 
     Raises:
@@ -60,8 +62,10 @@ def groups(
         The units of each group that has two or more, from 0.
 
     Raises:
+        InputError: If the threshold is not between 0 and 1.
         RunError: As for `table`, or if there is no such layer.
     """
+    check_threshold(threshold)
     values = activations(one_run(run), layer, run.trained_on(dataset), epoch)
     numbers = clones.groups(values, threshold)
     found = [np.flatnonzero(numbers == number).tolist() for number in np.unique(numbers)]
@@ -76,14 +80,27 @@ def activations(
     config = run.config
     if not config.learns_slopes:
         return config.f(z)
-    last = max(run.kept_epochs, default=run.last_epoch)
-    return config.function.function(z, run.slopes(layer)[last if epoch is None else epoch])
+    when = run.last_kept_epoch if epoch is None else epoch
+    return config.function.function(z, run.slopes(layer)[when])
+
+
+def check_threshold(threshold: float) -> None:
+    """Checks the |correlation| above which units are clones.
+
+    Raises:
+        InputError: If it is not a number from 0 up to, but not including, 1.
+    """
+    if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
+        told = f"threshold must be a number of at least 0 and below 1, not {threshold!r}."
+        raise InputError(told)
 
 
 def _rows(run: Run, dataset: Dataset) -> Iterator[dict[str, Any]]:
+    run.weights()  # It says so if the run kept none.
     for epoch in run.kept_epochs:
         for layer in run.layers:
             values = activations(run, layer, dataset, epoch)
+            finite = bool(np.isfinite(values).all())
             yield {
                 "run_id": run.run_id,
                 "activation": run.config.activation,
@@ -92,7 +109,7 @@ def _rows(run: Run, dataset: Dataset) -> Iterator[dict[str, Any]]:
                 "layer": layer,
                 "units": values.shape[-1],
                 "dead": int(units.dead(run.layer(layer))[epoch].sum()),
-                "clones": clones.redundant(clones.groups(values)),
-                "effective_rank": clones.effective_rank(values),
-                "stable_rank": clones.stable_rank(values),
+                "clones": clones.redundant(clones.groups(values)) if finite else np.nan,
+                "effective_rank": clones.effective_rank(values) if finite else np.nan,
+                "stable_rank": clones.stable_rank(values) if finite else np.nan,
             }

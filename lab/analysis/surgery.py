@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.analysis.redundancy import check_threshold
 from lab.census import clones, units
 from lab.errors import InputError, RunError, check_whole, unknown
 from lab.experiment import Dataset, IndexArray, RunConfig, shown, split
@@ -161,8 +162,10 @@ def merge(
         threshold: The |correlation| on the probe set above which two units are joined.
 
     Raises:
+        InputError: If the threshold is not between 0 and 1.
         RunError: If the run kept no weights, or if its network is not the textbook's.
     """
+    check_threshold(threshold)
     network = _Network(one_run(run), dataset)
     weights, removed = network.merged(threshold)
     return _compared(network, removed, network.without(removed, weights))
@@ -276,7 +279,7 @@ class _Network:
         self.run, self.weights = run, run.weights()
         images = run.trained_on(dataset)
         self.parts = split(images, run.config)
-        self.images = shown(images, run.config, run.last_epoch)
+        self.images = shown(images, run.config, run.last_kept_epoch)
 
     def scores(self, weights: Weights, which: IndexArray) -> FloatArray:
         """The class scores (logits) of some training images, shape (images, 10)."""

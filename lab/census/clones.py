@@ -91,7 +91,7 @@ def _flat(activations: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def _singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Returns them by the Gram matrix, which is small; below 1e-8 of the largest they are noise."""
+    """Returns them by the Gram matrix, which is small; below 1e-7 of the largest they are noise."""
     values = _flat(activations)
     squares = np.linalg.eigvalsh(values.T @ values)
     return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))

@@ -14,7 +14,7 @@ from rich.text import Text
 from lab.census import units
 from lab.experiment import RunConfig, differences, differing, remedies, value_words, words_of
 from lab.outside import LAYER_COLUMNS, LAYER_LEGEND, Diagnosis, layer_rows
-from lab.runs import TASK_RESULTS, Run, Runs, tasks_words
+from lab.runs import BY_LAYER, TASK_RESULTS, Run, Runs, tasks_words
 from lab.stats import Verdict
 from lab.studies import HowFar
 from lab.training import EpochEnd, Event, Phase, RunEnd
@@ -203,7 +203,7 @@ def tasks_table(runs: Runs) -> Table:
         textwrap.fill(tasks_words(runs), 78) + _layer_names(run) + _divergences(runs),
     )
     for head in TASK_RESULTS:
-        by = by_layer(run.layers) if head in ("dead, %", "weight norm") else ""
+        by = by_layer(run.layers) if head in BY_LAYER else ""
         table.add_column(f"{head}\n{by}")
     for row in runs.task_results().to_numpy().tolist():
         table.add_row(*map(Text, row))

@@ -219,16 +219,16 @@ class RunConfig(BaseModel):
         0.0,
         ge=0,
         le=100,
-        title="strength of a pull of all weights toward 0: it adds so much of their squares to the "
-        "loss",
+        title="strength of a pull of all weights toward 0: it times the sum of their squares is "
+        "added to the loss",
         description="a number from 0 to 100",
     )
     l2_init: Number = _later(
         0.0,
         ge=0,
         le=100,
-        title="strength of a pull toward the first weights: it adds so much of the squared "
-        "distances to the loss",
+        title="strength of a pull toward the first weights: it times the sum of the squared "
+        "distances is added to the loss",
         description="a number from 0 to 100",
     )
     tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs"] = _later(
@@ -247,14 +247,14 @@ class RunConfig(BaseModel):
         1.0,
         ge=0,
         le=1,
-        title="what all weights are multiplied with before each later task",
+        title="what all weights are multiplied by before each later task",
         description="a number from 0 to 1",
     )
     perturb: Number = _later(
         0.0,
         ge=0,
         le=1,
-        title="share of a fresh network's weights that is added then",
+        title="share of a fresh network's weights that is added before each later task",
         description="a number from 0 to 1",
     )
     redo_steps: int = _later(

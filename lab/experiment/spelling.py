@@ -9,7 +9,7 @@ from lab.experiment.config import RunConfig
 # What may differ between the runs of one comparison.
 VARIED = ("activation", "parameter", "source_sha256", "seed")
 # The settings that say how a network is trained beyond the textbook's way.
-REMEDIES = (
+BEYOND_TEXTBOOK = (
     "normalization",
     "dropout",
     "weight_decay",
@@ -56,7 +56,7 @@ def differences(configs: Sequence[RunConfig], *aside: str) -> list[list[str]]:
 
 def _is_left(config: RunConfig, name: str) -> bool:
     """Tells whether a remedy is not applied."""
-    return name in REMEDIES and getattr(config, name) == RunConfig.model_fields[name].default
+    return name in BEYOND_TEXTBOOK and getattr(config, name) == RunConfig.model_fields[name].default
 
 
 def _value(config: RunConfig, name: str) -> Any:
@@ -71,7 +71,9 @@ def remedies(config: RunConfig) -> list[str]:
     >>> remedies(RunConfig(normalization="batch", dropout=0.2))
     ['normalization batch', 'dropout 0.2']
     """
-    applied = [(name, getattr(config, name)) for name in REMEDIES if not _is_left(config, name)]
+    applied = [
+        (name, getattr(config, name)) for name in BEYOND_TEXTBOOK if not _is_left(config, name)
+    ]
     return [
         words_of(name) + ("" if value is True else f" {value_words(value)}")
         for name, value in applied

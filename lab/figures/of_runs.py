@@ -48,9 +48,8 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
     The activation functions; for each comparison (runs that differ in activation function and
     seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
     race as a film, with two seeds or more a forest plot, and of runs that learn tasks the measures
-    over the tasks; and where comparisons differ in their
-    learning rate alone, dead neurons beside accuracy, and measures over the learning rates
-    as curves and as maps.
+    over the tasks; and where comparisons differ in their learning rate alone, dead neurons beside
+    accuracy, and measures over the learning rates as curves and as maps.
 
     Args:
         runs: Recorded runs; those that have not ended or cannot be read are left out.

@@ -3,7 +3,7 @@
 from lab import plots
 from lab.figures.captioned import CaptionedFigure, add_caption, draw_table, setting_words
 from lab.plots import canvas
-from lab.runs import TASK_RESULTS, Runs, tasks_words
+from lab.runs import BY_LAYER, TASK_RESULTS, Runs, tasks_words
 from lab.words import by_layer
 
 WIDTHS = (0.16, 0.24, 0.24, 0.18, 0.18)
@@ -15,7 +15,11 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     Args:
         runs: Runs of one comparison that learn tasks.
         name: The beginning of the figure's name.
+
+    Raises:
+        InputError: If there are no runs that learn tasks.
     """
+    plots.styles.check_some(runs.learning_tasks())
     from matplotlib.figure import Figure
 
     layers = sorted({1, len(runs[0].layers)})
@@ -28,8 +32,7 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         for place, (measure, layer) in enumerate(panels):
             plots.over_tasks(runs, measure, layer, figure.add_subplot(grid[divmod(place, 2)]))
         of = f"layer{'s' * (len(runs[0].layers) > 1)} {by_layer(runs[0].layers)}"
-        by_layers = ("dead, %", "weight norm")
-        head = [f"{name}\n{of}" if name in by_layers else name for name in TASK_RESULTS]
+        head = [f"{name}\n{of}" if name in BY_LAYER else name for name in TASK_RESULTS]
         narrow = [[cell.replace(" → ", " →\n") for cell in row] for row in cells]
         draw_table(figure.add_subplot(grid[below, :]), head, narrow, WIDTHS)
         add_caption(figure, runs, tasks_words(runs))

@@ -38,10 +38,11 @@ from lab.runs.record import (
 )
 from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
 from lab.runs.spreadsheets import to_csv
-from lab.runs.tables import IDENTITY, TASK_RESULTS, tasks_words
+from lab.runs.tables import BY_LAYER, IDENTITY, TASK_RESULTS, tasks_words
 
 __all__ = [
     "ARRAY_FILE",
+    "BY_LAYER",
     "BY_TASK",
     "CURVES",
     "ENDED",

@@ -167,9 +167,11 @@ def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
         Shape (tasks + 1,): first of the untrained network, shown the first task, then of each task.
 
     Raises:
-        InputError: If there is no such measure.
+        InputError: If there is no such measure, or if the run learns no tasks.
         RunError: If there is no such layer, or its arrays cannot be read.
     """
+    if run.config.tasks == "none":
+        raise InputError(f"Run {run.run_id} learns no tasks: lab.continual trains runs that do.")
     names = (*BY_TASK, "weight_norm", "update_ratio", *units.LAYER_MEASURES)
     if name not in names:
         raise unknown("measure", name, names)

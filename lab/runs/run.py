@@ -126,6 +126,11 @@ class Run:
         return self.record.epochs[-1].epoch
 
     @property
+    def last_kept_epoch(self) -> int:
+        """The last epoch whose weights are kept; the last finished one if none is."""
+        return max(self.kept_epochs, default=self.last_epoch)
+
+    @property
     def seconds(self) -> float:
         """Time that training, validation and census took on one core."""
         return sum(
@@ -358,7 +363,7 @@ class Run:
             RunError: If the run did not keep the weights of that epoch.
         """
         if epoch is None:
-            epoch = max(self.kept_epochs, default=self.last_epoch)
+            epoch = self.last_kept_epoch
         for file in self._weight_files:
             if file.last == epoch:
                 arrays = self._read(file)
@@ -392,7 +397,7 @@ class Run:
         self._width(layer)
         self.trained_on(dataset)
         weights = self.weights(epoch)
-        when = max(self.kept_epochs) if epoch is None else epoch
+        when = self.last_kept_epoch if epoch is None else epoch
         task = task_of(dataset, self.config, self.config.task_at(when))
         probe = task.seen(dataset.x_train[task.parts.probe])
         layers = forward(self.config, weights, probe)

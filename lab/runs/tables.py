@@ -19,6 +19,7 @@ TASK_RESULTS = (
     "dead, %",
     "weight norm",
 )
+BY_LAYER = ("dead, %", "weight norm")  # Of these, a number for each hidden layer.
 AT_THE_END = {
     "permuted": "on the validation images, in the task's order of pixels",
     "shuffled_labels": "on the training images in its last epoch",

@@ -168,7 +168,7 @@ class RunWriter:
 
     def _array_file(self, kind: str, first: int, last: int, arrays: Arrays) -> ArrayFile:
         # Safetensors writes wrong numbers for arrays that do not lie in memory row by row.
-        content = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        content = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
         file = ArrayFile(
             name=f"{kind}-e{last:04d}.safetensors",
             first=first,

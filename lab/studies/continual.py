@@ -72,8 +72,8 @@ def continual(
 ) -> Runs:
     """Trains the same networks on one task after the other, and returns the recorded runs.
 
-    A network that goes on learning may lose the ability to learn (Dohare et al., Nature 2024). What
-    changes from task to task says `tasks`: the order of the pixels (`permuted`), the labels
+    A network that goes on learning may lose the ability to learn (Dohare et al., Nature 2024).
+    `tasks` says what changes from task to task: the order of the pixels (`permuted`), the labels
     (`shuffled_labels`), or the classes (`class_pairs`). Runs of one seed are shown the same tasks.
     Runs that are recorded already are loaded; an interrupted sequence goes on where it was.
 
@@ -95,6 +95,6 @@ def continual(
         DatasetMissingError: If the dataset is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
-    study = plan_tasks(activations, seeds, dataset, store, None, number, **settings)
+    study = plan_tasks(activations, seeds, dataset, store, number=number, **settings)
     finish(study)
     return study.runs()

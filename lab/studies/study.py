@@ -82,7 +82,8 @@ class Study:
 
     def prepare(self) -> Generator[None]:
         """Does beforehand what `events` would wait for; see `lab.training.prepare`."""
-        return prepare(self.configs, self.dataset)
+        if missing := self.missing():
+            yield from prepare(missing, self.dataset)
 
     def _writer(self, config: RunConfig) -> RunWriter:
         return self.store.writer(config, self.dataset, self.label)

@@ -41,6 +41,7 @@ UNUSED = ("sklearn", "matplotlib.pyplot")
 OFF = ("disable_model_pruning", "disable_meta_optimizer")  # TensorFlow's only options by default.
 LIBRARY = os.path.join("python", "_pywrap_tensorflow_internal.so")
 MOST_TEXT = 200
+NICE = 10
 
 _loading, _configuring = threading.RLock(), threading.RLock()
 _is_own_process = False
@@ -96,6 +97,13 @@ def load_tensorflow() -> Any:
 def is_tensorflow_loaded() -> bool:
     """Whether `load_tensorflow` returns at once: a thread may still be at it."""
     return bool(_tensorflow.cache_info().currsize)
+
+
+def lower_priority() -> None:
+    """Lets this thread, and those that it starts, give way to others, where that is possible."""
+    if sys.platform == "linux":  # Elsewhere processes have a priority, and not their threads.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def check_backend() -> None:
@@ -176,8 +184,8 @@ def _quick_import() -> Iterator[None]:
     try:
         _load_library()
         yield
-    finally:
         gc.freeze()  # The first three searches would otherwise stop all threads for 0.6 s.
+    finally:
         if was_on:
             gc.enable()
 

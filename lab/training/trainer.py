@@ -36,6 +36,7 @@ from lab.system import (
     cores,
     is_tensorflow_loaded,
     load_tensorflow,
+    lower_priority,
     pulled_in_own_thread,
     told,
 )
@@ -84,6 +85,8 @@ def train(
 def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
     """Does beforehand what `train` would wait for: loads TensorFlow, compiles the runs' programs.
 
+    It compiles at low priority.
+
     Args:
         configs: The runs that may be trained.
         dataset: The images they would be trained on.
@@ -93,8 +96,10 @@ def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
     """
     load_tensorflow()
     yield
+    lower_priority()  # Not before: the threads of TensorFlow's own would have it for ever.
     images = Images(dataset)
-    for config in {(id(program(c)), c.batch_size, c.tasks): c for c in configs}.values():
+    kinds = {(id(program(c)), c.batch_size, c.train_size, c.tasks): c for c in configs}
+    for config in kinds.values():
         _advance(Trainee(0, config, task_of(dataset, config), images, first_state(config)))
         yield
 
@@ -308,6 +313,8 @@ class Trainee:
         size = self.config.batch_size
         _, layers = self._census(order[(self.step - 1) * size : self.step * size])
         dormant = [units.dormant(layer, self.config.redo_threshold) for layer in layers]
+        if not any(some.any() for some in dormant):
+            return time.perf_counter() - began
         state, layout = self._state(), self.program.layout
         reset = state.weights.with_reset(dormant, fresh_weights(self.config, done, RESET))
         zeros = Weights(layout, tuple(map(np.zeros_like, state.weights)))

@@ -13,11 +13,10 @@ from lab.errors import InputError, RunBusyError
 from lab.runs import Runs
 from lab.studies import HowFar, Study
 from lab.training import EpochEnd, Phase
-from lab.widgets import jobs
+from lab.widgets import jobs, preparing
 from lab.widgets.background import Background, running
 from lab.widgets.cells import in_notebook
 from lab.widgets.front import Front, box, button, row, running_loop
-from lab.widgets.preparing import prepare
 
 PAUSE, RESUME = "Pause", "Resume"
 LOOK_SECONDS = 0.1
@@ -96,8 +95,8 @@ class Live(Front):
         """Prepares the training, in the background, a moment after the last of several changes."""
         if self._prepare is not None:
             self._prepare.cancel()
-        if in_notebook() and self.loop is not None:
-            self._prepare = self.loop.call_later(READ_SECONDS, prepare, self._steps)
+        if self._handles and in_notebook() and self.loop is not None:  # It is shown.
+            self._prepare = self.loop.call_later(READ_SECONDS, preparing.prepare, self._steps)
 
     def _steps(self) -> Generator[None]:
         return self.study().prepare()
@@ -110,6 +109,7 @@ class Live(Front):
         """Takes it out of the page, and prepares nothing any more."""
         if self._prepare is not None:
             self._prepare.cancel()
+            preparing.stop()
         super().close()
 
     def preview(self, job: jobs.Job) -> None:

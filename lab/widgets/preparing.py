@@ -1,20 +1,17 @@
 """Preparing: what a training would wait for is done in the background, while a student reads."""
 
 import contextlib
-import os
 import threading
 from collections.abc import Callable, Generator
 
 from lab.widgets.background import running
-
-NICE = 10  # How much lower than the kernel's own work its priority is.
 
 _one_at_a_time = threading.Lock()
 _latest: object = None
 
 
 def prepare(steps: Callable[[], Generator[None]]) -> threading.Thread:
-    """Takes steps one by one at low priority, until others are given or a training begins.
+    """Takes steps one by one in a thread, until others are given or a training begins.
 
     What goes wrong in them is not told here: the training that they prepare tells it.
 
@@ -31,9 +28,13 @@ def prepare(steps: Callable[[], Generator[None]]) -> threading.Thread:
     return thread
 
 
+def stop() -> None:
+    """Ends what is prepared, after the step in hand."""
+    global _latest
+    _latest = None
+
+
 def _take(steps: Callable[[], Generator[None]], own: object) -> None:
-    with contextlib.suppress(AttributeError, OSError):  # Where threads have no priority.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
     with _one_at_a_time, contextlib.suppress(Exception), contextlib.closing(steps()) as left:
         for _ in left:
             if _latest is not own or running():

@@ -72,6 +72,26 @@ def test_what_cannot_be_measured_is_one_sentence(small, two_kinds):
         redundancy.groups(run, 5, two_kinds)
     with pytest.raises(LabError, match="run"):
         redundancy.groups("mine", 1, two_kinds)
+    for threshold in (-0.1, 1, 95, "high"):
+        with pytest.raises(LabError, match="threshold must be a number of at least 0 and below 1"):
+            redundancy.groups(run, 1, two_kinds, threshold=threshold)
+        with pytest.raises(LabError, match="threshold must be"):
+            lab.surgery.merge(run, two_kinds, threshold)
+
+
+def test_a_run_without_weights_is_refused_and_not_left_out(by_hand, two_kinds):
+    weights = [np.zeros((784, 3)), np.zeros(3), OUT, np.zeros(10)]
+    run = by_hand(two_kinds, [weights, weights], keep_weights="none")
+    with pytest.raises(LabError, match="keeps no weights"):
+        redundancy.table(run, two_kinds)
+
+
+def test_a_layer_that_is_not_finite_has_no_clones_and_no_rank(by_hand, two_kinds):
+    kernel = np.zeros((784, 3), np.float32)
+    kernel[0] = 1, np.nan, 2
+    weights = [kernel, np.zeros(3), OUT, np.zeros(10)]
+    found = redundancy.table(by_hand(two_kinds, [weights, weights]), two_kinds)
+    assert found[["clones", "effective_rank", "stable_rank"]].isna().all(axis=None)
 
 
 @pytest.mark.parametrize("activation", mostly_slow(["prelu=0.25", "elu"], "elu"))

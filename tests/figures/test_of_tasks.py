@@ -73,3 +73,11 @@ def test_only_runs_that_learn_tasks_have_the_figure(runs, tiny, tmp_path):
     for some, expected in ((runs, 1), (plain, 0)):
         names = [found.name for found in pictures(some)]
         assert sum(name.endswith("-over-tasks") for name in names) == expected
+
+
+def test_runs_without_tasks_are_refused_in_a_sentence(tiny, tmp_path):
+    runs = lab.compare(("relu",), 1, tiny, tmp_path, hidden=(4,), epochs=1, batch_size=50)
+    with pytest.raises(InputError, match="runs must hold at least one run"):
+        figures.over_tasks(runs)
+    with pytest.raises(InputError, match="learns no tasks"):
+        by_task(runs[0], "online_accuracy")

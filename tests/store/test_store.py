@@ -518,11 +518,13 @@ def test_looking_at_a_run_never_keeps_a_writer_from_it(store, tiny, at_once):
 def test_an_array_is_kept_as_it_is_however_it_lies_in_memory(store, tiny):
     table = np.arange(12, dtype=np.float32).reshape(3, 4)
     ways = {"turned": table.T, "backwards": table[::-1], "every second": table[:, ::2]}
+    ways["a number"] = np.array(2.0, np.float32)
     with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
         file = writer._array_file("units", 7, 7, ways)
         found = load((writer.folder / file.name).read_bytes())
     for name, array in ways.items():
         np.testing.assert_array_equal(found[name], array)
+        assert found[name].shape == array.shape
 
 
 def test_looking_at_a_run_writes_nothing(store, tiny, at_once):

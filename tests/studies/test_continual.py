@@ -67,3 +67,9 @@ def test_a_stopped_sequence_goes_on_to_the_same_bits(tiny, tmp_path, stop):
         assert run.norms(1)[name].tobytes() == values.tobytes()
     for mine, theirs in zip(run.weights(), whole.weights(), strict=True):
         assert mine.tobytes() == theirs.tobytes()
+
+
+def test_a_label_is_written_on_the_runs_as_by_compare(tiny, tmp_path):
+    settings = {"hidden": (4,), "batch_size": 50}
+    (run,) = continual(("relu",), 1, tiny, tmp_path, number=1, label="ada", **settings)
+    assert run.record.label == "ada"

@@ -236,3 +236,19 @@ def test_the_cache_folder_is_the_labs_own_within_the_users(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert machine.cache_folder() == tmp_path / "activation-lab"
     assert not machine.cache_folder().exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads priorities")
+def test_a_thread_of_low_priority_leaves_the_others_theirs():
+    found = []
+
+    def work():
+        machine.lower_priority()
+        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+
+    before = os.getpriority(os.PRIO_PROCESS, 0)
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert found == [machine.NICE]
+    assert os.getpriority(os.PRIO_PROCESS, 0) == before

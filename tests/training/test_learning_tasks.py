@@ -7,8 +7,10 @@ import pytest
 from made import mostly_slow
 from trained import SMALL, digest, epoch_ends, run_end
 
-from lab import Dataset, RunConfig
+from lab import Dataset, RunConfig, gradients
+from lab.errors import InputError
 from lab.experiment import shown, split, task_of
+from lab.layout import Weights, mlp
 from lab.network import first_weights, forward, gradients_of, program
 from lab.network.optimizers import adam
 from lab.system import load_tensorflow
@@ -234,3 +236,24 @@ def test_permuted_tasks_are_prepared_beside_those_that_share_their_program(tiny:
     assert traced() == 2
     list(train(configs, tiny))
     assert traced() == 2
+
+
+def test_a_reset_unit_takes_fresh_weights_from_all_below_and_gives_nothing_to_others() -> (
+    None
+):
+    layout = mlp((2, 3), (1, 2), 2)
+    old, fresh = (
+        Weights(layout, tuple(np.full(array.shape, value, np.float32) for array in layout.arrays))
+        for value in (1.0, 5.0)
+    )
+    reset = old.with_reset([np.array([True, False]), np.array([False, True, False])], fresh)
+    assert reset.kernel(1).tolist() == [[5, 1], [5, 1]]
+    assert reset.kernel(2).tolist() == [[0, 5, 0], [1, 5, 1]]
+    assert reset.kernel(3).tolist() == [[1, 1], [0, 0], [1, 1]]
+    assert [reset.bias(layer).tolist() for layer in (1, 2, 3)] == [[5, 1], [1, 5, 1], [1, 1]]
+
+
+def test_a_flow_refuses_what_changes_the_weights_between_its_steps(tiny: Dataset) -> None:
+    config = RunConfig(tasks="permuted", shrink=0.5, epochs=2, hidden=(4,))
+    with pytest.raises(InputError, match="shrink and perturb must be left out"):
+        gradients.flow(config, tiny)

@@ -1,13 +1,9 @@
-"""Preparing a training: one thread of low priority, which gives way to what comes later."""
+"""Preparing a training: one thread, which gives way to what comes later."""
 
-import os
-import sys
 import threading
 
-import pytest
-
 from lab.widgets.background import Background
-from lab.widgets.preparing import NICE, prepare
+from lab.widgets.preparing import prepare, stop
 
 
 class Steps:
@@ -80,15 +76,11 @@ def test_what_goes_wrong_is_left_to_the_training_to_tell(capfd):
     assert steps.done == 3  # It holds nothing up.
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives threads priorities")
-def test_only_its_own_thread_has_a_low_priority():
-    found = []
-
-    def steps():
-        found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-        yield
-
-    before = os.getpriority(os.PRIO_PROCESS, 0)
-    prepare(steps).join(10)
-    assert found == [NICE]
-    assert os.getpriority(os.PRIO_PROCESS, 0) == before
+def test_it_can_be_stopped_after_the_step_in_hand():
+    steps = Steps()
+    thread = prepare(steps)
+    assert steps.begun.wait(10)
+    stop()
+    steps.let_all()
+    thread.join(10)
+    assert (steps.done, steps.closed) == (1, True)

@@ -238,9 +238,7 @@ def test_permuted_tasks_are_prepared_beside_those_that_share_their_program(tiny:
     assert traced() == 2
 
 
-def test_a_reset_unit_takes_fresh_weights_from_all_below_and_gives_nothing_to_others() -> (
-    None
-):
+def test_a_reset_unit_takes_fresh_weights_from_all_below_and_gives_nothing_to_others() -> None:
     layout = mlp((2, 3), (1, 2), 2)
     old, fresh = (
         Weights(layout, tuple(np.full(array.shape, value, np.float32) for array in layout.arrays))

@@ -89,8 +89,8 @@ def load_tensorflow() -> Any:
         InputError: If the user's code has set up Keras or TensorFlow in a way in which the lab
             cannot train.
     """
-    check_backend()
     with _loading:
+        check_backend()
         return _tensorflow()
 
 
@@ -112,8 +112,8 @@ def check_backend() -> None:
     Raises:
         InputError: If not.
     """
-    keras = sys.modules.get("keras")
-    if keras and (backend := keras.config.backend()) != "tensorflow":
+    config = getattr(sys.modules.get("keras"), "config", None)  # None while a thread imports it.
+    if config and (backend := config.backend()) != "tensorflow":
         raise InputError(
             f"Keras was loaded with the backend {backend!r}, and the lab trains with TensorFlow's: "
             f"restart Python with the environment variable {BACKEND} set to tensorflow."

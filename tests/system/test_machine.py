@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import types
 from importlib.metadata import version
 
 import numpy as np
@@ -252,3 +253,8 @@ def test_a_thread_of_low_priority_leaves_the_others_theirs():
     thread.join()
     assert found == [machine.NICE]
     assert os.getpriority(os.PRIO_PROCESS, 0) == before
+
+
+def test_a_keras_that_another_thread_imports_is_not_asked_for_its_backend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras", types.ModuleType("keras"))
+    machine.check_backend()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab.census import units
 from lab.errors import InputError, unknown
-from lab.experiment import Dataset, RunConfig, Task, fitted, load_dataset, split, task_of
+from lab.experiment import Dataset, RunConfig, fitted, load_dataset, split, task_in
 from lab.figures import CaptionedFigure, of_analyses
 from lab.layout import Weights
 from lab.network import (
@@ -26,7 +26,7 @@ from lab.network import (
 )
 from lab.studies import with_progress
 from lab.system import in_own_thread, load_tensorflow
-from lab.training import EpochEnd, batch_order, first_state, train
+from lab.training import EpochEnd, batch_order, pulled_to, train
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +128,7 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
             raise InputError(
                 f"configs must be lab.RunConfig(…), or a list of them, not {config!r}."
             )
-        if (config.shrink, config.perturb) != (1.0, 0.0):
+        if config.shrinks_or_perturbs:
             raise InputError(
                 f"shrink and perturb must be left out, not {config.shrink:g} and "
                 f"{config.perturb:g}: they change the weights between the steps that are measured."
@@ -165,13 +165,9 @@ def _rows(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Iterator[dict
         }
 
 
-def _next_task(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Task:
-    return task_of(dataset, config, config.task_at(event.epoch + 1))
-
-
 def _next_gradients(event: EpochEnd, config: RunConfig, dataset: Dataset) -> Weights:
     """Gradients on the first batch of the next epoch."""
-    task = _next_task(event, config, dataset)
+    task = task_in(dataset, config, event.epoch + 1)
     order = batch_order(config, event.epoch + 1, task.train)
     batch = order[: config.batch_size]
     images, labels = task.seen(dataset.x_train[batch]), task.labels[batch]
@@ -185,7 +181,7 @@ def _next_update(
 ) -> Weights:
     """What the next step of the run's optimiser adds to each array."""
     tf = load_tensorflow()
-    steps = -(-len(_next_task(event, config, dataset).train) // config.batch_size)
+    steps = -(-len(task_in(dataset, config, event.epoch + 1).train) // config.batch_size)
     done = event.epoch * steps
     (rate,) = learning_rates(config, done, done + 1, steps)
     before, names = event.state.weights, [array.name for array in gradients.layout.trained]
@@ -194,8 +190,7 @@ def _next_update(
         slots = [tf.Variable(array) for array in event.state.slots]
         slopes = [tf.constant(gradients.named[name]) for name in names]
         number, numbers = tf.constant(done + 1, tf.float32), Numbers(*numbers_of(config))
-        first = first_state(config).weights.named
-        pull = [tf.constant(first[name]) for name in names]
+        pull = [tf.constant(array) for array in pulled_to(config)]
         update(recipe_of(config), after, slots, slopes, number, rate, numbers, pull)
     moved = {n: a.numpy() - before.named[n] for n, a in zip(names, after, strict=True)}
     return gradients.with_arrays(moved)  # What is not trained has gradients of 0.

@@ -76,12 +76,14 @@ def activations(
     run: Run, layer: int, dataset: Dataset, epoch: int | None = None
 ) -> NDArray[np.float32]:
     """Returns a layer's activations on the probe set, as `Run.pre_activations` shapes them."""
-    z = run.pre_activations(dataset, layer, epoch)
-    config = run.config
-    if not config.learns_slopes:
-        return config.f(z)
     when = run.last_kept_epoch if epoch is None else epoch
-    return config.function.function(z, run.slopes(layer)[when])
+    return _activated(run, layer, when, run.pre_activations(dataset, layer, epoch))
+
+
+def _activated(run: Run, layer: int, epoch: int, z: NDArray[np.float32]) -> NDArray[np.float32]:
+    if not run.config.learns_slopes:
+        return run.config.f(z)
+    return run.config.function.function(z, run.slopes(layer)[epoch])
 
 
 def check_threshold(threshold: float) -> None:
@@ -97,10 +99,10 @@ def check_threshold(threshold: float) -> None:
 
 def _rows(run: Run, dataset: Dataset) -> Iterator[dict[str, Any]]:
     run.weights()  # It says so if the run kept none.
+    dead = {layer: units.dead(run.layer(layer)).sum(axis=1) for layer in run.layers}
     for epoch in run.kept_epochs:
-        for layer in run.layers:
-            values = activations(run, layer, dataset, epoch)
-            finite = bool(np.isfinite(values).all())
+        for layer, z in zip(run.layers, run.each_pre_activations(dataset, epoch), strict=True):
+            values = _activated(run, layer, epoch, z)
             yield {
                 "run_id": run.run_id,
                 "activation": run.config.activation,
@@ -108,8 +110,17 @@ def _rows(run: Run, dataset: Dataset) -> Iterator[dict[str, Any]]:
                 "epoch": epoch,
                 "layer": layer,
                 "units": values.shape[-1],
-                "dead": int(units.dead(run.layer(layer))[epoch].sum()),
-                "clones": clones.redundant(clones.groups(values)) if finite else np.nan,
-                "effective_rank": clones.effective_rank(values) if finite else np.nan,
-                "stable_rank": clones.stable_rank(values) if finite else np.nan,
+                "dead": int(dead[layer][epoch]),
+                **_useful(values),
             }
+
+
+def _useful(values: NDArray[np.float32]) -> dict[str, float]:
+    if not np.isfinite(values).all():
+        return dict.fromkeys(("clones", "effective_rank", "stable_rank"), np.nan)
+    spectrum = clones.singular_values(values)
+    return {
+        "clones": clones.redundant(clones.groups(values)),
+        "effective_rank": clones.effective_rank(spectrum),
+        "stable_rank": clones.stable_rank(spectrum),
+    }

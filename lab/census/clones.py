@@ -1,6 +1,6 @@
 """Units that are alive and add little: clones of other units, and the rank of a layer.
 
-All functions take a layer's activations on the probe set, of shape (values, units), or
+Activations are those of a layer on the probe set, of shape (values, units), or
 (images, height, width, units) for a convolution, whose values are the positions of all images.
 """
 
@@ -65,33 +65,38 @@ def redundant(numbers: NDArray[np.intp]) -> int:
     return len(numbers) - len(np.unique(numbers))
 
 
-def effective_rank(activations: NDArray[np.floating]) -> float:
-    """Returns the exponential of the entropy of the singular values, as shares of their sum.
+def singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Returns the singular values of a layer's activations, shape (units,).
+
+    They come from the Gram matrix, which is small; what is below 1e-7 of the largest is noise, and
+    is 0 here.
+    """
+    values = _flat(activations)
+    squares = np.linalg.eigvalsh(values.T @ values)
+    return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
+
+
+def effective_rank(values: NDArray[np.float64]) -> float:
+    """Returns the exponential of the entropy of singular values, as shares of their sum.
 
     It is r if r singular values are equal and the others 0, and 0 if all are 0. Source: Roy &
     Vetterli 2007, The Effective Rank.
     """
-    values = _singular_values(activations)
-    shares = values[values > 0] / max(values.sum(), np.finfo(float).tiny)
-    return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
+    if not values.any():
+        return 0.0
+    shares = values[values > 0] / values.sum()
+    return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def stable_rank(activations: NDArray[np.floating]) -> float:
-    """Returns the sum of the squared singular values, divided by the largest of these squares.
+def stable_rank(values: NDArray[np.float64]) -> float:
+    """Returns the sum of the squares of singular values, divided by the largest of the squares.
 
     Source: Rudelson & Vershynin 2007, Sampling from Large Matrices. (Some papers on the loss of
     plasticity call another number by this name: how many singular values make up 99 % of the sum.)
     """
-    squares = _singular_values(activations) ** 2
+    squares = values**2
     return float(squares.sum() / squares.max()) if squares.any() else 0.0
 
 
 def _flat(activations: NDArray[np.floating]) -> NDArray[np.float64]:
     return activations.reshape(-1, activations.shape[-1]).astype(np.float64)
-
-
-def _singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Returns them by the Gram matrix, which is small; below 1e-7 of the largest they are noise."""
-    values = _flat(activations)
-    squares = np.linalg.eigvalsh(values.T @ values)
-    return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))

@@ -25,7 +25,7 @@ from lab.experiment.sources import (
     write_npz,
 )
 from lab.experiment.spelling import VARIED, differences, differing, remedies, value_words, words_of
-from lab.experiment.tasks import Task, shown, task_of
+from lab.experiment.tasks import Task, shown, task_in, task_of
 
 __all__ = [
     "BROKEN",
@@ -61,6 +61,7 @@ __all__ = [
     "spelling",
     "split",
     "stratified_order",
+    "task_in",
     "task_of",
     "value_words",
     "words_of",

@@ -49,6 +49,16 @@ def _later(default: Any, **about: Any) -> Any:
     return Field(default, exclude_if=lambda value: value == default, **about)
 
 
+def _up_to(default: float | None, most: float, title: str) -> Any:
+    """Makes a later field for a number from 0 to a largest one."""
+    return _later(default, ge=0, le=most, title=title, description=f"a number from 0 to {most:,}")
+
+
+def _below_one(default: float, title: str) -> Any:
+    """Makes a later field for a number from 0 to below 1."""
+    return _later(default, ge=0, lt=1, title=title, description="a number from 0 to below 1")
+
+
 class RunConfig(BaseModel):
     """The settings of one training run: what is trained and what is recorded of it.
 
@@ -169,19 +179,14 @@ class RunConfig(BaseModel):
         title="what normalises the pre-activations",
         description="none, batch or layer",
     )
-    dropout: Number = _later(
+    dropout: Number = _below_one(
         0.0,
-        ge=0,
-        lt=1,
-        title="share of the activations set to 0 in each training step",
-        description="a number from 0 to below 1",
+        "share of the activations set to 0 in each training step",
     )
-    weight_decay: Number | None = _later(
+    weight_decay: Number | None = _up_to(
         None,
-        ge=0,
-        le=100,
-        title="decay of the weights in each step, times the learning rate, apart from the gradient",
-        description="a number from 0 to 100",
+        100,
+        "decay of the weights in each step, times the learning rate, apart from the gradient",
     )
     nesterov: bool = _later(False, title="Nesterov's form of momentum", description="true or false")
     clip_norm: Number = _later(
@@ -191,19 +196,13 @@ class RunConfig(BaseModel):
         title="largest norm of all gradients together; larger ones are scaled down",
         description="a number from 0 (no limit) to 1,000,000",
     )
-    label_smoothing: Number = _later(
+    label_smoothing: Number = _below_one(
         0.0,
-        ge=0,
-        lt=1,
-        title="share of the target that is spread evenly over all classes",
-        description="a number from 0 to below 1",
+        "share of the target that is spread evenly over all classes",
     )
-    warmup: Number = _later(
+    warmup: Number = _below_one(
         0.0,
-        ge=0,
-        lt=1,
-        title="share of the steps in which the learning rate rises from 0",
-        description="a number from 0 to below 1",
+        "share of the steps in which the learning rate rises from 0",
     )
     schedule: Literal["constant", "cosine", "step"] = _later(
         "constant",
@@ -215,21 +214,17 @@ class RunConfig(BaseModel):
         title="how pixels enter the network",
         description="unit (0 to 1), symmetric (-1 to 1) or standard (mean 0, deviation 1)",
     )
-    l2: Number = _later(
+    l2: Number = _up_to(
         0.0,
-        ge=0,
-        le=100,
-        title="strength of a pull of all weights toward 0: it times the sum of their squares is "
+        100,
+        "strength of a pull of all weights toward 0: it times the sum of their squares is "
         "added to the loss",
-        description="a number from 0 to 100",
     )
-    l2_init: Number = _later(
+    l2_init: Number = _up_to(
         0.0,
-        ge=0,
-        le=100,
-        title="strength of a pull toward the first weights: it times the sum of the squared "
+        100,
+        "strength of a pull toward the first weights: it times the sum of the squared "
         "distances is added to the loss",
-        description="a number from 0 to 100",
     )
     tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs"] = _later(
         "none",
@@ -243,19 +238,15 @@ class RunConfig(BaseModel):
         title="epochs of each task",
         description="a whole number from 1 to 10,000",
     )
-    shrink: Number = _later(
+    shrink: Number = _up_to(
         1.0,
-        ge=0,
-        le=1,
-        title="what all weights are multiplied by before each later task",
-        description="a number from 0 to 1",
+        1,
+        "what all weights are multiplied by before each later task",
     )
-    perturb: Number = _later(
+    perturb: Number = _up_to(
         0.0,
-        ge=0,
-        le=1,
-        title="share of a fresh network's weights that is added before each later task",
-        description="a number from 0 to 1",
+        1,
+        "share of a fresh network's weights that is added before each later task",
     )
     redo_steps: int = _later(
         0,
@@ -264,12 +255,9 @@ class RunConfig(BaseModel):
         title="steps from one reset of dormant units to the next (ReDo)",
         description="a whole number from 0 (never) to 1,000,000,000",
     )
-    redo_threshold: Number = _later(
+    redo_threshold: Number = _below_one(
         units.DORMANT_TAU,
-        ge=0,
-        lt=1,
-        title="share of its layer's mean |a| up to which ReDo takes a unit for dormant",
-        description="a number from 0 to below 1",
+        "share of its layer's mean |a| up to which ReDo takes a unit for dormant",
     )
     image_shape: tuple[Pixels, ...] = _later(
         IMAGE_SHAPE,
@@ -474,6 +462,11 @@ class RunConfig(BaseModel):
         [1, 1, 2]
         """
         return 1 if self.tasks == "none" else max(epoch - 1, 0) // self.task_epochs + 1
+
+    @property
+    def shrinks_or_perturbs(self) -> bool:
+        """Whether weights are shrunk or perturbed before each later task."""
+        return (self.shrink, self.perturb) != (1.0, 0.0)
 
     def begins_task(self, epoch: int) -> bool:
         """Tells whether an epoch is the first of a task, but not of the first one."""

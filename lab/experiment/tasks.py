@@ -80,6 +80,11 @@ def task_of(dataset: Dataset, config: RunConfig, number: int = 1) -> Task:
     return task
 
 
+def task_in(dataset: Dataset, config: RunConfig, epoch: int) -> Task:
+    """Returns the task that an epoch of a run belongs to; epoch 0 is in the first."""
+    return task_of(dataset, config, config.task_at(epoch))
+
+
 def _random(config: RunConfig, number: int, of: int) -> np.random.Generator:
     return np.random.default_rng([config.seed, number, of])
 
@@ -117,7 +122,7 @@ def shown(dataset: Dataset, config: RunConfig, epoch: int) -> Dataset:
     """
     if config.tasks == "none":
         return dataset
-    task = task_of(dataset, config, config.task_at(epoch))
+    task = task_in(dataset, config, epoch)
     return dataclasses.replace(
         dataset,
         x_train=task.seen(dataset.x_train),

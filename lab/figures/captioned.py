@@ -3,7 +3,7 @@
 import html
 import io
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +13,7 @@ from lab.experiment import remedies
 from lab.plots import canvas
 from lab.runs import Runs
 from lab.system import at_home
-from lab.words import counted
+from lab.words import by_layer, counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,6 +129,19 @@ def panel_grid(
     for ax in axes[panels:]:
         ax.set_axis_off()
     return figure, list(axes[:panels])
+
+
+def heads(names: Iterable[str], of_layers: Iterable[str], runs: Runs) -> list[str]:
+    """Returns the heads of a table; those with a number for each hidden layer say which these are.
+
+    Args:
+        names: What stands above each column.
+        of_layers: Those with a number for each hidden layer.
+        runs: The runs, of networks of one depth.
+    """
+    layers = runs[0].layers
+    of = f"layer{'s' * (len(layers) > 1)} {by_layer(layers)}"
+    return [f"{name}\n{of}" if name in of_layers else name for name in names]
 
 
 def draw_table(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from lab.census import lives
 from lab.errors import InputError
-from lab.experiment import Dataset, task_of
+from lab.experiment import Dataset
 from lab.figures.captioned import CaptionedFigure, panel_grid
 from lab.plots import canvas
 from lab.runs import LayerView
@@ -77,11 +77,8 @@ def _maps_and_images(
     """
     if view.z is None or not isinstance(view.dataset, Dataset):
         raise InputError("view must have the run's data set: neurons.look(run, dataset=…).")
-    config = view.run.config
-    task = task_of(view.dataset, config, config.task_at(view.epoch))
-    places = task.parts.probe[list(images)]
-    maps = config.f(view.z[list(images)])
-    return maps, task.seen(view.dataset.x_train[places]), task.labels[places]
+    places = np.array(images)
+    return view.run.config.f(view.z[places]), *view.of_probe(places)
 
 
 def _picture(

@@ -18,6 +18,7 @@ from lab.figures.captioned import (
     CaptionedFigure,
     add_caption,
     draw_table,
+    heads,
     panel_grid,
     setting_words,
 )
@@ -32,7 +33,6 @@ from lab.figures.of_tasks import over_tasks
 from lab.network import layout_of
 from lab.plots import canvas, neuron_lives, palette
 from lab.runs import Run, Runs, measures
-from lab.words import by_layer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,8 +137,7 @@ def summary(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         plots.learning_curves(runs, "validation_loss", axes[1])
         for layer, ax in itertools.zip_longest(layers, axes[2:]):
             plots.dead_neurons(runs, layer, ax=ax) if layer else ax.set_axis_off()
-        of = f"layer{'s' if len(runs[0].layers) > 1 else ''} {by_layer(runs[0].layers)}"
-        head = [f"{name}\n{of}" if "dead" in name else name for name in RESULTS]
+        head = heads(RESULTS, [name for name in RESULTS if "dead" in name], runs)
         widths = (0.19, 0.15, 0.38, 0.13, 0.15)
         draw_table(figure.add_subplot(grid[2, :]), head, rows, widths)
         add_caption(figure, runs, SEEDS, _dead_words(runs), NEARLY)

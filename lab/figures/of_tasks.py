@@ -1,10 +1,9 @@
 """Figures of runs that learn tasks one after the other."""
 
 from lab import plots
-from lab.figures.captioned import CaptionedFigure, add_caption, draw_table, setting_words
+from lab.figures.captioned import CaptionedFigure, add_caption, draw_table, heads, setting_words
 from lab.plots import canvas
 from lab.runs import BY_LAYER, TASK_RESULTS, Runs, tasks_words
-from lab.words import by_layer
 
 WIDTHS = (0.16, 0.24, 0.24, 0.18, 0.18)
 
@@ -31,8 +30,7 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         grid = figure.add_gridspec(below + 1, 2, height_ratios=(*[10] * below, 3 + 2 * len(cells)))
         for place, (measure, layer) in enumerate(panels):
             plots.over_tasks(runs, measure, layer, figure.add_subplot(grid[divmod(place, 2)]))
-        of = f"layer{'s' * (len(runs[0].layers) > 1)} {by_layer(runs[0].layers)}"
-        head = [f"{name}\n{of}" if name in BY_LAYER else name for name in TASK_RESULTS]
+        head = heads(TASK_RESULTS, BY_LAYER, runs)
         narrow = [[cell.replace(" → ", " →\n") for cell in row] for row in cells]
         draw_table(figure.add_subplot(grid[below, :]), head, narrow, WIDTHS)
         add_caption(figure, runs, tasks_words(runs))

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lab.census import lives
 from lab.errors import LabError
-from lab.experiment import Dataset, task_of
+from lab.experiment import Dataset, task_in
 from lab.layout import Weights
 from lab.network import programs
 from lab.runs import causes
@@ -121,7 +121,7 @@ class LayerView:
         largest = None if z is None else z.reshape(len(z), -1).max(axis=1)
         best = None if largest is None else np.argsort(-largest, kind="stable")[:EXCITING]
         slope = None if self._slopes is None else self._slopes[unit]
-        images, labels = self._of_probe(best)
+        images, labels = self.of_probe(best)
         return Neuron(
             run=self.run,
             layer=self.layer,
@@ -202,11 +202,11 @@ class LayerView:
     def _states(self) -> NDArray[np.int8]:
         return np.asarray(lives.states(self.run.layer(self.layer))[self.epoch])
 
-    def _of_probe(self, places: NDArray[np.intp] | None) -> tuple[Any, Any]:
+    def of_probe(self, places: NDArray[np.intp] | None) -> tuple[Any, Any]:
         """Returns images of the probe as the epoch's task shows them, and their labels."""
         if places is None or not isinstance(self.dataset, Dataset):
             return None, None
-        task = task_of(self.dataset, self.run.config, self.run.config.task_at(self.epoch))
+        task = task_in(self.dataset, self.run.config, self.epoch)
         which = task.parts.probe[places]
         return task.seen(self.dataset.x_train[which]), task.labels[which]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lab import activations
 from lab.census import UnitSummaries, lives, units
 from lab.errors import InputError, RunError, is_whole
-from lab.experiment import Dataset, RunConfig, load_recorded, task_of
+from lab.experiment import Dataset, RunConfig, load_recorded, task_in
 from lab.layout import Layout, Weights
 from lab.network import build_model, forward, network_of
 from lab.runs.record import (
@@ -395,13 +395,26 @@ class Run:
                 epoch, or if the data set is another one.
         """
         self._width(layer)
+        return next(itertools.islice(self.each_pre_activations(dataset, epoch), layer - 1, None))
+
+    def each_pre_activations(
+        self, dataset: Dataset, epoch: int | None = None
+    ) -> Iterator[NDArray[np.float32]]:
+        """Computes the pre-activations of one hidden layer after the other; see `pre_activations`.
+
+        Args:
+            dataset: The data set that the run was trained on.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Raises:
+            RunError: If the run did not keep the weights of that epoch, or if the data set is
+                another one.
+        """
         self.trained_on(dataset)
         weights = self.weights(epoch)
-        when = self.last_kept_epoch if epoch is None else epoch
-        task = task_of(dataset, self.config, self.config.task_at(when))
+        task = task_in(dataset, self.config, self.last_kept_epoch if epoch is None else epoch)
         probe = task.seen(dataset.x_train[task.parts.probe])
-        layers = forward(self.config, weights, probe)
-        return next(itertools.islice(layers, layer - 1, None))
+        return itertools.islice(forward(self.config, weights, probe), len(self.layers))
 
     def trained_on(self, dataset: Dataset | None = None) -> Dataset:
         """Returns the data set that the run was trained on: the one that is given, checked.

@@ -5,7 +5,7 @@ training.
 """
 
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
-from lab.training.trainer import batch_order, first_state, prepare, train
+from lab.training.trainer import batch_order, first_state, prepare, pulled_to, train
 
 __all__ = [
     "EpochEnd",
@@ -17,5 +17,6 @@ __all__ = [
     "batch_order",
     "first_state",
     "prepare",
+    "pulled_to",
     "train",
 ]

@@ -119,7 +119,7 @@ def fresh_weights(config: RunConfig, number: int, use: int) -> Weights:
     return first_state(config.model_copy(update={"seed": int(seed)})).weights
 
 
-def _pulled_to(config: RunConfig) -> list[NDArray[np.float32]]:
+def pulled_to(config: RunConfig) -> list[NDArray[np.float32]]:
     """Returns the first values of the trained arrays, if the loss pulls the weights."""
     if not recipe_of(config).pulls:
         return []
@@ -237,7 +237,7 @@ class Trainee:
         with tf.device("CPU:0"):
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
-            self.first = [tf.constant(array) for array in _pulled_to(config)]
+            self.first = [tf.constant(array) for array in pulled_to(config)]
             self.totals = tf.Variable(np.zeros(2))
             self.numbers = tf.constant(numbers_of(config))
             self.parameter = tf.constant(config.alpha, tf.float32)
@@ -281,8 +281,6 @@ class Trainee:
         The optimiser's state stays.
         """
         shrink, perturb = self.config.shrink, self.config.perturb
-        if (shrink, perturb) == (1.0, 0.0):
-            return
         fresh = fresh_weights(self.config, self.task.number, FRESH)
         arrays = self.program.layout.arrays
         for array, weights, new in zip(arrays, self.weights, fresh, strict=True):
@@ -335,7 +333,7 @@ class Trainee:
 
     def _train_epoch(self) -> Iterator[list[Event]]:
         self._turn_to(self.epoch + 1)
-        if self.config.begins_task(self.epoch + 1):
+        if self.config.shrinks_or_perturbs and self.config.begins_task(self.epoch + 1):
             self._shrink_and_perturb()
         order = self._order(self.epoch + 1)
         self.totals.assign([0.0, 0.0])

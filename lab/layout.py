@@ -124,6 +124,19 @@ class Layout(_Value):
             for array in self.trained
         ]
 
+    def kernels(self) -> tuple[str, ...]:
+        """Returns the kernel behind each layer and the output, by order, where that is clear.
+
+        Between a kernel and its layer there may be a normalisation. Empty if the network has more
+        or fewer kernels than layers, or if what is known of the layers speaks against the order.
+        """
+        found = [array for array in self.arrays if array.name.endswith(".kernel")]
+        fits = len(found) == len(self.sites) + 1 and all(
+            site.kernel in (None, array.name) and not site.units % array.shape[-1]
+            for site, array in zip(self.sites, found, strict=False)
+        )
+        return tuple(array.name for array in found) if fits else ()
+
     def incoming(self, layer: int) -> tuple[str | None, str | None]:
         """Returns the names of kernel and bias of a layer, from 1; the last is the output layer."""
         of: Site | Layout = self if layer == len(self.sites) + 1 else self.sites[layer - 1]
@@ -179,8 +192,10 @@ class Weights(Sequence[FloatArray]):
         return self.named[str(self.layout.incoming(layer)[1])]
 
     def norm(self, layer: int) -> float:
-        """Returns the Euclidean norm of a layer's kernel; NaN if it has not one kernel alone."""
+        """Returns the Euclidean norm of the kernel behind a layer; NaN if that is not clear."""
         name, _ = self.layout.incoming(layer)
+        if not name and self.layout.kernels():
+            name = self.layout.kernels()[layer - 1]
         kernel = self.named[name] if name else np.array(np.nan)
         return float(np.linalg.norm(kernel.astype(np.float64).ravel()))
 

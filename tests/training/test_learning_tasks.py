@@ -123,6 +123,17 @@ def test_a_run_that_learns_tasks_records_the_norms_of_its_kernels(tiny: Dataset)
         np.testing.assert_allclose([e.update_norms[layer - 1] for e in ends], added, rtol=1e-5)
 
 
+@pytest.mark.parametrize("normalization", mostly_slow(("batch", "layer"), "layer"))
+def test_the_norm_of_a_normalised_layer_is_that_of_the_kernel_behind_it(
+    tiny: Dataset, normalization: str
+) -> None:
+    config = RunConfig(**SETTINGS | {"epochs": 1}, tasks="permuted", normalization=normalization)
+    (_, end) = epoch_ends(train([config], tiny))
+    kernels = [array for array in end.state.weights if array.ndim == 2]
+    wanted = [np.sqrt((kernel.astype(float) ** 2).sum()) for kernel in kernels[:-1]]
+    np.testing.assert_allclose(end.weight_norms, wanted, rtol=1e-6)
+
+
 def test_a_run_without_tasks_records_no_norms(tiny: Dataset) -> None:
     for end in epoch_ends(train([RunConfig(**SETTINGS)], tiny)):
         assert end.weight_norms == end.update_norms == ()

@@ -111,16 +111,5 @@ def _rows(run: Run, dataset: Dataset) -> Iterator[dict[str, Any]]:
                 "layer": layer,
                 "units": values.shape[-1],
                 "dead": int(dead[layer][epoch]),
-                **_useful(values),
+                **clones.measures(values),
             }
-
-
-def _useful(values: NDArray[np.float32]) -> dict[str, float]:
-    if not np.isfinite(values).all():
-        return dict.fromkeys(("clones", "effective_rank", "stable_rank"), np.nan)
-    spectrum = clones.singular_values(values)
-    return {
-        "clones": clones.redundant(clones.groups(values)),
-        "effective_rank": clones.effective_rank(spectrum),
-        "stable_rank": clones.stable_rank(spectrum),
-    }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 0.95  # The |correlation| above which two units are clones of one another.
+MEASURES = ("clones", "effective_rank", "stable_rank")
 CONSTANT = 1e-6  # A unit whose deviation is a smaller share of its largest value does not vary.
 
 
@@ -63,6 +64,18 @@ def lines(
 def redundant(numbers: NDArray[np.intp]) -> int:
     """Returns how many units could be taken away so that one of each of `groups` is left."""
     return len(numbers) - len(np.unique(numbers))
+
+
+def measures(activations: NDArray[np.floating]) -> dict[str, float]:
+    """Returns a layer's `clones`, `effective_rank` and `stable_rank`; NaN if a value is not finite.
+
+    `clones` are the units that could be taken away so that one of each group is left.
+    """
+    if not np.isfinite(activations).all():
+        return dict.fromkeys(MEASURES, np.nan)
+    spectrum = singular_values(activations)
+    numbers = (redundant(groups(activations)), effective_rank(spectrum), stable_rank(spectrum))
+    return dict(zip(MEASURES, numbers, strict=True))
 
 
 def singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:

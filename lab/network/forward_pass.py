@@ -36,6 +36,16 @@ def forward(
     return (_in_numpy if config.is_textbook else _in_keras)(config, weights, images)
 
 
+def activations(
+    config: RunConfig, weights: Weights, images: NDArray[np.uint8]
+) -> Iterator[NDArray[np.float32]]:
+    """Computes the activations of each hidden layer, as `forward` its pre-activations."""
+    for site, z in zip(weights.layout.sites, forward(config, weights, images), strict=False):
+        slopes: Any = weights.named[site.slope].reshape(-1) if site.slope else config.alpha
+        with np.errstate(all="ignore"):
+            yield config.function.function(z, slopes)
+
+
 def _in_keras(
     config: RunConfig, weights: Weights, images: NDArray[np.uint8]
 ) -> Iterator[NDArray[np.float32]]:

@@ -358,7 +358,7 @@ def each(runs: Sequence[Run], row: Callable[[Run], Any]) -> list[Any]:
 def _checked(run: Run) -> Run:
     for number in run.layers:
         run.layer(number)
-        run.norms(number)
+        run.task_numbers(number)
     if run.record.confirmed:
         run.confirmed_fractions()
     return run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import units
+from lab.census import clones, units
 from lab.errors import InputError, unknown
 from lab.runs.run import Run
 
@@ -158,7 +158,8 @@ def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
               all its steps;
             - `end_accuracy`: on the task's validation images at its end; for shuffled labels, which
               say nothing of other images, on the training images in its last epoch;
-            - of a layer, at the task's end: `weight_norm`, and all of `units.LAYER_MEASURES`;
+            - of a layer, at the task's end: `weight_norm`, `clones` (units),
+              `effective_rank`, `stable_rank`, and all of `units.LAYER_MEASURES`;
             - `update_ratio`: the norm of what an epoch adds to the layer's kernel, divided by the
               kernel's norm before it; the mean over the task's epochs.
         layer: The hidden layer of a layer's measure, from 1.
@@ -172,7 +173,8 @@ def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
     """
     if run.config.tasks == "none":
         raise InputError(f"Run {run.run_id} learns no tasks: lab.continual trains runs that do.")
-    names = (*BY_TASK, "weight_norm", "update_ratio", *units.LAYER_MEASURES)
+    at_the_end = ("weight_norm", *clones.MEASURES)
+    names = (*BY_TASK, *at_the_end, "update_ratio", *units.LAYER_MEASURES)
     if name not in names:
         raise unknown("measure", name, names)
     epochs = run.config.task_epochs
@@ -181,10 +183,10 @@ def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
     if name == "end_accuracy":
         labels = run.config.tasks == "shuffled_labels"
         return recorded(run, "train_accuracy" if labels else "validation_accuracy")[::epochs]
-    if name == "weight_norm":
-        return run.norms(layer)["weight_norm"][::epochs]
+    if name in at_the_end:
+        return run.task_numbers(layer)[name][::epochs]
     if name == "update_ratio":
-        norms = run.norms(layer)
+        norms = run.task_numbers(layer)
         ratios = norms["update_norm"][1:] / norms["weight_norm"][:-1]
         return _means_by_task(np.concatenate([[0.0], ratios]), epochs)
     return recorded(run, name, layer)[::epochs]

@@ -2,7 +2,8 @@
 
     run.json                      all that is known of the run; every file it names exists
     units-e0010.safetensors       every unit's summaries and bias of some epochs, by layer; if it
-                                  learns tasks the norms of each layer's kernel
+                                  learns tasks the norms of each layer's kernel,
+                                  its clones and ranks
     weights-e0010.safetensors     kernels and biases at the end of an epoch
     confirmed-e0010.safetensors   which units are dead on all training images
     resume-e0007.safetensors      only while unfinished: weights and the optimiser's arrays
@@ -35,7 +36,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from lab.activations import OwnActivation, Source, Strict, printable
-from lab.census import units
+from lab.census import clones, units
 from lab.errors import RunError
 from lab.experiment import RunConfig
 from lab.layout import MOST_WEIGHTS, Array, Layout, mlp
@@ -45,7 +46,7 @@ RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
-NORMS = ("weight_norm", "update_norm")  # Of the kernel of a layer.
+OF_TASKS = ("weight_norm", "update_norm", *clones.MEASURES)  # Of a layer, if it learns tasks.
 MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
 MOST_KEYS = 100
 HEADER_ROOM = 2048  # For each layer; the names and shapes of its arrays take half of it.
@@ -350,9 +351,9 @@ def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
     kind = file.name.partition("-")[0]
     slots = layout.slots(optimizer) if kind == "resume" else []
     learned = sum(site.units for site in layout.sites if site.slope)
+    by_unit = sum(layout.widths) * (len(units.ARRAYS) + 1) + learned
     each_epoch = {
-        "units": 4
-        * (sum(layout.widths) * (len(units.ARRAYS) + 1) + learned + len(NORMS) * len(layout.sites)),
+        "units": 4 * (by_unit + len(OF_TASKS) * len(layout.sites)),
         "confirmed": sum(layout.widths),
     }.get(kind, 4 * sum(math.prod(array.shape) for array in (*layout.arrays, *slots)))
     much = each_epoch * (file.last - file.first + 1)

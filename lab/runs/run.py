@@ -23,7 +23,7 @@ from lab.layout import Layout, Weights
 from lab.network import build_model, forward, network_of
 from lab.runs.record import (
     LOCK,
-    NORMS,
+    OF_TASKS,
     ArrayFile,
     Arrays,
     EpochNumbers,
@@ -255,29 +255,32 @@ class Run:
             here[:] = array_of(arrays, f"layer{number}.slope", here.shape)
         return slopes
 
-    def norms(self, number: int) -> dict[str, NDArray[np.float32]]:
-        """Returns how large the kernel of a hidden layer is, and how far each epoch moved it.
+    def task_numbers(self, number: int) -> dict[str, NDArray[np.float32]]:
+        """Returns what only runs that learn tasks record of a hidden layer.
 
         Args:
             number: The hidden layer, from 1.
 
         Returns:
-            `weight_norm`, the Euclidean norm of the kernel after every epoch, and `update_norm`,
-            that of what the epoch has added to it, each of shape (epochs,). NaN where the run did
-            not record them, as only runs that learn tasks do, or where it has not one kernel alone.
+            After every epoch, shape (epochs,): `weight_norm`, the Euclidean norm of the kernel
+            behind the layer; `update_norm`, that of what the epoch has added to it. After the last
+            epoch of every task, else NaN: `clones`, how many units could be taken away so that one
+            of each group of clones is left; `effective_rank` and `stable_rank` of the layer's
+            activations; all three on the probe set, as the task shows it, as `lab.census.clones`
+            explains. NaN, too, where the run did not record them.
 
         Raises:
             RunError: If there is no such layer, or its arrays cannot be read.
         """
         self._width(number)
         found = {}
-        for norm in NORMS:
+        for kind in OF_TASKS:
             values = np.full(self.last_epoch + 1, np.nan, np.float32)
             for file, arrays in zip(self.record.units, self._unit_files, strict=True):
                 here = values[file.first : file.last + 1]
-                if (name := f"layer{number}.{norm}") in arrays:
+                if (name := f"layer{number}.{kind}") in arrays:
                     here[:] = array_of(arrays, name, here.shape)
-            found[norm] = values
+            found[kind] = values
         return found
 
     def lives(self, number: int) -> lives.Lives:
@@ -498,7 +501,7 @@ class Run:
             self.weights(epoch)
         for number in self.layers:
             self.layer(number)
-            self.norms(number)
+            self.task_numbers(number)
 
     def size(self) -> int:
         """Returns the bytes that the run takes on disk.

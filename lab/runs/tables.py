@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import units
+from lab.census import clones, units
 from lab.runs import causes
 from lab.runs.measures import BY_TASK, by_task
 from lab.runs.run import Run
@@ -138,6 +138,16 @@ def layer_rows(run: Run) -> Mapping[str, Any]:
     }
 
 
+OF_A_TASK = (
+    "dead_fraction",
+    "nearly_dead_fraction",
+    "dormant_fraction",
+    *clones.MEASURES,
+    "weight_norm",
+    "update_ratio",
+)
+
+
 def task_rows(run: Run) -> Mapping[str, Any]:
     """Returns how well each task was learned, and what every layer was like at its end."""
     of_network = {name: by_task(run, name) for name in BY_TASK}
@@ -151,7 +161,7 @@ def task_rows(run: Run) -> Mapping[str, Any]:
         "epoch": np.repeat(np.arange(tasks) * run.config.task_epochs, layers),
         "layer": np.tile(np.array(run.layers), tasks),
         **{name: np.repeat(values, layers) for name, values in of_network.items()},
-        **{name: column(name) for name in ("dead_fraction", "weight_norm", "update_ratio")},
+        **{name: column(name) for name in OF_A_TASK},
     }
 
 

@@ -24,7 +24,7 @@ from lab.census import units
 from lab.errors import LabError, RunBusyError, RunError
 from lab.experiment import Dataset, RunConfig, split
 from lab.network import layout_of, network_of
-from lab.runs import LOCK, NORMS, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
+from lab.runs import LOCK, RECORD, ArrayFile, Arrays, EpochNumbers, Record, Run, read_record
 from lab.store.disk import disk, flush_folder, make_folder, take_lock, write_file
 from lab.system import conditions
 from lab.training import EpochEnd, RunEnd, State
@@ -283,7 +283,7 @@ def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
     return (
         slopes
         | summaries
-        | _norms(events)
+        | _of_tasks(events)
         | {
             f"layer{number}.bias": np.stack([event.state.weights.bias(number) for event in events])
             for number in layout.layers
@@ -292,11 +292,10 @@ def _unit_arrays(events: Sequence[EpochEnd]) -> Arrays:
     )
 
 
-def _norms(events: Sequence[EpochEnd]) -> Arrays:
-    """Stacks the norms of the kernels, shape (epochs,), if the run has them."""
-    tables = {name: np.array([getattr(e, f"{name}s") for e in events]) for name in NORMS}
+def _of_tasks(events: Sequence[EpochEnd]) -> Arrays:
+    """Stacks what a run that learns tasks records of each layer, shape (epochs,)."""
     return {
-        f"layer{number}.{name}": column.astype(np.float32)
-        for name, table in tables.items()
-        for number, column in enumerate(table.T, start=1)
+        f"layer{number}.{name}": np.array(column, np.float32)
+        for name in events[0].by_layer
+        for number, column in enumerate(zip(*(e.by_layer[name] for e in events), strict=True), 1)
     }

@@ -1,6 +1,7 @@
 """The trainer's events: what it is about to do, its progress, and the record of every epoch."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,9 +70,8 @@ class EpochEnd:
         census_seconds: Time that the census of the units took on one core.
         layers: Every unit's summaries on the probe set, one entry for each hidden layer.
         state: What a run needs to go on from here.
-        weight_norms: Of a run that learns tasks, of each hidden layer the Euclidean norm of its
-            kernel; NaN if it is not a single layer's.
-        update_norms: The norm of what the epoch has added to it.
+        by_layer: Of a run that learns tasks further numbers of each hidden layer, under the names
+            that `Run.task_numbers` explains.
     """
 
     run: int
@@ -85,8 +85,7 @@ class EpochEnd:
     census_seconds: float
     layers: tuple[UnitSummaries, ...]
     state: State
-    weight_norms: tuple[float, ...] = ()
-    update_norms: tuple[float, ...] = ()
+    by_layer: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

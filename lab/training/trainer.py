@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import UnitSummaries, units
+from lab.census import UnitSummaries, clones, units
 from lab.experiment import Dataset, IndexArray, RunConfig, Task, task_of
 from lab.layout import Weights
 from lab.network import (
+    activations,
     first_weights,
     generator_seeds,
     learning_rates,
@@ -398,6 +399,7 @@ class Trainee:
         on_probe, self._layers = self._census(self.task.parts.probe)
         self.fresh = False
         state = self._state()
+        by_layer = self._by_layer(state.weights)
         return EpochEnd(
             self.index,
             self.epoch,
@@ -408,17 +410,28 @@ class Trainee:
             time.perf_counter() - validated,
             self._layers,
             state,
-            *self._norms(state.weights),
+            by_layer,
         )
 
-    def _norms(self, weights: Weights) -> Iterator[tuple[float, ...]]:
-        """Yields the norms of a record: of each kernel, and of what the epoch has added to it."""
+    def _by_layer(self, weights: Weights) -> dict[str, tuple[float, ...]]:
+        """Returns what only runs that learn tasks record, as `Run.task_numbers` explains it."""
         if self._before is None:
-            return
-        added = weights.minus(self._before)
+            return {}
+        added, layers = weights.minus(self._before), weights.layout.layers
         self._before = weights
-        for one in (weights, added):
-            yield tuple(one.norm(layer) for layer in weights.layout.layers)
+        return {
+            "weight_norm": tuple(map(weights.norm, layers)),
+            "update_norm": tuple(map(added.norm, layers)),
+            **self._redundancy(weights),
+        }
+
+    def _redundancy(self, weights: Weights) -> dict[str, tuple[float, ...]]:
+        """Measures clones and ranks at a task's end, on the probe as the task shows it."""
+        if self.epoch % self.config.task_epochs:
+            return dict.fromkeys(clones.MEASURES, (np.nan,) * len(weights.layout.sites))
+        probe = self.task.seen(self.images.dataset.x_train[self.task.parts.probe])
+        layers = list(map(clones.measures, activations(self.config, weights, probe)))
+        return {name: tuple(layer[name] for layer in layers) for name in clones.MEASURES}
 
     def _end(self) -> RunEnd:
         """Tests the network and checks the units found dead on all training images."""

@@ -56,17 +56,47 @@ def test_norms_are_those_of_the_kept_weights(run):
         kernels = [run.weights(epoch).kernel(layer).astype(float) for epoch in range(7)]
         norms = np.array([np.sqrt((kernel**2).sum()) for kernel in kernels])
         moved = np.array([np.sqrt(((b - a) ** 2).sum()) for a, b in itertools.pairwise(kernels)])
-        np.testing.assert_allclose(run.norms(layer)["weight_norm"], norms, rtol=1e-5)
+        np.testing.assert_allclose(run.task_numbers(layer)["weight_norm"], norms, rtol=1e-5)
         np.testing.assert_allclose(by_task(run, "weight_norm", layer), norms[::2], rtol=1e-5)
         expected = [0, *(moved / norms[:-1]).reshape(3, 2).mean(axis=1)]
         np.testing.assert_allclose(by_task(run, "update_ratio", layer), expected, rtol=1e-4)
 
 
+def test_clones_and_ranks_are_those_of_the_activations_on_the_probe_at_a_tasks_end(run, tiny):
+    probe = split(tiny, run.config).probe
+    for epoch, task in ((0, 0), (2, 1), (6, 3)):
+        images = shown(tiny, run.config, epoch).x_train[probe]
+        *hidden, _ = forward(run.config, run.weights(epoch), images)
+        for layer, z in enumerate(hidden, start=1):
+            values = np.maximum(z, 0.0).astype(float)
+            singular = np.linalg.svd(values, compute_uv=False)
+            shares = singular / singular.sum()
+            entropy = -sum(share * np.log(share) for share in shares if share > 0)
+            assert by_task(run, "effective_rank", layer)[task] == pytest.approx(
+                np.exp(entropy), rel=1e-4
+            )
+            stable = (singular**2).sum() / singular[0] ** 2
+            assert by_task(run, "stable_rank", layer)[task] == pytest.approx(stable, rel=1e-4)
+            assert by_task(run, "clones", layer)[task] == _units_too_many(values)
+    assert np.isnan(run.task_numbers(1)["clones"][[1, 3, 5]]).all()  # Within a task.
+
+
+def _units_too_many(values):
+    """How many units are a clone of one before them, by their correlations one by one."""
+    groups = [{unit} for unit in range(values.shape[1])]
+    for one, other in itertools.combinations(range(values.shape[1]), 2):
+        pair = values[:, [one, other]]
+        if pair.std(axis=0).all() and abs(np.corrcoef(pair.T)[0, 1]) > 0.95:
+            joined = [group for group in groups if group & {one, other}]
+            groups = [group for group in groups if group not in joined] + [set().union(*joined)]
+    return values.shape[1] - len(groups)
+
+
 def test_a_run_without_tasks_has_no_norms(tiny, tmp_path):
     (run,) = lab.compare("relu", 1, tiny, tmp_path / "runs", **PLAIN)
-    assert np.isnan(run.norms(1)["weight_norm"]).all()
+    assert np.isnan(run.task_numbers(1)["weight_norm"]).all()
     with pytest.raises(RunError, match="layer must be from 1 to 2"):
-        run.norms(3)
+        run.task_numbers(3)
 
 
 def test_what_is_no_measure_is_refused(run):

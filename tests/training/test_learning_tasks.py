@@ -98,9 +98,9 @@ def test_a_run_resumes_to_the_bit_within_a_task_and_between_tasks(tiny, tasks: s
     for epoch in (2, 3, 6):  # Between tasks, within one, and with nothing left but the test.
         resumed = list(train([config], tiny, {0: whole[epoch].state}))
         assert digest(epoch_ends(resumed)) == digest(whole[epoch + 1 :])
-        assert [end.update_norms for end in epoch_ends(resumed)] == [
-            end.update_norms for end in whole[epoch + 1 :]
-        ]
+        assert repr([end.by_layer for end in epoch_ends(resumed)]) == repr(
+            [end.by_layer for end in whole[epoch + 1 :]]
+        )
         assert run_end(resumed).test_loss == run_end(events).test_loss
 
 
@@ -117,10 +117,12 @@ def test_a_run_that_learns_tasks_records_the_norms_of_its_kernels(tiny: Dataset)
     ends = epoch_ends(train([RunConfig(**SETTINGS, tasks="permuted")], tiny))
     for layer in (1, 2):
         kernels = [end.state.weights.kernel(layer).astype(float) for end in ends]
-        norms = [end.weight_norms[layer - 1] for end in ends]
+        norms = [end.by_layer["weight_norm"][layer - 1] for end in ends]
         np.testing.assert_allclose(norms, [np.sqrt((k**2).sum()) for k in kernels], rtol=1e-6)
         added = [0.0, *(np.sqrt(((b - a) ** 2).sum()) for a, b in itertools.pairwise(kernels))]
-        np.testing.assert_allclose([e.update_norms[layer - 1] for e in ends], added, rtol=1e-5)
+        np.testing.assert_allclose(
+            [e.by_layer["update_norm"][layer - 1] for e in ends], added, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("normalization", mostly_slow(("batch", "layer"), "layer"))
@@ -131,12 +133,12 @@ def test_the_norm_of_a_normalised_layer_is_that_of_the_kernel_behind_it(
     (_, end) = epoch_ends(train([config], tiny))
     kernels = [array for array in end.state.weights if array.ndim == 2]
     wanted = [np.sqrt((kernel.astype(float) ** 2).sum()) for kernel in kernels[:-1]]
-    np.testing.assert_allclose(end.weight_norms, wanted, rtol=1e-6)
+    np.testing.assert_allclose(end.by_layer["weight_norm"], wanted, rtol=1e-6)
 
 
 def test_a_run_without_tasks_records_no_norms(tiny: Dataset) -> None:
     for end in epoch_ends(train([RunConfig(**SETTINGS)], tiny)):
-        assert end.weight_norms == end.update_norms == ()
+        assert end.by_layer == {}
 
 
 @pytest.mark.slow

@@ -116,6 +116,18 @@ class Layout(_Value):
         """How many numbers are trained (669,706 in the textbook's network)."""
         return sum(math.prod(array.shape) for array in self.trained)
 
+    @property
+    def replacement(self) -> list[Array]:
+        """The arrays of continual backprop: for each layer of units utility and age, and a count.
+
+        `lab.training.replacement` says what they are.
+        """
+        return [
+            Array(name=f"{kind}.layer{number}", shape=(units,), first=0.0)
+            for number, site in enumerate(self.sites, start=1)
+            for kind, units in (("utility", site.units), ("age", site.units), ("due", 1))
+        ]
+
     def slots(self, optimizer: str) -> list[Array]:
         """Returns the optimiser's arrays: Adam's m and v, or one velocity, by trained array."""
         return [

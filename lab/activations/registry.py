@@ -56,6 +56,8 @@ class Activation:
         parameter: The symbol of its parameter, or None if it has none.
         default: The parameter's value if none is given; None if there is no parameter.
         learned: Whether each unit has a parameter of its own, which is trained from this value on.
+        paired: Whether units come in pairs with one weight vector: f acts on z in the first half of
+            a layer and on -z in the second.
         source: The source of a user's own function, with all that it uses from outside.
         overflows: For a user's own function: the first z to the left and to the right at which its
             value or slope is not finite in float32; None if both sides are finite.
@@ -74,6 +76,7 @@ class Activation:
     parameter: str | None = None
     default: float | None = None
     learned: bool = False
+    paired: bool = False
     source: str | None = None
     overflows: tuple[float, float] | None = None
 
@@ -483,6 +486,19 @@ _BUILT_IN = (
         in_keras=lambda _: _squared_relu,
         colour=OKABE_ITO["purple"],
         line="--",
+    ),
+    Activation(
+        name="crelu",
+        label="CReLU",
+        formula="max(0, z) in the first half of a layer, max(0, -z) in the second",
+        reference="Shang, Sohn, Almeida & Lee 2016",
+        function=lambda z, _: np.maximum(z, 0.0),
+        derivative=lambda z, _: (z > 0).astype(z.dtype),
+        on_tensors=lambda z, _: _tf().nn.relu(z),
+        in_keras=lambda _: "relu",
+        paired=True,
+        colour=OKABE_ITO["blue"],
+        line="-.",
     ),
 )
 

@@ -20,7 +20,7 @@ from lab import activations
 from lab.activations import FloatArray
 from lab.census import units
 from lab.errors import InputError, unknown
-from lab.layout import CLASSES, IMAGE_SHAPE, MOST_WEIGHTS, mlp
+from lab.layout import CLASSES, IMAGE_SHAPE, MOST_WEIGHTS
 
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
@@ -33,6 +33,7 @@ Count = Annotated[int, Field(ge=1)]
 # -0.0 becomes 0.0, so that equal settings have one identity.
 Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
 FEWEST_CLASSES_TO_PAIR = 4
+FEWEST_REPLACED, MOST_REPLACED = 1e-6, 0.01
 ADAMW_DECAY = 0.004  # As Keras has it.
 # The settings that describe a built-in network, with their values where none is given.
 SHAPES: dict[str, dict[str, Any]] = {
@@ -259,6 +260,20 @@ class RunConfig(BaseModel):
         units.DORMANT_TAU,
         "share of its layer's mean |a| up to which ReDo takes a unit for dormant",
     )
+    replacement_rate: Number = _later(
+        0.0,
+        ge=0,
+        le=MOST_REPLACED,
+        title="share of a layer's mature units that each step replaces (continual backprop)",
+        description=f"0, or a number from {FEWEST_REPLACED:g} to {MOST_REPLACED:g}",
+    )
+    maturity: int = _later(
+        100,
+        ge=0,
+        le=1_000_000,
+        title="steps until continual backprop may replace a unit",
+        description="a whole number from 0 to 1,000,000",
+    )
     image_shape: tuple[Pixels, ...] = _later(
         IMAGE_SHAPE,
         min_length=2,
@@ -341,21 +356,39 @@ class RunConfig(BaseModel):
         self._check_optimizer()
         self._check_network()
         self._check_tasks()
-        self._check_redo()
+        self._check_resets()
         return self
 
-    def _check_redo(self) -> None:
+    def _check_resets(self) -> None:
         if self.redo_threshold != units.DORMANT_TAU and not self.redo_steps:
             raise InputError(
                 f"redo_threshold must be left out unless redo_steps is given, "
                 f"not {self.redo_threshold:g}."
             )
-        dense = self.network == "mlp" and self.normalization == "none" and not self.learns_slopes
-        if self.redo_steps and not dense:
+        if self.maturity != RunConfig.model_fields["maturity"].default and not (
+            self.replacement_rate
+        ):
             raise InputError(
-                f"redo_steps must be 0 unless the network is an mlp without normalization and "
-                f"without prelu, not {self.redo_steps:,}: it resets units of dense layers."
+                f"maturity must be left out unless replacement_rate is given, "
+                f"not {self.maturity:,}."
             )
+        if 0 < self.replacement_rate < FEWEST_REPLACED:
+            described = RunConfig.model_fields["replacement_rate"].description
+            raise InputError(
+                f"replacement_rate must be {described}, not {self.replacement_rate:g}."
+            )
+        if self.redo_steps and self.replacement_rate:
+            raise InputError(
+                f"redo_steps must be 0 with a replacement_rate, not {self.redo_steps:,}: both "
+                f"reset units."
+            )
+        dense = self.network == "mlp" and self.normalization == "none" and not self.shapes_network
+        for name in ("redo_steps", "replacement_rate"):
+            if getattr(self, name) and not dense:
+                raise InputError(
+                    f"{name} must be 0 unless the network is an mlp without normalization, prelu "
+                    f"and crelu, not {getattr(self, name):,}: it resets units of dense layers."
+                )
 
     def _check_tasks(self) -> None:
         if self.tasks == "none" and self.task_epochs != 1:
@@ -430,6 +463,23 @@ class RunConfig(BaseModel):
                 f"first_bias must be 0 with normalization, not {self.first_bias}: "
                 f"it takes any bias out again."
             )
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        """Checks what units in pairs need."""
+        if not self.pairs_units:
+            return
+        if self.first_bias:
+            raise InputError(
+                f"first_bias must be 0 with {self.activation}, not {self.first_bias}: what opens "
+                f"one unit of a pair closes the other."
+            )
+        for name in ("hidden", "filters"):
+            if any(width % 2 for width in getattr(self, name)):
+                raise InputError(
+                    f"{name} must be even numbers with {self.activation}, whose units come in "
+                    f"pairs, not {getattr(self, name)}."
+                )
 
     def _check_own(self) -> None:
         if self.normalization != "none" or self.dropout:
@@ -438,17 +488,18 @@ class RunConfig(BaseModel):
                 f"{name} must be left out for the network {self.network!r}: "
                 f"a network of your own has such layers in its source."
             )
-        if self.learns_slopes:
+        if self.shapes_network:
+            needs = "slopes that are learned" if self.learns_slopes else "units in pairs"
             raise InputError(
                 f"activation must not be {self.activation} for the network {self.network!r}: "
-                f"only {', '.join(SHAPES)} have places for slopes that are learned."
+                f"only {', '.join(SHAPES)} have places for {needs}."
             )
 
     @property
     def is_textbook(self) -> bool:
         """Whether trained weights and pixels go through the textbook's dense layers alone."""
         plain = (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
-        return plain and not self.learns_slopes
+        return plain and not self.shapes_network
 
     @property
     def task_count(self) -> int:
@@ -478,6 +529,16 @@ class RunConfig(BaseModel):
         return self.source_sha256 is None and activations.get(self.activation).learned
 
     @property
+    def pairs_units(self) -> bool:
+        """Whether the units of its hidden layers come in pairs with one weight vector."""
+        return self.source_sha256 is None and activations.get(self.activation).paired
+
+    @property
+    def shapes_network(self) -> bool:
+        """Whether the activation function decides which arrays the network has."""
+        return self.learns_slopes or self.pairs_units
+
+    @property
     def size(self) -> str:
         """The network in short: of an MLP, the units of every layer, 784-512-512-10."""
         if self.network == "mlp":
@@ -503,16 +564,15 @@ class RunConfig(BaseModel):
     @property
     def weights(self) -> int:
         """How many kernels' weights and biases a built-in network has (669,706 by default)."""
-        if self.network == "mlp":
-            return mlp(self.hidden, self.image_shape, self.classes).parameters
-        widths = self.hidden * max(self.depth, 1)
+        of_one = 1 + self.pairs_units  # Units of one weight vector.
         height, width, *channels = self.image_shape
         planes = (math.prod(channels), *self.filters)
         for _ in self.filters:
             height, width = -(-height // 2), -(-width // 2)
-        dense = (height * width * planes[-1], *widths, self.classes)
-        convolutions = sum(9 * one * other + other for one, other in itertools.pairwise(planes))
-        return convolutions + sum(a * b + b for a, b in itertools.pairwise(dense))
+        widths = (height * width * planes[-1], *self.hidden * max(self.depth, 1))
+        convolutions = sum((9 * a + 1) * (b // of_one) for a, b in itertools.pairwise(planes))
+        dense = sum((a + 1) * (b // of_one) for a, b in itertools.pairwise(widths))
+        return convolutions + dense + (widths[-1] + 1) * self.classes
 
     @property
     def title(self) -> str:

@@ -27,6 +27,8 @@ BEYOND_TEXTBOOK = (
     "perturb",
     "redo_steps",
     "redo_threshold",
+    "replacement_rate",
+    "maturity",
 )
 
 

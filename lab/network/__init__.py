@@ -17,11 +17,19 @@ from lab.network.optimizers import (
     update,
 )
 from lab.network.own_networks import register_network, register_network_source
-from lab.network.programs import STRIP, generator_seeds, gradients_of, program, reductions
+from lab.network.programs import (
+    STRIP,
+    UTILITY_DECAY,
+    generator_seeds,
+    gradients_of,
+    program,
+    reductions,
+)
 from lab.network.templates import Template, layout_of, source_of_site, template
 
 __all__ = [
     "STRIP",
+    "UTILITY_DECAY",
     "Network",
     "Numbers",
     "Template",

@@ -36,6 +36,7 @@ class Network:
         settings: What else the builder takes, by name.
         source: The source of a user's own builder, with all that it uses from outside.
         slope: Where the slopes that the activation function learns start; None if it has none.
+        paired: Whether units come in pairs with one weight vector.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Network:
     settings: tuple[tuple[str, Any], ...] = ()
     source: str | None = None
     slope: float | None = None
+    paired: bool = False
 
     def build(self, activation: Any) -> "keras.Model":
         """Builds the network with an activation function, as Keras takes it.
@@ -69,6 +71,8 @@ class Network:
         function = keras.activations.get(activation)
         if self.slope is not None:
             function = LearnedSlopes(function, self.slope)
+        if self.paired:
+            function = Paired(function)
         model = self.builder(function, self.input_shape, self.classes, **dict(self.settings))
         if not isinstance(model, keras.Model):
             raise InputError(
@@ -112,6 +116,32 @@ class LearnedSlopes:
         return layer
 
 
+@dataclass(frozen=True)
+class Paired:
+    """An activation function for units in pairs, such as CReLU (Shang et al. 2016).
+
+    A hidden layer has half as many weight vectors as units.
+
+    Attributes:
+        function: The function, as Keras takes it.
+    """
+
+    function: Any
+
+
+@functools.cache
+def _mirror() -> Any:
+    """Returns the Keras layer that puts -z behind z."""
+    import keras
+
+    @keras.saving.register_keras_serializable("lab")
+    class Mirror(keras.layers.Layer):
+        def call(self, z: Any) -> Any:
+            return keras.ops.concatenate([z, -z], axis=-1)
+
+    return Mirror
+
+
 _NETWORKS: dict[str, Network] = {}
 
 
@@ -145,7 +175,10 @@ def network_of(config: RunConfig) -> Network:
         settings = {name: getattr(config, name) for name in (*own, "normalization", "dropout")}
         settings["rescaling"] = _rescaling(config)
         slope = config.parameter if config.learns_slopes else None
-        return Network(name, builder, shape, classes, tuple(settings.items()), slope=slope)
+        pairs = config.pairs_units
+        return Network(
+            name, builder, shape, classes, tuple(settings.items()), slope=slope, paired=pairs
+        )
     if name not in _NETWORKS:
         raise unknown("network", name, (*BUILDERS, *_NETWORKS))
     if config.network_sha256 != OWN_NETWORKS.get(name):
@@ -296,20 +329,26 @@ def hidden_layer(
     from keras import layers
 
     kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
-    learned = isinstance(activation, LearnedSlopes)
-    if normalization == "none" and not learned:
+    if normalization == "none" and not isinstance(activation, LearnedSlopes | Paired):
         made = [layer(units, activation=activation, name=name)]
     else:
-        plain = normalization == "none"
-        weights = layer(units, use_bias=plain, name=f"{name}_weights")
-        on_positions = isinstance(weights, layers.Conv2D)
-        activated = (
-            activation.layer(name, on_positions)
-            if learned
-            else layers.Activation(activation, name=name)
-        )
-        made = [weights, *([] if plain else [kinds[normalization]()]), activated]
+        paired, plain = isinstance(activation, Paired), normalization == "none"
+        weights = layer(units // (1 + paired), use_bias=plain, name=f"{name}_weights")
+        normalised = [] if plain else [kinds[normalization]()]
+        mirrored = [_mirror()()] if paired else []
+        activated = _activated(activation, name, isinstance(weights, layers.Conv2D))
+        made = [weights, *normalised, *mirrored, activated]
     return made + ([layers.Dropout(dropout)] if dropout else [])
+
+
+def _activated(activation: Any, name: str, on_positions: bool) -> Any:
+    """Returns the Keras layer of an activation function alone."""
+    import keras
+
+    if isinstance(activation, LearnedSlopes):
+        return activation.layer(name, on_positions)
+    function = activation.function if isinstance(activation, Paired) else activation
+    return keras.layers.Activation(function, name=name)
 
 
 def _rescaling(config: RunConfig) -> tuple[float, float]:

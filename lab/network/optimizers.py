@@ -30,6 +30,7 @@ class Recipe:
         clips: Whether the norm of all gradients together has a limit.
         smooths: Whether the targets are smoothed.
         pulls: Whether the loss pulls the weights toward 0 or toward the first ones.
+        replaces: Whether units that are of little use are replaced.
     """
 
     optimizer: str
@@ -38,6 +39,7 @@ class Recipe:
     clips: bool
     smooths: bool
     pulls: bool = False
+    replaces: bool = False
 
 
 def recipe_of(config: RunConfig) -> Recipe:
@@ -49,6 +51,7 @@ def recipe_of(config: RunConfig) -> Recipe:
         bool(config.clip_norm),
         bool(config.label_smoothing),
         bool(config.l2 or config.l2_init),
+        bool(config.replacement_rate),
     )
 
 

@@ -25,6 +25,7 @@ from lab.system import compiled, in_own_thread, load_tensorflow
 
 STRIP = 125  # How many values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
+UTILITY_DECAY = 0.99  # Of continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
 
@@ -77,6 +78,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         numbers: Any,
         parameter: Any,
         seeds: Any,
+        replacement: Any = (),
     ) -> None:
         start, stop, steps_before, images = tf.unstack(counts)
         recipe_numbers = Numbers(*tf.unstack(numbers))
@@ -95,6 +97,8 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
             update(recipe, trained, slots, found.gradients, t, rates[i], recipe_numbers, first)
             for variable, value in found.moved:
                 variable.assign(value)
+            if recipe.replaces:
+                _follow_use(made, weights, replacement, found.activations, count)
             totals.assign_add(tf.cast(tf.stack([found.loss, found.correct]), tf.float64))
             return (i + 1,)
 
@@ -163,12 +167,14 @@ class Differentiated:
         correct: How many images are classified right.
         gradients: Of the mean loss, by each trained array.
         moved: State that training changes without gradients, with its new value.
+        activations: Of each hidden layer, shape (images, units).
     """
 
     loss: Any
     correct: Any
     gradients: Any
     moved: Any
+    activations: list[Any]
 
 
 def differentiate(
@@ -199,8 +205,11 @@ def differentiate(
     tf = load_tensorflow()
     trained = _trained(made, weights)
 
+    activations: list[Any] = []
+
     def function(z: Any, slopes: Any) -> Any:
-        return activation.on_tensors(z, parameter if slopes is None else slopes)
+        activations.append(activation.on_tensors(z, parameter if slopes is None else slopes))
+        return activations[-1]
 
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(trained)
@@ -209,7 +218,28 @@ def differentiate(
         loss = tf.reduce_sum(losses)
         least = loss if smoothing is None else _smoothed(scores, labels, count, smoothing)
         mean = least / tf.cast(count, tf.float32)
-    return Differentiated(loss, tf.reduce_sum(correct), tape.gradient(mean, trained), moved)
+    gradients = tape.gradient(mean, trained)
+    return Differentiated(loss, tf.reduce_sum(correct), gradients, moved, activations)
+
+
+def _follow_use(
+    made: Template, weights: Any, replacement: Any, activations: Sequence[Any], count: Any
+) -> None:
+    """Follows of how much use each unit is: the contribution utility of continual backprop.
+
+    It is a running mean of mean |a| on the batch, times the sum of the unit's outgoing |weights|
+    (Dohare et al. 2024). Every unit is a step older, too.
+    """
+    tf = load_tensorflow()
+    names = [array.name for array in made.layout.arrays]
+    for number, a in enumerate(activations, start=1):
+        above = str(made.layout.incoming(number + 1)[0])
+        utility, age, _ = replacement[3 * (number - 1) : 3 * number]
+        real = tf.cast(tf.range(a.shape[0]) < count, tf.float32)
+        size = tf.reduce_sum(tf.abs(a) * real[:, None], axis=0) / tf.cast(count, tf.float32)
+        use = size * tf.reduce_sum(tf.abs(weights[names.index(above)]), axis=1)
+        utility.assign(UTILITY_DECAY * utility + (1 - UTILITY_DECAY) * use)
+        age.assign_add(tf.ones_like(age))
 
 
 @in_own_thread

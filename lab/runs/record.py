@@ -349,7 +349,7 @@ def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
 def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
     """Returns how large a file of arrays of its kind can be."""
     kind = file.name.partition("-")[0]
-    slots = layout.slots(optimizer) if kind == "resume" else []
+    slots = [*layout.slots(optimizer), *layout.replacement] if kind == "resume" else []
     learned = sum(site.units for site in layout.sites if site.slope)
     by_unit = sum(layout.widths) * (len(units.ARRAYS) + 1) + learned
     each_epoch = {

@@ -442,12 +442,17 @@ class Run:
             raise RunError(f"Run {self.run_id} was trained on other images than {found.name}.")
         return found
 
-    def resume_slots(self) -> tuple[NDArray[np.float32], ...]:
-        """Returns the optimiser's arrays of an unfinished run, as `training.State` has them."""
+    def resume_arrays(self) -> tuple[tuple[NDArray[np.float32], ...], ...]:
+        """Returns the arrays of an unfinished run beside its weights, as `training.State` has them.
+
+        First the optimiser's, then those of continual backprop.
+        """
         if self.record.resume is None:
             raise RunError(f"Run {self.run_id} is finished and keeps no optimiser state.")
         arrays = self._read(self.record.resume)
-        return arrays_of(arrays, self.layout.slots(self.config.optimizer))
+        replacement = self.layout.replacement if self.config.replacement_rate else []
+        groups = (self.layout.slots(self.config.optimizer), replacement)
+        return tuple(arrays_of(arrays, group) for group in groups)
 
     def model(self, epoch: int | None = None) -> "keras.Model":
         """Returns the trained network as a plain, compiled Keras model.

@@ -76,8 +76,8 @@ class RunWriter:
             raise RunError(f"Run {run.run_id} is damaged and cannot go on.")
         self.record = run.record.model_copy(update={"status": "running"})
         if run.record.resume:
-            weights, slots = run.weights(run.record.resume.last), run.resume_slots()
-            self.state = State(run.record.resume.last, weights, slots)
+            epoch = run.record.resume.last
+            self.state = State(epoch, run.weights(epoch), *run.resume_arrays())
 
     def add(self, event: EpochEnd) -> None:
         """Takes a finished epoch; commits if the last commit is at least two seconds old."""
@@ -162,8 +162,12 @@ class RunWriter:
     def _state_file(self, kind: str, state: State) -> ArrayFile:
         arrays = state.weights.named
         if kind == "resume":
-            slots = self.record.layout.slots(self.record.settings.optimizer)
-            arrays |= {slot.name: array for slot, array in zip(slots, state.slots, strict=True)}
+            layout, optimizer = self.record.layout, self.record.settings.optimizer
+            for of, some in (
+                (layout.slots(optimizer), state.slots),
+                (layout.replacement if state.replacement else [], state.replacement),
+            ):
+                arrays |= {one.name: array for one, array in zip(of, some, strict=True)}
         return self._array_file(kind, state.epoch, state.epoch, arrays)
 
     def _array_file(self, kind: str, first: int, last: int, arrays: Arrays) -> ArrayFile:

@@ -46,11 +46,14 @@ class State:
         epoch: The last finished epoch; 0 is the untrained network.
         weights: All arrays of the network, float32.
         slots: The optimiser's arrays, in the order of `Layout.slots`.
+        replacement: The arrays of continual backprop, in the order of `Layout.replacement`; empty
+            if the run has none.
     """
 
     epoch: int
     weights: Weights
     slots: tuple[FloatArray, ...]
+    replacement: tuple[FloatArray, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,6 @@ shape; a run's weights and optimiser state are `tf.Variable` arguments, updated 
 
 import functools
 import itertools
-import sys
 import time
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import UnitSummaries, clones, units
+from lab.census import BoolArray, UnitSummaries, clones, units
 from lab.experiment import Dataset, IndexArray, RunConfig, Task, task_of
 from lab.layout import Weights
 from lab.network import (
@@ -42,6 +41,7 @@ from lab.system import (
     told,
 )
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
+from lab.training.replacement import mature_steps, next_step, of_least_use, one_unit
 
 PIECE_SECONDS = 0.25
 FRESH, RESET = 0x7A5F, 0x7A60  # Keep weights that are drawn later apart from the first ones.
@@ -108,10 +108,14 @@ def prepare(configs: Sequence[RunConfig], dataset: Dataset) -> Generator[None]:
 def first_state(config: RunConfig) -> State:
     """Returns the untrained network's state: seeded first weights, optimiser arrays of zeros."""
     relu = {"activation": "relu", "parameter": None, "source_sha256": None}
-    alike = config if config.learns_slopes else config.model_copy(update=relu)
+    alike = config if config.shapes_network else config.model_copy(update=relu)
     weights = _first_weights(alike)
-    slots = weights.layout.slots(config.optimizer)
-    return State(0, weights, tuple(np.zeros(slot.shape, np.float32) for slot in slots))
+    replacement = weights.layout.replacement if config.replacement_rate else []
+    slots, of_units = (
+        tuple(np.zeros(array.shape, np.float32) for array in group)
+        for group in (weights.layout.slots(config.optimizer), replacement)
+    )
+    return State(0, weights, slots, of_units)
 
 
 def fresh_weights(config: RunConfig, number: int, use: int) -> Weights:
@@ -239,6 +243,7 @@ class Trainee:
             self.weights = [tf.Variable(array) for array in state.weights]
             self.slots = [tf.Variable(array) for array in state.slots]
             self.first = [tf.constant(array) for array in pulled_to(config)]
+            self.replacement = [tf.Variable(array) for array in state.replacement]
             self.totals = tf.Variable(np.zeros(2))
             self.numbers = tf.constant(numbers_of(config))
             self.parameter = tf.constant(config.alpha, tf.float32)
@@ -289,43 +294,83 @@ class Trainee:
                 weights.assign(shrink * weights + perturb * new)
 
     def _next_reset(self) -> int:
-        """Returns at which step of the epoch units are reset next; far away if they never are."""
-        every, before = self.config.redo_steps, self.epoch * self.steps
-        return every * ((before + self.step) // every + 1) - before if every else sys.maxsize
+        """Returns at which step of the epoch units are reset next; its last if none is before."""
+        config, left = self.config, self.steps - self.step
+        if config.replacement_rate:
+            rate, maturity = config.replacement_rate, config.maturity
+            waits = (
+                next_step(age.numpy(), int(due.numpy()[0]), rate, maturity, left)
+                for _, age, due in self._by_unit
+            )
+            return self.step + min(waits)
+        if config.redo_steps:
+            done = self.epoch * self.steps + self.step
+            return self.step + min(config.redo_steps - done % config.redo_steps, left)
+        return self.steps
 
-    def _reset_dormant(self, order: IndexArray) -> float:
-        """Resets units that are dormant on the last batch, if it is time, as ReDo does.
+    @property
+    def _by_unit(self) -> Iterator[tuple[Any, ...]]:
+        """Each layer's utility, age and count of continual backprop."""
+        return zip(*(self.replacement[kind::3] for kind in range(3)), strict=True)
 
-        Sokar et al. (2023) reset every 1,000 steps. A reset unit has an optimiser state of 0; the
-        number of Adam's steps, which is one for all units, goes on.
+    def _reset_units(self, order: IndexArray, steps: int) -> float:
+        """Resets units, if it is time, and returns the seconds that it took.
 
         Args:
             order: The epoch's images.
-
-        Returns:
-            The seconds that it took.
+            steps: How many steps were trained since the last call.
         """
-        began, every = time.perf_counter(), self.config.redo_steps
-        done = self.epoch * self.steps + self.step
-        if not every or done % every:
-            return 0.0
+        began = time.perf_counter()
+        if self.config.replacement_rate:
+            self._reset(self._replaceable(steps))
+        elif self.config.redo_steps and self._steps_done % self.config.redo_steps == 0:
+            self._reset(self._dormant(order))
+        return time.perf_counter() - began
+
+    @property
+    def _steps_done(self) -> int:
+        return self.epoch * self.steps + self.step
+
+    def _dormant(self, order: IndexArray) -> list[BoolArray]:
+        """Returns the units that are dormant on the last batch, as ReDo resets them.
+
+        Sokar et al. (2023) reset every 1,000 steps.
+        """
         size = self.config.batch_size
         _, layers = self._census(order[(self.step - 1) * size : self.step * size])
-        dormant = [units.dormant(layer, self.config.redo_threshold) for layer in layers]
-        if not any(some.any() for some in dormant):
-            return time.perf_counter() - began
+        return [units.dormant(layer, self.config.redo_threshold) for layer in layers]
+
+    def _replaceable(self, steps: int) -> list[BoolArray]:
+        """Returns the units that continual backprop replaces now, and starts them anew."""
+        chosen, one = [], one_unit(self.config.replacement_rate)
+        for utility, age, due in self._by_unit:
+            ages, maturity = age.numpy(), self.config.maturity
+            count, rest = divmod(int(due.numpy()[0]) + mature_steps(ages, steps, maturity), one)
+            some = of_least_use(utility.numpy(), ages, maturity, count)
+            for variable in (utility, age):
+                variable.assign(np.where(some, np.float32(0), variable.numpy()))
+            due.assign([rest])
+            chosen.append(some)
+        return chosen
+
+    def _reset(self, some: Sequence[BoolArray]) -> None:
+        """Gives some units of each layer fresh weights and a fresh state of the optimiser.
+
+        The number of Adam's steps, which is one for all units, goes on.
+        """
+        if not any(of_layer.any() for of_layer in some):
+            return
         state, layout = self._state(), self.program.layout
-        reset = state.weights.with_reset(dormant, fresh_weights(self.config, done, RESET))
+        fresh = fresh_weights(self.config, self._steps_done, RESET)
         zeros = Weights(layout, tuple(map(np.zeros_like, state.weights)))
         parts = range(0, len(state.slots), len(layout.arrays))
         slots = [Weights(layout, state.slots[i : i + len(layout.arrays)]) for i in parts]
         for variables, group in (
-            (self.weights, [reset]),
-            (self.slots, [part.with_reset(dormant, zeros) for part in slots]),
+            (self.weights, [state.weights.with_reset(some, fresh)]),
+            (self.slots, [part.with_reset(some, zeros) for part in slots]),
         ):
             for variable, array in zip(variables, itertools.chain(*group), strict=True):
                 variable.assign(array)
-        return time.perf_counter() - began
 
     def _compile(self) -> None:
         """Runs the compiled programs on no data, which compiles them if no run has before."""
@@ -346,8 +391,8 @@ class Trainee:
             loss, accuracy = self._train_steps(order, self.step, stop)
             elapsed = time.perf_counter() - began
             self._steps_per_piece = max(1, int(PIECE_SECONDS / elapsed * (stop - self.step)))
-            self.step = stop
-            seconds += elapsed + self._reset_dormant(order)
+            trained, self.step = stop - self.step, stop
+            seconds += elapsed + self._reset_units(order, trained)
             yield [Progress(self.index, self.epoch + 1, stop / self.steps, loss, accuracy)]
         self.epoch, self.step = self.epoch + 1, 0
         yield [self._record((loss, accuracy), seconds)]
@@ -386,6 +431,7 @@ class Trainee:
             self.numbers,
             self.parameter,
             self.seeds,
+            self.replacement,
         )
         seen = min(stop * self.config.batch_size, len(self.task.train))
         loss, correct = self.totals.numpy() / max(seen, 1)
@@ -448,8 +494,9 @@ class Trainee:
         return RunEnd(self.index, diverged, *test, confirmed)
 
     def _state(self) -> State:
-        arrays, slots = (tuple(v.numpy() for v in group) for group in (self.weights, self.slots))
-        return State(self.epoch, Weights(self.program.layout, arrays), slots)
+        groups = (self.weights, self.slots, self.replacement)
+        arrays, slots, replacement = (tuple(v.numpy() for v in group) for group in groups)
+        return State(self.epoch, Weights(self.program.layout, arrays), slots, replacement)
 
     def _is_finite(self) -> bool:
         return all(np.isfinite(variable.numpy()).all() for variable in self.weights)

@@ -80,6 +80,8 @@ GRID = np.concatenate(
         ("hard_swish", None, 4.0, 4.0, 1.0),
         ("prelu", 0.25, -2.0, -0.5, 0.25),
         ("prelu", 0.25, 3.0, 3.0, 1.0),
+        ("crelu", None, -2.0, 0.0, 0.0),
+        ("crelu", None, 3.0, 3.0, 1.0),
         ("squared_relu", None, -2.0, 0.0, 0.0),
         ("squared_relu", None, 0.0, 0.0, 0.0),
         ("squared_relu", None, 1.5, 2.25, 3.0),
@@ -181,6 +183,8 @@ def test_tensors_agree_with_keras(name, parameter):
     settings = {"leaky_relu": {"negative_slope": parameter}, "elu": {"alpha": parameter}}
     if name == "squared_relu":  # Keras has none.
         theirs = keras.ops.square(keras.activations.relu(z))
+    elif name == "crelu":  # Of one unit.
+        theirs = keras.activations.relu(z)
     elif name == "prelu":
         start = keras.initializers.Constant(parameter)
         theirs = keras.layers.PReLU(start)(z[:, None])[:, 0]

@@ -177,6 +177,20 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"redo_steps": 9, "network": "cnn"}, "redo_steps must be 0 unless the network is an mlp"),
         ({"redo_steps": 9, "activation": "prelu"}, "redo_steps must be 0 unless the network is a"),
         ({"redo_steps": -1}, "redo_steps must be a whole number from 0 (never) to 1,000,000,000"),
+        (
+            {"replacement_rate": 0.1},
+            "replacement_rate must be 0, or a number from 1e-06 to 0.01, n",
+        ),
+        ({"replacement_rate": 1e-7}, "replacement_rate must be 0, or a number from 1e-06 to 0.01"),
+        (
+            {"replacement_rate": 0.001, "normalization": "layer"},
+            "replacement_rate must be 0 unless the network is an mlp without normalization, prelu",
+        ),
+        (
+            {"replacement_rate": 0.001, "redo_steps": 9},
+            "redo_steps must be 0 with a replacement_rate, not 9: both reset units.",
+        ),
+        ({"maturity": 5}, "maturity must be left out unless replacement_rate is given, not 5."),
         ({"shrink": 0.6}, "shrink must be left out where tasks is none, not 0.6: it comes before"),
         ({"perturb": 0.1}, "perturb must be left out where tasks is none, not 0.1: it comes"),
         ({"tasks": "permuted", "shrink": 2}, "shrink must be a number from 0 to 1, not 2."),

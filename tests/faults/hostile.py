@@ -429,7 +429,7 @@ def read_run(run: Run, drawn: bool) -> None:
         with contextlib.suppress(LabError):
             run.weights(epoch)
     with contextlib.suppress(LabError):
-        run.resume_slots()
+        run.resume_arrays()
     if whole and drawn:
         for ax in (plots.learning_curves(Runs([run])), plots.dead_neurons(Runs([run]), 1)):
             canvas.png(ax.figure)

@@ -24,6 +24,7 @@ from lab.training.trainer import first_state, train
 CNN = {"network": "cnn", "filters": (3, 4), "hidden": (6,)}
 DEEP = {"network": "deep", "hidden": (10,), "depth": 4}
 MLP = {"hidden": (10, 8)}
+CRELU = {"activation": "crelu"}
 NETWORKS = {
     "cnn": CNN,
     "cnn, batch": CNN | {"normalization": "batch"},
@@ -33,8 +34,10 @@ NETWORKS = {
     "mlp, layer": MLP | {"normalization": "layer"},
     "mlp, symmetric": MLP | {"input_scale": "symmetric"},
     "mlp, standard": MLP | {"input_scale": "standard"},
+    "mlp, crelu": MLP | CRELU,
+    "cnn, crelu, batch": CNN | CRELU | {"normalization": "batch", "filters": (4, 6)},
 }
-QUICK = ("cnn, batch", "deep")
+QUICK = ("cnn, batch", "deep", "mlp, crelu")
 
 
 class ByHand:
@@ -54,6 +57,8 @@ class ByHand:
         own = self.next()
         z = combine(x, own["kernel"])
         z = self.normalised(z) if self.config.normalization != "none" else z + own["bias"]
+        if self.config.activation == "crelu":
+            z = np.concatenate([z, -z], axis=-1)
         self.z.append(z)
         return np.maximum(z, 0)
 
@@ -157,7 +162,7 @@ def test_sites_know_what_they_take_in():
     }
 
 
-@pytest.mark.parametrize("settings", [CNN, DEEP, MLP])
+@pytest.mark.parametrize("settings", [CNN, DEEP, MLP, MLP | CRELU, DEEP | CRELU])
 def test_a_network_has_as_many_weights_as_its_settings_say(settings):
     for more in ({}, {"image_shape": (9, 12), "classes": 3}, {"image_shape": (8, 8, 3)}):
         config = RunConfig(**settings, **more)
@@ -185,6 +190,42 @@ def test_learned_slopes_are_recorded_and_make_the_gate(network, tiny, tmp_path):
         np.testing.assert_allclose(layer.max_gate[-1], np.abs(gate).max(axis=0), rtol=1e-4)
     x, y = tiny.x_test.astype(np.float32) / 255, np.eye(10)[tiny.y_test]
     assert run.model().evaluate(x, y, verbose=0)[1] == pytest.approx(run.record.test_accuracy)
+
+
+def test_units_of_crelu_come_in_pairs_that_share_a_weight_vector(tiny, tmp_path):
+    settings = {"batch_size": 20, "epochs": 2, "learning_rate": 0.05}
+    (run,) = lab.compare("crelu", 1, tiny, tmp_path, **settings | MLP)
+    assert [array.shape for array in run.weights()][::2] == [(784, 5), (10, 4), (8, 10)]
+    for number, pairs in ((1, 5), (2, 4)):
+        layer = run.last_summaries(number)
+        np.testing.assert_array_equal(layer.max_z[:pairs], -layer.min_z[pairs:])
+        np.testing.assert_array_equal(layer.max_z[pairs:], -layer.min_z[:pairs])
+    x, y = tiny.x_test.astype(np.float32) / 255, np.eye(10)[tiny.y_test]
+    assert run.model().evaluate(x, y, verbose=0)[1] == pytest.approx(run.record.test_accuracy)
+
+
+def test_a_model_with_crelu_can_be_saved_and_loaded(tmp_path):
+    import keras
+
+    model = build_model(RunConfig(**MLP | CRELU))
+    model.save(tmp_path / "model.keras")
+    images = np.random.default_rng(0).random((5, 28, 28), np.float32)
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(again.predict(images), model.predict(images))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"hidden": (5, 4)}, r"hidden must be even numbers with crelu, .* not \(5, 4\)\."),
+        ({"network": "cnn", "filters": (3, 4)}, "filters must be even numbers with crelu"),
+        ({"first_bias": 0.1}, "first_bias must be 0 with crelu, not 0.1: what opens one unit"),
+        ({"network": "mine"}, "activation must not be crelu for the network 'mine': .* in pairs"),
+    ],
+)
+def test_what_units_in_pairs_cannot_have_is_refused(settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        RunConfig(**CRELU | settings)
 
 
 @pytest.mark.slow

@@ -718,7 +718,7 @@ def test_an_interrupted_run_is_kept_with_what_it_needs_to_go_on(store, tiny, at_
     assert store.find(CONFIG, tiny) is None
     fed = made_up_epoch(CONFIG, 1).state
     assert all(map(np.array_equal, run.weights(), fed.weights))
-    assert all(map(np.array_equal, run.resume_slots(), fed.slots))
+    assert all(map(np.array_equal, run.resume_arrays()[0], fed.slots))
     with contextlib.closing(store.writer(CONFIG, tiny)) as writer:
         assert writer.folder == folder
         assert writer.state.epoch == 1

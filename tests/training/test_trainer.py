@@ -75,6 +75,14 @@ def test_learned_slopes_follow_keras(tiny: Dataset, more: dict[str, object]) -> 
     assert_follows_keras(config, tiny, 1e-3)
 
 
+@pytest.mark.parametrize(
+    "more", mostly_slow([{}, {"normalization": "layer"}, {"network": "cnn"}], {})
+)
+def test_units_in_pairs_follow_keras(tiny: Dataset, more: dict[str, object]) -> None:
+    shape = {"filters": (4, 4), "hidden": (8,)} if "network" in more else {}
+    assert_follows_keras(RunConfig(activation="crelu", **SMALL | SGD | shape | more), tiny, 1e-3)
+
+
 def assert_follows_keras(config: RunConfig, dataset: Dataset, bound: float) -> None:
     config = fitted(config, dataset)
     ours = epoch_ends(train([config], dataset))

@@ -23,6 +23,9 @@ from lab import gradients, grids, probes, spreadsheets, stats, surgery
 from lab.figures import of_analyses, pictures, write_gallery
 from lab.words import fixed
 
+LEARNERS = {
+    name: lab.activations.get(name).label for name in ("relu", "leaky_relu", "elu", "tanh", "crelu")
+}
 FOLDER = Path(__file__).parent
 STUDIES = ("ladder", "functions", "twenty-seeds")
 DEEP = [
@@ -76,6 +79,7 @@ def train(store: str) -> None:
     keep_gradients()
     keep_kill_map(store)
     keep_remedies(store)
+    keep_tasks(store)
     write_gallery(FOLDER)
 
 
@@ -134,6 +138,36 @@ def keep_remedies(store: str) -> None:
         runs = lab.sweep(settings, plan["vary"], plan["seeds"], plan["dataset"], store)
         found += [{"remedy": name} | row(run) for run in runs]
     keep("remedies", pd.DataFrame(found))
+
+
+def keep_tasks(store: str) -> None:
+    """Trains networks on one task after the other, and keeps a row for each run."""
+    plan = tomllib.loads((FOLDER / "tasks.toml").read_text(encoding="utf-8"))
+    found = []
+    for name, settings in plan["remedies"].items():
+        settings, vary = plan["settings"] | settings, plan["vary"]["activation"]
+        vary = [function for function in vary if function not in plan["without"].get(name, [])]
+        grid = {"activation": vary}
+        runs = lab.sweep(settings, grid, plan["seeds"], plan["dataset"], store)
+        found += [{"remedy": name} | ends_of_tasks(run, plan["first"]) for run in runs]
+    keep("tasks", pd.DataFrame(found))
+
+
+def ends_of_tasks(run: lab.Run, count: int) -> dict[str, Any]:
+    """Returns the means over the first tasks of a run and over the last; of dead units, all."""
+    tasks = lab.Runs([run]).tasks().query("task > 0")
+    whole = tasks.groupby("task").agg(
+        online=("online_accuracy", "first"),
+        end=("end_accuracy", "first"),
+        dead=("dead_fraction", "mean"),  # The layers are of one width.
+        norm=("weight_norm", lambda norms: np.sqrt((norms**2).sum())),
+        rank=("effective_rank", "mean"),
+        clones=("clones", "sum"),
+    )
+    means = {"first": whole.head(count).mean(), "last": whole.tail(count).mean()}
+    numbers = {f"{n}_{when}": v for when, mean in means.items() for n, v in mean.items()}
+    config = run.config
+    return {"run_id": run.run_id, "activation": config.activation, "seed": config.seed} | numbers
 
 
 @functools.cache
@@ -215,6 +249,43 @@ def points(found: stats.Paired, digits: int = 2) -> str:
     return f"{fixed(found.mean, digits)} ± {fixed(found.high - found.mean, digits)}"
 
 
+def over_tasks(measure: str, remedy: str, activation: str) -> stats.Paired:
+    """Returns the change of a measure from the first tasks to the last, in points, by seed."""
+    first, last = (
+        values("tasks", f"{measure}_{when}", remedy=remedy, activation=activation)
+        for when in ("first", "last")
+    )
+    return stats.paired(last, first)
+
+
+def kept(remedy: str, activation: str) -> stats.Paired:
+    """Returns by how much less the accuracy while learning falls with a remedy, in points."""
+    falls = [
+        values("tasks", "online_last", remedy=name, activation=activation)
+        - values("tasks", "online_first", remedy=name, activation=activation)
+        for name in (remedy, "none")
+    ]
+    return stats.paired(*falls)
+
+
+def ends(measure: str, activation: str) -> str:
+    """Returns a measure in the first tasks and in the last without a remedy, means over seeds.
+
+    Dead neurons are in %.
+    """
+    found = (
+        values("tasks", f"{measure}_{when}", remedy="none", activation=activation).mean()
+        for when in ("first", "last")
+    )
+    return " → ".join(fixed(value if measure == "dead" else value / 100, 1) for value in found)
+
+
+def tried(remedy: str, activation: str) -> bool:
+    """Tells whether the plan of the tasks has a remedy with an activation function."""
+    rows = table("tasks")
+    return bool(((rows.remedy == remedy) & (rows.activation == activation)).any())
+
+
 def accuracy_without(share: float) -> str:
     """Returns the test accuracy without a share of the neurons, the least active first, in %."""
     rows = table("removal")
@@ -249,18 +320,22 @@ def page() -> str:
         against_none,
         corrected,
         difference,
+        ends,
         fixed,
         interval,
+        kept,
         mean,
         spread,
+        over_tasks,
         points,
         remedies,
         table,
+        tried,
         untrained,
         values,
     )
     names = {tool.__name__: tool for tool in tools}
-    return environment.get_template("results.md.j2").render(names)
+    return environment.get_template("results.md.j2").render(names, LEARNERS=LEARNERS)
 
 
 def main(

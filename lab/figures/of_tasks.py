@@ -5,11 +5,12 @@ from lab.figures.captioned import CaptionedFigure, add_caption, draw_table, head
 from lab.plots import canvas
 from lab.runs import BY_LAYER, TASK_RESULTS, Runs, tasks_words
 
+OF_A_LAYER = ("dead_fraction", "weight_norm", "effective_rank")
 WIDTHS = (0.16, 0.24, 0.24, 0.18, 0.18)
 
 
 def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
-    """Draws how well each task is learned, and dead neurons and weights at its end, with a table.
+    """Draws how well each task is learned, and dead neurons, weights and rank at its end, with a table.
 
     Args:
         runs: Runs of one comparison that learn tasks.
@@ -23,7 +24,7 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
 
     layers = sorted({1, len(runs[0].layers)})
     panels = [("online_accuracy", 1), ("end_accuracy", 1)]
-    panels += [(measure, layer) for measure in ("dead_fraction", "weight_norm") for layer in layers]
+    panels += [(measure, layer) for measure in OF_A_LAYER for layer in layers]
     cells, below = runs.task_results().to_numpy().tolist(), len(panels) // 2
     with canvas.style():
         figure = Figure(figsize=(canvas.WIDTH, 3.6 * below + 1.6 + 0.6 * len(cells)))
@@ -42,6 +43,6 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         f"{name}-over-tasks",
         figure,
         f"Curves over the tasks: accuracy while a task is learned and at its end, and by hidden "
-        f"layer dead neurons and the norm of the weights; below them a table. {words}. "
+        f"layer dead neurons, the norm of the weights and the effective rank; below them a table. {words}. "
         f"{setting_words(runs)} {tasks_words(runs)}",
     )

@@ -169,3 +169,59 @@ def test_none_but_relu_and_its_kin_lose_neurons():
     table = runs("functions")
     losers = table[(table.dead_1 > 0) | (table.dead_2 > 0)].activation.unique()
     assert list(losers) == ["relu"]
+
+
+LEARNERS = ("relu", "leaky_relu", "elu", "tanh", "crelu")
+
+
+def of_tasks(measure, remedy="none"):
+    """What changes from the first tasks to the last: a column for each function, a row a seed."""
+    found = runs("tasks")
+    found = found[found.remedy == remedy]
+    found = found.assign(change=found[f"{measure}_last"] - found[f"{measure}_first"])
+    return found.pivot(index="seed", columns="activation", values="change")
+
+
+def test_the_tasks_are_those_that_were_planned():
+    plan = tomllib.loads((FIGURES / "tasks.toml").read_text(encoding="utf-8"))
+    found, without = runs("tasks"), plan["without"]
+    planned = {
+        (remedy, activation, seed)
+        for remedy, activation, seed in product(plan["remedies"], LEARNERS, plan["seeds"])
+        if activation not in without.get(remedy, [])
+    }
+    assert tuple(plan["vary"]["activation"]) == LEARNERS
+    assert set(zip(found.remedy, found.activation, found.seed, strict=True)) == planned
+    assert len(found) == len(planned) == 228
+
+
+def test_what_is_said_of_tasks_without_a_remedy_is_what_intervals_say():
+    online = of_tasks("online")
+    assert set(online) == set(LEARNERS)
+    for name in LEARNERS:
+        assert interval(online[name])[2] < 0
+        assert interval(of_tasks("online", "larger steps")[name] - online[name])[2] < 0
+        assert interval(of_tasks("norm")[name])[1] > 0
+        assert interval(of_tasks("rank")[name])[2] < (0 if name != "crelu" else 1)
+    dead = of_tasks("dead").mean() > 0
+    assert dead.to_dict() == {name: name in ("relu", "crelu") for name in LEARNERS}
+    for name in ("elu", "tanh", "leaky_relu"):  # As much as ReLU, or more.
+        assert interval(online[name] - online["relu"])[1] < 0
+
+
+def test_what_is_said_of_remedies_for_tasks_is_what_intervals_say():
+    online = of_tasks("online")
+    for name in LEARNERS:
+        assert interval(of_tasks("online", "l2 0.001")[name] - online[name])[1] > 0
+        assert interval(of_tasks("online", "layer normalisation")[name] - online[name])[0] < 0
+    shares = {}
+    for name in LEARNERS[:4]:
+        kept = of_tasks("online", "continual backprop")[name] - online[name]
+        assert interval(kept)[1] > 0
+        shares[name] = kept.mean() / -online[name].mean()
+    assert min(shares, key=shares.get) == "elu"
+    assert max(shares, key=shares.get) == "relu"
+    assert 0.45 < shares["elu"] < shares["relu"] < 0.8
+    redo = of_tasks("online", "ReDo, 25 steps")
+    assert all(interval(redo[name])[1] > 0 for name in ("relu", "leaky_relu"))
+    assert (redo[["elu", "tanh"]] == online[["elu", "tanh"]]).all(axis=None)

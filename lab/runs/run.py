@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import math
 import os
 import reprlib
 from collections.abc import Iterator, Sequence
@@ -117,8 +118,12 @@ class Run:
 
     @property
     def few_tasks(self) -> int:
-        """How many tasks its first and its last ones are: a tenth of all, at least one."""
-        return max(1, self.config.task_count // 10)
+        """How many tasks its first and its last ones are: a tenth of all, at least one.
+
+        Where tasks show data sets in turn, they are whole rounds of these.
+        """
+        tasks, turn = self.config.task_count, max(1, len(self.config.members))
+        return min(tasks, turn * math.ceil(max(1, tasks // 10) / turn))
 
     @property
     def last_epoch(self) -> int:

@@ -36,7 +36,15 @@ from lab.runs.record import (
     read_content,
     read_record,
 )
-from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
+from lab.runs.run import (
+    NO_FILE_INSTEAD,
+    Run,
+    have_the_same_bits,
+    iterate,
+    lock_of,
+    norms_of_both,
+    one_run,
+)
 from lab.runs.spreadsheets import to_csv
 from lab.runs.tables import BY_LAYER, IDENTITY, TASK_RESULTS, tasks_words
 
@@ -77,6 +85,7 @@ __all__ = [
     "measures",
     "most_bytes",
     "neurons",
+    "norms_of_both",
     "one_run",
     "read_arrays",
     "read_content",

@@ -521,8 +521,30 @@ class Run:
 
 
 def have_the_same_bits(one: Run, other: Run) -> bool:
-    """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
-    return _bits(one) == _bits(other)
+    """Tells whether two runs have the same numbers, unit summaries and norms, bit for bit.
+
+    Norms count where both runs recorded them: earlier versions recorded fewer.
+    """
+    if _bits(one) != _bits(other):
+        return False
+    norms = (pair for number in one.layers for pair in norms_of_both(one, other, number))
+    return all(a.tobytes() == b.tobytes() for a, b in norms)
+
+
+def norms_of_both(
+    one: Run, other: Run, number: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yields what two runs recorded of a layer's kernel, as `Run.norms`, where both did so.
+
+    Args:
+        one: A run.
+        other: A run of the same network.
+        number: The hidden layer, from 1.
+    """
+    ours, theirs = one.norms(number), other.norms(number)
+    for name, values in ours.items():
+        if not (np.isnan(values).all() or np.isnan(theirs[name]).all()):
+            yield values, theirs[name]
 
 
 def _bits(run: Run) -> list[bytes]:

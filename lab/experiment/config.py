@@ -473,6 +473,18 @@ class RunConfig(BaseModel):
         """
         return 1 if self.tasks == "none" else max(epoch - 1, 0) // self.task_epochs + 1
 
+    def epoch_words(self, epoch: int) -> str:
+        """Returns what to call an epoch: its number, and its task if there are tasks.
+
+        >>> [RunConfig(tasks="permuted", task_epochs=n).epoch_words(8) for n in (1, 5)]
+        ['task 8', 'epoch 8 (task 2)']
+        """
+        if self.tasks == "none" or not epoch:
+            return f"epoch {epoch}"
+        if self.task_epochs == 1:
+            return f"task {epoch}"
+        return f"epoch {epoch} (task {self.task_at(epoch)})"
+
     @property
     def shrinks_or_perturbs(self) -> bool:
         """Whether weights are shrunk or perturbed before each later task."""

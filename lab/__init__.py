@@ -10,7 +10,7 @@ from lab.activations import register
 from lab.analysis import ablate, gradients, kill_map, probes, redundancy, revive, surgery
 from lab.census import lives, units
 from lab.errors import LabError
-from lab.experiment import Dataset, RunConfig, grids, load_dataset
+from lab.experiment import Dataset, RunConfig, grids, join_datasets, load_dataset
 from lab.figures import of_studies as study_figures
 from lab.network import programs, register_network
 from lab.outside import Census, Diagnosis, Watching, definitions, diagnose, watch
@@ -37,6 +37,7 @@ __all__ = [
     "diagnose",
     "gradients",
     "grids",
+    "join_datasets",
     "kill_map",
     "lives",
     "load_dataset",

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MOST_LAYERS = 3
@@ -90,3 +90,15 @@ def join_words(words: Iterable[str], mark: str = ",") -> str:
     if len(words) > MOST_NAMES:
         words = [*words[: MOST_NAMES - 1], f"{len(words) - MOST_NAMES + 1} more"]
     return " and ".join(filter(None, [f"{mark} ".join(words[:-1]), *words[-1:]]))
+
+
+def shortened(parts: Sequence[str], most: int, noun: str) -> list[str]:
+    """Returns parts of a list; of more than so many the first and the last, and how many are not.
+
+    >>> shortened("abcdefg", 4, "letter")
+    ['a', 'b', '… 3 more letters …', 'f', 'g']
+    """
+    if len(parts) <= most:
+        return list(parts)
+    half = most // 2
+    return [*parts[:half], f"… {counted(len(parts) - 2 * half, f'more {noun}')} …", *parts[-half:]]

@@ -497,7 +497,7 @@ _BUILT_IN = (
         on_tensors=lambda z, _: _tf().nn.relu(z),
         in_keras=lambda _: "relu",
         paired=True,
-        colour=OKABE_ITO["blue"],
+        colour=OKABE_ITO["purple"],
         line="-.",
     ),
 )

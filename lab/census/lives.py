@@ -1,6 +1,7 @@
 """Life histories: at which epochs each unit of a hidden layer was dead, died and revived."""
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,17 +9,19 @@ from numpy.typing import NDArray
 
 from lab.census import units
 from lab.census.units import BoolArray, UnitSummaries, Values
+from lab.words import shortened
 
 STATES = ("alive", "always negative", "nearly dead", "dead", "non-finite")
 # What a change of state, from one epoch to the next, is called.
 TURNS = {
-    ("alive", "dead"): "died in epoch",
-    ("dead", "alive"): "revived in epoch",
-    ("alive", "non-finite"): "non-finite from epoch",
-    ("dead", "non-finite"): "non-finite from epoch",
-    ("non-finite", "alive"): "finite again from epoch",
-    ("non-finite", "dead"): "died in epoch",
+    ("alive", "dead"): "died in",
+    ("dead", "alive"): "revived in",
+    ("alive", "non-finite"): "non-finite from",
+    ("dead", "non-finite"): "non-finite from",
+    ("non-finite", "alive"): "finite again from",
+    ("non-finite", "dead"): "died in",
 }
+MOST_TURNS = 10  # Of a story; of more it tells the first and the last.
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,13 +90,20 @@ class Lives:
         known = np.logical_and.accumulate(self.finite.all(axis=1))
         return np.where(known, self.never_dead.mean(axis=1), np.nan)
 
-    def story(self, unit: int, epoch: int) -> str:
-        """Describes a unit's life to an epoch: `alive before training, died in epoch 3`."""
+    def story(self, unit: int, epoch: int, called: Callable[[int], str] = "epoch {}".format) -> str:
+        """Describes a unit's life to an epoch: `alive before training, died in epoch 3`.
+
+        Args:
+            unit: The unit, from 0.
+            epoch: The last epoch that it tells of.
+            called: Returns what an epoch is called.
+        """
         dead, finite = self.dead[: epoch + 1, unit], self.finite[: epoch + 1, unit]
         states = np.where(finite, np.where(dead, "dead", "alive"), "non-finite").tolist()
         first = "born dead" if dead[0] else f"{states[0]} before training"
         changes = enumerate(itertools.pairwise(states), start=1)
-        return ", ".join([first, *(f"{TURNS[turn]} {at}" for at, turn in changes if turn in TURNS)])
+        turns = [f"{TURNS[turn]} {called(at)}" for at, turn in changes if turn in TURNS]
+        return ", ".join([first, *shortened(turns, MOST_TURNS, "change")])
 
 
 def follow(layer: UnitSummaries) -> Lives:

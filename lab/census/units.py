@@ -150,6 +150,15 @@ def constant(units: UnitSummaries, tau: float = CONSTANT_TAU) -> BoolArray:
     return units.finite & (units.sd <= tau * _layer_mean(units.sd))
 
 
+def open_share(units: UnitSummaries) -> Values:
+    """Share of the probe images on which each unit's gate is open: more than 0.001 · sup |f'|.
+
+    NaN for a unit that is non-finite, and where f' is not bounded.
+    """
+    known = units.finite & applies(units, "shut")
+    return np.where(known, 1 - units.shut / units.images, np.nan)
+
+
 def applies(units: UnitSummaries, name: str) -> bool:
     """Tells whether a measure has a meaning: those that compare with sup |f'| may have none."""
     return name not in RELATIVE or not np.isnan(units.sup_gate)

@@ -242,7 +242,7 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], targe
     record = read_record(target)
     _check(record)
     for file in record.files:
-        unpack(file.name, most_bytes(record.layout, record.settings.optimizer, file))
+        unpack(file.name, most_bytes(record.layout, record.settings, file))
         read_arrays(target, record, file)
 
 

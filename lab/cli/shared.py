@@ -106,7 +106,8 @@ DatasetOption = Annotated[
     str,
     typer.Option(
         help=f"{', '.join(NAMES)}; auto: mnist if it is available, else mnist-5k. Or the path of "
-        f"your own: an .npz file, or a folder with a folder of images for each class.",
+        f"your own: an .npz file, or a folder with a folder of images for each class. Or several "
+        f"of these, joined by +.",
         metavar="NAME|PATH",
     ),
 ]

@@ -16,6 +16,7 @@ from lab.experiment.grids import (
     read_seeds,
     read_vary,
 )
+from lab.experiment.joining import join_datasets
 from lab.experiment.sources import (
     NAMES,
     available,
@@ -49,6 +50,7 @@ __all__ = [
     "grid",
     "grids",
     "is_checked",
+    "join_datasets",
     "load_dataset",
     "load_recorded",
     "open_archive",

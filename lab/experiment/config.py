@@ -25,11 +25,12 @@ from lab.layout import CLASSES, IMAGE_SHAPE, MOST_WEIGHTS
 Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
 ]
-MOST_CLASSES, MOST_PIXELS = 10_000, 1024
+MOST_CLASSES, MOST_PIXELS, MOST_MEMBERS = 10_000, 1024, 10
 Units = Annotated[int, Field(ge=1, le=8192)]
 Filters = Annotated[int, Field(ge=1, le=512)]
 Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
 Count = Annotated[int, Field(ge=1)]
+Classes = Annotated[int, Field(ge=2, le=MOST_CLASSES)]
 # -0.0 becomes 0.0, so that equal settings have one identity.
 Number = Annotated[float, AfterValidator(lambda value: value + 0.0)]
 FEWEST_CLASSES_TO_PAIR = 4
@@ -227,10 +228,10 @@ class RunConfig(BaseModel):
         "strength of a pull toward the first weights: it times the sum of the squared "
         "distances is added to the loss",
     )
-    tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs"] = _later(
+    tasks: Literal["none", "permuted", "shuffled_labels", "class_pairs", "datasets"] = _later(
         "none",
         title="what changes from task to task, if tasks are learned one after the other",
-        description="none, permuted (pixels), shuffled_labels or class_pairs",
+        description="none, permuted (pixels), shuffled_labels, class_pairs or datasets (in turn)",
     )
     task_epochs: int = _later(
         1,
@@ -281,12 +282,16 @@ class RunConfig(BaseModel):
         title="shape of an image; set by the lab",
         description="height and width in pixels from 1 to 1,024, and channels if there are any",
     )
-    classes: int = _later(
+    classes: Classes = _later(
         CLASSES,
-        ge=2,
-        le=MOST_CLASSES,
         title="number of classes; set by the lab",
         description=f"a whole number from 2 to {MOST_CLASSES:,}",
+    )
+    members: tuple[Classes, ...] = _later(
+        (),
+        max_length=MOST_MEMBERS,
+        title="number of classes of each data set that tasks show in turn; set by the lab",
+        description=f"up to {MOST_MEMBERS} whole numbers from 2, and only where tasks is datasets",
     )
     pixels: tuple[float, float] | None = _later(
         None,
@@ -412,6 +417,11 @@ class RunConfig(BaseModel):
                 f"tasks must not be class_pairs where there are {self.classes} classes: "
                 f"it takes at least {FEWEST_CLASSES_TO_PAIR}, for two pairs."
             )
+        if self.members and (self.tasks != "datasets" or sum(self.members) != self.classes):
+            raise InputError(
+                f"members must be left out unless tasks is datasets, and else add up to classes, "
+                f"{self.classes:,}, not be {self.members}."
+            )
 
     def _check_optimizer(self) -> None:
         if self.momentum and self.optimizer != "sgd":
@@ -513,6 +523,18 @@ class RunConfig(BaseModel):
         [1, 1, 2]
         """
         return 1 if self.tasks == "none" else max(epoch - 1, 0) // self.task_epochs + 1
+
+    def epoch_words(self, epoch: int) -> str:
+        """Returns what to call an epoch: its number, and its task if there are tasks.
+
+        >>> [RunConfig(tasks="permuted", task_epochs=n).epoch_words(8) for n in (1, 5)]
+        ['task 8', 'epoch 8 (task 2)']
+        """
+        if self.tasks == "none" or not epoch:
+            return f"epoch {epoch}"
+        if self.task_epochs == 1:
+            return f"task {epoch}"
+        return f"epoch {epoch} (task {self.task_at(epoch)})"
 
     @property
     def shrinks_or_perturbs(self) -> bool:

@@ -15,11 +15,17 @@ from numpy.typing import NDArray
 from lab.errors import InputError
 from lab.experiment.config import RunConfig
 from lab.experiment.conversion import BLOCK, as_bytes, as_classes, same_type
+from lab.words import join_words
 
 ByteArray = NDArray[np.uint8]
 IndexArray = NDArray[np.intp]
 PARTS = ("x_train", "y_train", "x_test", "y_test")
 STRATIFY_SEED = 0
+# Where tasks show groups of classes: what a group is, what a task shows, how many groups that is.
+GROUPED = {
+    "class_pairs": ("class", "a pair of classes", 2),
+    "datasets": ("data set", "each data set", 1),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +46,8 @@ class Dataset:
         y_test: Their classes, as `y_train`.
         source: Where the images were found.
         class_names: What the classes are called, in their order; empty if that is not known.
+        members: How many classes each of the data sets has that were joined, in their order; empty
+            if it is a single one.
     """
 
     name: str
@@ -49,6 +57,7 @@ class Dataset:
     y_test: ByteArray = field(repr=False)
     source: str = "made by hand"
     class_names: tuple[str, ...] = field(default=(), repr=False)
+    members: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Checks and converts; a warning says what was converted.
@@ -77,6 +86,11 @@ class Dataset:
                 f"class_names of {self.name} must name all {self.classes:,} classes, not "
                 f"{len(self.class_names):,} of them: leave them out, or complete them."
             )
+        if self.members and sum(self.members) < self.classes:
+            raise InputError(
+                f"members of {self.name} must add up to its {self.classes:,} classes, not be "
+                f"{self.members}: join_datasets sets them."
+            )
         if self.y_train.min() == self.y_train.max():
             raise InputError(
                 f"y_train of {self.name} must hold at least 2 classes, not only class "
@@ -90,8 +104,9 @@ class Dataset:
 
     @functools.cached_property
     def classes(self) -> int:
-        """How many classes there are: the largest label and one."""
-        return int(max(self.y_train.max(), self.y_test.max())) + 1
+        """How many classes there are: the largest label and one, or those of all members."""
+        largest = int(max(self.y_train.max(), self.y_test.max()))
+        return max(largest + 1, sum(self.members))
 
     @functools.cached_property
     def pixels(self) -> tuple[float, float]:
@@ -133,13 +148,14 @@ def fitted(config: RunConfig, dataset: Dataset) -> RunConfig:
     """Returns the settings of a run with what they take from the data set that it trains on."""
     pixels = dataset.pixels if config.input_scale == "standard" else None
     return RunConfig(
-        **config.model_dump()
-        | {
-            "image_shape": dataset.image_shape,
-            "classes": dataset.classes,
-            "pixels": pixels,
-        }
+        **config.model_dump() | _taken(config, dataset) | {"pixels": pixels},
     )
+
+
+def _taken(config: RunConfig, dataset: Dataset) -> dict[str, Any]:
+    """Returns what the settings of a run say of its images."""
+    members = dataset.members if config.tasks == "datasets" else ()
+    return {"image_shape": dataset.image_shape, "classes": dataset.classes, "members": members}
 
 
 def split(dataset: Dataset, config: RunConfig) -> Split:
@@ -151,10 +167,12 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
     Raises:
         InputError: If the settings do not fit the dataset's size.
     """
-    if (config.image_shape, config.classes) != (dataset.image_shape, dataset.classes):
+    wanted = _taken(config, dataset)
+    found = {name: getattr(config, name) for name in wanted}
+    if found != wanted:
         raise InputError(
-            f"image_shape and classes must be those of {dataset.name}, {dataset.image_shape} and "
-            f"{dataset.classes}, not {config.image_shape} and {config.classes}: "
+            f"image_shape, classes and members must be those of {dataset.name}, "
+            f"{join_words(map(str, wanted.values()))}, not {join_words(map(str, found.values()))}: "
             f"fitted(config, dataset) returns such settings."
         )
     images = len(dataset.x_train)
@@ -177,35 +195,56 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
         )
     order = stratified_order(dataset.y_train[:boundary])
     train = np.arange(boundary) if size == boundary else np.sort(order[:size])
-    if config.tasks == "class_pairs":
-        _check_pairs(dataset, config, train, boundary)
+    if config.tasks in GROUPED:
+        _check_groups(dataset, config, train, boundary)
     probe = size if config.probe_size == "all" else min(config.probe_size, size)
     return Split(train, np.arange(boundary, images), np.sort(order[:probe]))
 
 
-def fewest_of_a_class(labels: ByteArray, classes: int) -> int:
-    """Returns how many images the smallest class has: of each class as many make a pair."""
-    return int(np.bincount(labels, minlength=classes).min())
+def groups_of(config: RunConfig, labels: ByteArray) -> IndexArray:
+    """Returns for each label which group of classes it is in, from 0; a task shows some groups.
+
+    A group is a class, or the classes of one of the data sets that were joined.
+    """
+    if config.tasks == "datasets":
+        return np.searchsorted(np.cumsum(config.members), labels, side="right")
+    return labels.astype(np.intp)
 
 
-def _check_pairs(dataset: Dataset, config: RunConfig, train: IndexArray, boundary: int) -> None:
-    """Checks that any two classes make a task."""
+def fewest_of_a_group(config: RunConfig, labels: ByteArray) -> int:
+    """Returns how many images the smallest group has: of each group a task trains on as many."""
+    return int(_sizes(config, labels).min())
+
+
+def _sizes(config: RunConfig, labels: ByteArray) -> IndexArray:
+    groups = len(config.members) if config.tasks == "datasets" else config.classes
+    return np.bincount(groups_of(config, labels), minlength=groups)
+
+
+def _check_groups(dataset: Dataset, config: RunConfig, train: IndexArray, boundary: int) -> None:
+    """Checks that the groups make tasks: any two classes, or each of the data sets."""
+    if config.tasks == "datasets" and len(config.members) < 2:
+        raise InputError(
+            f"tasks must not be datasets for {dataset.name}, which is one data set: join two or "
+            f"more by +, such as mnist-5k+digits."
+        )
+    one, shown, in_a_task = GROUPED[config.tasks]
     parts = {
         "to train on": dataset.y_train[train],
         "to validate on": dataset.y_train[boundary:],
         "to test on": dataset.y_test,
     }
     for what, labels in parts.items():
-        if not fewest_of_a_class(labels, dataset.classes):
-            missing = int(np.bincount(labels, minlength=dataset.classes).argmin())
+        if not fewest_of_a_group(config, labels):
+            missing = int(_sizes(config, labels).argmin()) + (config.tasks == "datasets")
             raise InputError(
-                f"tasks must not be class_pairs where a class has no images {what}: "
-                f"class {missing} of {dataset.name} has none."
+                f"tasks must not be {config.tasks} where a {one} has no images {what}: "
+                f"{one} {missing} of {dataset.name} has none."
             )
-    pair = 2 * fewest_of_a_class(parts["to train on"], dataset.classes)
-    if config.batch_size > pair:
+    most = in_a_task * fewest_of_a_group(config, parts["to train on"])
+    if config.batch_size > most:
         raise InputError(
-            f"batch_size must be at most {pair:,}, the training images of a pair of classes "
+            f"batch_size must be at most {most:,}, the training images of {shown} "
             f"of {dataset.name}, not {config.batch_size:,}."
         )
 
@@ -239,19 +278,19 @@ def stratified_order(labels: ByteArray) -> IndexArray:
     """Returns a fixed random order; every prefix of it is stratified by class.
 
     Args:
-        labels: Classes, uint8 of shape (n,).
+        labels: Classes, uint8 or uint16 of shape (n,).
 
     Returns:
         A permutation of 0 to n - 1, read-only. The k-th of a class's n_c images is placed at
         (k + ½) / n_c.
     """
-    return _order(labels.tobytes())
+    return _order(labels.tobytes(), labels.dtype.str)
 
 
 @functools.lru_cache(maxsize=8)
-def _order(labels: bytes) -> IndexArray:
+def _order(labels: bytes, kind: str) -> IndexArray:
     """Makes the order once for all runs that have the same labels; nobody can change it."""
-    classes = np.frombuffer(labels, np.uint8)
+    classes = np.frombuffer(labels, kind)
     shuffled = np.random.default_rng(STRATIFY_SEED).permutation(len(classes))
     place = np.empty(len(classes))
     for label in np.unique(classes):

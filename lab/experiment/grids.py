@@ -19,7 +19,7 @@ MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
 LARGEST_FILE = 2**14  # The time to read a TOML file can grow with the square of its size.
 # A seed is given as seeds; the rest comes with the function, the network and the data set.
-FIXED = ("seed", "source_sha256", "network_sha256", "image_shape", "classes", "pixels")
+FIXED = ("seed", "source_sha256", "network_sha256", "image_shape", "classes", "pixels", "members")
 OF_A_NETWORK = ("hidden", "filters", "depth")
 VARIABLE = tuple(name for name in RunConfig.model_fields if name not in FIXED)
 

@@ -26,6 +26,7 @@ from lab.errors import DatasetMissingError, InputError, unknown
 from lab.experiment import cifar, own_files
 from lab.experiment.archives import BROKEN, open_archive
 from lab.experiment.data import PARTS, ByteArray, Dataset, idx_digest, stratified_order
+from lab.experiment.joining import JOINT, check_number, join_datasets
 from lab.layout import IMAGE_SHAPE
 from lab.system import at_home, cache_folder, load_tensorflow, replacing
 
@@ -90,12 +91,15 @@ def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
         name: `mnist`, `mnist-5k`, `fashion-mnist`, `digits`, `cifar10`, `kmnist` or `emnist`; or
             `auto`: full MNIST where it is available, otherwise `mnist-5k`, with a warning that
             says so and how to get the rest. Or the path of your own, such as `./my.npz`; its name
-            is then enough where it is in `LAB_DATA_DIR` or in the current folder.
+            is then enough where it is in `LAB_DATA_DIR` or in the current folder. Or several of
+            these, joined by +: see `join_datasets`.
 
     Raises:
         InputError: If the name is unknown, or a file's content is not the dataset's.
         DatasetMissingError: If the dataset is not available; the message says what to do.
     """
+    if names := _joined(name):
+        return join_datasets([load_dataset(one) for one in names])
     if own_files.is_path(name):
         return _load_path(at_home(Path(name)))
     if name == AUTO:
@@ -124,6 +128,8 @@ def load_recorded(name: str) -> Dataset:
         InputError: If a file's content is not the dataset's.
         DatasetMissingError: If the dataset is not available; the message says what to do.
     """
+    if names := _joined(name):
+        return join_datasets([load_recorded(one) for one in names])
     if name in NAMES:
         return _load_known(name)
     if path := own_files.find(name, _places()):
@@ -133,6 +139,22 @@ def load_recorded(name: str) -> Dataset:
         f"dataset=load_dataset(path) in Python, as --dataset PATH on the command line), or put "
         f"{name[:200]}.npz into the current folder or the one that LAB_DATA_DIR names."
     )
+
+
+def _joined(name: str | os.PathLike[str]) -> list[str]:
+    """Returns the names of the data sets that a name joins; none if it is the name of one.
+
+    Raises:
+        InputError: If they are too many.
+    """
+    if not isinstance(name, str) or JOINT not in name:
+        return []
+    names = [one.strip() for one in name.split(JOINT)]
+    here = own_files.is_path(name) and os.path.exists(os.path.expanduser(name))
+    if here or not all(names) or own_files.find(name, _places()):
+        return []
+    check_number(len(names))
+    return names
 
 
 def is_checked(dataset: Dataset) -> bool:

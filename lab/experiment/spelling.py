@@ -87,7 +87,7 @@ def differing(configs: Sequence[RunConfig]) -> list[str]:
     return [
         name
         for name in RunConfig.model_fields
-        if name not in (*VARIED, "network_sha256", "pixels")
+        if name not in (*VARIED, "network_sha256", "pixels", "members")
         and len({_value(config, name) for config in configs}) > 1
     ]
 

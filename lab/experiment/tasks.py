@@ -10,7 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from lab.experiment.config import RunConfig
-from lab.experiment.data import ByteArray, Dataset, IndexArray, Split, fewest_of_a_class, split
+from lab.experiment.data import (
+    ByteArray,
+    Dataset,
+    IndexArray,
+    Split,
+    fewest_of_a_group,
+    groups_of,
+    split,
+)
 
 # Keep the numbers that tasks are drawn from apart from those of the weights and of the batches.
 PIXELS, LABELS, PAIRS = 0x7A5C, 0x7A5D, 0x7A5E
@@ -56,6 +64,8 @@ def task_of(dataset: Dataset, config: RunConfig, number: int = 1) -> Task:
     - `class_pairs`: images of two classes, as many of each (as Split MNIST, Zenke et al. 2017).
       A round of tasks takes each class once, in random pairs; if the number of classes is odd, one
       is left out.
+    - `datasets`: the images of each of the data sets that were joined, in turn: 1, 2, 1, 2, …;
+      as many training images of each.
 
     Args:
         dataset: The data set.
@@ -76,7 +86,9 @@ def task_of(dataset: Dataset, config: RunConfig, number: int = 1) -> Task:
         shuffled[parts.train] = _random(config, number, LABELS).permutation(labels[parts.train])
         return dataclasses.replace(task, labels=shuffled)
     if config.tasks == "class_pairs":
-        return _of_pair(task, dataset, _pair(config, number))
+        return _of_groups(task, dataset, config, _pair(config, number))
+    if config.tasks == "datasets":
+        return _of_groups(task, dataset, config, np.array([(number - 1) % len(config.members)]))
     return task
 
 
@@ -96,16 +108,16 @@ def _pair(config: RunConfig, number: int) -> IndexArray:
     return classes[2 * place : 2 * place + 2]
 
 
-def _of_pair(task: Task, dataset: Dataset, pair: IndexArray) -> Task:
-    """Keeps the images of two classes: to train on, as many as the smallest class has."""
-    train, labels = task.parts.train, dataset.y_train
-    most = fewest_of_a_class(labels[train], dataset.classes)
-    first = [train[labels[train] == label][:most] for label in pair]
+def _of_groups(task: Task, dataset: Dataset, config: RunConfig, chosen: IndexArray) -> Task:
+    """Keeps the images of some groups: to train on, as many of each as the smallest group has."""
+    train, labels, tested = task.parts.train, dataset.y_train, dataset.y_test
+    groups, most = groups_of(config, labels), fewest_of_a_group(config, labels[train])
+    first = [train[groups[train] == group][:most] for group in chosen]
     return dataclasses.replace(
         task,
         train=np.sort(np.concatenate(first)),
-        validation=task.validation[np.isin(labels[task.validation], pair)],
-        test=task.test[np.isin(dataset.y_test, pair)],
+        validation=task.validation[np.isin(groups[task.validation], chosen)],
+        test=task.test[np.isin(groups_of(config, tested), chosen)],
     )
 
 

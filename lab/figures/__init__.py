@@ -8,7 +8,7 @@ from lab.figures.captioned import CaptionedFigure
 from lab.figures.gallery import write_gallery
 from lab.figures.of_analyses import removal
 from lab.figures.of_filters import filters
-from lab.figures.of_neurons import digits, portrait
+from lab.figures.of_neurons import digits, life_over_tasks, portrait
 from lab.figures.of_runs import (
     Curve,
     dead_neurons,
@@ -34,6 +34,7 @@ __all__ = [
     "ladders",
     "learning_curves",
     "life_maps",
+    "life_over_tasks",
     "live_figure",
     "lives_and_deaths",
     "of_analyses",

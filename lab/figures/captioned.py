@@ -30,6 +30,7 @@ PNG_DPI = 150
 FILM_DPI = 80
 FRAME_MS, LAST_FRAME_MS = 600, 5000
 COLUMNS = 5
+BESIDE_CURVES = 1.25
 LETTERS_AN_INCH = 13  # Of a caption.
 
 
@@ -145,7 +146,11 @@ def heads(names: Iterable[str], of_layers: Iterable[str], runs: Runs) -> list[st
 
 
 def draw_table(
-    ax: "Axes", head: Sequence[str], rows: list[list[str]], widths: Sequence[float]
+    ax: "Axes",
+    head: Sequence[str],
+    rows: list[list[str]],
+    widths: Sequence[float],
+    wide: float = BESIDE_CURVES,
 ) -> None:
     """Draws a table in place of axes, below others with curves.
 
@@ -154,6 +159,8 @@ def draw_table(
         head: What stands above each column.
         rows: The rows below.
         widths: The width of each column, as a share of that of the axes.
+        wide: The width of the table in widths of the axes: by default as far as the names beside
+            the curves above it.
     """
     from matplotlib.transforms import Bbox
 
@@ -163,7 +170,7 @@ def draw_table(
         colLabels=list(head),
         colWidths=list(widths),
         cellLoc="center",
-        bbox=Bbox([(0, 0), (1.25, 1)]),  # As far as the names beside the curves above it.
+        bbox=Bbox([(0, 0), (wide, 1)]),
         edges="horizontal",
     )
     table.auto_set_font_size(False)

@@ -10,7 +10,9 @@ WIDTHS = (0.16, 0.24, 0.24, 0.18, 0.18)
 
 
 def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
-    """Draws how well each task is learned, and dead neurons, weights and rank at its end, with a table.
+    """Draws how well each task is learned, and dead neurons, weights and rank at its end.
+
+    A table stands below the curves.
 
     Args:
         runs: Runs of one comparison that learn tasks.
@@ -43,6 +45,6 @@ def over_tasks(runs: Runs, name: str = "comparison") -> CaptionedFigure:
         f"{name}-over-tasks",
         figure,
         f"Curves over the tasks: accuracy while a task is learned and at its end, and by hidden "
-        f"layer dead neurons, the norm of the weights and the effective rank; below them a table. {words}. "
-        f"{setting_words(runs)} {tasks_words(runs)}",
+        f"layer dead neurons, the norm of the weights and the effective rank; below them a table. "
+        f"{words}. {setting_words(runs)} {tasks_words(runs)}",
     )

@@ -39,6 +39,7 @@ STYLE: Mapping[str, Any] = {
     "svg.hashsalt": "activation-lab",  # One picture, one file: its ids do not depend on chance.
 }
 MARGIN = 0.07  # Above and below the values, and between two ticks, of the height of all.
+MOST_BORDERS = 50  # Lines between tasks.
 LEAST_ERROR = 0.05  # Per cent: the least error that is told from none.
 LEAST_SPAN = 0.1  # Powers of ten of the error: accuracies that are all alike get this much room.
 ACCURACIES = (0, 30, 50, 70, 80, 90, 93, 95, 96, 97, 98, 99, 99.5, 99.8, 99.9)
@@ -83,6 +84,29 @@ def whole_epochs(ax: "Axes") -> None:
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
     ax.set_xlabel("epoch")
+
+
+def whole_tasks(ax: "Axes", tasks: int, each: int) -> None:
+    """Makes a horizontal axis of epochs show tasks: the number of each in its middle, and borders.
+
+    Args:
+        ax: The axes; x is in epochs, 0 being the untrained network.
+        tasks: How many tasks there are.
+        each: The epochs of each. Of more than one, lines are drawn between the tasks, but not
+            between very many.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    places = MaxNLocator(integer=True, nbins=10).tick_values(1, tasks)
+    shown = [int(task) for task in places if 1 <= task <= tasks]
+    middles = [each * task - (each - 1) / 2 for task in shown]
+    ax.set_xticks(middles, list(map(str, shown)))
+    ax.set_xlabel("task" if each == 1 else f"task, each of {each} epochs")
+    if each == 1:
+        return
+    ax.grid(visible=False, axis="x")
+    for task in range(tasks) if tasks <= MOST_BORDERS else ():
+        ax.axvline(task * each + 0.5, color=palette.SILVER, lw=1, zorder=0.5)
 
 
 def log_scale(ax: "Axes") -> None:

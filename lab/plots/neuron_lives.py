@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import lives
-from lab.plots.canvas import axes, in_lines, whole_epochs
+from lab.plots.canvas import axes, in_lines, whole_epochs, whole_tasks
 from lab.plots.palette import BROWN, GREY, INK, PLUM, VIOLET
 from lab.runs import Run
 
@@ -48,10 +48,23 @@ def life_map(run: Run, layer: int, ax: "Axes | None" = None, legend: bool = True
         title = f"{in_lines(run.config.title, 30)}\nlayer {layer}: {eventful.sum()} of {neurons}"
         ax.set(title=title, ylabel="neurons, a row each")
         ax.set(xlim=(-0.5, epochs - 0.5), ylim=(0, neurons))
-        whole_epochs(ax)
+        epochs_or_tasks(ax, run)
         if legend:
             ax.legend(handles=life_legend(states), loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def epochs_or_tasks(ax: "Axes", run: Run) -> None:
+    """Makes a horizontal axis of epochs show whole epochs, or the tasks of a run that learns some.
+
+    Args:
+        ax: The axes.
+        run: The run.
+    """
+    if run.config.tasks == "none":
+        whole_epochs(ax)
+    else:
+        whole_tasks(ax, run.config.task_at(run.last_epoch), run.config.task_epochs)
 
 
 def _order(states: NDArray[np.int8]) -> NDArray[np.intp]:
@@ -111,5 +124,5 @@ def flows(run: Run, layer: int, ax: "Axes | None" = None) -> "Axes":
         ax.axhline(0, color=INK, lw=1)
         ax.set(title=in_lines(f"{run.config.title}, layer {layer}", 40), ylabel="neurons")
         ax.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
-        whole_epochs(ax)
+        epochs_or_tasks(ax, run)
     return ax

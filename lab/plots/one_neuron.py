@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import lives
+from lab.census import lives, units
 from lab.plots import pictures
-from lab.plots.canvas import CAPTION, TEXT, axes, beside, whole_epochs
+from lab.plots.canvas import CAPTION, TEXT, axes, beside
 from lab.plots.function_curves import broken
-from lab.plots.neuron_lives import LIFE_COLOURS, LIFE_MARKERS
+from lab.plots.neuron_lives import LIFE_COLOURS, LIFE_MARKERS, epochs_or_tasks
 from lab.plots.palette import GREY, INK, PALE, PLUM, SILVER
 from lab.runs import Neuron
 from lab.words import number
@@ -18,6 +18,7 @@ from lab.words import number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+MARKS = 400  # Points that the marks of all epochs take, side by side.
 CAPTION_POINTS = 60  # Where images are smallest, they are 65 points apart.
 RING: Any = {"ls": "", "marker": "o", "mfc": "none", "mec": PLUM, "mew": 2, "ms": 11}
 ZERO: Any = {"color": GREY, "lw": 1, "ls": ":"}
@@ -104,22 +105,54 @@ def history(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws a neuron's lowest and highest pre-activation at each epoch, and its state."""
     layer = neuron.run.layer(neuron.layer)
     low, high = layer.min_z[:, neuron.unit], layer.max_z[:, neuron.unit]
-    states = lives.states(layer)[:, neuron.unit]
-    epochs = np.arange(len(states))
     with axes(ax, (4.5, 3.4)) as ax:
-        ax.fill_between(epochs, low, high, color=PALE)
-        ax.plot(epochs, high, color=INK, lw=2)
+        ax.fill_between(np.arange(len(low)), low, high, color=PALE)
+        ax.plot(high, color=INK, lw=2)
         ax.axhline(0, **ZERO)
         ax.axvline(neuron.epoch, **ZERO)
-        for state in np.unique(states):
-            at = epochs[states == state]
-            heights = np.nan_to_num(high[states == state])
-            colour, marker = LIFE_COLOURS[state], LIFE_MARKERS[state]
-            label = lives.STATES[state]
-            ax.plot(at, heights, marker, ms=9, mfc=colour, mec=INK, label=label, ls="")
+        _mark_states(neuron, high, ax)
         ax.legend(loc="best", fontsize=CAPTION)
         ax.set(ylabel="z", title="its z at each epoch")
-        whole_epochs(ax)
+        epochs_or_tasks(ax, neuron.run)
+    return ax
+
+
+def _mark_states(neuron: Neuron, heights: NDArray[Any], ax: "Axes") -> None:
+    """Marks a neuron's state at each epoch; marks of many epochs are smaller."""
+    states = lives.states(neuron.run.layer(neuron.layer))[:, neuron.unit]
+    size = min(9.0, max(3.0, MARKS / len(states)))
+    for state in np.unique(states):
+        at = np.flatnonzero(states == state)
+        colour, marker = LIFE_COLOURS[state], LIFE_MARKERS[state]
+        label = lives.STATES[state]
+        known = np.nan_to_num(heights[at])
+        ax.plot(at, known, marker, ms=size, mfc=colour, mec=INK, label=label, ls="")
+
+
+def open_share(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
+    """Draws on how many of the probe's images a neuron's gate is open, at each epoch."""
+    shares = 100 * units.open_share(neuron.run.layer(neuron.layer))[:, neuron.unit]
+    positions = neuron.run.layout.sites[neuron.layer - 1].positions
+    of = "images" if positions == 1 else "images × positions"
+    with axes(ax, (7.0, 2.2)) as ax:
+        if np.isnan(shares).all():
+            return _nothing(ax, "its gate is not bounded: when it is open is not defined")
+        ax.plot(shares, color=INK, lw=2)
+        _mark_states(neuron, shares, ax)
+        ax.set(ylabel=f"{of}, %", title="where its gate is open", ylim=(-4, 104))
+        epochs_or_tasks(ax, neuron.run)
+    return ax
+
+
+def mean_activation(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
+    """Draws a neuron's mean activation on the probe at each epoch."""
+    means = neuron.run.layer(neuron.layer).mean[:, neuron.unit]
+    with axes(ax, (7.0, 2.2)) as ax:
+        ax.plot(means, color=INK, lw=2)
+        ax.axhline(0, **ZERO)
+        _mark_states(neuron, means, ax)
+        ax.set(ylabel="mean a", title="its mean activation")
+        epochs_or_tasks(ax, neuron.run)
     return ax
 
 

@@ -35,7 +35,15 @@ from lab.runs.record import (
     read_content,
     read_record,
 )
-from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
+from lab.runs.run import (
+    NO_FILE_INSTEAD,
+    Run,
+    have_the_same_bits,
+    iterate,
+    lock_of,
+    one_run,
+    task_numbers_of_both,
+)
 from lab.runs.spreadsheets import to_csv
 from lab.runs.tables import BY_LAYER, IDENTITY, TASK_RESULTS, tasks_words
 
@@ -81,6 +89,7 @@ __all__ = [
     "read_record",
     "recorded",
     "spreadsheets",
+    "task_numbers_of_both",
     "tasks_words",
     "to_csv",
 ]

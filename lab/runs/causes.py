@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import activations
-from lab.census import BoolArray, lives
+from lab.census import BoolArray, lives, units
 from lab.errors import LabError
 from lab.layout import Site
 from lab.runs.run import Run
@@ -250,8 +250,8 @@ def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
     explained = unit in finder.explained(epoch)
     sentences = (
         _state_words(run, layer, unit, epoch),
-        _cause_words(finder.site, finder.of(unit, epoch)) if explained else "",
-        f"Its life: {finder.lived.story(unit, epoch)}.",
+        _cause_words(run, finder.site, finder.of(unit, epoch)) if explained else "",
+        f"Its life: {finder.lived.story(unit, epoch, run.config.epoch_words)}.",
     )
     return " ".join(filter(None, sentences))
 
@@ -265,14 +265,14 @@ def _state_words(run: Run, layer: int, unit: int, epoch: int) -> str:
     )
     if state == "dead":  # Only then is it worth reading what was confirmed.
         return _dead_words(run, layer, unit, epoch, low, high)
-    open_share = 1 - float(summaries.shut[epoch, unit]) / summaries.images
+    open_share = float(units.open_share(summaries)[epoch, unit])
     probe = _probe_words(run)
     positions = run.layout.sites[layer - 1].positions
     places = f"the {positions:,} positions of " if positions > 1 else ""
+    opened = f"its gate is open on {number(100 * open_share)} % of {places}{probe}; "
+    opened = "" if np.isnan(open_share) else opened  # Where f' is not bounded.
     return {
-        "alive": f"Alive: its gate is open on {number(100 * open_share)} % of {places}{probe}; its "
-        f"largest "
-        f"pre-activation is {number(high)}.",
+        "alive": f"Alive: {opened}its largest pre-activation is {number(high)}.",
         "always negative": f"Always negative, but not dead: no image of {probe} pushes it above "
         f"zero (its largest pre-activation is {number(high)}), but its gate still lets up to "
         f"{number(gate)} of the gradient through.",
@@ -329,14 +329,15 @@ def _probe_words(run: Run) -> str:
     return f"the probe of {images:,} images"
 
 
-def _cause_words(site: Site, cause: Cause) -> str:
+def _cause_words(run: Run, site: Site, cause: Cause) -> str:
+    when = run.config.epoch_words(cause.since)
     if cause.name == NONFINITE:
-        return f"It has been so since epoch {cause.since}: training diverged."
+        return f"It has been so since {when}: training diverged."
     if cause.name == BORN_DEAD:
         return "It was born so: dead with its first weights and bias, and never alive since."
     if cause.name == SILENT_BELOW:
         return (
-            f"It died in epoch {cause.since}, when layer {site.below} below it went silent: each "
+            f"It died in {when}, when layer {site.below} below it went silent: each "
             f"of its neurons gives the same for every image."
         )
     if cause.name == UNKNOWN:
@@ -346,17 +347,17 @@ def _cause_words(site: Site, cause: Cause) -> str:
             else "the run did not record the biases around this epoch. Train it again to know."
         )
         unknown = "whether by its bias or its weights is not known"
-        return f"It died in epoch {cause.since}; {unknown}: {why}"
-    return _way_words(site, cause)
+        return f"It died in {when}; {unknown}: {why}"
+    return _way_words(site, cause, when)
 
 
-def _way_words(site: Site, cause: Cause) -> str:
+def _way_words(site: Site, cause: Cause, when: str) -> str:
     given = f"what layer {site.below} gives " if site.below else "what the layers below give "
     on_images = site.below == 0
     if np.isnan(cause.by_bias):
         grew = "its weights" if on_images else f"its weights, or {given}them,"
         return (
-            f"It died in epoch {cause.since}: {grew} grew, and spread its "
+            f"It died in {when}: {grew} grew, and spread its "
             f"pre-activations so far that none met an open gate."
         )
     way = cause.edge_after - cause.edge_before
@@ -369,7 +370,7 @@ def _way_words(site: Site, cause: Cause) -> str:
     }[cause.name]
     rest = "the weights on the images" if on_images else f"the weights and {given}them"
     return (
-        f"In epoch {cause.since} it died: its {which} pre-activation {went} from "
+        f"In {when} it died: its {which} pre-activation {went} from "
         f"{number(cause.edge_before)} to {number(cause.edge_after)}, by {number(abs(way))}: "
         f"{number(cause.by_bias)} of it by the bias, {number(abs(way) - cause.by_bias)} by "
         f"{rest}. So {verdict}."

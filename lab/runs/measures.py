@@ -171,8 +171,7 @@ def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
         InputError: If there is no such measure, or if the run learns no tasks.
         RunError: If there is no such layer, or its arrays cannot be read.
     """
-    if run.config.tasks == "none":
-        raise InputError(f"Run {run.run_id} learns no tasks: lab.continual trains runs that do.")
+    check_tasks(run)
     at_the_end = ("weight_norm", *clones.MEASURES)
     names = (*BY_TASK, *at_the_end, "update_ratio", *units.LAYER_MEASURES)
     if name not in names:
@@ -190,6 +189,16 @@ def by_task(run: Run, name: str, layer: int = 1) -> NDArray[Any]:
         ratios = norms["update_norm"][1:] / norms["weight_norm"][:-1]
         return _means_by_task(np.concatenate([[0.0], ratios]), epochs)
     return recorded(run, name, layer)[::epochs]
+
+
+def check_tasks(run: Run) -> None:
+    """Checks that a run learns tasks.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if run.config.tasks == "none":
+        raise InputError(f"Run {run.run_id} learns no tasks: lab.continual trains runs that do.")
 
 
 def _means_by_task(values: NDArray[Any], epochs: int) -> NDArray[Any]:

@@ -3,24 +3,33 @@
 view = neurons.look(run, layer=1, dataset=load_dataset("mnist-5k"))
 neuron = view.neuron(17)
 neurons.weights(neuron), neurons.histogram(neuron), neurons.history(neuron)
+neurons.over_tasks(run, layer=1, unit=17)
 """
 
 import functools
+import itertools
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import lives
+from lab.census import lives, units
 from lab.errors import LabError
 from lab.experiment import Dataset, task_in
 from lab.layout import Weights
 from lab.network import programs
 from lab.runs import causes
+from lab.runs.measures import check_tasks
 from lab.runs.run import Run
+from lab.words import counted, number, shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EXCITING = 8
+MOST_STRETCHES = 8  # Of tasks in one state, in a table or a sentence.
+REVIVED = ("alive", "always negative", "nearly dead")  # What a dead unit may be next.
 DIGITS = ("mnist", "mnist-5k", "digits")
 
 
@@ -239,3 +248,117 @@ def look(
     epoch = run.last_epoch if epoch is None else epoch
     run.check_epoch(epoch)
     return LayerView(run, layer, epoch, dataset)
+
+
+def over_tasks(run: Run, layer: int, unit: int) -> "pd.DataFrame":
+    """Follows a unit from task to task: what it was like at the end of each, on the probe.
+
+    Args:
+        run: A run that learns tasks.
+        layer: The hidden layer, from 1.
+        unit: The unit in it, from 0.
+
+    Returns:
+        A row for each finished task; task 0 is the untrained network, shown the first task. `task`
+        and its last `epoch`; `state`, one of `lives.STATES`; `events`, what happened to it in the
+        task's epochs in their order, such as `died, revived`; `open_share` as `units.open_share`;
+        `mean_activation`.
+
+    Raises:
+        InputError: If the run learns no tasks.
+        RunError: If there is no such layer or unit, or if the arrays cannot be read.
+    """
+    import pandas as pd
+
+    check_tasks(run)
+    run.check_unit(layer, unit)
+    summaries, lived = run.layer(layer), run.lives(layer)
+    each = run.config.task_epochs
+    ends = list(range(0, run.last_epoch + 1, each))
+    flows = {"died": lived.died, "revived": lived.revived}
+    by_epoch = [
+        [word for word, flow in flows.items() if flow[epoch, unit]]
+        for epoch in range(run.last_epoch + 1)
+    ]
+    within = [by_epoch[max(end - each + 1, 0) : end + 1] for end in ends]
+    return pd.DataFrame(
+        {
+            "task": range(len(ends)),
+            "epoch": ends,
+            "state": [lives.STATES[state] for state in lives.states(summaries)[ends, unit]],
+            "events": [", ".join(itertools.chain(*epochs)) for epochs in within],
+            "open_share": units.open_share(summaries)[ends, unit],
+            "mean_activation": summaries.mean[ends, unit],
+        }
+    )
+
+
+def stretches(table: "pd.DataFrame") -> list["pd.DataFrame"]:
+    """Returns the tasks of `over_tasks` in pieces, each of tasks in a row that end in one state.
+
+    The untrained network is a piece of its own.
+    """
+    begins = table.state.ne(table.state.shift()) | table.task.le(1)
+    return [piece for _, piece in table.groupby(begins.cumsum())]
+
+
+def stretch_words(stretch: "pd.DataFrame") -> str:
+    """Names the tasks of a piece: `untrained`, `task 3` or `tasks 3 to 9`."""
+    first, last = stretch.task.iloc[0], stretch.task.iloc[-1]
+    if not first:
+        return "untrained"
+    return f"task {first}" if first == last else f"tasks {first} to {last}"
+
+
+def tasks_story(run: Run, layer: int, unit: int) -> str:
+    """Tells in a few sentences what a unit was like from task to task.
+
+    Args:
+        run: As for `over_tasks`.
+        layer: As for `over_tasks`.
+        unit: As for `over_tasks`.
+
+    Raises:
+        InputError: As `over_tasks` does.
+        RunError: As `over_tasks` does.
+    """
+    table, lived = over_tasks(run, layer, unit), run.lives(layer)
+    untrained, *pieces = stretches(table)
+    places = [
+        f"of {stretch_words(piece)} {'' if at else 'it is '}{_state_after(piece, table)}"
+        for at, piece in enumerate(pieces)
+    ]
+    at_the_ends = ", ".join(shortened(places, MOST_STRETCHES, "turn"))
+    died, revived = (int(flow[:, unit].sum()) for flow in (lived.died, lived.revived))
+    of = "images" if run.layout.sites[layer - 1].positions == 1 else "images × positions"
+    times = f"{counted(died, 'time')} and revived {counted(revived, 'time')}"
+    sentences = [
+        f"Untrained it is {untrained.state.iloc[0]}.",
+        f"At the end {at_the_ends}." if places else "",
+        f"In {counted(run.last_epoch, 'epoch')} it died {times}." if died or revived else "",
+        _from_to(f"Of the probe's {of} its gate is open on", 100 * table.open_share, " %"),
+        _from_to("Its mean activation is", table.mean_activation, ""),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _state_after(piece: "pd.DataFrame", table: "pd.DataFrame") -> str:
+    """Returns the state of a piece, and that the unit has revived since the one before."""
+    state, before = piece.state.iloc[0], table.state.iloc[piece.index[0] - 1]
+    return f"{state} (revived)" if before == "dead" and state in REVIVED else str(state)
+
+
+def _from_to(begin: str, values: "pd.Series[float]", unit: str) -> str:
+    """Says what a number was untrained, and after the first and the last task; not if unknown."""
+    if values.isna().all():
+        return ""
+    last = len(values) - 1
+    when = {0: "untrained", 1: "after task 1", last: f"after task {last}" if last else "untrained"}
+    words = [
+        f"unknown {words}"
+        if np.isnan(values.iloc[at])
+        else f"{number(values.iloc[at])}{unit} {words}"
+        for at, words in when.items()
+        if at <= last
+    ]
+    return f"{begin} {', '.join(words)}."

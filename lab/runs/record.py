@@ -282,9 +282,7 @@ def read_content(folder: Path, record: Record, file: ArrayFile) -> bytes:
     Raises:
         RunError: If the file is missing, too large or changed.
     """
-    with _opened(
-        folder / file.name, most_bytes(record.layout, record.settings.optimizer, file)
-    ) as content:
+    with _opened(folder / file.name, most_bytes(record.layout, record.settings, file)) as content:
         if hashlib.file_digest(content, "sha256").hexdigest() != file.sha256:
             raise RunError(
                 f"{file.name} was changed or damaged: its SHA-256 is not the recorded one."
@@ -346,10 +344,11 @@ def _opened(path: Path, most: int) -> Iterator[BufferedReader]:
         raise RunError(f"{path.name} does not fit into the memory.") from None
 
 
-def most_bytes(layout: Layout, optimizer: str, file: ArrayFile) -> int:
+def most_bytes(layout: Layout, settings: RunConfig, file: ArrayFile) -> int:
     """Returns how large a file of arrays of its kind can be."""
     kind = file.name.partition("-")[0]
-    slots = [*layout.slots(optimizer), *layout.replacement] if kind == "resume" else []
+    of_units = layout.replacement if settings.replacement_rate else []
+    slots = [*layout.slots(settings.optimizer), *of_units] if kind == "resume" else []
     learned = sum(site.units for site in layout.sites if site.slope)
     by_unit = sum(layout.widths) * (len(units.ARRAYS) + 1) + learned
     each_epoch = {

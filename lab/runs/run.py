@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import math
 import os
 import reprlib
 from collections.abc import Iterator, Sequence
@@ -117,8 +118,12 @@ class Run:
 
     @property
     def few_tasks(self) -> int:
-        """How many tasks its first and its last ones are: a tenth of all, at least one."""
-        return max(1, self.config.task_count // 10)
+        """How many tasks its first and its last ones are: a tenth of all, at least one.
+
+        Where tasks show data sets in turn, they are whole rounds of these.
+        """
+        tasks, turn = self.config.task_count, max(1, len(self.config.members))
+        return min(tasks, turn * math.ceil(max(1, tasks // 10) / turn))
 
     @property
     def last_epoch(self) -> int:
@@ -524,8 +529,30 @@ class Run:
 
 
 def have_the_same_bits(one: Run, other: Run) -> bool:
-    """Tells whether two runs have the same losses, accuracies and unit summaries, bit for bit."""
-    return _bits(one) == _bits(other)
+    """Tells whether two runs have the same numbers and unit summaries, bit for bit.
+
+    What only runs that learn tasks record counts where both did so: earlier versions recorded less.
+    """
+    if _bits(one) != _bits(other):
+        return False
+    pairs = (pair for number in one.layers for pair in task_numbers_of_both(one, other, number))
+    return all(a.tobytes() == b.tobytes() for a, b in pairs)
+
+
+def task_numbers_of_both(
+    one: Run, other: Run, number: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yields what two runs recorded of a layer, as `Run.task_numbers`, where both did so.
+
+    Args:
+        one: A run.
+        other: A run of the same network.
+        number: The hidden layer, from 1.
+    """
+    ours, theirs = one.task_numbers(number), other.task_numbers(number)
+    for name, values in ours.items():
+        if not (np.isnan(values).all() or np.isnan(theirs[name]).all()):
+            yield values, theirs[name]
 
 
 def _bits(run: Run) -> list[bytes]:

@@ -24,6 +24,7 @@ AT_THE_END = {
     "permuted": "on the validation images, in the task's order of pixels",
     "shuffled_labels": "on the training images in its last epoch",
     "class_pairs": "on the validation images of its two classes",
+    "datasets": "on the validation images of its data set",
 }
 IDENTITY = ("run_id", "activation", "parameter", "seed", "dataset", "learning_rate")
 
@@ -220,11 +221,14 @@ def tasks_words(runs: Sequence[Run]) -> str:
     """
     few, probe = runs[0].few_tasks, runs[0].record.probe_images
     which = f"the first {few} tasks → the last {few}" if few > 1 else "the first task → the last"
+    members = runs[0].record.dataset.replace("+", ", ")
+    in_turn = f" Tasks show {members} in turn." if runs[0].config.tasks == "datasets" else ""
     return (
         f"While learning: on the training images, mean over a task's steps; at its end: "
         f"{AT_THE_END[runs[0].config.tasks]}. Accuracies in the table: {which}, means over seeds. "
         f"Dead: no gradient on any image of a probe of {probe:,}, as the task shows it; weight "
         f"norm: of a layer's kernel; both untrained (task 0) → after the last task."
+        f"{in_turn}"
     )
 
 

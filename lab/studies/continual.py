@@ -46,8 +46,8 @@ def plan_tasks(
     settings = {"tasks": KIND, "task_epochs": 1} | settings
     if settings["tasks"] == "none":
         raise InputError(
-            "tasks must be permuted, shuffled_labels or class_pairs, not 'none': lab.compare "
-            "trains without tasks."
+            "tasks must be permuted, shuffled_labels, class_pairs or datasets, not 'none': "
+            "lab.compare trains without tasks."
         )
     each = _whole(settings["task_epochs"])
     check_whole("number", number, 1, MOST_EPOCHS // each)
@@ -74,8 +74,9 @@ def continual(
 
     A network that goes on learning may lose the ability to learn (Dohare et al., Nature 2024).
     `tasks` says what changes from task to task: the order of the pixels (`permuted`), the labels
-    (`shuffled_labels`), or the classes (`class_pairs`). Runs of one seed are shown the same tasks.
-    Runs that are recorded already are loaded; an interrupted sequence goes on where it was.
+    (`shuffled_labels`), the classes (`class_pairs`), or the data set, two or more in turn
+    (`datasets`, with a data set such as `mnist-5k+digits`). Runs of one seed are shown the same
+    tasks. Runs that are recorded already are loaded; an interrupted sequence goes on where it was.
 
     Args:
         activations: As for `compare`.

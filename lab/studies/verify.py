@@ -11,7 +11,7 @@ import numpy as np
 from lab.errors import RunError
 from lab.experiment import Dataset
 from lab.network import network_of
-from lab.runs import Run, have_the_same_bits, one_run
+from lab.runs import Run, have_the_same_bits, one_run, task_numbers_of_both
 from lab.store import RunStore, temporary_folder
 from lab.studies.study import Study, finish, gather
 
@@ -157,13 +157,18 @@ def _alike(run: Run, again: Run) -> bool:
 
 
 def _first_difference(run: Run, again: Run) -> int:
-    """Returns the first epoch whose units or numbers differ."""
+    """Returns the first epoch whose units, numbers or norms differ."""
     for epoch in range(min(run.last_epoch, again.last_epoch) + 1):
         ours, theirs = (one.record.epochs[epoch].validation_loss for one in (run, again))
-        same = all(
-            np.array_equal(run.layer(n).max_z[epoch], again.layer(n).max_z[epoch], equal_nan=True)
-            for n in run.layers
-        )
-        if not same or not np.array_equal(ours, theirs, equal_nan=True):
+        pairs = [
+            (ours, theirs),
+            *((run.layer(n).max_z[epoch], again.layer(n).max_z[epoch]) for n in run.layers),
+            *(
+                (a[epoch], b[epoch])
+                for n in run.layers
+                for a, b in task_numbers_of_both(run, again, n)
+            ),
+        ]
+        if not all(np.array_equal(*pair, equal_nan=True) for pair in pairs):
             return epoch
     return run.last_epoch

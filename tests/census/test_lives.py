@@ -36,6 +36,18 @@ def test_a_unit_that_dies_revives_and_dies_again():
     assert one.story(0, 5) == "alive before training, died in epoch 2, revived in epoch 4"
 
 
+def test_a_story_of_very_many_turns_tells_the_first_and_the_last():
+    one = lives("ad" * 6)
+    assert one.story(0, 10) == "alive before training, " + ", ".join(
+        f"{'died' if epoch % 2 else 'revived'} in epoch {epoch}" for epoch in range(1, 11)
+    )
+    assert one.story(0, 11, "task {}".format) == (
+        "alive before training, died in task 1, revived in task 2, died in task 3, revived in task "
+        "4, died in task 5, … 1 more change …, died in task 7, revived in task 8, died in task 9, "
+        "revived in task 10, died in task 11"
+    )
+
+
 def test_a_unit_born_dead_did_not_die_in_epoch_0():
     born = lives("ddd", "daa")
     assert born.born_dead.tolist() == [True, True]

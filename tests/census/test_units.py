@@ -118,6 +118,13 @@ def test_a_unit_is_saturated_if_shut_on_99_of_100_images():
     assert units.saturated(build(2, images=1000, shut=[990, 989])).tolist() == [True, False]
 
 
+def test_the_share_of_images_with_an_open_gate_is_that_of_those_not_shut():
+    shut, nonfinite = np.array([0, 25, 100, 5], np.int32), np.array([0, 0, 0, 1], np.int32)
+    layer = build(4, shut=shut, nonfinite=nonfinite)
+    np.testing.assert_array_equal(units.open_share(layer), [1, 0.75, 0, np.nan])
+    assert np.isnan(units.open_share(build(4, shut=shut, sup_gate=np.nan))).all()
+
+
 def test_a_unit_is_dormant_relative_to_its_layers_mean():
     layer = build(4, mean_abs=[0.0, 0.024, 0.026, 3.95])  # The layer's mean is 1.
     assert units.dormant(layer).tolist() == [True, True, False, False]

@@ -47,9 +47,13 @@ FIELDS = (
     "redo_threshold",
     "image_shape",
     "classes",
+    "members",
     "pixels",
 )
-OF_OTHERS = ("network", "network_sha256", "filters", "depth", "normalization", "source_sha256")
+OF_OTHERS = (
+    *("network", "network_sha256", "filters", "depth", "normalization", "source_sha256"),
+    *("replacement_rate", "maturity"),
+)
 INITIALIZERS = (
     "glorot_uniform",
     "glorot_normal",
@@ -84,14 +88,15 @@ UNLIKE = RunConfig(
     input_scale="standard",
     l2=0.1,
     l2_init=0.2,
-    tasks="permuted",
+    tasks="datasets",
     task_epochs=3,
     shrink=0.6,
     perturb=0.01,
     redo_steps=1000,
     redo_threshold=0.1,
     image_shape=(32, 32, 3),
-    classes=2,
+    classes=5,
+    members=(2, 3),
     pixels=(0.5, 0.25),
 )
 
@@ -171,7 +176,10 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"warmup": 1}, "warmup must be a number from 0 to below 1, not 1."),
         ({"schedule": "linear"}, "schedule must be constant, cosine (falls to 0) or step"),
         ({"clip_norm": -1}, "clip_norm must be a number from 0 (no limit) to 1,000,000, not -1."),
-        ({"tasks": "rotated"}, "tasks must be none, permuted (pixels), shuffled_labels or class_p"),
+        (
+            {"tasks": "rotated"},
+            "tasks must be none, permuted (pixels), shuffled_labels, class_pair",
+        ),
         ({"l2_init": -1}, "l2_init must be a number from 0 to 100, not -1."),
         ({"redo_threshold": 0.1}, "redo_threshold must be left out unless redo_steps is given, n"),
         ({"redo_steps": 9, "network": "cnn"}, "redo_steps must be 0 unless the network is an mlp"),
@@ -204,6 +212,9 @@ def test_every_network_tells_its_size(settings, size, weights):
             "task_epochs must be a divisor of epochs, 10, s",
         ),
         ({"tasks": "class_pairs", "classes": 3}, "tasks must not be class_pairs where there are 3"),
+        ({"members": (5, 5)}, "members must be left out unless tasks is datasets, and else add up"),
+        ({"tasks": "datasets", "members": (5, 6)}, "members must be left out unless tasks is data"),
+        ({"tasks": "datasets", "members": (1, 9)}, "members must be up to 10 whole numbers from 2"),
         ({"image_shape": (28,)}, "image_shape must be height and width in pixels"),
     ],
 )

@@ -316,6 +316,34 @@ def test_the_name_that_a_run_records_leads_to_no_other_folder(name, places, tmp_
         load_recorded(name)
 
 
+def test_several_names_or_paths_are_joined_by_a_plus(places, tmp_path, monkeypatch):
+    path = write_npz(tmp_path / "elsewhere" / "cats.npz", coloured())
+    write_npz(places["lab_data"] / "pets.npz", coloured(2))
+    for name in (f"pets+{path}", f" pets + {path} "):
+        both = load_dataset(name)
+        assert (both.name, both.members) == ("pets+cats", (3, 3))
+        of_pets = both.y_train < 3
+        assert (both.x_train[of_pets] == coloured(2)["x_train"]).all()
+        assert (both.x_train[~of_pets] == coloured()["x_train"]).all()
+    with pytest.raises(DatasetMissingError, match="does not know where the data set 'cats' is"):
+        load_recorded("pets+cats")
+    monkeypatch.chdir(path.parent)
+    assert load_recorded("pets+cats").digest == both.digest
+    with pytest.raises(InputError, match=r"2 to 10 data sets can be joined, not 11\."):
+        load_dataset("+".join(["pets"] * 11))
+    with pytest.raises(InputError, match=r"Unknown dataset 'pats'"):
+        load_dataset("pets+pats")
+
+
+def test_a_file_or_folder_may_have_a_plus_in_its_name(places, tmp_path):
+    path = write_npz(tmp_path / "c++" / "a+b.npz", coloured())
+    write_npz(places["lab_data"] / "c+d.npz", coloured())
+    assert load_dataset(path).members == load_dataset(str(path)).members == ()
+    assert load_dataset("c+d").members == load_recorded("c+d").members == ()
+    with pytest.raises(InputError, match=r"Unknown dataset 'mnist\+'"):
+        load_dataset("mnist+")
+
+
 def test_an_address_is_no_path():
     with pytest.raises(InputError, match="A path must be one of this machine, and not an address"):
         load_dataset("s3://bucket/my.npz")

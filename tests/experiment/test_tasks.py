@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made import make_dataset
 
-from lab import Dataset, RunConfig
+from lab import Dataset, RunConfig, join_datasets
 from lab.errors import InputError
-from lab.experiment import Task, shown, split, task_of
+from lab.experiment import Task, fitted, shown, split, task_of
 
 PERMUTED, SHUFFLED, PAIRS = (
     RunConfig(tasks=tasks, epochs=20, batch_size=20)
@@ -100,6 +100,52 @@ def test_of_an_odd_number_of_classes_one_sits_out_each_round() -> None:
     config = RunConfig(tasks="class_pairs", image_shape=(4, 4), classes=5, batch_size=4)
     pairs = [classes_of(task_of(five, config, number), five) for number in range(1, 7)]
     assert [len(a | b) for a, b in zip(pairs[::2], pairs[1::2], strict=True)] == [4, 4, 4]
+
+
+@pytest.fixture(scope="module")
+def joined(tiny: Dataset) -> Dataset:
+    """Two of unequal size: 300 images of ten classes, and 60 of three."""
+    rng = np.random.default_rng(1)
+    images, labels = rng.integers(0, 256, (90, 28, 28), np.uint8), np.arange(90) % 3
+    return join_datasets(
+        [tiny, Dataset("small", images[:60], labels[:60], images[60:], labels[60:])]
+    )
+
+
+def test_tasks_show_the_data_sets_in_turn_with_as_many_training_images(tiny, joined):
+    config = fitted(RunConfig(tasks="datasets", epochs=5, batch_size=20), joined)
+    tasks = [task_of(joined, config, number) for number in range(1, 6)]
+    assert [len(task.train) for task in tasks] == [48] * 5
+    for task, classes in zip(tasks, 2 * [range(10), range(10, 13)] + [range(10)], strict=True):
+        assert classes_of(task, joined) == set(classes)
+        inside = np.isin(joined.y_train[task.parts.validation], classes)
+        assert task.validation.tolist() == task.parts.validation[inside].tolist()
+        assert task.test.tolist() == np.flatnonzero(np.isin(joined.y_test, classes)).tolist()
+        assert (task.labels, task.order) == (joined.y_train, None)
+    assert (joined.x_train[tasks[0].train] == tiny.x_train[:48]).all()
+    assert tasks[0].train.tolist() == tasks[2].train.tolist()
+    assert shown(joined, config, 2).y_test.tolist() == (10 + np.arange(60, 90) % 3).tolist()
+
+
+def test_the_data_sets_in_turn_need_several_with_images_in_every_part(tiny, joined):
+    single = RunConfig(tasks="datasets")
+    with pytest.raises(InputError, match="tasks must not be datasets for tiny, which is one data"):
+        split(tiny, single)
+    ours = joined.y_test < 10
+    without = Dataset(
+        "no test", joined.x_train, joined.y_train, joined.x_test[ours], joined.y_test[ours],
+        members=(10, 3),
+    )  # fmt: skip
+    sentence = "tasks must not be datasets where a data set has no images to test on: data set 2 of"
+    with pytest.raises(InputError, match=sentence):
+        split(without, fitted(single.model_copy(update={"batch_size": 20}), without))
+    sentence = (
+        "batch_size must be at most 48, the training images of each data set of tiny+small, not 49."
+    )
+    with pytest.raises(InputError, match=re.escape(sentence)):
+        split(joined, fitted(RunConfig(tasks="datasets", batch_size=49), joined))
+    with pytest.raises(InputError, match=r"image_shape, classes and members must be those of tiny"):
+        split(joined, RunConfig(tasks="datasets", classes=13, batch_size=20))
 
 
 def test_a_data_set_is_shown_as_the_task_of_the_epoch_has_it(tiny: Dataset) -> None:

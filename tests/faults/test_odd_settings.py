@@ -22,7 +22,7 @@ pytestmark = pytest.mark.faults
 
 NAMES = ("relu", "leaky_relu", "elu", "sigmoid", "tanh", "gelu", "softplus")
 WITH_PARAMETER = ("leaky_relu", "elu")
-TASKS = ("permuted", "shuffled_labels", "class_pairs")
+TASKS = ("permuted", "shuffled_labels", "class_pairs", "datasets")
 INITIALIZERS = tuple(
     f"{n}_{kind}" for n in ("glorot", "he", "lecun") for kind in ("uniform", "normal")
 )

@@ -326,6 +326,12 @@ def test_where_the_gate_does_not_close_at_zero_the_story_does_not_say_so(two_kin
     assert "above zero" not in words
 
 
+def test_where_the_gate_is_not_bounded_the_story_tells_no_share_of_open_images(two_kinds, by_hand):
+    steps = [[*layer([1], [0]), *out_of(1)], [*layer([1], [0.5]), *out_of(1)]]
+    run = by_hand(two_kinds, steps, activation="squared_relu")
+    assert causes.story(run, 1, 0).startswith("Alive: its largest pre-activation is ")
+
+
 def test_a_leaky_unit_below_zero_is_alive_in_the_story(two_kinds, by_hand):
     steps = [[*layer([1], [0]), *out_of(1)], [*layer([-1], [-0.5]), *out_of(1)]]
     run = by_hand(two_kinds, steps, activation="leaky_relu")

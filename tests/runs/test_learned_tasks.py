@@ -11,7 +11,7 @@ from lab.analysis import probes, surgery
 from lab.errors import InputError, RunError
 from lab.experiment import shown, split
 from lab.network import forward
-from lab.runs import by_task
+from lab.runs import by_task, tasks_words
 
 SETTINGS = {"hidden": (6, 5), "batch_size": 30, "tasks": "permuted", "task_epochs": 2}
 PLAIN = {"hidden": (6, 5), "batch_size": 30, "epochs": 1}
@@ -139,6 +139,24 @@ def test_with_twenty_tasks_the_first_and_last_two_are_compared(store):
     config = RunConfig(tasks="permuted", epochs=20)
     twenty = store.runs[0].record.model_copy(update={"settings": config})
     assert lab.Run(store.runs[0].folder, twenty).few_tasks == 2
+
+
+def test_where_tasks_show_data_sets_in_turn_the_first_and_last_are_whole_rounds(tiny, tmp_path):
+    both = lab.join_datasets([tiny, tiny])
+    settings = SETTINGS | {"tasks": "datasets", "task_epochs": 1}
+    (run,) = runs = lab.continual("relu", 1, both, tmp_path / "runs", number=3, **settings)
+    assert run.few_tasks == 2
+    config = run.config.model_copy(update={"epochs": 50})
+    fifty = lab.Run(run.folder, run.record.model_copy(update={"settings": config}))
+    assert fifty.few_tasks == 6
+    (row,) = runs.task_results().to_dict("records")
+    curve = 100 * by_task(run, "online_accuracy")
+    first, last = curve[1:3].mean(), curve[2:4].mean()
+    assert row["while learning, %"] == f"{first:.2f} → {last:.2f} ({last - first:+.2f})"
+    words = tasks_words(runs)
+    assert "at its end: on the validation images of its data set. Accuracies" in words
+    assert "the first 2 tasks → the last 2" in words
+    assert words.endswith(" Tasks show tiny, tiny in turn.")
 
 
 # What is computed later sees the images as the task showed them.

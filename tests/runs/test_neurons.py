@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 import lab
-from lab.errors import RunError
+from lab.errors import InputError, RunError
 from lab.experiment.data import split
 from lab.figures import of_neurons
-from lab.plots import one_neuron
-from lab.runs import neurons
+from lab.plots import one_neuron, palette
+from lab.runs import causes, neurons
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +108,104 @@ def test_the_pictures_show_its_weights_its_histogram_and_its_history(run, tiny):
     assert sum(patch.get_height() for patch in above.patches) == 12
     labels = [text.get_text() for text in one_neuron.exciting(neuron).get_xticklabels()]
     assert labels[0].startswith(f"{neuron.labels[0]}\n")
+
+
+# From task to task
+
+
+@pytest.fixture
+def learner(two_kinds, by_hand):
+    """A unit of bias 1, -2, 1, -2, -2, 1, 1 and no weights, another that never dies; 3 tasks."""
+    biases = (1, -2, 1, -2, -2, 1, 1)
+    weights = [
+        [np.zeros((784, 2)), np.array([bias, 0.5]), np.zeros((2, 10)), np.zeros(10)]
+        for bias in biases
+    ]
+    return by_hand(two_kinds, weights, tasks="shuffled_labels", task_epochs=2)
+
+
+def test_a_unit_is_followed_from_task_to_task(learner):
+    table = neurons.over_tasks(learner, 1, 0)
+    assert table.task.tolist() == [0, 1, 2, 3]
+    assert table.epoch.tolist() == [0, 2, 4, 6]
+    assert table.state.tolist() == ["alive", "alive", "dead", "alive"]
+    assert table.events.tolist() == ["", "died, revived", "died", "revived"]
+    assert table.open_share.tolist() == [1, 1, 0, 1]
+    assert table.mean_activation.tolist() == [1, 1, 0, 1]
+
+
+def test_its_life_is_told_from_task_to_task(learner):
+    assert neurons.tasks_story(learner, 1, 0) == (
+        "Untrained it is alive. At the end of task 1 it is alive, of task 2 dead, of task 3 alive "
+        "(revived). In 6 epochs it died 2 times and revived 2 times. Of the probe's images its "
+        "gate is open on 100 % untrained, 100 % after task 1, 100 % after task 3. Its mean "
+        "activation is 1 untrained, 1 after task 1, 1 after task 3."
+    )
+    assert neurons.tasks_story(learner, 1, 1).startswith(
+        "Untrained it is alive. At the end of tasks 1 to 3 it is alive. Of the probe's images"
+    )
+    story = causes.story(learner, 1, 0, epoch=4)
+    assert "In epoch 3 (task 2) it died: " in story
+    assert story.endswith(
+        "Its life: alive before training, died in epoch 1 (task 1), revived in epoch 2 (task 1), "
+        "died in epoch 3 (task 2)."
+    )
+
+
+def test_only_of_a_run_that_learns_tasks_and_of_a_unit_that_is_there(learner, run):
+    for follow in (neurons.over_tasks, neurons.tasks_story, of_neurons.life_over_tasks):
+        with pytest.raises(InputError, match=rf"Run {run.run_id} learns no tasks: lab\.continual"):
+            follow(run, 1, 0)
+        with pytest.raises(RunError, match="unit must be from 0 to 1 in layer 1 of run"):
+            follow(learner, 1, 2)
+
+
+def test_the_figure_of_a_life_has_three_curves_a_table_and_its_words(learner):
+    picture = of_neurons.life_over_tasks(learner, 1, 0)
+    *curves, below = picture.figure.axes
+    values = [ax.lines[0].get_ydata().tolist() for ax in curves]
+    assert values == [
+        [1, -2, 1, -2, -2, 1, 1],
+        [100, 0, 100, 0, 0, 100, 100],
+        [1, 0, 1, 0, 0, 1, 1],
+    ]
+    for ax in curves:
+        assert ax.get_xlabel() == "task, each of 2 epochs"
+        ticks = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+        assert [(at, text.get_text()) for at, text in ticks] == [(1.5, "1"), (3.5, "2"), (5.5, "3")]
+        borders = [line.get_xdata()[0] for line in ax.lines if line.get_color() == palette.SILVER]
+        assert borders == [0.5, 2.5, 4.5]
+    (table,) = below.tables
+    cells = {place: cell.get_text().get_text() for place, cell in table.get_celld().items()}
+    rows = [[cells[row, column] for column in range(5)] for row in range(5)]
+    assert rows == [
+        list(of_neurons.LIFE),
+        ["untrained", "alive", "100", "1", ""],
+        ["task 1", "alive", "100", "1", "died, revived"],
+        ["task 2", "dead", "0", "0", "died"],
+        ["task 3", "alive", "100", "1", "revived"],
+    ]
+    assert neurons.tasks_story(learner, 1, 0) in picture.alt
+    assert "task 2, dead, 0, 0, died; task 3, alive" in picture.alt
+
+
+def test_a_life_of_very_many_tasks_shows_the_first_and_the_last(two_kinds, by_hand):
+    weights = [
+        [np.zeros((784, 1)), np.array([1 - 2 * (epoch % 2)]), np.zeros((1, 10)), np.zeros(10)]
+        for epoch in range(61)
+    ]
+    run = by_hand(two_kinds, weights, tasks="permuted")
+    picture = of_neurons.life_over_tasks(run, 1, 0)
+    *curves, below = picture.figure.axes
+    assert {ax.get_xlabel() for ax in curves} == {"task"}
+    cells = below.tables[0].get_celld()
+    places = [cells[row, 0].get_text().get_text() for row in range(1, 10)]
+    assert places == [
+        *("untrained", "task 1", "task 2", "task 3", "… 53 more …"),
+        *(f"task {n}" for n in (57, 58, 59, 60)),
+    ]
+    assert "of task 4 alive (revived), … 52 more turns …, of task 57 dead" in picture.alt
+    assert "died in task 5, … 50 more changes …, revived in task 56" in causes.story(run, 1, 0)
 
 
 def test_a_portrait_tells_in_words_what_it_shows(run, tiny):

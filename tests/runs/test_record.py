@@ -124,25 +124,31 @@ def zeros(kind: str, config: RunConfig, epochs: int) -> dict[str, np.ndarray]:
     if kind == "confirmed":
         return {f"layer{n}.confirmed": np.zeros(width, np.bool_) for n, width in layers}
     layout = mlp(config.hidden)
-    slots = layout.slots(config.optimizer) if kind == "resume" else []
+    of_units = layout.replacement if config.replacement_rate else []
+    slots = [*layout.slots(config.optimizer), *of_units] if kind == "resume" else []
     return {a.name: np.zeros(a.shape, np.float32) for a in (*layout.arrays, *slots)}
 
 
 @pytest.mark.parametrize("hidden", [(1,), (3, 2), (100,) * 64])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-@pytest.mark.parametrize("kind", ["units", "weights", "resume", "confirmed"])
-def test_a_file_of_arrays_can_be_as_large_as_its_kind_and_not_much_larger(kind, optimizer, hidden):
-    config = RunConfig(hidden=hidden, optimizer=optimizer)
+@pytest.mark.parametrize(
+    ("kind", "rate"),
+    [("units", 0), ("weights", 0), ("resume", 0), ("resume", 0.001), ("confirmed", 0)],
+)
+def test_a_file_of_arrays_can_be_as_large_as_its_kind_and_not_much_larger(
+    kind, rate, optimizer, hidden
+):
+    config = RunConfig(hidden=hidden, optimizer=optimizer, replacement_rate=rate)
     epochs = 20 if kind == "units" else 1
     size = len(save(zeros(kind, config, epochs)))
-    most = most_bytes(mlp(hidden), optimizer, named(kind, 0, epochs - 1))
+    most = most_bytes(mlp(hidden), config, named(kind, 0, epochs - 1))
     assert size < most < size + 2048 * (len(hidden) + 1)
 
 
 def test_no_file_can_be_larger_than_the_largest_network_with_its_optimiser():
-    largest = most_bytes(mlp((6600,) * 2), "adam", named("resume", 0, 0))
-    assert 0.95 * largest < most_bytes(mlp((880,) * 60), "adam", named("units", 0, 10_000))
-    assert most_bytes(mlp((880,) * 60), "adam", named("units", 0, 10_000)) < 620 * 10**6
+    largest = most_bytes(mlp((6600,) * 2), RunConfig(), named("resume", 0, 0))
+    assert 0.95 * largest < most_bytes(mlp((880,) * 60), RunConfig(), named("units", 0, 10_000))
+    assert most_bytes(mlp((880,) * 60), RunConfig(), named("units", 0, 10_000)) < 620 * 10**6
 
 
 @pytest.mark.parametrize(

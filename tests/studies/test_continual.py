@@ -32,7 +32,14 @@ def test_the_epochs_come_with_the_tasks(tiny):
             {"epochs": 5},
             "epochs must be left out, not 5: give the number of tasks, and task_epochs",
         ),
-        ({"tasks": "none"}, "tasks must be permuted, shuffled_labels or class_pairs, not 'none'"),
+        (
+            {"tasks": "none"},
+            "tasks must be permuted, shuffled_labels, class_pairs or datasets, not 'none'",
+        ),
+        (
+            {"tasks": "datasets"},
+            "tasks must not be datasets for tiny, which is one data set: join two or more by +, ",
+        ),
         ({"tasks": "rotated"}, "tasks must be none, permuted"),
         ({"number": 0}, "number must be a whole number from 1 to 10,000, not 0."),
         ({"number": 2.5}, "number must be a whole number from 1 to 10,000, not 2.5."),

@@ -1,9 +1,14 @@
 """Training a recorded run again: identical, alike on another processor, or different."""
 
 import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 import lab
 from lab import Run, RunStore
@@ -53,6 +58,54 @@ def test_a_record_that_was_changed_is_different_and_the_epoch_is_named(run, tiny
     assert f"test accuracy {100 * run.record.test_accuracy:.2f} % recorded, " in found.sentence
     honest, changed_ = map(found.sentence.index, ("Keras had another backend", "was changed"))
     assert honest < changed_
+
+
+@pytest.fixture(scope="module")
+def learner(tiny, tmp_path_factory) -> Run:
+    """A run that learns tasks, so that it records norms."""
+    store = RunStore(tmp_path_factory.mktemp("tasks") / "runs")
+    return lab.continual("elu", 1, tiny, store, number=3, hidden=(6, 5), batch_size=30)[0]
+
+
+def with_norms(run: Run, folder: Path, change: Callable[[dict[str, np.ndarray], int], None]) -> Run:
+    """A copy of a run whose file of units was changed by one who could also sign it."""
+    shutil.copytree(run.folder, folder)
+    files = []
+    for file in run.record.units:
+        arrays = load_file(folder / file.name)
+        change(arrays, file.first)
+        save_file(arrays, folder / file.name)
+        digest = hashlib.sha256((folder / file.name).read_bytes()).hexdigest()
+        files.append(file.model_copy(update={"sha256": digest}))
+    return Run(folder, run.record.model_copy(update={"units": tuple(files)}))
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "update_norm", "effective_rank"])
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_number_that_was_changed_is_different_and_its_epoch_is_named(
+    learner, tmp_path, name, layer
+):
+    def change(arrays, first):
+        arrays[f"layer{layer}.{name}"][max(2 - first, 0) :] *= np.float32(1 + 1e-6)
+
+    assert judge(learner, learner).outcome == "identical"
+    found = judge(with_norms(learner, tmp_path / "copy", change), learner)
+    assert found.outcome == "different"
+    assert f"Different: from epoch 2 on {learner.run_id} came out otherwise" in found.sentence
+
+
+def test_norms_that_an_earlier_version_did_not_record_are_not_compared(learner, tmp_path):
+    def change(arrays, first):
+        for layer in (1, 2):
+            del arrays[f"layer{layer}.weight_norm"]
+
+    without = with_norms(learner, tmp_path / "copy", change)
+    for pair in ((without, learner), (learner, without)):
+        assert judge(*pair).outcome == "identical"
+
+
+def test_a_run_that_learned_tasks_comes_out_again_to_the_last_bit(learner, tiny):
+    assert verify(learner, tiny).outcome == "identical"
 
 
 def test_a_run_of_an_earlier_version_is_told_what_has_changed_since(run):

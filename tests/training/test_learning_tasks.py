@@ -7,9 +7,9 @@ import pytest
 from made import mostly_slow
 from trained import SMALL, digest, epoch_ends, run_end
 
-from lab import Dataset, RunConfig, gradients
+from lab import Dataset, RunConfig, gradients, join_datasets
 from lab.errors import InputError
-from lab.experiment import shown, split, task_of
+from lab.experiment import fitted, shown, split, task_of
 from lab.layout import Weights, mlp
 from lab.network import first_weights, forward, gradients_of, program
 from lab.network.optimizers import adam
@@ -17,7 +17,7 @@ from lab.system import load_tensorflow
 from lab.training.events import Event, State
 from lab.training.trainer import batch_order, prepare, train
 
-KINDS = ("permuted", "shuffled_labels", "class_pairs")
+KINDS = ("permuted", "shuffled_labels", "class_pairs", "datasets")
 # On all training images: which ones a smaller probe has depends on their labels.
 SETTINGS = SMALL | {"epochs": 2, "probe_size": "all"}
 NETWORKS = {
@@ -84,6 +84,36 @@ def test_a_pair_of_classes_is_a_plain_run_on_its_images_alone_to_the_bit(tiny) -
         assert getattr(ours, name) == getattr(alone, name)
 
 
+@pytest.fixture(scope="module")
+def joined(tiny: Dataset) -> Dataset:
+    """The tiny data set and its photographic negative, of half as many images."""
+    x, y = 255 - tiny.x_train[:150], tiny.y_train[:150]
+    return join_datasets([tiny, Dataset("negative", x, y, 255 - tiny.x_test, tiny.y_test)])
+
+
+@pytest.mark.parametrize("number", mostly_slow((1, 2), 2))
+def test_a_data_set_in_turn_is_a_plain_run_on_its_images_alone_to_the_bit(joined, number) -> None:
+    """With an output for each class of both, as where tasks are none."""
+    config = fitted(RunConfig(**SETTINGS | {"epochs": 2}, tasks="datasets"), joined)
+    events, task = list(train([config], joined)), task_of(joined, config, number)
+    before, ours = epoch_ends(events)[number - 1 : number + 1]
+    used, arrays = np.concatenate([task.train, task.validation]), ("x_train", "y_train")
+    mine = [getattr(joined, name)[used] for name in arrays]
+    tested = [joined.x_test[task.test], joined.y_test[task.test]]
+    alone = Dataset("alone", *mine, *tested, members=(20,))
+    share = (len(task.validation) - 0.5) / len(used)
+    plain = fitted(RunConfig(**SETTINGS | {"epochs": number, "validation_split": share}), alone)
+    assert len(split(alone, plain).train) == len(task.train) == 120
+    again = list(train([plain], alone, {0: before.state} if number > 1 else None))
+    end = epoch_ends(again)[-1]
+    for one, other in zip(ours.state.weights, end.state.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    for name in ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy"):
+        assert getattr(ours, name) == getattr(end, name)
+    if number == 2:
+        assert run_end(events).test_accuracy == run_end(again).test_accuracy
+
+
 def test_the_census_of_pairs_is_taken_on_images_of_all_classes(tiny: Dataset) -> None:
     config = RunConfig(**SETTINGS, tasks="class_pairs")
     for end in epoch_ends(train([config], tiny)):
@@ -91,12 +121,16 @@ def test_the_census_of_pairs_is_taken_on_images_of_all_classes(tiny: Dataset) ->
 
 
 @pytest.mark.parametrize("tasks", mostly_slow(KINDS, "permuted"))
-def test_a_run_resumes_to_the_bit_within_a_task_and_between_tasks(tiny, tasks: str) -> None:
-    config = RunConfig(**SETTINGS | {"epochs": 6}, tasks=tasks, task_epochs=2)
-    events = list(train([config], tiny))
+def test_a_run_resumes_to_the_bit_within_a_task_and_between_tasks(
+    tiny: Dataset, joined: Dataset, tasks: str
+) -> None:
+    images = joined if tasks == "datasets" else tiny
+    settings = SETTINGS | {"epochs": 6, "tasks": tasks, "task_epochs": 2}
+    config = fitted(RunConfig(**settings), images)
+    events = list(train([config], images))
     whole = epoch_ends(events)
     for epoch in (2, 3, 6):  # Between tasks, within one, and with nothing left but the test.
-        resumed = list(train([config], tiny, {0: whole[epoch].state}))
+        resumed = list(train([config], images, {0: whole[epoch].state}))
         assert digest(epoch_ends(resumed)) == digest(whole[epoch + 1 :])
         assert repr([end.by_layer for end in epoch_ends(resumed)]) == repr(
             [end.by_layer for end in whole[epoch + 1 :]]

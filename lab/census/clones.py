@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 0.95  # The |correlation| above which two units are clones of one another.
+MEASURES = ("clones", "effective_rank", "stable_rank")  # Of a layer: how many units it could spare.
 CONSTANT = 1e-6  # A unit whose deviation is a smaller share of its largest value does not vary.
 
 
@@ -25,15 +26,38 @@ def groups(activations: NDArray[np.floating], threshold: float = THRESHOLD) -> N
     Returns:
         For each unit the number of its group, shape (units,).
     """
-    from scipy.sparse.csgraph import connected_components
+    return joined(correlations(activations), threshold)
 
+
+def correlations(activations: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Returns the correlation of every unit with every other, shape (units, units).
+
+    It is 0 with a unit that does not vary, such as a dead one.
+
+    Args:
+        activations: What the units give, finite.
+    """
     values = _flat(activations)
     centred = values - values.mean(axis=0)
-    deviation = np.sqrt((centred**2).mean(axis=0))
-    varies = deviation > CONSTANT * np.abs(values).max(axis=0, initial=0.0)
-    scaled = np.where(varies, centred / np.where(varies, deviation, 1.0), 0.0)
-    joined = np.abs(scaled.T @ scaled) / max(len(values), 1) > threshold
-    return np.asarray(connected_components(joined, directed=False)[1], np.intp)
+    products = centred.T @ centred
+    deviation = np.sqrt(np.diag(products))
+    largest = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
+    varies = deviation > CONSTANT * largest * np.sqrt(len(values))
+    scale = np.where(varies, deviation, np.inf)
+    return np.asarray(products / scale / scale[:, None], np.float64)
+
+
+def joined(found: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.intp]:
+    """Joins units by their correlations; see `groups`.
+
+    Args:
+        found: What `correlations` returns.
+        threshold: The |correlation| above which two units are joined.
+    """
+    from scipy.sparse.csgraph import connected_components
+
+    pairs = np.abs(found) > threshold
+    return np.asarray(connected_components(pairs, directed=False)[1], np.intp)
 
 
 def lines(
@@ -54,10 +78,10 @@ def lines(
     means = values.mean(axis=0)
     centred = values - means
     squares = (centred[:, first] ** 2).sum(axis=0)
-    joined = first != np.arange(len(first))
+    cloned = first != np.arange(len(first))
     products = (centred * centred[:, first]).sum(axis=0)
-    slope = np.where(joined, products / np.where(joined, squares, 1.0), 1.0)
-    return first, slope, np.where(joined, means - slope * means[first], 0.0)
+    slope = np.where(cloned, products / np.where(cloned, squares, 1.0), 1.0)
+    return first, slope, np.where(cloned, means - slope * means[first], 0.0)
 
 
 def redundant(numbers: NDArray[np.intp]) -> int:
@@ -96,6 +120,24 @@ def stable_rank(values: NDArray[np.float64]) -> float:
     """
     squares = values**2
     return float(squares.sum() / squares.max()) if squares.any() else 0.0
+
+
+def measures(activations: NDArray[np.floating]) -> dict[str, float]:
+    """Measures how much of a layer is of use.
+
+    Args:
+        activations: What its units give.
+
+    Returns:
+        Of each of `MEASURES` the value: how many units could be taken away so that one of each
+        group of clones is left, the effective and the stable rank. NaN where an activation is not
+        finite.
+    """
+    if not np.isfinite(activations).all():
+        return dict.fromkeys(MEASURES, np.nan)
+    spectrum = singular_values(activations)
+    values = (redundant(groups(activations)), effective_rank(spectrum), stable_rank(spectrum))
+    return dict(zip(MEASURES, values, strict=True))
 
 
 def _flat(activations: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -36,7 +36,15 @@ from lab.runs.record import (
     read_content,
     read_record,
 )
-from lab.runs.run import NO_FILE_INSTEAD, Run, have_the_same_bits, iterate, lock_of, one_run
+from lab.runs.run import (
+    NO_FILE_INSTEAD,
+    Run,
+    data_of,
+    have_the_same_bits,
+    iterate,
+    lock_of,
+    one_run,
+)
 from lab.runs.spreadsheets import to_csv
 from lab.runs.tables import BY_LAYER, IDENTITY, TASK_RESULTS, tasks_words
 
@@ -67,6 +75,7 @@ __all__ = [
     "Runs",
     "by_task",
     "causes",
+    "data_of",
     "dead_share",
     "each",
     "have_the_same_bits",

@@ -4,12 +4,66 @@ Activations are those of a layer on the probe set, of shape (values, units), or
 (images, height, width, units) for a convolution, whose values are the positions of all images.
 """
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 0.95  # The |correlation| above which two units are clones of one another.
 MEASURES = ("clones", "effective_rank", "stable_rank")  # Of a layer: how many units it could spare.
 CONSTANT = 1e-6  # A unit whose deviation is a smaller share of its largest value does not vary.
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """All that clones and ranks need of a layer's activations: to compute it takes most of the time.
+
+    Attributes:
+        values: How many values each unit gave.
+        means: Their means, shape (units,).
+        largest: Their largest absolute values, shape (units,).
+        products: The sums of the products of their deviations from the means, (units, units).
+    """
+
+    values: int
+    means: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, activations: NDArray[np.floating]) -> "Moments":
+        """Computes them of what the units of a layer give."""
+        values = _flat(activations)
+        largest = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
+        means = values.mean(axis=0)
+        values -= means
+        return cls(len(values), means, largest, values.T @ values)
+
+    @functools.cached_property
+    def correlations(self) -> NDArray[np.float64]:
+        """The correlation of every unit with every other; see `correlations`."""
+        deviations = np.sqrt(np.diag(self.products))
+        varies = deviations > CONSTANT * self.largest * np.sqrt(self.values)
+        scale = np.where(varies, deviations, np.inf)
+        return np.asarray(self.products / scale / scale[:, None], np.float64)
+
+    @property
+    def singular_values(self) -> NDArray[np.float64]:
+        """The singular values of the activations; see `singular_values`."""
+        gram = self.products + self.values * np.outer(self.means, self.means)
+        squares = np.linalg.eigvalsh(gram)
+        return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
+
+    @functools.cached_property
+    def measures(self) -> dict[str, float]:
+        """How much of the layer is of use; see `measures`."""
+        if not np.isfinite(self.products).all():
+            return dict.fromkeys(MEASURES, np.nan)
+        spectrum = self.singular_values
+        spared = redundant(joined(self.correlations))
+        values = (spared, effective_rank(spectrum), stable_rank(spectrum))
+        return dict(zip(MEASURES, values, strict=True))
 
 
 def groups(activations: NDArray[np.floating], threshold: float = THRESHOLD) -> NDArray[np.intp]:
@@ -37,14 +91,7 @@ def correlations(activations: NDArray[np.floating]) -> NDArray[np.float64]:
     Args:
         activations: What the units give, finite.
     """
-    values = _flat(activations)
-    centred = values - values.mean(axis=0)
-    products = centred.T @ centred
-    deviation = np.sqrt(np.diag(products))
-    largest = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
-    varies = deviation > CONSTANT * largest * np.sqrt(len(values))
-    scale = np.where(varies, deviation, np.inf)
-    return np.asarray(products / scale / scale[:, None], np.float64)
+    return Moments.of(activations).correlations
 
 
 def joined(found: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.intp]:
@@ -95,9 +142,7 @@ def singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:
     They come from the Gram matrix, which is small; what is below 1e-7 of the largest is noise, and
     is 0 here.
     """
-    values = _flat(activations)
-    squares = np.linalg.eigvalsh(values.T @ values)
-    return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
+    return Moments.of(activations).singular_values
 
 
 def effective_rank(values: NDArray[np.float64]) -> float:
@@ -133,11 +178,7 @@ def measures(activations: NDArray[np.floating]) -> dict[str, float]:
         group of clones is left, the effective and the stable rank. NaN where an activation is not
         finite.
     """
-    if not np.isfinite(activations).all():
-        return dict.fromkeys(MEASURES, np.nan)
-    spectrum = singular_values(activations)
-    values = (redundant(groups(activations)), effective_rank(spectrum), stable_rank(spectrum))
-    return dict(zip(MEASURES, values, strict=True))
+    return Moments.of(activations).measures
 
 
 def _flat(activations: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ CONSTANT = 1e-6  # A unit whose deviation is a smaller share of its largest valu
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """All that clones and ranks need of a layer's activations: to compute it takes most of the time.
+    """All that clones and ranks need of a layer's activations; it takes most of their time.
 
     Attributes:
         values: How many values each unit gave.

@@ -59,7 +59,7 @@ def redundancy(
     return CaptionedFigure(
         f"{name}-redundancy",
         figure,
-        f"Curves over the epochs of dead neurons, clones, effective rank and stable rank, by hidden "
+        f"Curves over the epochs of dead neurons, clones, effective and stable rank, by hidden "
         f"layer; below them a table of the last epoch. {words}. {setting_words(runs)} "
         f"{_words(runs)}",
     )
@@ -96,10 +96,10 @@ SEEDS = "Thin lines: each seed; thick lines: their mean; in the table: mean (lea
 def _words(runs: Runs) -> str:
     record = runs[0].record
     return (
-        f"All of this on a probe of {record.probe_images:,} images. Dead: no gradient on any of them; "
-        f"ring: on any of all {record.train_images:,} training images. Clones: neurons that could be "
-        f"taken away so that one of each group is left whose activations rise and fall together "
-        f"(|correlation| above {clones.THRESHOLD:g}). Ranks: how many directions the layer's "
-        f"activations take up; effective: by the entropy of their singular values, stable: by their "
+        f"All on a probe of {record.probe_images:,} images. Dead: no gradient on any of them; "
+        f"ring: on any of all {record.train_images:,} training images. Clones: neurons that could "
+        f"be taken away so that one of each group is left whose activations rise and fall together "
+        f"(|correlation| above {clones.THRESHOLD:g}). Ranks: how many directions the activations "
+        f"of a layer take up; effective: by the entropy of their singular values, stable: by their "
         f"squares against the largest."
     )

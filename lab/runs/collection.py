@@ -313,7 +313,7 @@ class Runs(Sequence[Run]):
         return self._table(death_rows)
 
     def redundancy(self, dataset: Dataset | None = None) -> "pd.DataFrame":
-        """One row for each run, epoch whose weights are kept, and hidden layer: what it could spare.
+        """One row for each run, epoch with kept weights, and hidden layer: what it could spare.
 
         Further columns: `epoch`, `layer` (from 1), `units` (how many); of these on the probe set
         `dead` and `clones` (that could be taken away so that one of each group of clones is left);

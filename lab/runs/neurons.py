@@ -205,6 +205,11 @@ class LayerView:
             return None
         return clones.Moments.of(self.run.activated(self.layer, self.epoch, self.z))
 
+    @property
+    def knows_clones(self) -> bool:
+        """Whether `moments` takes no time: they are computed, or cannot be."""
+        return "moments" in self.__dict__ or self.z is None
+
     def clones(self, unit: int) -> list[tuple[int, float]]:
         """Returns the units of a unit's group of clones with their correlation, strongest first.
 

@@ -1,5 +1,6 @@
 """`Microscope`: a layer's neurons as a grid, and one of them in every detail."""
 
+import asyncio
 import contextlib
 import functools
 import html
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
+REST_SECONDS = 0.3  # Clones and ranks are looked for when no epoch has been chosen for so long.
+NO_CLONE = "choose one to see it"
 COLUMNS = (32, 16, 8)
 ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
 LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
@@ -45,8 +48,10 @@ class Microscope(Front):
     """Scrub through the epochs and watch neurons die and revive; pick one to see why.
 
     The grid has a cell for each neuron of a layer: click it, or move through it with the arrow
-    keys. The list `neuron` does the same.
+    keys. The list `neuron` does the same. Where a neuron has clones, a list of them leads to each.
     """
+
+    _spare_soon: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -78,8 +83,10 @@ class Microscope(Front):
         self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
         self.neuron = box(Dropdown, None, "neuron", "220px")
         self.grid = Grid()
-        self.legend, self.story = HTML(), HTML()
-        words = VBox([self.legend, self.story], layout=Layout(flex="1 1 240px", max_width="600px"))
+        self.legend, self.spare, self.story = HTML(), HTML(), HTML()
+        self.clone = box(Dropdown, None, "its clones", "300px", options=[(NO_CLONE, None)])
+        told = [self.legend, self.spare, self.story, self.clone]
+        words = VBox(told, layout=Layout(flex="1 1 240px", max_width="600px"))
         super().__init__(
             [
                 row(self.run, self.layer, self.measure),
@@ -92,6 +99,7 @@ class Microscope(Front):
         on_change([self.layer], self._for_user(lambda: self._choose(self._take_layer)))
         on_change([self.measure, self.epoch], self._for_user(self.draw))
         on_change([self.neuron], self._for_user(self.draw_neuron))
+        on_change([self.clone], self._for_user(self._jump))
         self.grid.observe(self._for_user(self._choose_cell), names="picked")
         with self.sentences(), self._changing():
             if not len(self.runs):
@@ -170,6 +178,10 @@ class Microscope(Front):
                 raise
             self.neuron.value = self.grid.picked
 
+    def _jump(self) -> None:
+        if self.clone.value is not None:
+            self.neuron.value = self.clone.value
+
     def draw(self) -> None:
         """Draws the grid and the neuron again."""
         if self._summaries is None:
@@ -193,15 +205,51 @@ class Microscope(Front):
         with self.sentences(), self._changing():
             unit, layer, epoch = self.neuron.value, self.layer.value, self.epoch.value
             self.grid.picked = unit
-            neuron = self._view(self.run.value.run_id, layer, epoch).neuron(unit)
+            neuron = self._now().neuron(unit)
             picture = of_neurons.portrait(neuron)
-            self.story.value = _story(neuron)
+            self._neuron = neuron
             self.show(picture.figure, picture.alt)
             self.show_table(_table(neuron))
             self.keep_still_soon()
             dataset = "" if self.run.value.record.outside and not self._dataset else ", dataset"
             self.show_code(f"neurons.look(run, {layer}, {epoch}{dataset}).neuron({unit})")
             self.say(" ".join(filter(None, [self.run.value.divergence, *neuron.missing])))
+            self._draw_clones_soon()
+
+    def _now(self) -> LayerView:
+        """The layer at the epoch that is shown."""
+        return self._view(self.run.value.run_id, self.layer.value, self.epoch.value)
+
+    def _draw_clones_soon(self) -> None:
+        """Draws the clones: at once if they are known, else after the last of several changes."""
+        if self._spare_soon is not None:
+            self._spare_soon.cancel()
+        waits = self.loop is not None and self.loop.is_running() and not self._now().knows_clones
+        if not waits or self.loop is None:
+            self.draw_clones()
+            return
+        self._tell_clones("", "", [])
+        self._spare_soon = self.loop.call_later(REST_SECONDS, self.draw_clones)
+
+    def draw_clones(self) -> None:
+        """Tells what the layer could spare, and which neurons are clones of the one picked."""
+        with self.sentences(), self._changing():
+            view, unit = self._now(), self.neuron.value
+            self._tell_clones(_spare(view), _alike(view, unit), view.clones(unit))
+
+    def _tell_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
+        self.spare.value = f'<div class="lab-words">{html.escape(spare)}</div>'
+        self.story.value = _story(self._neuron, alike)
+        names = [(f"{unit} (correlation {words.fixed(r, 2)})", unit) for unit, r in found]
+        self.clone.options = [(NO_CLONE, None), *names]
+        self.clone.value = None
+        self.clone.layout.display = None if found else "none"
+
+    def close(self) -> None:
+        """Takes it out of the page and frees all that it is made of."""
+        if self._spare_soon is not None:
+            self._spare_soon.cancel()
+        super().close()
 
     def _colours(self) -> tuple[list[str], NDArray[Any] | None]:
         epoch = self.epoch.value
@@ -310,10 +358,40 @@ def _swatch(colour: str, mark: str) -> str:
     )
 
 
-def _story(neuron: Neuron) -> str:
-    text = html.escape(f"{neuron.story} {neuron.by_position}".strip())
+def _story(neuron: Neuron, alike: str) -> str:
+    text = html.escape(" ".join(filter(None, [neuron.story, neuron.by_position, alike])))
     title = neuron.name[0].upper() + neuron.name[1:]
     return f'<div class="lab-words" aria-live="polite"><b>{title}.</b> {text}</div>'
+
+
+def _spare(view: LayerView) -> str:
+    """What the layer could spare, in words; empty where it is not known."""
+    if view.moments is None:
+        return ""
+    found = view.moments.measures
+    if np.isnan(found["clones"]):
+        return "Clones and ranks are not known: not all activations are finite."
+    units = len(view.moments.means)
+    count = int(found["clones"])
+    could = f"{words.counted(count, 'neuron')} of {units:,} could be taken away as clones of others"
+    ranks = [words.number(found[name]) for name in ("effective_rank", "stable_rank")]
+    return (
+        f"{could if count else 'No neuron is a clone of another'}. "
+        f"Effective rank {ranks[0]}, stable rank {ranks[1]}, of at most {units:,}."
+    )
+
+
+def _alike(view: LayerView, unit: int) -> str:
+    """Whether the unit has clones, in words; empty where it is not known."""
+    if view.moments is None or np.isnan(view.moments.measures["clones"]):
+        return ""
+    if not view.moments.correlations[unit, unit]:
+        return "It gives the same on every image of the probe: it has no clones."
+    found = len(view.clones(unit))
+    if not found:
+        return "No other neuron is its clone."
+    are = "neuron is its clone" if found == 1 else "neurons are its clones"
+    return f"{found:,} other {are}: their activations rise and fall together, or oppositely."
 
 
 def _table(neuron: Neuron) -> "pd.DataFrame":

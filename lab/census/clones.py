@@ -32,6 +32,7 @@ class Moments:
     products: NDArray[np.float64]
 
     @classmethod
+    @np.errstate(invalid="ignore")  # What is not finite stays so, and is told by `measures`.
     def of(cls, activations: NDArray[np.floating]) -> "Moments":
         """Computes them of what the units of a layer give."""
         values = _flat(activations)

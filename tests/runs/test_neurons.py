@@ -116,3 +116,30 @@ def test_a_portrait_tells_in_words_what_it_shows(run, tiny):
     assert picture.alt.startswith("Neuron 4 of layer 1 at epoch 3. ")
     assert neuron.story in picture.alt
     assert f"images of the classes {', '.join(map(str, neuron.labels))}." in picture.alt
+
+
+def test_a_layer_knows_the_clones_of_each_unit(with_clones, two_kinds):
+    run = with_clones()
+    view = neurons.look(run, dataset=two_kinds)
+    assert not view.knows_clones
+    (found,) = view.clones(0)
+    assert found == (2, pytest.approx(1.0))
+    assert [number for number, _ in view.clones(2)] == [0]
+    assert view.clones(1) == []  # It is dead.
+    assert view.knows_clones
+    assert view.moments.measures == pytest.approx(run.redundancy(two_kinds)[0])
+
+
+def test_the_strongest_clone_comes_first_and_an_opposite_is_negative(by_hand, two_kinds):
+    kernel = np.zeros((784, 3), np.float32)
+    kernel[0] = 1, 2, -1
+    kernel[1:, 1] = 1e-3  # Where nothing is to be seen.
+    weights = [kernel, np.array([0, 0, 2]), np.eye(3, 10), np.zeros(10)]
+    view = neurons.look(by_hand(two_kinds, [weights, weights]), dataset=two_kinds)
+    assert dict(view.clones(0)) == {1: pytest.approx(1.0), 2: pytest.approx(-1.0)}
+
+
+def test_without_the_images_no_clones_are_known(with_clones):
+    view = neurons.look(with_clones())
+    assert view.knows_clones
+    assert (view.moments, view.clones(0)) == (None, [])

@@ -97,8 +97,8 @@ class KillMap(Live):
         self.rows, self.row_values = _axis("rows", *rows)
         self.columns, self.column_values = _axis("columns", *columns)
         further = [(title, name) for name, title in maps.MAPPED.items() if name not in maps.SHOWN]
-        options = [("none", None), *further]
-        self.third = box(Dropdown, None, "third map", "380px", options=options)
+        options = [("none", ""), *further]
+        self.third = box(Dropdown, "", "third map", "380px", options=options)
         self._maps = [_TitledGrid() for _ in (*maps.SHOWN, self.third)]
         super().__init__(
             [
@@ -198,7 +198,7 @@ class KillMap(Live):
         for place, (measure, values) in zip(self._maps, cells.items(), strict=False):
             place.title.value = f"<b>{maps.MAPPED[measure]}</b>"
             self._paint(place.grid, measure, values)
-        self._maps[-1].layout.display = "none" if self.third.value is None else None
+        self._maps[-1].layout.display = None if self.third.value else "none"
         if any(cells["dead"]):
             self.show_table(self._table(cells))
         else:

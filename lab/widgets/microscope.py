@@ -20,7 +20,7 @@ from lab.figures import of_neurons
 from lab.plots import heat_maps, neuron_lives, palette
 from lab.runs import LayerView, Neuron, Run, neurons
 from lab.store import RunStore
-from lab.widgets.front import Front, box, given_runs, offer, on_change, row, run_names
+from lab.widgets.front import Front, box, button, given_runs, offer, on_change, row, run_names
 from lab.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
 REST_SECONDS = 0.3  # Clones and ranks are looked for when no epoch has been chosen for so long.
-NO_CLONE = "choose one to see it"
+MOST_CLONES = 5  # Of these the correlation is told.
 COLUMNS = (32, 16, 8)
 ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
 LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
@@ -48,7 +48,8 @@ class Microscope(Front):
     """Scrub through the epochs and watch neurons die and revive; pick one to see why.
 
     The grid has a cell for each neuron of a layer: click it, or move through it with the arrow
-    keys. The list `neuron` does the same. Where a neuron has clones, a list of them leads to each.
+    keys. The list `neuron` does the same. Where a neuron has clones, a button leads from each to
+    the next.
     """
 
     _spare_soon: asyncio.TimerHandle | None = None
@@ -84,7 +85,8 @@ class Microscope(Front):
         self.neuron = box(Dropdown, None, "neuron", "220px")
         self.grid = Grid()
         self.legend, self.spare, self.story = HTML(), HTML(), HTML()
-        self.clone = box(Dropdown, None, "its clones", "300px", options=[(NO_CLONE, None)])
+        self.clone = button("", "arrow-right")
+        self._next = 0
         told = [self.legend, self.spare, self.story, self.clone]
         words = VBox(told, layout=Layout(flex="1 1 240px", max_width="600px"))
         super().__init__(
@@ -99,7 +101,7 @@ class Microscope(Front):
         on_change([self.layer], self._for_user(lambda: self._choose(self._take_layer)))
         on_change([self.measure, self.epoch], self._for_user(self.draw))
         on_change([self.neuron], self._for_user(self.draw_neuron))
-        on_change([self.clone], self._for_user(self._jump))
+        self.clone.on_click(lambda _: self._jump())
         self.grid.observe(self._for_user(self._choose_cell), names="picked")
         with self.sentences(), self._changing():
             if not len(self.runs):
@@ -179,8 +181,7 @@ class Microscope(Front):
             self.neuron.value = self.grid.picked
 
     def _jump(self) -> None:
-        if self.clone.value is not None:
-            self.neuron.value = self.clone.value
+        self.neuron.value = self._next
 
     def draw(self) -> None:
         """Draws the grid and the neuron again."""
@@ -222,28 +223,37 @@ class Microscope(Front):
 
     def _draw_clones_soon(self) -> None:
         """Draws the clones: at once if they are known, else after the last of several changes."""
-        if self._spare_soon is not None:
-            self._spare_soon.cancel()
-        waits = self.loop is not None and self.loop.is_running() and not self._now().knows_clones
-        if not waits or self.loop is None:
+        loop = self.loop
+        if self._now().knows_clones or loop is None or not loop.is_running():
             self.draw_clones()
             return
         self._tell_clones("", "", [])
-        self._spare_soon = self.loop.call_later(REST_SECONDS, self.draw_clones)
+        loop.call_soon_threadsafe(self._draw_clones_later, loop)
+
+    def _draw_clones_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._spare_soon is not None:
+            self._spare_soon.cancel()
+        self._spare_soon = loop.call_later(REST_SECONDS, self.draw_clones)
 
     def draw_clones(self) -> None:
-        """Tells what the layer could spare, and which neurons are clones of the one picked."""
-        with self.sentences(), self._changing():
-            view, unit = self._now(), self.neuron.value
-            self._tell_clones(_spare(view), _alike(view, unit), view.clones(unit))
+        """Tells what the layer could spare, and which neurons are clones of the one picked.
+
+        It changes no control that answers, for another thread may choose an epoch meanwhile.
+        """
+        with self.sentences():
+            neuron, view = self._neuron, self._now()
+            told = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
+            if neuron is self._neuron:
+                self._tell_clones(*told)
 
     def _tell_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
         self.spare.value = f'<div class="lab-words">{html.escape(spare)}</div>'
         self.story.value = _story(self._neuron, alike)
-        names = [(f"{unit} (correlation {words.fixed(r, 2)})", unit) for unit, r in found]
-        self.clone.options = [(NO_CLONE, None), *names]
-        self.clone.value = None
         self.clone.layout.display = None if found else "none"
+        if found:
+            after = sorted(n for n, _ in found)
+            self._next = next((n for n in after if n > self._neuron.unit), after[0])
+            self.clone.description = f"Go to its clone {self._next}"
 
     def close(self) -> None:
         """Takes it out of the page and frees all that it is made of."""
@@ -373,7 +383,7 @@ def _spare(view: LayerView) -> str:
         return "Clones and ranks are not known: not all activations are finite."
     units = len(view.moments.means)
     count = int(found["clones"])
-    could = f"{words.counted(count, 'neuron')} of {units:,} could be taken away as clones of others"
+    could = f"{count:,} of {units:,} neurons could be taken away as clones of others"
     ranks = [words.number(found[name]) for name in ("effective_rank", "stable_rank")]
     return (
         f"{could if count else 'No neuron is a clone of another'}. "
@@ -387,11 +397,12 @@ def _alike(view: LayerView, unit: int) -> str:
         return ""
     if not view.moments.correlations[unit, unit]:
         return "It gives the same on every image of the probe: it has no clones."
-    found = len(view.clones(unit))
+    found = view.clones(unit)
     if not found:
         return "No other neuron is its clone."
-    are = "neuron is its clone" if found == 1 else "neurons are its clones"
-    return f"{found:,} other {are}: their activations rise and fall together, or oppositely."
+    told = [f"{n} (correlation {words.fixed(r, 2)})" for n, r in found[:MOST_CLONES]]
+    more = f" and {len(found) - MOST_CLONES:,} more" if len(found) > MOST_CLONES else ""
+    return f"{'Its clone' if len(found) == 1 else 'Its clones'}: {', '.join(told)}{more}."
 
 
 def _table(neuron: Neuron) -> "pd.DataFrame":

@@ -200,6 +200,6 @@ def test_a_third_map_shows_clones_or_a_rank_once_the_networks_are_trained(tiny, 
     assert "Finished: all 4 runs are kept" in front.status.value
     grid.picked = 2
     assert front.grids["dead"].picked == 2
-    front.third.value = None
+    front.third.index = 0
     assert list(front.grids) == ["dead", "accuracy"]
     assert "clones, % of hidden neurons" not in front.frame

@@ -205,17 +205,29 @@ def test_cells_are_as_large_as_there_is_room_for(neurons, columns, size):
     assert columns * size <= 512
 
 
-def test_a_neuron_has_a_list_of_its_clones_that_leads_to_each(with_clones, two_kinds):
+def test_a_button_leads_from_a_neuron_to_its_clones_in_turn(with_clones, two_kinds):
     microscope = Microscope(with_clones(), unit=0, dataset=two_kinds)
-    assert "1 other neuron is its clone" in microscope.story.value
-    (_, (name, unit)) = microscope.clone.options
-    assert (name, unit) == ("2 (correlation 1.00)", 2)
+    assert "Its clone: 2 (correlation 1.00)." in microscope.story.value
+    assert microscope.clone.description == "Go to its clone 2"
     assert microscope.clone.layout.display is None
-    microscope.clone.value = 2
+    microscope.clone.click()
     assert microscope.neuron.value == microscope.grid.picked == 2
     assert "Neuron 2 of layer 1." in microscope.story.value
-    assert microscope.clone.options[1][1] == 0
-    assert microscope.clone.value is None  # Ready for the next jump.
+    assert microscope.clone.description == "Go to its clone 0"
+
+
+def test_of_many_clones_the_strongest_are_told(by_hand, two_kinds):
+    kernel = np.zeros((784, 8), np.float32)
+    kernel[0] = np.arange(1, 9)
+    run = by_hand(two_kinds, [[kernel, np.zeros(8), np.eye(8, 10), np.zeros(10)]] * 2)
+    microscope = Microscope(run, unit=3, dataset=two_kinds)
+    assert microscope.story.value.count("(correlation 1.00)") == 5
+    assert "and 2 more." in microscope.story.value
+    seen = []
+    for _ in range(8):
+        seen.append(microscope.neuron.value)
+        microscope.clone.click()
+    assert seen == [3, 4, 5, 6, 7, 0, 1, 2]
 
 
 def test_a_neuron_without_clones_says_so(with_clones, by_hand, two_kinds):
@@ -234,7 +246,7 @@ def test_the_layer_s_clones_and_ranks_stand_beside_its_dead(with_clones, two_kin
     run = with_clones()
     microscope = Microscope(run, dataset=two_kinds)
     (found,) = run.redundancy(two_kinds)
-    assert "1 neuron of 3 could be taken away as clones of others." in microscope.spare.value
+    assert "1 of 3 neurons could be taken away as clones of others." in microscope.spare.value
     ranks = [words.number(found[name]) for name in ("effective_rank", "stable_rank")]
     assert f"Effective rank {ranks[0]}, stable rank {ranks[1]}, of at most 3." in (
         microscope.spare.value

@@ -111,7 +111,9 @@ class SettingsMap:
             MAPPED[name]: (self.table(name), self.table(name, spread=True), fewer_is_better(name))
             for name in shown
         }
-        return of_analyses.kill_map(titled, self.table("dead"), self._settings(), name)
+        useful = "; clones and ranks: of the last weights, on the probe set"
+        words = self._settings() + useful * any(name in measures.REDUNDANCY for name in shown)
+        return of_analyses.kill_map(titled, self.table("dead"), words, name)
 
     @property
     def _cells(self) -> list[tuple[Any, Any]]:

@@ -86,6 +86,7 @@ class Microscope(Front):
         self.grid = Grid()
         self.legend, self.spare, self.story = HTML(), HTML(), HTML()
         self.clone = button("", "arrow-right")
+        self.clone.layout.align_self = "flex-start"  # As wide as its words.
         self._next = 0
         told = [self.legend, self.spare, self.story, self.clone]
         words = VBox(told, layout=Layout(flex="1 1 240px", max_width="600px"))
@@ -241,7 +242,8 @@ class Microscope(Front):
         It changes no control that answers, for another thread may choose an epoch meanwhile.
         """
         with self.sentences():
-            neuron, view = self._neuron, self._now()
+            neuron = self._neuron
+            view = self._view(neuron.run.run_id, neuron.layer, neuron.epoch)
             told = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
             if neuron is self._neuron:
                 self._tell_clones(*told)

@@ -181,6 +181,8 @@ def test_a_picture_can_show_any_measures_and_outlines_where_most_are_dead(killed
     edges = [len(ax.collections[0].get_segments()) for ax in picture.figure.axes if ax.images]
     assert edges == [6] * 3  # Around the two cells of the first bias -1000.
     assert picture.alt.startswith("3 maps.")
+    assert "clones and ranks: of the last weights, on the probe set." in picture.alt
+    assert "clones" not in killed.picture().alt
     with pytest.raises(LabError, match=r"Unknown measure 'clones'\. Choose from: dead, accur"):
         killed.picture(shown=("clones",))
 

@@ -66,6 +66,8 @@ def test_units_that_do_not_vary_are_no_clones_of_one_another():
     a[:, 0] = a[:, 1] = 0.0  # Two dead ReLU units.
     a[:, 2] = -1.0 + 1e-8 * a[:, 3]  # An ELU unit stuck at -1, but for rounding.
     assert redundant(groups(a)) == 0
+    a[:, 0], a[:, 1] = 0.1, 0.7  # Their means are rounded.
+    assert redundant(groups(a)) == 0
 
 
 def test_a_channel_is_a_unit_whatever_the_number_of_positions():

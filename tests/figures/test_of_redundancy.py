@@ -38,8 +38,9 @@ def test_of_seeds_that_differ_the_table_has_mean_and_range(with_clones, by_hand,
     one = with_clones(seed=0)
     weights = [array.copy() for array in one.weights()]
     weights[0][0, 2] = 0  # The third has no clone then: it is dead.
-    other = by_hand(two_kinds, [weights, weights], seed=1)
+    other = by_hand(two_kinds, [list(one.weights()), weights], seed=1)
     (row,) = at_the_end(lab.Runs([one, other]), two_kinds)
+    assert other.redundancy(two_kinds, 0)[0]["clones"] == 1  # Untrained it had one.
     assert row[3:5] == ["1.5\n(1.0 to 2.0)", "0.5\n(0.0 to 1.0)"]
 
 

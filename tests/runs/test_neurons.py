@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lab
+from lab.census import clones
 from lab.errors import RunError
 from lab.experiment.data import split
 from lab.figures import of_neurons
@@ -130,13 +131,15 @@ def test_a_layer_knows_the_clones_of_each_unit(with_clones, two_kinds):
     assert view.moments.measures == pytest.approx(run.redundancy(two_kinds)[0])
 
 
-def test_the_strongest_clone_comes_first_and_an_opposite_is_negative(by_hand, two_kinds):
-    kernel = np.zeros((784, 3), np.float32)
-    kernel[0] = 1, 2, -1
-    kernel[1:, 1] = 1e-3  # Where nothing is to be seen.
-    weights = [kernel, np.array([0, 0, 2]), np.eye(3, 10), np.zeros(10)]
-    view = neurons.look(by_hand(two_kinds, [weights, weights]), dataset=two_kinds)
-    assert dict(view.clones(0)) == {1: pytest.approx(1.0), 2: pytest.approx(-1.0)}
+def test_the_strongest_clone_comes_first_and_an_opposite_is_negative(run, tiny):
+    view = neurons.look(run, dataset=tiny)
+    a = np.random.default_rng(0).normal(size=(400, 12))
+    a[:, 1] = a[:, 0] + 0.2 * a[:, 1]
+    a[:, 2] = -a[:, 0] + 0.1 * a[:, 2]
+    view.moments = clones.Moments.of(a)
+    expected = np.corrcoef(a.T)[0]
+    assert -1 < expected[2] < -expected[1] < -0.95
+    assert view.clones(0) == [(2, pytest.approx(expected[2])), (1, pytest.approx(expected[1]))]
 
 
 def test_without_the_images_no_clones_are_known(with_clones):

@@ -200,6 +200,10 @@ def test_a_third_map_shows_clones_or_a_rank_once_the_networks_are_trained(tiny, 
     assert "Finished: all 4 runs are kept" in front.status.value
     grid.picked = 2
     assert front.grids["dead"].picked == 2
+    front.column_values.value = "0.01, 0.5"  # A part is recorded.
+    assert front.grids["dead"].marks[0]
+    assert grid.marks == [""] * 4
+    assert "2 of them recorded. Press Train." in front.status.value
     front.third.index = 0
     assert list(front.grids) == ["dead", "accuracy"]
     assert "clones, % of hidden neurons" not in front.frame

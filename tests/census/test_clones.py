@@ -66,7 +66,8 @@ def test_units_that_do_not_vary_are_no_clones_of_one_another():
     a[:, 0] = a[:, 1] = 0.0  # Two dead ReLU units.
     a[:, 2] = -1.0 + 1e-8 * a[:, 3]  # An ELU unit stuck at -1, but for rounding.
     assert redundant(groups(a)) == 0
-    a[:, 0], a[:, 1] = 0.1, 0.7  # Their means are rounded.
+    a = a.astype(np.float64)
+    a[:, 0], a[:, 1] = -1 + 1e-8 * a[:, 3], -1 + 2e-8 * a[:, 3]  # Rounding, as in a sum of many.
     assert redundant(groups(a)) == 0
 
 

@@ -229,3 +229,15 @@ def _summaries(z: Any, a: Any, gate: Any) -> UnitSummaries:
         **{name: np.where(bad, np.nan, v).astype(np.float32) for name, v in floats.items()},
         **{name: values.astype(np.int32) for name, values in counts.items()},
     )
+
+
+@pytest.fixture
+def with_clones(by_hand: Callable[..., Run], two_kinds: Dataset) -> Callable[..., Run]:
+    """Three units that look at pixel 0, 1.0 or 0.2: one gives it, one is dead, one gives 1 or 0.
+
+    The first and the third are clones.
+    """
+    kernel = np.zeros((784, 3), np.float32)
+    kernel[0] = 1, -100, 1.25
+    weights = [kernel, np.array([0, 0, -0.25]), np.eye(3, 10), np.zeros(10)]
+    return lambda **settings: by_hand(two_kinds, [weights, weights], **settings)

@@ -2,6 +2,7 @@
 
 found = kill_map({"learning_rate": [1e-3, 1e-2], "first_bias": [-1, 0]}, dataset="mnist-5k")
 found.table("dead"), found.picture()
+found.picture(shown=("dead", "clones_fraction"))
 """
 
 import itertools
@@ -28,7 +29,11 @@ NO_AXIS = ("activation", "parameter", "keep_weights", "epochs")
 MAPPED = {
     "dead": "dead hidden neurons, %",
     "accuracy": "validation accuracy, %",
+    "clones_fraction": "clones, % of hidden neurons",
+    "effective_rank_fraction": "effective rank, % of hidden neurons",
+    "stable_rank_fraction": "stable rank, % of hidden neurons",
 }
+SHOWN = ("dead", "accuracy")  # What is drawn unless another is asked for.
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,11 +44,13 @@ class SettingsMap:
         rows: The setting that differs from row to row, and its values.
         columns: The same for the columns.
         runs: The runs, of every cell and seed.
+        dataset: What they are trained on; by default it is loaded by its name, where needed.
     """
 
     rows: tuple[str, tuple[Any, ...]]
     columns: tuple[str, tuple[Any, ...]]
     runs: Runs
+    dataset: Dataset | None = None
 
     def cell(self, row: Any, column: Any) -> Runs:
         """Returns the runs of one cell, one for each seed.
@@ -61,20 +68,23 @@ class SettingsMap:
         """Returns a measure in %, a row and a column for each value of the two settings.
 
         Args:
-            measure: `dead`, the share of all hidden units that are dead on all training images,
-                or `accuracy`, the validation accuracy after the last epoch. NaN in cells with a
-                run that diverged.
+            measure: One of `MAPPED`: `dead`, the share of all hidden units that are dead on all
+                training images; `accuracy`, the validation accuracy after the last epoch; of the
+                last kept weights, on the probe set, `clones_fraction`, the share of units that
+                could be taken away as clones of others, and `effective_rank_fraction` and
+                `stable_rank_fraction`, the ranks of all hidden layers together as a share of
+                their units. NaN in cells with a run that diverged.
             spread: Whether to return the standard deviation over the seeds in place of the mean;
                 NaN with one seed.
 
         Raises:
             InputError: If there is no such measure.
+            RunError: If a run kept no weights, for clones and ranks.
         """
         import pandas as pd
 
-        if measure not in MAPPED:
-            raise unknown("measure", measure, MAPPED)
-        cells = [[measured(r, measure) for r in self.cell(*place)] for place in self._cells]
+        of = measure_of(measure, self.dataset)
+        cells = [[of.printed(run) for run in self.cell(*place)] for place in self._cells]
         values = [_spread(cell) if spread else np.mean(cell) for cell in cells]
         (row, rows), (column, columns) = self.rows, self.columns
         grid = np.array(values).reshape(len(rows), len(columns))
@@ -84,13 +94,26 @@ class SettingsMap:
             columns=pd.Index(list(map(value_words, columns)), name=column),
         )
 
-    def picture(self, name: str = "kill-map") -> CaptionedFigure:
-        """Draws the two maps side by side, with the mean and the spread in each cell."""
-        maps = {
-            title: (self.table(measure), self.table(measure, spread=True), fewer_is_better(measure))
-            for measure, title in MAPPED.items()
+    def picture(self, name: str = "kill-map", shown: Sequence[str] = SHOWN) -> CaptionedFigure:
+        """Draws maps side by side, with the mean and the spread in each cell.
+
+        Args:
+            name: The file's name.
+            shown: What to map, each one of `MAPPED`.
+
+        Raises:
+            InputError: If there is no such measure.
+            RunError: As for `table`.
+        """
+        for measure in shown:
+            measure_of(measure)  # It says so if there is none, before any work.
+        titled = {
+            MAPPED[name]: (self.table(name), self.table(name, spread=True), fewer_is_better(name))
+            for name in shown
         }
-        return of_analyses.kill_map(maps, self._settings(), name)
+        useful = "; clones and ranks: of the last weights, on the probe set"
+        words = self._settings() + useful * any(name in measures.REDUNDANCY for name in shown)
+        return of_analyses.kill_map(titled, self.table("dead"), words, name)
 
     @property
     def _cells(self) -> list[tuple[Any, Any]]:
@@ -136,7 +159,7 @@ def kill_map(
     """
     study, axes = plan_map(vary, seeds, dataset, store, **settings)
     finish(study)
-    return SettingsMap(*axes, study.runs())
+    return SettingsMap(*axes, study.runs(), study.dataset)
 
 
 def plan_map(
@@ -176,18 +199,25 @@ def _check_axis(name: str, values: Any) -> None:
         )
 
 
-def measured(run: Run, measure: str) -> float:
-    """Returns one of `MAPPED` of a run that has ended, in %; NaN if it diverged."""
-    return _measure(measure).printed(run)
+def measure_of(name: str, dataset: Dataset | None = None) -> measures.Measure:
+    """Returns one of `MAPPED`, which gives it of a run that has ended in %; NaN if it diverged.
+
+    Args:
+        name: The measure.
+        dataset: What the runs are trained on; by default it is loaded by its name, where needed.
+
+    Raises:
+        InputError: If there is no such measure.
+    """
+    if name not in MAPPED:
+        raise unknown("measure", name, MAPPED)
+    recorded = "validation_accuracy" if name == "accuracy" else name
+    return measures.measure(recorded, dataset=dataset)
 
 
 def fewer_is_better(measure: str) -> bool:
     """Tells whether of one of `MAPPED` the smaller value is the better one."""
-    return _measure(measure).better == "smaller"
-
-
-def _measure(name: str) -> measures.Measure:
-    return measures.measure("validation_accuracy" if name == "accuracy" else name)
+    return measure_of(measure).better == "smaller"
 
 
 def _spread(values: Sequence[float]) -> float:

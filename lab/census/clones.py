@@ -4,12 +4,74 @@ Activations are those of a layer on the probe set, of shape (values, units), or
 (images, height, width, units) for a convolution, whose values are the positions of all images.
 """
 
+import functools
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 0.95  # The |correlation| above which two units are clones of one another.
-MEASURES = ("clones", "effective_rank", "stable_rank")
+MEASURES = ("clones", "effective_rank", "stable_rank")  # Of a layer: how many units it could spare.
 CONSTANT = 1e-6  # A unit whose deviation is a smaller share of its largest value does not vary.
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """All that clones and ranks need of a layer's activations; it takes most of their time.
+
+    Attributes:
+        values: How many values each unit gave.
+        means: Their means, shape (units,).
+        largest: Their largest absolute values, shape (units,).
+        products: The sums of the products of their deviations from the means, (units, units).
+    """
+
+    values: int
+    means: NDArray[np.float64]
+    largest: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+    @classmethod
+    @np.errstate(invalid="ignore")  # What is not finite stays so, and is told by `measures`.
+    def of(cls, activations: NDArray[np.floating]) -> "Moments":
+        """Computes them of what the units of a layer give."""
+        values = _flat(activations)
+        largest = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
+        means = values.mean(axis=0)
+        values -= means
+        return cls(len(values), means, largest, values.T @ values)
+
+    @functools.cached_property
+    def correlations(self) -> NDArray[np.float64]:
+        """The correlation of every unit with every other; see `correlations`."""
+        deviations = np.sqrt(np.diag(self.products))
+        varies = deviations > CONSTANT * self.largest * np.sqrt(self.values)
+        scale = np.where(varies, deviations, np.inf)
+        return np.asarray(self.products / scale / scale[:, None], np.float64)
+
+    @property
+    def singular_values(self) -> NDArray[np.float64]:
+        """The singular values of the activations; see `singular_values`."""
+        gram = self.products + self.values * np.outer(self.means, self.means)
+        squares = np.linalg.eigvalsh(gram)
+        return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
+
+    @functools.cached_property
+    def singular_values(self) -> NDArray[np.float64]:
+        """The singular values of the activations; see `singular_values`."""
+        gram = self.products + self.values * np.outer(self.means, self.means)
+        squares = np.linalg.eigvalsh(gram)
+        return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
+
+    @functools.cached_property
+    def measures(self) -> dict[str, float]:
+        """How much of the layer is of use; see `measures`."""
+        if not np.isfinite(self.products).all():
+            return dict.fromkeys(MEASURES, np.nan)
+        spectrum = self.singular_values
+        spared = redundant(joined(self.correlations))
+        values = (spared, effective_rank(spectrum), stable_rank(spectrum))
+        return dict(zip(MEASURES, values, strict=True))
 
 
 def groups(activations: NDArray[np.floating], threshold: float = THRESHOLD) -> NDArray[np.intp]:
@@ -26,15 +88,31 @@ def groups(activations: NDArray[np.floating], threshold: float = THRESHOLD) -> N
     Returns:
         For each unit the number of its group, shape (units,).
     """
+    return joined(correlations(activations), threshold)
+
+
+def correlations(activations: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Returns the correlation of every unit with every other, shape (units, units).
+
+    It is 0 with a unit that does not vary, such as a dead one.
+
+    Args:
+        activations: What the units give, finite.
+    """
+    return Moments.of(activations).correlations
+
+
+def joined(found: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[np.intp]:
+    """Joins units by their correlations; see `groups`.
+
+    Args:
+        found: What `correlations` returns.
+        threshold: The |correlation| above which two units are joined.
+    """
     from scipy.sparse.csgraph import connected_components
 
-    values = _flat(activations)
-    centred = values - values.mean(axis=0)
-    deviation = np.sqrt((centred**2).mean(axis=0))
-    varies = deviation > CONSTANT * np.abs(values).max(axis=0, initial=0.0)
-    scaled = np.where(varies, centred / np.where(varies, deviation, 1.0), 0.0)
-    joined = np.abs(scaled.T @ scaled) / max(len(values), 1) > threshold
-    return np.asarray(connected_components(joined, directed=False)[1], np.intp)
+    pairs = np.abs(found) > threshold
+    return np.asarray(connected_components(pairs, directed=False)[1], np.intp)
 
 
 def lines(
@@ -55,10 +133,10 @@ def lines(
     means = values.mean(axis=0)
     centred = values - means
     squares = (centred[:, first] ** 2).sum(axis=0)
-    joined = first != np.arange(len(first))
+    cloned = first != np.arange(len(first))
     products = (centred * centred[:, first]).sum(axis=0)
-    slope = np.where(joined, products / np.where(joined, squares, 1.0), 1.0)
-    return first, slope, np.where(joined, means - slope * means[first], 0.0)
+    slope = np.where(cloned, products / np.where(cloned, squares, 1.0), 1.0)
+    return first, slope, np.where(cloned, means - slope * means[first], 0.0)
 
 
 def redundant(numbers: NDArray[np.intp]) -> int:
@@ -84,9 +162,7 @@ def singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:
     They come from the Gram matrix, which is small; what is below 1e-7 of the largest is noise, and
     is 0 here.
     """
-    values = _flat(activations)
-    squares = np.linalg.eigvalsh(values.T @ values)
-    return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
+    return Moments.of(activations).singular_values
 
 
 def effective_rank(values: NDArray[np.float64]) -> float:
@@ -109,6 +185,20 @@ def stable_rank(values: NDArray[np.float64]) -> float:
     """
     squares = values**2
     return float(squares.sum() / squares.max()) if squares.any() else 0.0
+
+
+def measures(activations: NDArray[np.floating]) -> dict[str, float]:
+    """Measures how much of a layer is of use.
+
+    Args:
+        activations: What its units give.
+
+    Returns:
+        Of each of `MEASURES` the value: how many units could be taken away so that one of each
+        group of clones is left, the effective and the stable rank. NaN where an activation is not
+        finite.
+    """
+    return Moments.of(activations).measures
 
 
 def _flat(activations: NDArray[np.floating]) -> NDArray[np.float64]:

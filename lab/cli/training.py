@@ -193,6 +193,13 @@ def kill_map(
     ],
     seeds: SeedsOption = "1",
     activation: Annotated[str, typer.Option(help="Activation function.")] = "relu",
+    measure: Annotated[
+        list[str],
+        typer.Option(
+            help="What to map, once for each: dead, accuracy, clones_fraction, "
+            "effective_rank_fraction or stable_rank_fraction."
+        ),
+    ] = ["dead", "accuracy"],  # noqa: B006
     dataset: DatasetOption = "auto",
     store: StoreOption = None,
     out_folder: Annotated[
@@ -204,10 +211,13 @@ def kill_map(
 
     [bold]lab kill-map --vary learning_rate=1e-3,1e-2,0.1 --vary first_bias=-1,-0.5,0[/bold]
     [bold]lab kill-map --vary hidden=128,128-128-128 --vary first_bias=-0.5,0[/bold]
+    [bold]lab kill-map --vary hidden=64,128 --vary first_bias=-1,0 --measure clones_fraction[/bold]
     """
     from lab.analysis import maps
 
     settings.setdefault("epochs", EPOCHS_OF_A_MAP)
+    for name in measure:
+        maps.measure_of(name)  # It says so if there is none, before any training.
     study, axes = maps.plan_map(
         read_vary(vary),
         read_seeds(seeds),
@@ -217,10 +227,10 @@ def kill_map(
         **settings,
     )
     train_or_stop(study)
-    found = maps.SettingsMap(*axes, study.runs())
-    for measure in maps.MAPPED:
-        out.print(plain(measure + ", %", style="bold"))
-        print_text(found.table(measure).round(1).reset_index())
-    picture = found.picture()
+    found = maps.SettingsMap(*axes, study.runs(), study.dataset)
+    for name in measure:
+        out.print(plain(name + ", %", style="bold"))
+        print_text(found.table(name).round(1).reset_index())
+    picture = found.picture(shown=measure)
     picture.save(out_folder)
     out.print(plain(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)

@@ -9,6 +9,7 @@ from lab.figures.gallery import write_gallery
 from lab.figures.of_analyses import removal
 from lab.figures.of_filters import filters
 from lab.figures.of_neurons import digits, life_over_tasks, portrait
+from lab.figures.of_redundancy import redundancy
 from lab.figures.of_runs import (
     Curve,
     dead_neurons,
@@ -44,6 +45,7 @@ __all__ = [
     "pictures",
     "portrait",
     "race_figure",
+    "redundancy",
     "removal",
     "write_gallery",
 ]

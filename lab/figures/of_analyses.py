@@ -134,35 +134,42 @@ def _depth_words(
 
 
 def kill_map(
-    maps: "Mapping[str, tuple[pd.DataFrame, pd.DataFrame, bool]]", settings: str, name: str
+    maps: "Mapping[str, tuple[pd.DataFrame, pd.DataFrame, bool]]",
+    dead: "pd.DataFrame",
+    settings: str,
+    name: str,
 ) -> CaptionedFigure:
-    """Draws two maps side by side, with the mean and the spread in each cell.
+    """Draws maps side by side, two in a row, with the mean and the spread in each cell.
 
-    Rows grow upwards, as on any axis. A line in both goes around the cells of the first map with
-    more than a half.
+    Rows grow upwards, as on any axis. A line in all goes around the cells where more than half of
+    the neurons are dead.
 
     Args:
         maps: For each title the means and the standard deviations over seeds, and whether fewer is
             better.
+        dead: The share of dead neurons, in %, of the same cells.
         settings: What is the same in all cells, in words.
         name: The file's name.
     """
     from matplotlib.figure import Figure
 
-    first = next(iter(maps.values()))[0]
+    below = -(-len(maps) // 2)
     with canvas.style():
-        figure = Figure(figsize=(canvas.WIDTH, 1.9 + 0.5 * len(first)))
-        for ax, (title, found) in zip(figure.subplots(1, 2), maps.items(), strict=True):
+        figure = Figure(figsize=(canvas.WIDTH, 0.5 + below * (1.4 + 0.5 * len(dead))))
+        axes = list(figure.subplots(below, 2, squeeze=False).ravel())
+        for ax in axes[len(maps) :]:
+            ax.set_axis_off()
+        for ax, (title, found) in zip(axes, maps.items(), strict=False):
             mean, spread, fewer = found
             plots.heat_map(mean, spread, title, ax, fewer_is_better=fewer).invert_yaxis()
-            plots.heat_maps.outline(ax, first.to_numpy(float) > HALF)
+            plots.heat_maps.outline(ax, dead.to_numpy(float) > HALF)
         notes = (
             "The stronger the colour, the more. Outlined: more than half of the neurons are dead."
         )
         caption = f"{settings}. {notes}"
         captioned.write_caption(figure, caption)
     words = [_map_words(title, mean) for title, (mean, _, _) in maps.items()]
-    return CaptionedFigure(name, figure, f"Two maps. {settings}. {'. '.join(words)}.")
+    return CaptionedFigure(name, figure, f"{len(maps)} maps. {settings}. {'. '.join(words)}.")
 
 
 def _map_words(title: str, table: "pd.DataFrame") -> str:

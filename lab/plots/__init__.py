@@ -8,10 +8,12 @@ picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.fi
 from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, palette, styles, touch
 from lab.plots.depth import by_depth, layers_over_epochs
 from lab.plots.epoch_curves import (
+    REDUNDANCY,
     curves,
     dead_neurons,
     learning_curves,
     over_tasks,
+    redundancy,
     renew,
     survival,
 )
@@ -24,6 +26,7 @@ from lab.plots.neurons_removed import removal
 from lab.plots.probe_sizes import probe_sizes
 
 __all__ = [
+    "REDUNDANCY",
     "by_depth",
     "canvas",
     "curves",
@@ -43,6 +46,7 @@ __all__ = [
     "over_tasks",
     "palette",
     "probe_sizes",
+    "redundancy",
     "removal",
     "renew",
     "styles",

@@ -9,16 +9,17 @@ import numpy as np
 
 from lab.census import units
 from lab.errors import unknown
-from lab.experiment import RunConfig
+from lab.experiment import Dataset, RunConfig
 from lab.plots import touch
 from lab.plots.canvas import Limits, Values, axes, in_lines, log_scale, whole_epochs
 from lab.plots.palette import PAPER
 from lab.plots.styles import Style, check_some, styles_of
-from lab.runs import BY_TASK, CURVES, Run, Runs, by_task, layer_words, recorded
+from lab.runs import BY_TASK, CURVES, Run, Runs, by_task, data_of, layer_words, recorded
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+REDUNDANCY = ("clones_fraction", "effective_rank", "stable_rank")
 LINE_INCHES = 0.22
 BESIDE = 20  # Letters of a line beside the curves: `learning rate 0.005` stays on one.
 DIVERGED = " (diverged)"
@@ -67,6 +68,43 @@ def dead_neurons(
         if measure == "dead_fraction":
             _ring_confirmed(ax, runs, layer)
         return curves(groups, measure, layer, ax)
+
+
+def redundancy(
+    runs: Runs,
+    layer: int,
+    measure: str = "clones_fraction",
+    dataset: Dataset | None = None,
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draws how many units of a layer are clones, or its rank, over the epochs, on the probe set.
+
+    Args:
+        runs: Runs that kept the weights of every epoch.
+        layer: The hidden layer, from 1.
+        measure: One of `REDUNDANCY`: `clones_fraction`, the share of the units that could be taken
+            away so that one of each group of clones is left, `effective_rank` or `stable_rank`.
+        dataset: What the runs were trained on; by default it is loaded by its name.
+        ax: Where to draw.
+
+    Raises:
+        InputError: If there is no such measure, or if there are no runs.
+        RunError: If a run has no such layer, if it did not keep the weights of every epoch, or if
+            the data set is another one.
+    """
+    if measure not in REDUNDANCY:
+        raise unknown("measure", measure, REDUNDANCY)
+    for run in runs:
+        run.check_unit(layer, 0)
+        run.weights(0)  # It says so if not every epoch's are kept, before any work.
+    data, name = data_of(dataset), measure.removesuffix("_fraction")
+
+    def values(run: Run) -> Values:
+        of = [run.redundancy(data(run), epoch)[layer - 1] for epoch in range(run.last_epoch + 1)]
+        units = run.layout.widths[layer - 1] if measure != name else 1
+        return np.array([found[name] for found in of]) / units
+
+    return curves(_grouped(runs, values), measure, layer, ax)
 
 
 def over_tasks(

@@ -38,6 +38,7 @@ from lab.runs.record import (
 from lab.runs.run import (
     NO_FILE_INSTEAD,
     Run,
+    data_of,
     have_the_same_bits,
     iterate,
     lock_of,
@@ -73,6 +74,7 @@ __all__ = [
     "Runs",
     "by_task",
     "causes",
+    "data_of",
     "dead_share",
     "each",
     "have_the_same_bits",

@@ -10,8 +10,8 @@ import numpy as np
 
 from lab import activations
 from lab.errors import InputError, RunError, unknown
-from lab.experiment import VARIED, RunConfig
-from lab.runs.run import Run
+from lab.experiment import VARIED, Dataset, RunConfig
+from lab.runs.run import Run, data_of
 from lab.runs.tables import (
     IDENTITY,
     death_rows,
@@ -20,6 +20,7 @@ from lab.runs.tables import (
     identity,
     layer_rows,
     life_rows,
+    redundancy_rows,
     result_row,
     run_rows,
     summary_row,
@@ -311,6 +312,27 @@ class Runs(Sequence[Run]):
         """
         return self._table(death_rows)
 
+    def redundancy(self, dataset: Dataset | None = None) -> "pd.DataFrame":
+        """One row for each run, epoch with kept weights, and hidden layer: what it could spare.
+
+        Further columns: `epoch`, `layer` (from 1), `units` (how many); of these on the probe set
+        `dead` and `clones` (that could be taken away so that one of each group of clones is left);
+        `effective_rank` and `stable_rank` of the activations, each from 0 to the number of units.
+        Where a layer gave values that are not finite, the last three are NaN. See
+        `lab.census.clones` for what these are.
+
+        Args:
+            dataset: What the runs were trained on; by default it is loaded by its name.
+
+        Raises:
+            RunError: If a run kept no weights, or if the data set is another one.
+            DatasetMissingError: If the data set is not given and not available.
+        """
+        for run in self:
+            run.weights()  # It says so if they are not kept, before any work.
+        data = data_of(dataset)
+        return _joined([_frame(run, redundancy_rows(run, data(run))) for run in self])
+
     def flows(self) -> "pd.DataFrame":
         """One row for each run, epoch and hidden layer: how many units died and came back.
 
@@ -322,13 +344,22 @@ class Runs(Sequence[Run]):
         return self._table(flow_rows)
 
     def _table(self, rows: "Callable[[Run], Mapping[str, Any]]") -> "pd.DataFrame":
-        import pandas as pd
+        return _joined(each(self, lambda run: _frame(run, rows(run))))
 
-        tables = each(self, lambda run: pd.DataFrame(identity(run) | dict(rows(run))))
-        if not tables:
-            return pd.DataFrame(columns=list(IDENTITY))
-        table: pd.DataFrame = pd.concat(tables, ignore_index=True)
-        return table
+
+def _frame(run: Run, rows: Mapping[str, Any]) -> "pd.DataFrame":
+    import pandas as pd
+
+    return pd.DataFrame(identity(run) | dict(rows))
+
+
+def _joined(tables: "list[pd.DataFrame]") -> "pd.DataFrame":
+    import pandas as pd
+
+    if not tables:
+        return pd.DataFrame(columns=list(IDENTITY))
+    table: pd.DataFrame = pd.concat(tables, ignore_index=True)
+    return table
 
 
 @functools.cache

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from lab.census import clones, units
 from lab.errors import InputError, unknown
-from lab.runs.run import Run
+from lab.experiment import Dataset
+from lab.runs.run import Run, data_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +26,16 @@ BY_TASK = {
     "online_accuracy": "accuracy while learning, %",
     "end_accuracy": "accuracy at the task's end, %",
 }
+REDUNDANCY = {
+    "clones_fraction": "share of clones",
+    "effective_rank_fraction": "effective rank, as a share of the neurons",
+    "stable_rank_fraction": "stable rank, as a share of the neurons",
+}
 TESTED = {"test_accuracy": "test accuracy, %", "test_loss": "test loss"}
-OF_THE_NETWORK = (*TESTED, *CURVES, "dead")
+OF_THE_NETWORK = (*TESTED, *CURVES, "dead", *REDUNDANCY)
 OF_A_LAYER = ("dead_confirmed_fraction", *units.LAYER_MEASURES)
 NAMES = (*OF_THE_NETWORK, *OF_A_LAYER)
-FEWER_IS_BETTER = ("dead", "nearly_dead", "saturated", "dormant", "constant", "nonfinite")
+FEWER_IS_BETTER = ("dead", "clones", "nearly_dead", "saturated", "dormant", "constant", "nonfinite")
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,18 @@ class Measure:
         return f"{self.label}, %" if self.unit else self.label
 
 
-def measure(name: str, layer: int | None = None) -> Measure:
+def measure(name: str, layer: int | None = None, dataset: Dataset | None = None) -> Measure:
     """Returns a measure by its name.
 
     Args:
         name: One of `NAMES`: test, validation and training losses and accuracies; `dead`, the
-            share of all hidden units that are dead on all training images; and of one layer
-            `dead_confirmed_fraction`, the same, and all of `units.LAYER_MEASURES`, on the probe.
+            share of all hidden units that are dead on all training images; of `REDUNDANCY` what
+            `Runs.redundancy` tells of the last kept weights, summed over the layers and divided by
+            the number of all hidden units; and of one layer `dead_confirmed_fraction`, the share
+            that is dead, and all of `units.LAYER_MEASURES`, on the probe.
         layer: The hidden layer, from 1, of a layer's measure; nothing for the others.
+        dataset: What the runs were trained on, for those of `REDUNDANCY`; by default it is loaded
+            by its name.
 
     Raises:
         InputError: If there is no such measure, or if it needs a layer and gets none, or gets one
@@ -88,7 +98,7 @@ def measure(name: str, layer: int | None = None) -> Measure:
             raise InputError(
                 f"layer must be left out for {name}, which is of the whole network, not {layer!r}."
             )
-        return _of_network(name)
+        return _redundant(name, dataset) if name in REDUNDANCY else _of_network(name)
     if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or layer < 1:
         got = "it is missing" if layer is None else f"not {layer!r}"
         raise InputError(f"layer must be the number of a hidden layer, from 1, for {name}: {got}.")
@@ -109,6 +119,20 @@ def _of_network(name: str) -> Measure:
     return Measure(name, label, "", 1.0, "smaller", 0.01, of)
 
 
+def _redundant(name: str, dataset: Dataset | None) -> Measure:
+    data, counted = data_of(dataset), name.removesuffix("_fraction")
+
+    def of(run: Run) -> float:
+        layers = run.redundancy(data(run))
+        return float(sum(layer[counted] for layer in layers) / sum(run.layout.widths))
+
+    return _share(name, REDUNDANCY[name], _better(name), of)
+
+
+def _better(share: str) -> Better:
+    return "smaller" if share.removesuffix("_fraction") in FEWER_IS_BETTER else "neither"
+
+
 def _of_layer(name: str, layer: int) -> Measure:
     if name == "dead_confirmed_fraction":
         label = f"share of dead neurons in layer {layer}"
@@ -121,8 +145,7 @@ def _of_layer(name: str, layer: int) -> Measure:
     if not name.endswith("_fraction"):
         return Measure(name, f"{words} {where}", "", 1.0, "neither", 0.01, of)
     noun = {"zero_fraction": "activations"}.get(name, "neurons")
-    fewer = name.removesuffix("_fraction") in FEWER_IS_BETTER
-    return _share(name, f"share of {words} {noun} {where}", "smaller" if fewer else "neither", of)
+    return _share(name, f"share of {words} {noun} {where}", _better(name), of)
 
 
 def _share(name: str, label: str, better: Better, of: Callable[[Run], float]) -> Measure:

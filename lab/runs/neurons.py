@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.census import lives, units
+from lab.census import clones, lives, units
 from lab.errors import LabError
 from lab.experiment import Dataset, task_in
 from lab.layout import Weights
@@ -206,6 +206,35 @@ class LayerView:
         except LabError as error:
             self._missing["images"] = str(error)
             return None
+
+    @functools.cached_property
+    def moments(self) -> clones.Moments | None:
+        """What clones and ranks of the layer need, on the probe set, or None without the images."""
+        if self.z is None:
+            return None
+        return clones.Moments.of(self.run.activated(self.layer, self.epoch, self.z))
+
+    @property
+    def knows_clones(self) -> bool:
+        """Whether `moments` takes no time: they are computed, or cannot be."""
+        return "moments" in self.__dict__ or self.z is None
+
+    def clones(self, unit: int) -> list[tuple[int, float]]:
+        """Returns the units of a unit's group of clones with their correlation, strongest first.
+
+        None are known without the images. One that a chain of pairs joins may correlate less than
+        `clones.THRESHOLD`.
+
+        Raises:
+            RunError: If there is no such unit.
+        """
+        self.run.check_unit(self.layer, unit)
+        if self.moments is None or not np.isfinite(self.moments.products).all():
+            return []
+        numbers = clones.joined(self.moments.correlations)
+        others = np.flatnonzero(numbers == numbers[unit])
+        found = [(int(n), float(self.moments.correlations[unit, n])) for n in others if n != unit]
+        return sorted(found, key=lambda pair: -abs(pair[1]))
 
     @functools.cached_property
     def _states(self) -> NDArray[np.int8]:

@@ -7,7 +7,7 @@ import itertools
 import math
 import os
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab import activations
-from lab.census import UnitSummaries, lives, units
+from lab.census import UnitSummaries, clones, lives, units
 from lab.errors import InputError, RunError, is_whole
 from lab.experiment import Dataset, RunConfig, load_recorded, task_in
 from lab.layout import Layout, Weights
@@ -424,6 +424,55 @@ class Run:
         probe = task.seen(dataset.x_train[task.parts.probe])
         return itertools.islice(forward(self.config, weights, probe), len(self.layers))
 
+    def activations(
+        self, dataset: Dataset, layer: int, epoch: int | None = None
+    ) -> NDArray[np.float32]:
+        """Returns a layer's activations on the probe set; see `pre_activations`."""
+        z = self.pre_activations(dataset, layer, epoch)
+        return self.activated(layer, self.last_kept_epoch if epoch is None else epoch, z)
+
+    def activated(self, layer: int, epoch: int, z: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Returns the activations of a layer's pre-activations, with the slopes of that epoch."""
+        if not self.config.learns_slopes:
+            return self.config.f(z)
+        return self.config.function.function(z, self.slopes(layer)[epoch])
+
+    def redundancy(
+        self, dataset: Dataset | None = None, epoch: int | None = None
+    ) -> list[dict[str, float]]:
+        """Measures how many units of each hidden layer are clones, and the layer's ranks.
+
+        They are computed once from the kept weights, on the probe set as the epoch's task shows it.
+
+        Args:
+            dataset: The data set that the run was trained on; by default it is loaded by its name.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Returns:
+            For each hidden layer what `clones.measures` gives.
+
+        Raises:
+            RunError: If the run did not keep the weights of that epoch, or if the data set is
+                another one.
+            DatasetMissingError: If the data set is not given and not available.
+        """
+        when = self.last_kept_epoch if epoch is None else epoch
+        if when not in self._redundancies:
+            self.weights(when)  # It says so if they are not kept, before a data set is loaded.
+            layers = zip(
+                self.layers,
+                self.each_pre_activations(self.trained_on(dataset), when),
+                strict=True,
+            )
+            self._redundancies[when] = [
+                clones.measures(self.activated(layer, when, z)) for layer, z in layers
+            ]
+        return self._redundancies[when]
+
+    @functools.cached_property
+    def _redundancies(self) -> dict[int, list[dict[str, float]]]:
+        return {}
+
     def trained_on(self, dataset: Dataset | None = None) -> Dataset:
         """Returns the data set that the run was trained on: the one that is given, checked.
 
@@ -526,6 +575,21 @@ class Run:
 
     def _read(self, file: ArrayFile) -> Arrays:
         return read_arrays(self.folder, self.record, file)
+
+
+def data_of(dataset: Dataset | None = None) -> Callable[[Run], Dataset]:
+    """Returns what finds the data set of one run after the other, and loads it once.
+
+    Args:
+        dataset: The data set of all of them; by default each is loaded by its name.
+    """
+    load = functools.lru_cache(maxsize=1)(load_recorded)
+
+    def of(run: Run) -> Dataset:
+        given = dataset is not None or run.record.outside
+        return run.trained_on(dataset if given else load(run.record.dataset))
+
+    return of
 
 
 def have_the_same_bits(one: Run, other: Run) -> bool:

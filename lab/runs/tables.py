@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lab.census import clones, units
+from lab.experiment import Dataset
 from lab.runs import causes
 from lab.runs.measures import BY_TASK, by_task
 from lab.runs.run import Run
@@ -293,6 +294,20 @@ def death_rows(run: Run) -> Mapping[str, Any]:
         "revived": [lived.revived.sum() for lived in layers],
         "lost": [lived.lost.sum() for lived in layers],
         "dead": [lived.dead[-1].sum() for lived in layers],
+    }
+
+
+def redundancy_rows(run: Run, dataset: Dataset) -> Mapping[str, Any]:
+    """Returns how much of each layer is of use, at the epochs whose weights are kept."""
+    epochs, layers = run.kept_epochs, len(run.layers)
+    found = [layer for epoch in epochs for layer in run.redundancy(dataset, epoch)]
+    dead = np.stack([units.dead(run.layer(number)).sum(axis=1) for number in run.layers], axis=1)
+    return {
+        "epoch": np.repeat(epochs, layers),
+        "layer": np.tile(np.array(run.layers), len(epochs)),
+        "units": np.tile(np.array(run.layout.widths), len(epochs)),
+        "dead": dead[epochs].ravel(),
+        **{name: [layer[name] for layer in found] for name in clones.MEASURES},
     }
 
 

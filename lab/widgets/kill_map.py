@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NOT_YET = "#eeeeee"
-KEY = "The stronger the colour, the more: plum for dead neurons, violet for accuracy."
+KEY = "The stronger the colour, the more: plum where less is better, violet for all else."
 EXAMPLES: Mapping[str, Sequence[Any]] = {
     "learning_rate": (0.0003, 0.003, 0.03, 0.3),
     "first_bias": (-1, -0.5, 0, 0.5),
@@ -39,12 +39,21 @@ TWO = {name: EXAMPLES[name] for name in ("learning_rate", "first_bias")}
 Place = tuple[Any, Any]
 
 
+class _TitledGrid(VBox):
+    """A map with its title above it."""
+
+    def __init__(self) -> None:
+        self.title, self.grid = HTML(), Grid()
+        super().__init__([self.title, self.grid], layout=Layout(margin="0 24px 0 0"))
+
+
 class KillMap(Live):
     """Choose two settings and their values, press Train, and see what kills neurons.
 
     Two maps, empty at first, fill in while the networks train: the share of dead hidden neurons,
-    and the validation accuracy. Rows grow upwards; white is 0 %. Click a cell, or move
-    through the cells with the arrow keys, to see its curves.
+    and the validation accuracy. A third one can be asked for: clones or a rank, once the networks
+    are trained. Rows grow upwards; white is 0 %. Click a cell, or move through the cells with the
+    arrow keys, to see its curves.
 
     Attributes:
         found: The map of the last training that came to its end; None before.
@@ -79,6 +88,7 @@ class KillMap(Live):
         self.found: maps.SettingsMap | None = None
         self._dataset, self._store, self._settings = dataset, store, settings
         self._axes: tuple[Any, Any] = (("", ()), ("", ()))
+        self._loaded: Dataset | None = None
         choices = list(dict.fromkeys((activation, *activations.names())))
         self.activation = box(Dropdown, activation, "activation", "230px", options=choices)
         self.seeds = box(BoundedIntText, seeds, "seeds", "120px", min=1, max=20)
@@ -86,23 +96,23 @@ class KillMap(Live):
         (rows, columns) = vary.items()
         self.rows, self.row_values = _axis("rows", *rows)
         self.columns, self.column_values = _axis("columns", *columns)
-        self.grids = {measure: Grid() for measure in maps.MAPPED}
-        titled = [
-            VBox([HTML(f"<b>{title}</b>"), self.grids[measure]], layout=Layout(margin="0 24px 0 0"))
-            for measure, title in maps.MAPPED.items()
-        ]
+        further = [(title, name) for name, title in maps.MAPPED.items() if name not in maps.SHOWN]
+        options = [("none", ""), *further]
+        self.third = box(Dropdown, "", "third map", "380px", options=options)
+        self._maps = [_TitledGrid() for _ in (*maps.SHOWN, self.third)]
         super().__init__(
             [
                 row(self.activation, self.seeds, self.epochs),
                 row(self.rows, self.row_values),
                 row(self.columns, self.column_values),
             ],
-            [HTML(KEY), row(*titled)],
+            [HTML(KEY), row(*self._maps), self.third],
         )
-        for grid in self.grids.values():
-            grid.observe(lambda change: self._pick(change["new"]), names="picked")
+        for place in self._maps:
+            place.grid.observe(lambda change: self._pick(change["new"]), names="picked")
         what = (self.rows, self.row_values, self.columns, self.column_values)
         on_change([self.activation, self.seeds, self.epochs, *what], self._preview)
+        on_change([self.third], self._show_third)
         self._preview()
 
     def _preview(self) -> None:
@@ -115,6 +125,24 @@ class KillMap(Live):
             self.prepare_soon()
             self.say(self._what_to_train(job))
 
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The measures that are mapped."""
+        return (*maps.SHOWN, *filter(None, [self.third.value]))
+
+    @property
+    def grids(self) -> dict[str, Grid]:
+        """The grid of each measure that is mapped."""
+        return {name: place.grid for name, place in zip(self.shown, self._maps, strict=False)}
+
+    def _show_third(self) -> None:
+        with self.sentences():
+            before = self.status.value
+            self.say("Measuring the trained networks.")
+            self.draw()
+            self.status.value = before
+            self.keep_still_soon()
+
     def _what_to_train(self, job: jobs.Job) -> str:
         (row_name, rows), (column_name, columns) = self._axes
         lines, recorded = job.lines, sum(bool(line.result) for line in job.lines)
@@ -126,7 +154,7 @@ class KillMap(Live):
     def job(self) -> jobs.Job:
         """Returns the training of all cells that are not recorded yet."""
         study, self._axes = self._plan()
-        self.found = None
+        self.found, self._loaded = None, study.dataset
         for grid in self.grids.values():
             grid.picked = 0
         self.show_code(self._call())
@@ -165,10 +193,12 @@ class KillMap(Live):
     def draw(self) -> None:
         """Draws both maps, the table, and the curves of the cell that is picked."""
         if len(self.runs):
-            self.found = maps.SettingsMap(*self._axes, self.runs)
-        cells = {measure: self._values(measure) for measure in self.grids}
-        for measure, grid in self.grids.items():
-            self._paint(grid, measure, cells[measure])
+            self.found = maps.SettingsMap(*self._axes, self.runs, self._loaded)
+        cells = {measure: self._values(measure) for measure in self.shown}
+        for place, (measure, values) in zip(self._maps, cells.items(), strict=False):
+            place.title.value = f"<b>{maps.MAPPED[measure]}</b>"
+            self._paint(place.grid, measure, values)
+        self._maps[-1].layout.display = None if self.third.value else "none"
         if any(cells["dead"]):
             self.show_table(self._table(cells))
         else:
@@ -178,9 +208,10 @@ class KillMap(Live):
     def _values(self, measure: str) -> list[list[float]]:
         """A measure of every cell, for each seed: on the probe so far, confirmed at the end."""
         if self.found is not None:
-            return [
-                [maps.measured(run, measure) for run in self.found.cell(*p)] for p in self.places
-            ]
+            of = maps.measure_of(measure, self._loaded)
+            return [[of.printed(run) for run in self.found.cell(*p)] for p in self.places]
+        if measure not in maps.SHOWN:
+            return [[] for _ in self.places]  # It is known when the training has ended.
         return [[_so_far(line, measure) for line in self._lines(place)] for place in self.places]
 
     def _lines(self, place: Place) -> list[Line]:
@@ -222,8 +253,8 @@ class KillMap(Live):
         return frame
 
     def _pick(self, cell: int) -> None:
-        for grid in self.grids.values():
-            grid.picked = cell
+        for place in self._maps:  # The hidden one, too: it is shown later.
+            place.grid.picked = cell
         with self.sentences():
             self._draw_cell()
             self.keep_still_soon()

@@ -1,5 +1,6 @@
 """`Microscope`: a layer's neurons as a grid, and one of them in every detail."""
 
+import asyncio
 import contextlib
 import functools
 import html
@@ -19,7 +20,7 @@ from lab.figures import of_neurons
 from lab.plots import heat_maps, neuron_lives, palette
 from lab.runs import LayerView, Neuron, Run, neurons
 from lab.store import RunStore
-from lab.widgets.front import Front, box, given_runs, offer, on_change, row, run_names
+from lab.widgets.front import Front, box, button, given_runs, offer, on_change, row, run_names
 from lab.widgets.grid import Grid
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
+REST_SECONDS = 0.3  # Clones and ranks are looked for when no epoch has been chosen for so long.
+MOST_CLONES = 5  # Of these the correlation is told.
 COLUMNS = (32, 16, 8)
 ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
 LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
@@ -45,8 +48,11 @@ class Microscope(Front):
     """Scrub through the epochs and watch neurons die and revive; pick one to see why.
 
     The grid has a cell for each neuron of a layer: click it, or move through it with the arrow
-    keys. The list `neuron` does the same.
+    keys. The list `neuron` does the same. Where a neuron has clones, a button leads from each to
+    the next.
     """
+
+    _spare_soon: asyncio.TimerHandle | None = None
 
     def __init__(
         self,
@@ -78,8 +84,12 @@ class Microscope(Front):
         self.play = Play(value=0, min=0, max=0, interval=FRAME_MILLISECONDS)
         self.neuron = box(Dropdown, None, "neuron", "220px")
         self.grid = Grid()
-        self.legend, self.story = HTML(), HTML()
-        words = VBox([self.legend, self.story], layout=Layout(flex="1 1 240px", max_width="600px"))
+        self.legend, self.spare, self.story = HTML(), HTML(), HTML()
+        self.clone = button("", "arrow-right")
+        self.clone.layout.align_self = "flex-start"  # As wide as its words.
+        self._next = 0
+        told = [self.legend, self.spare, self.story, self.clone]
+        words = VBox(told, layout=Layout(flex="1 1 240px", max_width="600px"))
         super().__init__(
             [
                 row(self.run, self.layer, self.measure),
@@ -92,6 +102,7 @@ class Microscope(Front):
         on_change([self.layer], self._for_user(lambda: self._choose(self._take_layer)))
         on_change([self.measure, self.epoch], self._for_user(self.draw))
         on_change([self.neuron], self._for_user(self.draw_neuron))
+        self.clone.on_click(lambda _: self._jump())
         self.grid.observe(self._for_user(self._choose_cell), names="picked")
         with self.sentences(), self._changing():
             if not len(self.runs):
@@ -170,6 +181,9 @@ class Microscope(Front):
                 raise
             self.neuron.value = self.grid.picked
 
+    def _jump(self) -> None:
+        self.neuron.value = self._next
+
     def draw(self) -> None:
         """Draws the grid and the neuron again."""
         if self._summaries is None:
@@ -193,15 +207,61 @@ class Microscope(Front):
         with self.sentences(), self._changing():
             unit, layer, epoch = self.neuron.value, self.layer.value, self.epoch.value
             self.grid.picked = unit
-            neuron = self._view(self.run.value.run_id, layer, epoch).neuron(unit)
+            neuron = self._now().neuron(unit)
             picture = of_neurons.portrait(neuron)
-            self.story.value = _story(neuron)
+            self._neuron = neuron
             self.show(picture.figure, picture.alt)
             self.show_table(_table(neuron))
             self.keep_still_soon()
             dataset = "" if self.run.value.record.outside and not self._dataset else ", dataset"
             self.show_code(f"neurons.look(run, {layer}, {epoch}{dataset}).neuron({unit})")
             self.say(" ".join(filter(None, [self.run.value.divergence, *neuron.missing])))
+            self._draw_clones_soon()
+
+    def _now(self) -> LayerView:
+        """The layer at the epoch that is shown."""
+        return self._view(self.run.value.run_id, self.layer.value, self.epoch.value)
+
+    def _draw_clones_soon(self) -> None:
+        """Draws the clones: at once if they are known, else after the last of several changes."""
+        loop = self.loop
+        if self._now().knows_clones or loop is None or not loop.is_running():
+            self.draw_clones()
+            return
+        self._tell_clones("", "", [])
+        loop.call_soon_threadsafe(self._draw_clones_later, loop)
+
+    def _draw_clones_later(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._spare_soon is not None:
+            self._spare_soon.cancel()
+        self._spare_soon = loop.call_later(REST_SECONDS, self.draw_clones)
+
+    def draw_clones(self) -> None:
+        """Tells what the layer could spare, and which neurons are clones of the one picked.
+
+        It changes no control that answers, for another thread may choose an epoch meanwhile.
+        """
+        with self.sentences():
+            neuron = self._neuron
+            view = self._view(neuron.run.run_id, neuron.layer, neuron.epoch)
+            told = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
+            if neuron is self._neuron:
+                self._tell_clones(*told)
+
+    def _tell_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
+        self.spare.value = f'<div class="lab-words">{html.escape(spare)}</div>'
+        self.story.value = _story(self._neuron, alike)
+        self.clone.layout.display = None if found else "none"
+        if found:
+            after = sorted(n for n, _ in found)
+            self._next = next((n for n in after if n > self._neuron.unit), after[0])
+            self.clone.description = f"Go to its clone {self._next}"
+
+    def close(self) -> None:
+        """Takes it out of the page and frees all that it is made of."""
+        if self._spare_soon is not None:
+            self._spare_soon.cancel()
+        super().close()
 
     def _colours(self) -> tuple[list[str], NDArray[Any] | None]:
         epoch = self.epoch.value
@@ -310,10 +370,41 @@ def _swatch(colour: str, mark: str) -> str:
     )
 
 
-def _story(neuron: Neuron) -> str:
-    text = html.escape(f"{neuron.story} {neuron.by_position}".strip())
+def _story(neuron: Neuron, alike: str) -> str:
+    text = html.escape(" ".join(filter(None, [neuron.story, neuron.by_position, alike])))
     title = neuron.name[0].upper() + neuron.name[1:]
     return f'<div class="lab-words" aria-live="polite"><b>{title}.</b> {text}</div>'
+
+
+def _spare(view: LayerView) -> str:
+    """What the layer could spare, in words; empty where it is not known."""
+    if view.moments is None:
+        return ""
+    found = view.moments.measures
+    if np.isnan(found["clones"]):
+        return "Clones and ranks are not known: not all activations are finite."
+    units = len(view.moments.means)
+    count = int(found["clones"])
+    could = f"{count:,} of {units:,} neurons could be taken away as clones of others"
+    ranks = [words.number(found[name]) for name in ("effective_rank", "stable_rank")]
+    return (
+        f"{could if count else 'No neuron is a clone of another'}. "
+        f"Effective rank {ranks[0]}, stable rank {ranks[1]}, of at most {units:,}."
+    )
+
+
+def _alike(view: LayerView, unit: int) -> str:
+    """Whether the unit has clones, in words; empty where it is not known."""
+    if view.moments is None or np.isnan(view.moments.measures["clones"]):
+        return ""
+    if not view.moments.correlations[unit, unit]:
+        return "It gives the same on every image of the probe: it has no clones."
+    found = view.clones(unit)
+    if not found:
+        return "No other neuron is its clone."
+    told = [f"{n} (correlation {words.fixed(r, 2)})" for n, r in found[:MOST_CLONES]]
+    more = f" and {len(found) - MOST_CLONES:,} more" if len(found) > MOST_CLONES else ""
+    return f"{'Its clone' if len(found) == 1 else 'Its clones'}: {', '.join(told)}{more}."
 
 
 def _table(neuron: Neuron) -> "pd.DataFrame":

@@ -153,3 +153,44 @@ def test_the_command_refuses_what_it_cannot_read(lab_main, vary, words):
     code, _, err = lab_main("kill-map", "--dataset", "mnist-5k", *flags)
     assert code == 2
     assert words in err
+
+
+def test_clones_and_ranks_are_shares_of_all_hidden_units(killed, tiny):
+    runs = killed.cell((4, 4), 0)
+    found = {name: [] for name in ("clones", "effective_rank", "stable_rank")}
+    for run in runs:
+        for name, seeds in found.items():
+            layers = run.redundancy(tiny)
+            seeds.append(100 * (layers[0][name] + layers[1][name]) / 8)
+    assert all(seeds[0] > 0 for name, seeds in found.items() if name != "clones")
+    for name, seeds in found.items():
+        table = killed.table(f"{name}_fraction")
+        assert table.loc["4-4", "0"] == pytest.approx(np.mean(seeds))
+        assert table.loc["4-4", "-1000"] == 0  # All are dead.
+
+
+def test_a_picture_can_show_any_measures_and_outlines_where_most_are_dead(killed):
+    shown = ("clones_fraction", "effective_rank_fraction", "dead")
+    picture = killed.picture(shown=shown)
+    titles = [ax.get_title(loc="left") for ax in picture.figure.axes if ax.images]
+    assert titles == [
+        "clones, % of hidden neurons",
+        "effective rank, % of hidden neurons",
+        "dead hidden neurons, %",
+    ]
+    edges = [len(ax.collections[0].get_segments()) for ax in picture.figure.axes if ax.images]
+    assert edges == [6] * 3  # Around the two cells of the first bias -1000.
+    assert picture.alt.startswith("3 maps.")
+    assert "clones and ranks: of the last weights, on the probe set." in picture.alt
+    assert "clones" not in killed.picture().alt
+    with pytest.raises(LabError, match=r"Unknown measure 'clones'\. Choose from: dead, accur"):
+        killed.picture(shown=("clones",))
+
+
+def test_runs_without_weights_have_no_map_of_clones(tiny, tmp_path):
+    vary = {"first_bias": [-1, 0], "batch_size": [30, 50]}
+    settings = {"hidden": (3,), "epochs": 1, "keep_weights": "none"}
+    found = lab.kill_map(vary, 1, tiny, tmp_path, **settings)
+    assert not found.table("dead").isna().any(axis=None)
+    with pytest.raises(LabError, match="keeps no weights"):
+        found.table("clones_fraction")

@@ -11,17 +11,8 @@ from lab.analysis import redundancy
 OUT = np.eye(3, 10, dtype=np.float32)
 
 
-@pytest.fixture
-def small(by_hand, two_kinds):
-    """Three units that look at pixel 0, 1.0 or 0.2: one gives it, one is dead, one gives 1 or 0."""
-    kernel = np.zeros((784, 3), np.float32)
-    kernel[0] = 1, -100, 1.25
-    weights = [kernel, np.array([0, 0, -0.25]), OUT, np.zeros(10)]
-    return lambda **settings: by_hand(two_kinds, [weights, weights], **settings)
-
-
-def test_the_table_has_clones_and_ranks_beside_the_dead(small, two_kinds):
-    run = small()
+def test_the_table_has_clones_and_ranks_beside_the_dead(with_clones, two_kinds):
+    run = with_clones()
     found = redundancy.table(run, two_kinds)
     assert found[["epoch", "layer", "units", "dead", "clones"]].to_numpy().tolist()[-1] == [
         run.last_epoch,
@@ -40,12 +31,12 @@ def test_the_table_has_clones_and_ranks_beside_the_dead(small, two_kinds):
     assert len(found) == len(run.kept_epochs)
 
 
-def test_groups_name_the_units(small, two_kinds):
-    assert redundancy.groups(small(), dataset=two_kinds) == [[0, 2]]
+def test_groups_name_the_units(with_clones, two_kinds):
+    assert redundancy.groups(with_clones(), dataset=two_kinds) == [[0, 2]]
 
 
-def test_exact_clones_merge_and_the_outputs_stay(small, two_kinds):
-    merged = lab.surgery.merge(small(), two_kinds)
+def test_exact_clones_merge_and_the_outputs_stay(with_clones, two_kinds):
+    merged = lab.surgery.merge(with_clones(), two_kinds)
     assert [of.tolist() for of in merged.removed] == [[2]]
     # The third gives 1.25 times the first, less 0.25.
     np.testing.assert_allclose(merged.weights[2], [OUT[0] + 1.25 * OUT[2], OUT[1]], atol=1e-6)
@@ -64,8 +55,8 @@ def test_clones_of_two_layers_merge_at_once(by_hand, two_kinds):
     assert merged.largest_change < 1e-5 * merged.largest_score
 
 
-def test_what_cannot_be_measured_is_one_sentence(small, two_kinds):
-    run = small()
+def test_what_cannot_be_measured_is_one_sentence(with_clones, two_kinds):
+    run = with_clones()
     with pytest.raises(LabError, match="epoch"):
         redundancy.groups(run, dataset=two_kinds, epoch=7)
     with pytest.raises(LabError, match="layer"):
@@ -97,5 +88,17 @@ def test_a_layer_that_is_not_finite_has_no_clones_and_no_rank(by_hand, two_kinds
 @pytest.mark.parametrize("activation", mostly_slow(["prelu=0.25", "elu"], "elu"))
 def test_activations_are_those_of_the_census(tiny, tmp_path, activation):
     (run,) = lab.compare((activation,), 1, tiny, tmp_path, hidden=(6, 5), epochs=1, batch_size=50)
-    values = redundancy.activations(run, 1, tiny)
+    values = run.activations(tiny, 1)
     np.testing.assert_allclose(values.mean(axis=0), run.last_summaries(1).mean, rtol=1e-5)
+
+
+def test_the_table_of_several_runs_says_what_they_are_and_is_the_same(with_clones, two_kinds):
+    runs = lab.Runs([with_clones(learning_rate=0.1), with_clones(learning_rate=0.2)])
+    found = runs.redundancy(two_kinds)
+    assert found.learning_rate.tolist() == [0.1, 0.1, 0.2, 0.2]
+    assert found.clones.tolist() == [1] * 4
+    assert found.equals(redundancy.table(runs, two_kinds))
+
+
+def test_without_runs_the_table_is_empty():
+    assert lab.Runs([]).redundancy().empty

@@ -1,16 +1,18 @@
 """The front ends as students use them: in JupyterLab, by mouse and by keyboard."""
 
 import csv
+import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
-from lab import RunStore
+from lab import RunStore, load_dataset
 
 pytestmark = pytest.mark.browser
 FOLDER = Path(__file__).parent.parent.parent / "notebooks"
@@ -365,6 +367,50 @@ def test_a_neuron_is_picked_by_mouse_by_keyboard_and_from_the_list(microscope, p
     assert microscope.complaints == []
 
 
+@pytest.fixture
+def planted(opened, classroom_folder, by_hand):
+    """The microscope on four neurons, of which 1 and 3 are clones."""
+    kernel = np.random.default_rng(0).normal(size=(784, 4))
+    kernel[:, 3] = 2 * kernel[:, 1]
+    weights = [kernel, np.zeros(4), np.eye(4, 10), np.zeros(10)]
+    run = by_hand(load_dataset("mnist-5k"), [weights, weights], batch_size=128)
+    lines = (
+        "from lab import RunStore\n"
+        "from lab.widgets import Microscope\n"
+        f"Microscope(RunStore({str(run.folder.parent)!r}), unit=0)"
+    )
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(lines)],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
+    )
+    nbformat.write(notebook, classroom_folder / "planted.ipynb")
+    notebook = opened("planted.ipynb")
+    notebook.run_all()
+    notebook.picture().wait_for()
+    return notebook
+
+
+def test_a_button_leads_from_clone_to_clone_by_keyboard(planted):
+    told = planted.front.locator("[aria-live=polite]")
+    expect(told).to_contain_text("No other neuron is its clone.")
+    expect(planted.front.get_by_text("1 of 4 neurons could be taken away")).to_be_visible()
+    button = planted.front.get_by_role("button", name="Go to its clone")
+    expect(button).to_be_hidden()
+    planted.front.get_by_role("gridcell", name=re.compile("^neuron 1 ")).click()
+    expect(told).to_contain_text("Neuron 1 of layer 1.")
+    expect(told).to_contain_text("Its clone: 3 (correlation 1.00).")
+    planted.tab_to("Go to its clone 3")
+    planted.page.keyboard.press("Enter")
+    expect(told).to_contain_text("Neuron 3 of layer 1.")
+    expect(button).to_be_focused()
+    planted.page.keyboard.press("Enter")
+    expect(told).to_contain_text("Neuron 1 of layer 1.")
+    if folder := os.environ.get("LAB_SCREENSHOTS"):
+        planted.page.screenshot(path=f"{folder}/planted.png")
+    assert inaccessible(planted) == []
+    assert planted.complaints == []
+
+
 def test_scrubbing_through_the_epochs_shows_neurons_die_and_revive(microscope, classroom_folder):
     runs = RunStore(classroom_folder / "recorded").runs.where(label="weights of every epoch")
     microscope.choose("layer", "^2$")
@@ -377,6 +423,7 @@ def test_scrubbing_through_the_epochs_shows_neurons_die_and_revive(microscope, c
         dead = int(runs[0].lives(2).dead[epoch].sum())
         crossed = microscope.front.get_by_role("gridcell").filter(has_text="×")
         expect(crossed).to_have_count(dead)
+    expect(microscope.front.get_by_text("Effective rank")).to_be_visible()  # Once all is at rest.
     assert microscope.complaints == []
 
 
@@ -416,6 +463,14 @@ def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture
     expect(kill_map.picture()).to_have_attribute("aria-label", re.compile(name))
     other = kill_map.front.get_by_role("grid", name="validation accuracy")
     expect(other.locator("[aria-selected=true]")).to_have_attribute("aria-label", re.compile(name))
+    kill_map.choose("third map", "effective rank")
+    third = kill_map.front.get_by_role("grid", name="effective rank").get_by_role("gridcell")
+    expect(third.filter(has_text=re.compile(r"\d"))).to_have_count(16)
+    assert inaccessible(kill_map) == []
+    if folder := os.environ.get("LAB_SCREENSHOTS"):
+        kill_map.page.screenshot(path=f"{folder}/third.png", full_page=True)
+    kill_map.choose("third map", "none")
+    expect(third).to_have_count(0)
     picture_of(
         kill_map,
         "kill-map-in-jupyterlab",

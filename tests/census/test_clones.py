@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.census.clones import effective_rank, groups, lines, redundant, singular_values, stable_rank
+from lab.census.clones import (
+    correlations,
+    effective_rank,
+    groups,
+    lines,
+    measures,
+    redundant,
+    singular_values,
+    stable_rank,
+)
 
 RNG = np.random.default_rng(3)
 
@@ -57,6 +66,9 @@ def test_units_that_do_not_vary_are_no_clones_of_one_another():
     a[:, 0] = a[:, 1] = 0.0  # Two dead ReLU units.
     a[:, 2] = -1.0 + 1e-8 * a[:, 3]  # An ELU unit stuck at -1, but for rounding.
     assert redundant(groups(a)) == 0
+    a = a.astype(np.float64)
+    a[:, 0], a[:, 1] = -1 + 1e-8 * a[:, 3], -1 + 2e-8 * a[:, 3]  # Rounding, as in a sum of many.
+    assert redundant(groups(a)) == 0
 
 
 def test_a_channel_is_a_unit_whatever_the_number_of_positions():
@@ -107,3 +119,26 @@ def test_a_layer_that_gives_nothing_has_rank_0():
     assert effective_rank(singular_values(np.zeros((9, 4), np.float32))) == 0
     assert stable_rank(singular_values(np.zeros((9, 4), np.float32))) == 0
     assert redundant(groups(np.zeros((9, 4), np.float32))) == 0
+
+
+def test_correlations_are_those_of_numpy_and_none_with_a_unit_that_does_not_vary():
+    a = noise(5) + 100
+    a[:, 2] = a[:, 0] - 3 * a[:, 1]
+    expected = np.corrcoef(a.T)
+    np.testing.assert_allclose(correlations(a), expected, atol=1e-9)
+    a[:, 4] = 7.0
+    assert correlations(a)[4].tolist() == [0] * 5
+    np.testing.assert_allclose(correlations(a)[:4, :4], expected[:4, :4], atol=1e-9)
+
+
+def test_the_measures_of_a_layer_are_its_clones_and_its_ranks():
+    a = np.maximum(noise(6), 0) + 2
+    a[:, 5] = 3 - a[:, 1]
+    spectrum = np.linalg.svd(a, compute_uv=False)
+    shares = spectrum[spectrum > 1e-7 * spectrum[0]] / spectrum.sum()
+    found = measures(a)
+    assert found["clones"] == 1
+    assert found["effective_rank"] == pytest.approx(np.exp(-(shares * np.log(shares)).sum()))
+    assert found["stable_rank"] == pytest.approx((spectrum**2).sum() / spectrum[0] ** 2)
+    a[3, 3] = np.inf
+    assert all(np.isnan(value) for value in measures(a).values())

@@ -110,3 +110,28 @@ def test_survival_curves_are_those_of_the_lives(runs):
 def test_bad_input_is_answered_with_a_sentence(runs, draw, error, words):
     with pytest.raises(error, match=words):
         draw(runs)
+
+
+def test_a_curve_of_clones_is_of_every_kept_epoch(with_clones, two_kinds):
+    runs = Runs([with_clones()])
+    ax = plots.redundancy(runs, 1, dataset=two_kinds)
+    assert ax.get_lines()[-2].get_ydata() == pytest.approx([100 / 3] * 2)
+    assert ax.get_ylabel() == "clones, % of layer 1"
+    ax = plots.redundancy(runs, 1, "stable_rank", two_kinds)
+    ranks = [run.redundancy(two_kinds, epoch)[0]["stable_rank"] for run in runs for epoch in (0, 1)]
+    assert ax.get_lines()[1].get_ydata() == pytest.approx(ranks)
+    assert ax.get_ylabel() == "stable rank, layer 1"
+
+
+def test_curves_of_clones_say_what_they_need(with_clones, two_kinds):
+    runs = Runs([with_clones(keep_weights="last")])
+    with pytest.raises(
+        RunError, match=r"epoch 0, but of: 1\. A run trained with keep_weights='every'"
+    ):
+        plots.redundancy(runs, 1, dataset=two_kinds)
+    with pytest.raises(InputError, match="Unknown measure 'rank'"):
+        plots.redundancy(runs, 1, "rank")
+    with pytest.raises(RunError, match="layer must be from 1 to 1"):
+        plots.redundancy(runs, 2, dataset=two_kinds)
+    with pytest.raises(InputError, match="at least one run"):
+        plots.redundancy(Runs([]), 1)

@@ -156,3 +156,29 @@ def test_a_table_of_means_has_the_rows_and_columns_that_it_is_given(half_dead, r
     table = measures.means({"half": [half_dead, half_dead], "one": [recorded]}, columns)
     assert table.loc["half"].tolist() == pytest.approx([100 / 3, 60])
     assert table.loc["one", "first, %"] == 100 * recorded.confirmed(1).mean()
+
+
+def test_clones_and_ranks_are_shares_of_all_hidden_units(with_clones, two_kinds):
+    run = with_clones()
+    (layer,) = run.redundancy(two_kinds)
+    assert layer["clones"] == 1
+    clones = measures.measure("clones_fraction", dataset=two_kinds)
+    assert clones.printed(run) == pytest.approx(100 / 3)
+    assert (clones.unit, clones.better) == ("points", "smaller")
+    for name in ("effective_rank", "stable_rank"):
+        rank = measures.measure(f"{name}_fraction", dataset=two_kinds)
+        assert rank.printed(run) == pytest.approx(100 * layer[name] / 3)
+        assert 100 / 3 <= rank.printed(run) <= 200 / 3  # One direction at least, two at most.
+        assert rank.better == "neither"
+    with pytest.raises(InputError, match="layer must be left out for clones_fraction"):
+        measures.measure("clones_fraction", 1)
+    with pytest.raises(RunError, match="keeps no weights"):
+        clones.printed(with_clones(keep_weights="none"))
+
+
+def test_the_data_set_is_loaded_once_for_many_runs(with_clones, two_kinds, monkeypatch):
+    tried = []
+    monkeypatch.setattr("lab.runs.run.load_recorded", lambda n: tried.append(n) or two_kinds)
+    runs = [with_clones(learning_rate=rate) for rate in (0.1, 0.2)]
+    assert measures.measure("clones_fraction").mean(runs) == pytest.approx(100 / 3)
+    assert tried == ["two kinds"]

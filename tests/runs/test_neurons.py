@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lab
+from lab.census import clones
 from lab.errors import InputError, RunError
 from lab.experiment.data import split
 from lab.figures import of_neurons
@@ -214,3 +215,32 @@ def test_a_portrait_tells_in_words_what_it_shows(run, tiny):
     assert picture.alt.startswith("Neuron 4 of layer 1 at epoch 3. ")
     assert neuron.story in picture.alt
     assert f"images of the classes {', '.join(map(str, neuron.labels))}." in picture.alt
+
+
+def test_a_layer_knows_the_clones_of_each_unit(with_clones, two_kinds):
+    run = with_clones()
+    view = neurons.look(run, dataset=two_kinds)
+    assert not view.knows_clones
+    (found,) = view.clones(0)
+    assert found == (2, pytest.approx(1.0))
+    assert [number for number, _ in view.clones(2)] == [0]
+    assert view.clones(1) == []  # It is dead.
+    assert view.knows_clones
+    assert view.moments.measures == pytest.approx(run.redundancy(two_kinds)[0])
+
+
+def test_the_strongest_clone_comes_first_and_an_opposite_is_negative(run, tiny):
+    view = neurons.look(run, dataset=tiny)
+    a = np.random.default_rng(0).normal(size=(400, 12))
+    a[:, 1] = -a[:, 0] + 0.2 * a[:, 1]
+    a[:, 2] = a[:, 0] + 0.1 * a[:, 2]
+    view.moments = clones.Moments.of(a)
+    expected = np.corrcoef(a.T)[0]
+    assert 1 > expected[2] > -expected[1] > 0.95
+    assert view.clones(0) == [(2, pytest.approx(expected[2])), (1, pytest.approx(expected[1]))]
+
+
+def test_without_the_images_no_clones_are_known(with_clones):
+    view = neurons.look(with_clones())
+    assert view.knows_clones
+    assert (view.moments, view.clones(0)) == (None, [])

@@ -178,3 +178,32 @@ def test_a_map_that_cannot_be_is_refused_where_it_is_made(tiny):
         KillMap({"first_bias": [0, 1]}, dataset=tiny)
     with pytest.raises(LabError, match="Unknown activation 'rellu'"):
         KillMap(activation="rellu", dataset=tiny)
+
+
+def test_a_third_map_shows_clones_or_a_rank_once_the_networks_are_trained(tiny, tmp_path):
+    vary = {"first_bias": [-1000, 0], "learning_rate": [0.01, 0.1]}
+    front = KillMap(vary, "relu", 1, tiny, RunStore(tmp_path), **SMALL)
+    assert list(front.grids) == ["dead", "accuracy"]
+    front.third.value = "effective_rank_fraction"
+    grid = front.grids["effective_rank_fraction"]
+    assert grid.marks == [""] * 4
+    trained(front)
+    wanted = front.found.table("effective_rank_fraction").to_numpy()[::-1].ravel()
+    assert grid.marks == [f"{value:.0f}" for value in wanted]
+    assert (wanted[:2] > 0).all()
+    assert wanted[2:].tolist() == [0, 0]  # All are dead.
+    assert grid.label == "effective rank, % of hidden neurons"
+    assert "Finished: all 4 runs are kept" in front.status.value
+    front.third.value = "clones_fraction"
+    assert front.grids["clones_fraction"] is grid
+    assert "clones, % of hidden neurons" in front.frame
+    assert "Finished: all 4 runs are kept" in front.status.value
+    grid.picked = 2
+    assert front.grids["dead"].picked == 2
+    front.column_values.value = "0.01, 0.5"  # A part is recorded.
+    assert front.grids["dead"].marks[0]
+    assert grid.marks == [""] * 4
+    assert "2 of them recorded. Press Train." in front.status.value
+    front.third.index = 0
+    assert list(front.grids) == ["dead", "accuracy"]
+    assert "clones, % of hidden neurons" not in front.frame

@@ -1,5 +1,7 @@
 """The microscope: its grid, its list, its story, and a sentence for what does not exist."""
 
+import asyncio
+
 import numpy as np
 import pytest
 from matplotlib import colormaps
@@ -12,7 +14,7 @@ from lab.errors import InputError
 from lab.plots.palette import by_theme
 from lab.runs import causes
 from lab.widgets import Microscope
-from lab.widgets.microscope import _coloured, _fit
+from lab.widgets.microscope import REST_SECONDS, _coloured, _fit
 
 
 @pytest.fixture(scope="module")
@@ -201,3 +203,75 @@ def test_a_measure_has_a_scale_with_its_ends_and_what_is_not_finite_is_grey(relu
 def test_cells_are_as_large_as_there_is_room_for(neurons, columns, size):
     assert _fit(neurons) == (columns, size)
     assert columns * size <= 512
+
+
+def test_a_button_leads_from_a_neuron_to_its_clones_in_turn(with_clones, two_kinds):
+    microscope = Microscope(with_clones(), unit=0, dataset=two_kinds)
+    assert "Its clone: 2 (correlation 1.00)." in microscope.story.value
+    assert microscope.clone.description == "Go to its clone 2"
+    assert microscope.clone.layout.display is None
+    microscope.clone.click()
+    assert microscope.neuron.value == microscope.grid.picked == 2
+    assert "Neuron 2 of layer 1." in microscope.story.value
+    assert microscope.clone.description == "Go to its clone 0"
+
+
+def test_of_many_clones_the_strongest_are_told(by_hand, two_kinds):
+    kernel = np.zeros((784, 8), np.float32)
+    kernel[0] = np.arange(1, 9)
+    run = by_hand(two_kinds, [[kernel, np.zeros(8), np.eye(8, 10), np.zeros(10)]] * 2)
+    microscope = Microscope(run, unit=3, dataset=two_kinds)
+    assert microscope.story.value.count("(correlation 1.00)") == 5
+    assert "and 2 more." in microscope.story.value
+    seen = []
+    for _ in range(8):
+        seen.append(microscope.neuron.value)
+        microscope.clone.click()
+    assert seen == [3, 4, 5, 6, 7, 0, 1, 2]
+
+
+def test_a_neuron_without_clones_says_so(with_clones, by_hand, two_kinds):
+    microscope = Microscope(with_clones(), unit=1, dataset=two_kinds)
+    assert "It gives the same on every image of the probe: it has no clones." in (
+        microscope.story.value
+    )
+    assert microscope.clone.layout.display == "none"
+    kernel = np.zeros((784, 2), np.float32)
+    kernel[0] = 1, -100
+    alone = by_hand(two_kinds, [[kernel, np.zeros(2), np.eye(2, 10), np.zeros(10)]] * 2)
+    assert "No other neuron is its clone." in Microscope(alone, 1, 0, None, two_kinds).story.value
+
+
+def test_the_layer_s_clones_and_ranks_stand_beside_its_dead(with_clones, two_kinds):
+    run = with_clones()
+    microscope = Microscope(run, dataset=two_kinds)
+    (found,) = run.redundancy(two_kinds)
+    assert "1 of 3 neurons could be taken away as clones of others." in microscope.spare.value
+    ranks = [words.number(found[name]) for name in ("effective_rank", "stable_rank")]
+    assert f"Effective rank {ranks[0]}, stable rank {ranks[1]}, of at most 3." in (
+        microscope.spare.value
+    )
+
+
+def test_without_the_weights_nothing_is_said_of_clones(store, tiny):
+    elu = store.runs.where(activation="elu")[0]
+    microscope = Microscope(elu, epoch=1, dataset=tiny)
+    assert "clone" not in microscope.spare.value + microscope.story.value
+    assert microscope.clone.layout.display == "none"
+
+
+def test_while_the_epochs_pass_clones_wait_until_one_is_chosen(relu, tiny):
+    async def scrub():
+        microscope = Microscope(relu, dataset=tiny)
+        for epoch in (2, 1, 0):
+            microscope.epoch.value = epoch
+            assert "Effective rank" not in microscope.spare.value
+        await asyncio.sleep(2 * REST_SECONDS)
+        assert "Effective rank" in microscope.spare.value
+        assert not microscope._view(relu.run_id, 1, 1).knows_clones  # It was passed by.
+        microscope.neuron.value = 3  # What is known is said at once.
+        assert "Effective rank" in microscope.spare.value
+        microscope.epoch.value = 2
+        microscope.close()  # Nothing is drawn after it.
+
+    asyncio.run(scrub())

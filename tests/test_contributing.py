@@ -55,7 +55,7 @@ def test_a_measure_is_added_in_one_place(project: Path) -> None:
 def test_every_diff_applies(project: Path) -> None:
     for diff in DIFFS:
         apply(diff, project)
-    assert "10_my_lesson" in (project / "README.md").read_text(encoding="utf-8")
+    assert "11_my_lesson" in (project / "README.md").read_text(encoding="utf-8")
 
 
 def test_links_lead_somewhere() -> None:

@@ -57,13 +57,6 @@ class Moments:
         return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
 
     @functools.cached_property
-    def singular_values(self) -> NDArray[np.float64]:
-        """The singular values of the activations; see `singular_values`."""
-        gram = self.products + self.values * np.outer(self.means, self.means)
-        squares = np.linalg.eigvalsh(gram)
-        return np.sqrt(np.where(squares > 1e-14 * squares.max(initial=0.0), squares, 0.0))
-
-    @functools.cached_property
     def measures(self) -> dict[str, float]:
         """How much of the layer is of use; see `measures`."""
         if not np.isfinite(self.products).all():
@@ -142,18 +135,6 @@ def lines(
 def redundant(numbers: NDArray[np.intp]) -> int:
     """Returns how many units could be taken away so that one of each of `groups` is left."""
     return len(numbers) - len(np.unique(numbers))
-
-
-def measures(activations: NDArray[np.floating]) -> dict[str, float]:
-    """Returns a layer's `clones`, `effective_rank` and `stable_rank`; NaN if a value is not finite.
-
-    `clones` are the units that could be taken away so that one of each group is left.
-    """
-    if not np.isfinite(activations).all():
-        return dict.fromkeys(MEASURES, np.nan)
-    spectrum = singular_values(activations)
-    numbers = (redundant(groups(activations)), effective_rank(spectrum), stable_rank(spectrum))
-    return dict(zip(MEASURES, numbers, strict=True))
 
 
 def singular_values(activations: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -224,6 +224,24 @@ def check_tasks(run: Run) -> None:
         raise InputError(f"Run {run.run_id} learns no tasks: lab.continual trains runs that do.")
 
 
+def first_and_last(run: Run, name: str, layer: int = 1) -> tuple[float, float]:
+    """Returns the mean of a measure over the first tasks of a run, and that over its last.
+
+    The first and the last are a tenth of its tasks each, at least one: `Run.few_tasks`.
+
+    Args:
+        run: As for `by_task`.
+        name: As for `by_task`.
+        layer: As for `by_task`.
+
+    Raises:
+        InputError: As `by_task` does.
+        RunError: As `by_task` does.
+    """
+    tasks, few = by_task(run, name, layer)[1:], run.few_tasks
+    return float(tasks[:few].mean()), float(tasks[-few:].mean())
+
+
 def _means_by_task(values: NDArray[Any], epochs: int) -> NDArray[Any]:
     """Returns the first of some values, one for each epoch, and their mean in each whole task."""
     whole = (len(values) - 1) // epochs

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from lab.census import clones, units
 from lab.experiment import Dataset
 from lab.runs import causes
-from lab.runs.measures import BY_TASK, by_task
+from lab.runs.measures import BY_TASK, by_task, first_and_last
 from lab.runs.run import Run
 from lab.words import by_layer
 
@@ -171,16 +171,15 @@ def task_summary_row(runs: list[Run]) -> dict[str, Any]:
     """Returns the first and the last tasks of runs that differ in the seed alone, as means."""
     first = runs[0]
     ended = [run for run in runs if run.status == "finished"]
-    few = first.few_tasks
     row: dict[str, Any] = {
         "activation": first.config.title,
         "runs": len(runs),
         "diverged": sum(run.diverged for run in runs),
     }
     for name in BY_TASK:
-        curves = [by_task(run, name)[1:] for run in ended]
-        row[f"{name}_first"] = _mean([curve[:few].mean() for curve in curves])
-        row[f"{name}_last"] = _mean([curve[-few:].mean() for curve in curves])
+        means = [first_and_last(run, name) for run in ended]
+        row[f"{name}_first"] = _mean([before for before, _ in means])
+        row[f"{name}_last"] = _mean([after for _, after in means])
     for name in ("dead_fraction", "weight_norm"):
         ends = [[by_task(run, name, layer)[[0, -1]] for layer in run.layers] for run in ended]
         for place, when in enumerate(("untrained", "end")):

@@ -184,6 +184,18 @@ def test_lesson_9_shows_a_dead_filter_that_the_microscope_explains(opened):
     assert notebook.complaints == []
 
 
+def test_lesson_10_shows_a_race_over_tasks_in_which_elu_has_no_dead_neuron(opened):
+    notebook = opened("10_keeps_learning.ipynb")
+    notebook.run_above("waits for the end of the race")
+    notebook.set("epochs", "5")
+    notebook.button("Train").click()
+    notebook.says("Finished: all 2 runs are kept")
+    assert re.search(r"ELU.*: epoch 5.0 of 5, .*dead 0.0 / 0.0 %", notebook.words())
+    code = notebook.front.get_by_text("lab.compare(")
+    expect(code.first).to_contain_text("tasks='permuted'")
+    assert notebook.complaints == []
+
+
 @pytest.fixture
 def compare(opened):
     notebook = opened("03_compare.ipynb")

@@ -23,7 +23,7 @@ def picture(runs):
     return figures.over_tasks(runs, "tiny")
 
 
-def test_the_panels_are_accuracies_and_of_each_layer_dead_neurons_and_weights(picture):
+def test_the_panels_are_accuracies_and_of_each_layer_dead_neurons_weights_and_rank(picture):
     *panels, table = picture.figure.axes
     assert [ax.get_ylabel() for ax in panels] == [
         "accuracy while learning, %",
@@ -32,8 +32,20 @@ def test_the_panels_are_accuracies_and_of_each_layer_dead_neurons_and_weights(pi
         "dead, % of layer 2",
         "weight norm, layer 1",
         "weight norm, layer 2",
+        "effective rank, layer 1",
+        "effective rank, layer 2",
     ]
     assert {ax.get_xlabel() for ax in panels} == {"task"}
+    assert len(table.tables) == 1
+
+
+def test_other_panels_can_be_chosen_and_are_named_in_the_words(runs):
+    panels = [("end_accuracy", 1), ("dead_fraction", 2), ("update_ratio", 1)]
+    picture = figures.over_tasks(runs, panels=panels)
+    *drawn, table = picture.figure.axes
+    labels = ["accuracy at the task's end, %", "dead, % of layer 2", "update ratio, layer 1"]
+    assert [ax.get_ylabel() for ax in drawn] == labels
+    assert picture.alt.startswith(f"Curves over the tasks ({'; '.join(labels)}), below them a")
     assert len(table.tables) == 1
 
 

@@ -11,7 +11,7 @@ from lab.analysis import probes, surgery
 from lab.errors import InputError, RunError
 from lab.experiment import shown, split
 from lab.network import forward
-from lab.runs import by_task, tasks_words
+from lab.runs import by_task, first_and_last, tasks_words
 
 SETTINGS = {"hidden": (6, 5), "batch_size": 30, "tasks": "permuted", "task_epochs": 2}
 PLAIN = {"hidden": (6, 5), "batch_size": 30, "epochs": 1}
@@ -137,8 +137,12 @@ def test_the_results_set_the_first_tasks_beside_the_last(store):
 
 def test_with_twenty_tasks_the_first_and_last_two_are_compared(store):
     config = RunConfig(tasks="permuted", epochs=20)
-    twenty = store.runs[0].record.model_copy(update={"settings": config})
-    assert lab.Run(store.runs[0].folder, twenty).few_tasks == 2
+    last = store.runs[0].record.epochs[-1]
+    epochs = [last.model_copy(update={"epoch": n, "train_accuracy": n / 100}) for n in range(21)]
+    settings = {"settings": config, "epochs": tuple(epochs)}
+    twenty = lab.Run(store.runs[0].folder, store.runs[0].record.model_copy(update=settings))
+    assert twenty.few_tasks == 2
+    assert first_and_last(twenty, "online_accuracy") == pytest.approx((0.015, 0.195))
 
 
 def test_where_tasks_show_data_sets_in_turn_the_first_and_last_are_whole_rounds(tiny, tmp_path):

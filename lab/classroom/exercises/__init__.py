@@ -10,6 +10,7 @@ from lab.classroom.exercises import (
     lesson_7,
     lesson_8,
     lesson_9,
+    lesson_10,
 )
 from lab.classroom.exercises.shared import CHECKS, WHY
 
@@ -25,4 +26,5 @@ __all__ = [
     "lesson_7",
     "lesson_8",
     "lesson_9",
+    "lesson_10",
 ]

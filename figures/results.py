@@ -7,6 +7,7 @@ Every number of the page and of the README's findings comes from here. Training 
 about half an hour on two cores.
 """
 
+import dataclasses
 import functools
 import tomllib
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoes
 
 import lab
 from lab import gradients, grids, probes, spreadsheets, stats, surgery
-from lab.figures import of_analyses, pictures, write_gallery
+from lab.figures import life_over_tasks, of_analyses, over_tasks, pictures, write_gallery
 from lab.words import fixed
 
 LEARNERS = {
@@ -150,7 +151,18 @@ def keep_tasks(store: str) -> None:
         grid = {"activation": vary}
         runs = lab.sweep(settings, grid, plan["seeds"], plan["dataset"], store)
         found += [{"remedy": name} | ends_of_tasks(run, plan["first"]) for run in runs]
+        if name == "none":
+            draw_tasks(runs)
     keep("tasks", pd.DataFrame(found))
+
+
+def draw_tasks(runs: lab.Runs) -> None:
+    """Draws the curves over the tasks, and the life of the ReLU neuron that died most often."""
+    over_tasks(runs, "tasks").save(FOLDER)
+    run = runs.where(activation="relu")[0]
+    unit = int(run.lives(1).died.sum(axis=0).argmax())
+    picture = life_over_tasks(run, 1, unit)
+    dataclasses.replace(picture, name="tasks-one-neuron").save(FOLDER)
 
 
 def ends_of_tasks(run: lab.Run, count: int) -> dict[str, Any]:
@@ -249,7 +261,7 @@ def points(found: stats.Paired, digits: int = 2) -> str:
     return f"{fixed(found.mean, digits)} ± {fixed(found.high - found.mean, digits)}"
 
 
-def over_tasks(measure: str, remedy: str, activation: str) -> stats.Paired:
+def change(measure: str, remedy: str, activation: str) -> stats.Paired:
     """Returns the change of a measure from the first tasks to the last, in points, by seed."""
     first, last = (
         values("tasks", f"{measure}_{when}", remedy=remedy, activation=activation)
@@ -326,7 +338,7 @@ def page() -> str:
         kept,
         mean,
         spread,
-        over_tasks,
+        change,
         points,
         remedies,
         table,

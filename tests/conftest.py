@@ -37,7 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    gc.freeze()  # Each search for garbage would take half a second in all that is imported.
+    """Searches for garbage less often, and in what tests make alone, not in all imports."""
+    gc.freeze()
+    gc.set_threshold(10_000)
 
 
 def pytest_sessionfinish() -> None:

@@ -173,8 +173,8 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
 def company():
     return [
         RunConfig(network="normalised", activation="tanh", epochs=3, batch_size=30),
-        RunConfig(network="convolutional", activation="elu", epochs=3, batch_size=40, seed=1),
-        RunConfig(hidden=(5,), epochs=3, batch_size=7),
+        RunConfig(network="convolutional", epochs=3, batch_size=25, seed=1),
+        RunConfig(hidden=(16, 12), epochs=3, batch_size=25),
     ]
 
 

@@ -46,7 +46,7 @@ def test_a_store_without_ended_runs_gives_the_functions_alone():
 
 @pytest.mark.slow
 def test_comparisons_that_differ_in_another_setting_have_names_that_tell_it(runs, tiny):
-    deeper = lab.compare("relu", 1, tiny, hidden=(8, 8, 8), epochs=1, batch_size=50)
+    deeper = lab.compare("relu", 1, tiny, hidden=(8, 8, 8), epochs=1, batch_size=30)
     names = [picture.name for picture in of_runs.pictures(Runs([*runs, *deeper]))]
     assert len(set(names)) == len(names)
     assert "tiny-lr-0.001-hidden-8-8-8-epochs-1-summary" in names

@@ -431,7 +431,7 @@ def test_remedies_are_settings_of_a_race_and_of_its_line_of_python(tiny, store):
     (run,) = race.runs
     assert (run.config.normalization, run.config.dropout) == ("batch", 0.1)
     assert run.config.weight_decay == 0.004
-    code = "optimizer=&#x27;adamw&#x27;, batch_size=50, epochs=1, normalization=&#x27;batch&#x27;"
+    code = "optimizer=&#x27;adamw&#x27;, batch_size=30, epochs=1, normalization=&#x27;batch&#x27;"
     assert code in race.code.value
     assert "weight_decay" not in race.code.value
 

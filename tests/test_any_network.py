@@ -173,8 +173,8 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
 def company():
     return [
         RunConfig(network="normalised", activation="tanh", epochs=3, batch_size=30),
-        RunConfig(network="convolutional", activation="elu", epochs=3, batch_size=40, seed=1),
-        RunConfig(hidden=(5,), epochs=3, batch_size=7),
+        RunConfig(network="convolutional", epochs=3, batch_size=25, seed=1),
+        RunConfig(hidden=(16, 12), epochs=3, batch_size=25),
     ]
 
 
@@ -303,7 +303,7 @@ def test_planted_dead_filters_and_units_are_found_at_every_layer(tiny, layer, de
         bias = np.where(np.arange(len(arrays[f"layer{layer}.bias"])) < dead, -1e4, 1.0)
         return kernels | {f"layer{layer}.bias": bias.astype(np.float32)}
 
-    end = observed(RunConfig(network="convolutional"), tiny, plant)
+    end = observed(RunConfig(network="convolutional", **SMALL), tiny, plant)
     for number, found in enumerate(end.layers, start=1):
         width = len(found.zeros)
         expected = [number == layer and unit < dead for unit in range(width)]
@@ -311,7 +311,7 @@ def test_planted_dead_filters_and_units_are_found_at_every_layer(tiny, layer, de
 
 
 def test_a_filter_that_fires_at_one_position_of_one_image_is_alive(tiny):
-    config = RunConfig(network="convolutional")
+    config = RunConfig(network="convolutional", **SMALL)
     images = tiny.x_train[split(tiny, config).probe][..., None] / 255.0
     kernel = first_weights(config).kernel(1).astype(np.float64)
     highest = np.sort(convolved(images, kernel, 0, 2).reshape(-1, 4), axis=0)[-2:].mean(axis=0)
@@ -329,7 +329,7 @@ def test_a_unit_that_is_not_finite_is_neither_dead_nor_alive(tiny, name, value):
     def plant(arrays):
         return {array: np.where(np.arange(len(arrays[array])) == 1, value, 0).astype(np.float32)}
 
-    layer = observed(RunConfig(network=name), tiny, plant).layers[0]
+    layer = observed(RunConfig(network=name, **SMALL), tiny, plant).layers[0]
     assert (layer.nonfinite > 0).tolist() == [unit == 1 for unit in range(len(layer.zeros))]
     assert layer.nonfinite[1] == layer.images
     assert not units.dead(layer)[1]
@@ -478,7 +478,7 @@ def test_how_many_images_it_takes_counts_every_position(kept):
 
 def by_changes(dataset, folder, changes, network="convolutional"):
     """Records a network, untrained and then changed by hand, with its census."""
-    config = RunConfig(network=network, epochs=1, keep_weights="every")
+    config = RunConfig(network=network, keep_weights="every", **SMALL | {"epochs": 1})
     store = RunStore(folder)
     with contextlib.closing(store.writer(config, dataset)) as writer:
         for epoch, change in enumerate((lambda arrays: {}, changes)):

@@ -150,7 +150,7 @@ def _overflows(name: str, function: Function) -> tuple[float, float] | None:
     Infinite on a side where both are finite up to 10,000; None if both sides are.
     """
     z = np.stack([-FAR, FAR]).astype(np.float32)
-    a, gate = _compiled(name, function, z)
+    a, gate = _compiled(name, function)(z)
     found = [math.inf, math.inf]
     for side, finite in enumerate(np.isfinite(a) & np.isfinite(gate)):
         first = 1 + max(np.flatnonzero(finite), default=-1)
@@ -202,7 +202,8 @@ def _check(name: str, given: Function, made: Function) -> None:
     among_others = z.copy()
     others = np.indices(z.shape).sum(axis=0) % 2 == 1
     among_others[others] = rng.uniform(-10, 10, others.sum())
-    a, gate = _compiled(name, given, z)
+    program = _compiled(name, given)
+    a, gate = program(z)
     if not np.isfinite([a[0, 0], gate[0, 0]]).all() or np.isnan(a + gate).any():
         at_zero = not np.isfinite([a[0, 0], gate[0, 0]]).all()
         at = 0.0 if at_zero else z[np.isnan(a + gate)][0]
@@ -212,7 +213,7 @@ def _check(name: str, given: Function, made: Function) -> None:
             f"tf.where or tf.maximum."
         )
     again, turned, flat, mixed = (
-        _compiled(name, given, values)[0] for values in (z, z.T, z.ravel(), among_others)
+        program(values)[0] for values in (z, z.T, z.ravel(), among_others)
     )
     alike = (again, turned.T, flat.reshape(z.shape), np.where(others, a, mixed))
     if not all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for b in alike):
@@ -222,16 +223,15 @@ def _check(name: str, given: Function, made: Function) -> None:
         )
     if not gate.any():
         raise InputError(f"{name} must have a gradient: its slope is 0 for every z tried.")
-    if not all(map(np.array_equal, (a, gate), _compiled(name, made, z))):
+    if not all(map(np.array_equal, (a, gate), _compiled(name, made)(z))):
         raise InputError(
             f"The source of {name} that can be read is not what was given: the file was edited "
             f"since, or it was put together from several functions. Write it as one def."
         )
 
 
-@in_own_thread
-def _compiled(name: str, function: Function, z: NDArray[np.float32]) -> Pair:
-    """Returns f and f' of an array from a compiled program."""
+def _compiled(name: str, function: Function) -> Callable[[NDArray[np.float32]], Pair]:
+    """Returns a program that gives f and f' of an array; each shape is compiled once."""
     tf = load_tensorflow()
 
     @compiled
@@ -251,13 +251,17 @@ def _compiled(name: str, function: Function, z: NDArray[np.float32]) -> Pair:
             raise InputError(f"{name} must have a gradient: no change of z changes its value.")
         return a, tf.convert_to_tensor(gate)
 
-    try:
-        a, gate = both(tf.constant(z))
-    except InputError:
-        raise
-    except Exception as error:  # Whatever the user's own code raises.
-        raise InputError(
-            f"{name} must work on a whole float32 tensor in a compiled program (tf.where in place "
-            f"of if, tf.exp in place of math.exp); it failed with {reason_of(error)}"
-        ) from error
-    return a.numpy(), gate.numpy()
+    @in_own_thread
+    def run(z: NDArray[np.float32]) -> Pair:
+        try:
+            a, gate = both(tf.constant(z))
+        except InputError:
+            raise
+        except Exception as error:  # Whatever the user's own code raises.
+            raise InputError(
+                f"{name} must work on a whole float32 tensor in a compiled program (tf.where in "
+                f"place of if, tf.exp in place of math.exp); it failed with {reason_of(error)}"
+            ) from error
+        return a.numpy(), gate.numpy()
+
+    return run

@@ -87,7 +87,7 @@ def test_a_layer_that_is_not_finite_has_no_clones_and_no_rank(by_hand, two_kinds
 
 @pytest.mark.parametrize("activation", mostly_slow(["prelu=0.25", "elu"], "elu"))
 def test_activations_are_those_of_the_census(tiny, tmp_path, activation):
-    (run,) = lab.compare((activation,), 1, tiny, tmp_path, hidden=(6, 5), epochs=1, batch_size=50)
+    (run,) = lab.compare((activation,), 1, tiny, tmp_path, hidden=(6, 5), epochs=1, batch_size=30)
     values = run.activations(tiny, 1)
     np.testing.assert_allclose(values.mean(axis=0), run.last_summaries(1).mean, rtol=1e-5)
 

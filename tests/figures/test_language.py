@@ -13,7 +13,7 @@ from lab.figures import of_analyses, of_runs, of_studies
 from lab.plots import canvas
 from lab.plots.styles import styles_of
 
-SETTINGS = {"hidden": (20, 10), "epochs": 2, "batch_size": 50}
+SETTINGS = {"hidden": (6, 5), "epochs": 2, "batch_size": 30}
 NAMES = ("relu", "leaky_relu", "elu", "prelu")
 COLOURS = {colour.lower() for name, colour in activations.OKABE_ITO.items() if name != "black"}
 

@@ -14,7 +14,7 @@ from lab.figures import of_runs
 from lab.plots import canvas
 from lab.runs import measures
 
-SETTINGS = {"hidden": (20, 10), "epochs": 2, "batch_size": 50}
+SETTINGS = {"hidden": (6, 5), "epochs": 2, "batch_size": 30}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_store_without_ended_runs_gives_the_functions_alone():
 
 @pytest.mark.slow
 def test_comparisons_that_differ_in_another_setting_have_names_that_tell_it(runs, tiny):
-    deeper = lab.compare("relu", 1, tiny, hidden=(8, 8, 8), epochs=1, batch_size=50)
+    deeper = lab.compare("relu", 1, tiny, hidden=(8, 8, 8), epochs=1, batch_size=30)
     names = [picture.name for picture in of_runs.pictures(Runs([*runs, *deeper]))]
     assert len(set(names)) == len(names)
     assert "tiny-lr-0.001-hidden-8-8-8-epochs-1-summary" in names
@@ -79,8 +79,8 @@ def test_a_caption_says_data_network_settings_seeds_and_probe(pictures):
     words = caption(pictures["tiny-lr-0.3-dead-neurons"])
     for part in (
         "tiny: 240 images to train on, 60 to validate, 100 to test.",
-        "Network 784-20-10-10, glorot_uniform, first bias 0, adam, learning rate 0.3",
-        "batches of 50, 2 epochs, seeds 0, 1.",
+        "Network 784-6-5-10, glorot_uniform, first bias 0, adam, learning rate 0.3",
+        "batches of 30, 2 epochs, seeds 0, 1.",
         "no gradient on any image of a probe of 240; ring: on any of all 240 training images.",
         "Thin lines: each seed; thick lines: their mean.",
     ):
@@ -101,7 +101,7 @@ def test_words_hold_the_numbers_that_the_picture_shows(pictures, runs):
     )
     states = lab.census.units.dead(relu[0].layer(1))
     assert (
-        f"ReLU, layer 1: of 20 neurons {states[0].sum()} dead untrained, {states[-1].sum()} at the "
+        f"ReLU, layer 1: of 6 neurons {states[0].sum()} dead untrained, {states[-1].sum()} at the "
         f"end, {states.any(axis=0).sum()} at some epoch." in pictures["tiny-lr-0.3-life-maps"].alt
     )
 
@@ -118,7 +118,7 @@ def test_the_summary_holds_the_table_of_results(pictures, runs):
 
 def test_life_maps_of_a_picture_have_one_scale(pictures):
     axes = pictures["tiny-lr-0.3-life-maps"].figure.axes
-    assert [ax.get_ylim() for ax in axes] == [(0, 20), (0, 20), (0, 10), (0, 10)]
+    assert [ax.get_ylim() for ax in axes] == [(0, 6), (0, 6), (0, 5), (0, 5)]
     assert len({ax.get_xlim() for ax in axes}) == 1
 
 
@@ -309,7 +309,7 @@ def test_the_words_of_a_race_hold_the_recorded_numbers(pictures, runs):
             f"accuracy {100 * np.mean([end.validation_accuracy for end in ends]):.2f} %, dead on "
             f"the probe {dead[0]:.1f} / {dead[1]:.1f} %"
         ) in words
-    assert "learning rate 0.3, batches of 50, 2 epochs, seeds 0, 1." in words
+    assert "learning rate 0.3, batches of 30, 2 epochs, seeds 0, 1." in words
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from made import make_dataset, mostly_slow
+from made import mostly_slow
 from trained import epoch_ends
 
 import lab
@@ -106,12 +106,11 @@ def strided(images, kernel):
 
 
 @pytest.mark.parametrize("name", mostly_slow(NETWORKS, *QUICK))
-def test_the_census_is_what_numpy_computes(name):
-    dataset = make_dataset(400, 60)
+def test_the_census_is_what_numpy_computes(name, tiny):
     settings = {"epochs": 2, "batch_size": 50, "learning_rate": 0.01} | NETWORKS[name]
-    config = fitted(RunConfig(**settings), dataset)
-    end = epoch_ends(train([config], dataset))[-1]
-    images = dataset.x_train[split(dataset, config).probe]
+    config = fitted(RunConfig(**settings), tiny)
+    end = epoch_ends(train([config], tiny))[-1]
+    images = tiny.x_train[split(tiny, config).probe]
     by_hand = ByHand(config, end.state.weights)
     by_hand.run(images)
     assert len(by_hand.z) == len(end.layers)
@@ -127,7 +126,7 @@ def test_the_census_is_what_numpy_computes(name):
 
 @pytest.mark.parametrize("name", mostly_slow(NETWORKS, *QUICK))
 def test_the_keras_model_gives_the_scores_that_numpy_computes(name, tiny):
-    config = fitted(RunConfig(seed=5, **NETWORKS[name]), tiny)
+    config = fitted(RunConfig(seed=5, batch_size=50, **NETWORKS[name]), tiny)
     model = build_model(config)
     weights = epoch_ends(train([config.model_copy(update={"epochs": 1})], tiny))[0].state.weights
     scores = ByHand(config, weights).run(tiny.x_test)

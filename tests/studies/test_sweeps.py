@@ -7,7 +7,7 @@ from lab import RunStore
 from lab.errors import InputError
 from lab.training.events import EpochEnd
 
-BASE = {"hidden": (6,), "epochs": 2, "batch_size": 30}
+BASE = {"hidden": (6, 5), "epochs": 2, "batch_size": 30}
 
 
 def test_a_sweep_returns_its_runs_in_the_order_of_the_grid_and_trains_none_twice(

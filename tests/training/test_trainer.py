@@ -294,7 +294,7 @@ FUNCTIONS = {
 def test_the_census_agrees_with_a_forward_pass_in_numpy(activation: str) -> None:
     """On 1,200 images, so that the census takes more than one block, the last one short."""
     dataset = make_dataset(1500, 100)
-    config = RunConfig(activation=activation, hidden=(16, 12), epochs=2, first_bias=-0.2)
+    config = RunConfig(activation=activation, first_bias=-0.2, **SMALL | {"epochs": 2})
     end = epoch_ends(train([config], dataset))[-1]
     f, gate = FUNCTIONS[activation]
     a = dataset.x_train[split(dataset, config).probe].reshape(-1, 784) / 255.0

@@ -16,7 +16,7 @@ from lab.widgets import Compare
 @pytest.fixture(scope="module")
 def store(tiny, tmp_path_factory):
     store = RunStore(tmp_path_factory.mktemp("compare") / "runs")
-    settings = {"hidden": (9, 7), "epochs": 3, "batch_size": 50}
+    settings = {"hidden": (6, 5), "epochs": 3, "batch_size": 30}
     lab.compare(("elu", "relu"), 2, tiny, store, **settings)
     lab.compare("relu", 1, tiny, store, learning_rate=0.3, **settings)
     store.label(store.runs[0].run_id, "<b>mine</b>")

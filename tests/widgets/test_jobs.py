@@ -10,7 +10,7 @@ import lab
 from lab import Runs, RunStore, studies
 from lab.widgets import jobs
 
-SETTINGS = {"hidden": (6, 5, 5, 5), "epochs": 2, "batch_size": 50}
+SETTINGS = {"hidden": (6, 5), "epochs": 2, "batch_size": 30, "optimizer": "sgd"}
 
 
 @pytest.fixture(scope="module")

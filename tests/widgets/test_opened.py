@@ -10,7 +10,7 @@ from lab.errors import InputError
 from lab.widgets import Compare, Race
 from lab.widgets.opened import clicked
 
-SETTINGS = {"hidden": (6, 5), "epochs": 2, "batch_size": 50}
+SETTINGS = {"hidden": (6, 5), "epochs": 2, "batch_size": 30}
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from lab.widgets import Playground
 @pytest.fixture(scope="module")
 def store(tiny, tmp_path_factory):
     store = RunStore(tmp_path_factory.mktemp("playground") / "runs")
-    lab.compare("relu", 1, tiny, store, hidden=(9, 7), epochs=2, keep_weights="every")
+    settings = {"hidden": (6, 5), "batch_size": 30, "epochs": 2, "keep_weights": "every"}
+    lab.compare("relu", 1, tiny, store, **settings)
     return store
 
 

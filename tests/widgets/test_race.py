@@ -14,7 +14,7 @@ from lab.training import trainer
 from lab.widgets import Race
 from lab.widgets.race import _table as race_table
 
-SETTINGS = {"hidden": (8, 6), "epochs": 3, "batch_size": 50}
+SETTINGS = {"hidden": (6, 5), "epochs": 3, "batch_size": 30}
 
 
 def play(script):
@@ -431,7 +431,7 @@ def test_remedies_are_settings_of_a_race_and_of_its_line_of_python(tiny, store):
     (run,) = race.runs
     assert (run.config.normalization, run.config.dropout) == ("batch", 0.1)
     assert run.config.weight_decay == 0.004
-    code = "optimizer=&#x27;adamw&#x27;, batch_size=50, epochs=1, normalization=&#x27;batch&#x27;"
+    code = "optimizer=&#x27;adamw&#x27;, batch_size=30, epochs=1, normalization=&#x27;batch&#x27;"
     assert code in race.code.value
     assert "weight_decay" not in race.code.value
 
@@ -462,7 +462,7 @@ def test_the_line_of_python_does_the_same(tiny, store):
 
     assert (
         "lab.compare([&#x27;relu&#x27;, &#x27;leaky_relu=0.1&#x27;], seeds=2, "
-        "dataset=&#x27;tiny&#x27;, hidden=(8, 6), batch_size=50, epochs=3)" in play(script)
+        "dataset=&#x27;tiny&#x27;, hidden=(6, 5), batch_size=30, epochs=3)" in play(script)
     )
 
 

@@ -18,6 +18,7 @@ from lab.errors import InputError, RunError
 from lab.experiment.data import split, stratified_order
 from lab.figures import of_neurons, of_runs
 from lab.layout import Weights, mlp
+from lab.network import gradients_of
 from lab.network import networks as networks
 from lab.network.initial_weights import first_weights
 from lab.network.keras_model import build_model
@@ -580,10 +581,16 @@ def test_the_update_is_what_the_next_step_adds_with_its_draws_of_dropout(tiny):
 
 
 @pytest.mark.slow
-def test_a_layer_that_no_single_kernel_leads_into_has_no_gradient_norm(tiny):
+def test_a_layer_behind_a_normalisation_has_the_gradient_norm_of_the_kernel_behind_it(tiny):
     config = RunConfig(network="normalised", **SMALL | {"epochs": 1})
     flow = gradients.flow(config, tiny)
-    assert flow.table.gradient_norm.isna().tolist() == [True, True, False] * 2
+    weights = first_weights(config)
+    batch = batch_order(config, 1, split(tiny, config).train)[:25]
+    found = gradients_of(config, weights, tiny.x_train[batch], tiny.y_train[batch], 0)
+    kernels = [array for array in found if array.ndim > 1]
+    norms = [float(np.linalg.norm(np.ravel(kernel))) for kernel in kernels]
+    untrained = flow.table[flow.table.epoch == 0]
+    np.testing.assert_allclose(untrained.gradient_norm, norms, rtol=1e-5)
     assert not flow.table[flow.table.layer < 3].mean_gate.isna().any()
     flow.by_depth()
     flow.over_epochs()

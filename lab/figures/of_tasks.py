@@ -22,7 +22,7 @@ def over_tasks(
         runs: Runs of one comparison that learn tasks.
         name: The beginning of the figure's name.
         panels: Measures that `measures.by_task` takes, each with its hidden layer; by default
-            the accuracies, and dead neurons, weights and rank of the first and the last hidden layer.
+            the accuracies, and dead neurons, weights and rank of the first and the last layer.
 
     Raises:
         InputError: If there are no runs that learn tasks.

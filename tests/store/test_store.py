@@ -97,6 +97,7 @@ def test_an_id_changes_with_every_setting_and_with_the_data(blank, tiny):
         "image_shape": (8, 8), "classes": 3, "pixels": (0.1, 0.3), "network_sha256": "0" * 64,
         "members": (2, 8), "tasks": "permuted", "task_epochs": 3, "l2": 0.1, "l2_init": 0.1,
         "shrink": 0.6, "perturb": 0.01, "redo_steps": 9, "redo_threshold": 0.1,
+        "replacement_rate": 0.001, "maturity": 50,
     }  # fmt: skip
     assert {*changed, "momentum", "nesterov", "source_sha256"} == set(RunConfig.model_fields)
     ids = [run_id(CONFIG.model_copy(update={k: v}), blank) for k, v in changed.items()]

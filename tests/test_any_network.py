@@ -527,12 +527,14 @@ def test_behind_a_normalisation_the_cause_of_a_death_is_not_known(tiny, tmp_path
 
     run = by_changes(tiny, tmp_path, changes, "normalised")
     assert causes.find(run, 1)[3].name == "unknown"
-    assert "is not known: more than one layer leads into it." in causes.story(run, 1, 3)
+    assert "is not known: no single kernel and bias lead straight into it." in causes.story(
+        run, 1, 3
+    )
 
 
 def test_neurons_are_taken_out_of_the_textbooks_network_only(kept):
     dataset, runs = kept
-    words = "network convolutional; neurons can be taken out or reset only in an mlp"
+    words = "network convolutional with .*; neurons can be taken out or reset only in an mlp"
     for act in (surgery.ablate, surgery.removal_curve, surgery.revive):
         with pytest.raises(RunError, match=words):
             act(runs["convolutional"], dataset=dataset)

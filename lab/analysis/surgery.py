@@ -7,6 +7,7 @@ merge(run)  # leave one of each group of clones
 revive(run)  # wake them, train on, and compare with the untouched twin
 """
 
+import dataclasses
 import functools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -233,7 +234,7 @@ def revive(
     Raises:
         InputError: If there is no such treatment.
         RunError: If the run kept no weights, has not ended, or, for `reset`, does not have the
-            textbook's network, or if it learns tasks.
+            textbook's network, or if it learns tasks, or has prelu or crelu.
     """
     import pandas as pd
 
@@ -243,6 +244,11 @@ def revive(
         raise RunError(
             f"Run {run.run_id} learns tasks one after the other, and its dead units can be woken "
             f"only where it learns one: choose a run whose tasks is none."
+        )
+    if run.config.shapes_network:
+        raise RunError(
+            f"Run {run.run_id} has {run.config.title}, which decides which weights a network has: "
+            f"its dead units cannot be woken. Choose a run with another activation function."
         )
     twin = RunConfig(**run.config.model_dump() | {"epochs": epochs})
     leaky = {"activation": "leaky_relu", "parameter": 0.01, "source_sha256": None}
@@ -266,8 +272,9 @@ def revive(
 def _check_textbook(run: Run) -> None:
     if not run.config.is_textbook:
         raise RunError(
-            f"Run {run.run_id} has the network {run.config.size}; neurons can be taken out or "
-            f"reset only in an mlp without normalization and with the input_scale unit."
+            f"Run {run.run_id} has the network {run.config.size} with {run.config.title}; neurons "
+            f"can be taken out or reset only in an mlp without normalization, with the input_scale "
+            f"unit and with a function other than prelu and crelu."
         )
 
 
@@ -389,4 +396,4 @@ def _reset(run: Run, weights: Weights) -> Weights:
 
 
 def _start(config: RunConfig, weights: Weights) -> State:
-    return State(0, weights, first_state(config).slots)
+    return dataclasses.replace(first_state(config), weights=weights)

@@ -391,8 +391,8 @@ class RunConfig(BaseModel):
         for name in ("redo_steps", "replacement_rate"):
             if getattr(self, name) and not dense:
                 raise InputError(
-                    f"{name} must be 0 unless the network is an mlp without normalization, prelu "
-                    f"and crelu, not {getattr(self, name):,}: it resets units of dense layers."
+                    f"{name} must be 0, not {getattr(self, name):,}, unless the network is an mlp "
+                    f"without normalization and its activation function neither prelu nor crelu."
                 )
 
     def _check_tasks(self) -> None:
@@ -540,6 +540,11 @@ class RunConfig(BaseModel):
     def shrinks_or_perturbs(self) -> bool:
         """Whether weights are shrunk or perturbed before each later task."""
         return (self.shrink, self.perturb) != (1.0, 0.0)
+
+    @property
+    def resets_weights(self) -> bool:
+        """Whether weights change otherwise than by steps of the optimiser."""
+        return bool(self.redo_steps or self.replacement_rate or self.shrinks_or_perturbs)
 
     def begins_task(self, epoch: int) -> bool:
         """Tells whether an epoch is the first of a task, but not of the first one."""

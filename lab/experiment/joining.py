@@ -1,5 +1,6 @@
 """Several data sets joined into one: its classes are those of the first, then of the second."""
 
+import reprlib
 import warnings
 from collections.abc import Iterable, Sequence
 
@@ -26,8 +27,7 @@ def join_datasets(datasets: Iterable[Dataset]) -> Dataset:
     Raises:
         InputError: If they cannot be joined.
     """
-    members = list(datasets)
-    check_number(len(members))
+    members = _checked(datasets)
     if len({dataset.image_shape[2:] for dataset in members}) > 1:
         shapes = ", ".join(f"{dataset.name} {dataset.image_shape}" for dataset in members)
         raise InputError(
@@ -52,8 +52,25 @@ def join_datasets(datasets: Iterable[Dataset]) -> Dataset:
         _mixed([d.y_test.astype(np.int64) + n for d, n in zip(members, first, strict=False)]),
         JOINT.join(dataset.source for dataset in members),
         tuple(called for dataset in members for called in _class_names(dataset)),
-        tuple(member for dataset in members for member in dataset.members or (dataset.classes,)),
+        tuple(dataset.classes for dataset in members),
     )
+
+
+def _checked(datasets: Iterable[Dataset]) -> list[Dataset]:
+    """Returns the data sets as a list, if each is one that is not joined itself."""
+    members = list(datasets) if isinstance(datasets, Iterable) else [datasets]
+    check_number(len(members))
+    for dataset in members:
+        if not isinstance(dataset, Dataset):
+            raise InputError(
+                f"Data sets that are joined must be loaded ones, not {reprlib.repr(dataset)}: "
+                f"lab.load_dataset loads one by its name."
+            )
+        if dataset.members:
+            raise InputError(
+                f"{dataset.name} is joined already: join its members and the others in one go."
+            )
+    return members
 
 
 def check_number(members: int) -> None:

@@ -136,7 +136,11 @@ def _span(values: "pd.Series") -> str:
 
 def _portrait_words(neuron: Neuron) -> str:
     title = neuron.name[0].upper() + neuron.name[1:]
-    words = [f"{title} at epoch {neuron.epoch}.", neuron.story, neuron.by_position]
+    words = [
+        f"{title} at {neuron.run.config.epoch_words(neuron.epoch)}.",
+        neuron.story,
+        neuron.by_position,
+    ]
     if neuron.bias is not None:
         words.append(f"Its bias is {number(neuron.bias)}.")
     if neuron.labels is not None:

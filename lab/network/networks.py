@@ -129,17 +129,13 @@ class Paired:
     function: Any
 
 
-@functools.cache
-def _mirror() -> Any:
-    """Returns the Keras layer that puts -z behind z."""
+def _mirror(channels: int, on_positions: bool, name: str) -> Any:
+    """Returns a Keras model as a layer that puts -z behind z, of layers that any Keras loads."""
     import keras
 
-    @keras.saving.register_keras_serializable("lab")
-    class Mirror(keras.layers.Layer):
-        def call(self, z: Any) -> Any:
-            return keras.ops.concatenate([z, -z], axis=-1)
-
-    return Mirror
+    z = keras.Input((None, None, channels) if on_positions else (channels,))
+    negative = keras.layers.Rescaling(-1.0)(z)
+    return keras.Model(z, keras.layers.Concatenate()([z, negative]), name=name)
 
 
 _NETWORKS: dict[str, Network] = {}
@@ -335,8 +331,9 @@ def hidden_layer(
         paired, plain = isinstance(activation, Paired), normalization == "none"
         weights = layer(units // (1 + paired), use_bias=plain, name=f"{name}_weights")
         normalised = [] if plain else [kinds[normalization]()]
-        mirrored = [_mirror()()] if paired else []
-        activated = _activated(activation, name, isinstance(weights, layers.Conv2D))
+        on_positions = isinstance(weights, layers.Conv2D)
+        mirrored = [_mirror(units // 2, on_positions, f"{name}_pairs")] if paired else []
+        activated = _activated(activation, name, on_positions)
         made = [weights, *normalised, *mirrored, activated]
     return made + ([layers.Dropout(dropout)] if dropout else [])
 

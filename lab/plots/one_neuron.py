@@ -32,7 +32,9 @@ def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """
     with axes(ax, (3.6, 3.4)) as ax:
         if neuron.incoming is None:
-            return _nothing(ax, "its weights of this epoch\nwere not kept")
+            kept = neuron.epoch in neuron.run.kept_epochs
+            why = "it has no weights of its own" if kept else "its weights of this epoch"
+            return _nothing(ax, f"{why}\n{'to show here' if kept else 'were not kept'}")
         below = neuron.run.layout.sites[neuron.layer - 1].below
         picture = _on_pixels(neuron) if below == 0 else None
         by_channel = picture is None and neuron.incoming.ndim == 3

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 # In a silent layer, each unit's standard deviation is at most this share of its mean |a|.
 SILENT = 1e-6
 
+RESETS = (
+    "(In this run units or all weights were changed between steps, too; the record does not say "
+    "which units were reset.)"
+)
 NONFINITE, BORN_DEAD, SILENT_BELOW = "non-finite", "born dead", "layer below silent"
 BIAS, WEIGHTS, INPUTS, EITHER = "bias", "weights", "inputs", "weights or inputs"
 UNKNOWN = "unknown"
@@ -252,6 +256,7 @@ def story(run: Run, layer: int, unit: int, epoch: int | None = None) -> str:
         _state_words(run, layer, unit, epoch),
         _cause_words(run, finder.site, finder.of(unit, epoch)) if explained else "",
         f"Its life: {finder.lived.story(unit, epoch, run.config.epoch_words)}.",
+        RESETS if run.config.resets_weights else "",
     )
     return " ".join(filter(None, sentences))
 
@@ -342,7 +347,7 @@ def _cause_words(run: Run, site: Site, cause: Cause) -> str:
         )
     if cause.name == UNKNOWN:
         why = (
-            "more than one layer leads into it."
+            "no single kernel and bias lead straight into it."
             if site.bias is None
             else "the run did not record the biases around this epoch. Train it again to know."
         )

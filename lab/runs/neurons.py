@@ -2,7 +2,7 @@
 
 view = neurons.look(run, layer=1, dataset=load_dataset("mnist-5k"))
 neuron = view.neuron(17)
-neurons.weights(neuron), neurons.histogram(neuron), neurons.history(neuron)
+neuron.story  # and, drawn: figures.portrait(neuron)
 neurons.over_tasks(run, layer=1, unit=17)
 """
 
@@ -360,11 +360,11 @@ def tasks_story(run: Run, layer: int, unit: int) -> str:
     at_the_ends = ", ".join(shortened(places, MOST_STRETCHES, "turn"))
     died, revived = (int(flow[:, unit].sum()) for flow in (lived.died, lived.revived))
     of = "images" if run.layout.sites[layer - 1].positions == 1 else "images × positions"
-    times = f"{counted(died, 'time')} and revived {counted(revived, 'time')}"
+    times = f"{counted(died, 'death')} and {counted(revived, 'revival')}"
     sentences = [
         f"Untrained it is {untrained.state.iloc[0]}.",
         f"At the end {at_the_ends}." if places else "",
-        f"In {counted(run.last_epoch, 'epoch')} it died {times}." if died or revived else "",
+        f"In {counted(run.last_epoch, 'epoch')}: {times}." if died or revived else "",
         _from_to(f"Of the probe's {of} its gate is open on", 100 * table.open_share, " %"),
         _from_to("Its mean activation is", table.mean_activation, ""),
     ]

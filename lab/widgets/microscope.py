@@ -37,7 +37,7 @@ LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
 NOT_FINITE = heat_maps.NOT_FINITE
 COLOURINGS: dict[str, Callable[[UnitSummaries], NDArray[Any]]] = {
     "largest pre-activation": lambda layer: layer.max_z,
-    "share of the probe that opens the gate": lambda layer: 1 - layer.shut / layer.images,
+    "share of the probe that opens the gate": units.open_share,
     "mean gate": lambda layer: layer.mean_gate,
     "mean activation": lambda layer: layer.mean,
     "epochs dead so far": lambda layer: np.cumsum(units.dead(layer), axis=0),
@@ -283,7 +283,10 @@ class Microscope(Front):
             for state, count in counts
         ]
         died, revived = (int(f[epoch].sum()) for f in (self._lived.died, self._lived.revived))
-        flow = f"In epoch {epoch}: {died} died, {revived} revived." if epoch else "Untrained."
+        flow = "Untrained."
+        if epoch:
+            when = self.run.value.config.epoch_words(epoch)
+            flow = f"In {when}: {died} died, {revived} revived."
         scale = "" if by_state else f"{_scale(self._values())}<br>"
         return f'<div class="lab-words">{scale}{" &ensp; ".join(entries)}<br>{flow}</div>'
 
@@ -415,6 +418,7 @@ def _table(neuron: Neuron) -> "pd.DataFrame":
         name: f"{float(measure(layer)[neuron.epoch, neuron.unit]):.4g}"
         for name, measure in COLOURINGS.items()
     }
-    bias = "not kept" if neuron.bias is None else f"{neuron.bias:.4g}"
+    lacks = "not its own" if neuron.epoch in neuron.run.kept_epochs else "not kept"
+    bias = lacks if neuron.bias is None else f"{neuron.bias:.4g}"
     facts = {"neuron": neuron.unit, "epoch": neuron.epoch, "state": neuron.state, "bias": bias}
     return pd.DataFrame([facts | values])

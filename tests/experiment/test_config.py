@@ -182,8 +182,8 @@ def test_every_network_tells_its_size(settings, size, weights):
         ),
         ({"l2_init": -1}, "l2_init must be a number from 0 to 100, not -1."),
         ({"redo_threshold": 0.1}, "redo_threshold must be left out unless redo_steps is given, n"),
-        ({"redo_steps": 9, "network": "cnn"}, "redo_steps must be 0 unless the network is an mlp"),
-        ({"redo_steps": 9, "activation": "prelu"}, "redo_steps must be 0 unless the network is a"),
+        ({"redo_steps": 9, "network": "cnn"}, "redo_steps must be 0, not 9, unless the network i"),
+        ({"redo_steps": 9, "activation": "prelu"}, "redo_steps must be 0, not 9, unless the netwo"),
         ({"redo_steps": -1}, "redo_steps must be a whole number from 0 (never) to 1,000,000,000"),
         (
             {"replacement_rate": 0.1},
@@ -192,7 +192,7 @@ def test_every_network_tells_its_size(settings, size, weights):
         ({"replacement_rate": 1e-7}, "replacement_rate must be 0, or a number from 1e-06 to 0.01"),
         (
             {"replacement_rate": 0.001, "normalization": "layer"},
-            "replacement_rate must be 0 unless the network is an mlp without normalization, prelu",
+            "replacement_rate must be 0, not 0.001, unless the network is an mlp without normaliz",
         ),
         (
             {"replacement_rate": 0.001, "redo_steps": 9},

@@ -84,10 +84,20 @@ def test_classes_without_a_name_are_called_by_their_number_and_data_set():
     assert both.class_names == ("0 of one", "1 of one", "cat", "dog")
 
 
-def test_what_was_joined_can_be_joined_again():
+def test_what_was_joined_is_not_joined_again():
+    """It would have the name of the three joined in one go, and another order."""
     one, two, three = (numbered(name, n, 12) for name, n in (("a", 2), ("b", 3), ("c", 4)))
-    together = join_datasets([join_datasets([one, two]), three])
-    assert (together.name, together.members) == ("a+b+c", (2, 3, 4))
+    with pytest.raises(
+        InputError, match=r"a\+b is joined already: join its members and the others"
+    ):
+        join_datasets([join_datasets([one, two]), three])
+
+
+def test_what_is_no_loaded_data_set_is_refused():
+    with pytest.raises(InputError, match=r"must be loaded ones, not 'mnist-5k': lab\.load_dataset"):
+        join_datasets(["mnist-5k", "digits"])
+    with pytest.raises(InputError, match="2 to 10 data sets can be joined, not 1"):
+        join_datasets(numbered("a", 2, 12))
 
 
 def test_over_256_classes_together_are_split_and_observed():

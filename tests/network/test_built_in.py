@@ -2,6 +2,8 @@
 
 import dataclasses
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,14 +12,17 @@ from trained import epoch_ends
 
 import lab
 from lab import RunConfig
+from lab.analysis import surgery
 from lab.census import units
 from lab.errors import InputError, RunError
 from lab.experiment.data import fitted, split
+from lab.figures import portrait
 from lab.layout import mlp
 from lab.network import networks
 from lab.network.keras_model import build_model
 from lab.network.networks import Network, network_of
 from lab.network.templates import layout_of, template
+from lab.runs import neurons
 from lab.training.events import EpochEnd
 from lab.training.trainer import first_state, train
 
@@ -203,14 +208,33 @@ def test_units_of_crelu_come_in_pairs_that_share_a_weight_vector(tiny, tmp_path)
     assert run.model().evaluate(x, y, verbose=0)[1] == pytest.approx(run.record.test_accuracy)
 
 
-def test_a_model_with_crelu_can_be_saved_and_loaded(tmp_path):
-    import keras
-
+@pytest.mark.slow
+def test_a_model_with_crelu_loads_where_there_is_no_lab(tmp_path):
     model = build_model(RunConfig(**MLP | CRELU))
     model.save(tmp_path / "model.keras")
     images = np.random.default_rng(0).random((5, 28, 28), np.float32)
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_array_equal(again.predict(images), model.predict(images))
+    np.save(tmp_path / "images.npy", images)
+    script = (
+        "import keras, numpy as np; model = keras.saving.load_model('model.keras');"
+        "np.save('scores.npy', model.predict(np.load('images.npy'), verbose=0))"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), expected)
+
+
+def test_of_a_unit_in_a_pair_it_is_told_that_weights_and_bias_are_not_its_own(tiny, tmp_path):
+    settings = {"batch_size": 20, "epochs": 2, "learning_rate": 0.05}
+    (run,) = lab.compare("crelu", 1, tiny, tmp_path, **settings | MLP)
+    neuron = neurons.look(run, 1, dataset=tiny).neuron(0)
+    picture = portrait(neuron)
+    drawn = [text.get_text() for ax in picture.figure.axes for text in ax.texts]
+    assert "it has no weights of its own\nto show here" in drawn
+    with pytest.raises(RunError, match="with CReLU; neurons can be taken out or reset only in an"):
+        surgery.ablate(run, {1: [0]}, tiny)
+    for how in ("leaky", "reset"):
+        with pytest.raises(RunError, match="has CReLU, which decides which weights a network has"):
+            surgery.revive(run, how, 1, tiny)
 
 
 @pytest.mark.parametrize(

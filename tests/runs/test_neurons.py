@@ -138,7 +138,7 @@ def test_a_unit_is_followed_from_task_to_task(learner):
 def test_its_life_is_told_from_task_to_task(learner):
     assert neurons.tasks_story(learner, 1, 0) == (
         "Untrained it is alive. At the end of task 1 it is alive, of task 2 dead, of task 3 alive "
-        "(revived). In 6 epochs it died 2 times and revived 2 times. Of the probe's images its "
+        "(revived). In 6 epochs: 2 deaths and 2 revivals. Of the probe's images its "
         "gate is open on 100 % untrained, 100 % after task 1, 100 % after task 3. Its mean "
         "activation is 1 untrained, 1 after task 1, 1 after task 3."
     )

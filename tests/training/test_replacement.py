@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from made import mostly_slow
 from trained import SMALL, digest, epoch_ends
 
+import lab
 from lab import RunConfig
 from lab.network import first_weights, gradients_of
 from lab.training.replacement import mature_steps, next_step, of_least_use, one_unit
@@ -136,6 +137,15 @@ def replace(config, weights, velocity, kinds, step):
             velocity[name][..., some] = 0
         weights[f"layer{layer + 1}.kernel"][some] = 0
         velocity[f"layer{layer + 1}.kernel"][some] = 0
+
+
+def test_dead_units_of_a_run_that_replaces_units_are_woken(tiny, tmp_path) -> None:
+    settings = SMALL | {"epochs": 1, "first_bias": -0.3, "replacement_rate": RATE}
+    (run,) = lab.compare("relu", 1, tiny, tmp_path, **settings)
+    table = lab.surgery.revive(run, "reset", 1, tiny)
+    assert table.network.tolist() == ["untouched"] * 2 + ["revived"] * 2
+    assert run.config.resets_weights
+    assert "the record does not say which units were reset" in lab.causes.story(run, 1, 0)
 
 
 @pytest.mark.parametrize("optimizer", mostly_slow(["adam", "sgd"], "adam"))

@@ -79,7 +79,7 @@ def test_learned_slopes_follow_keras(tiny: Dataset, more: dict[str, object]) -> 
     "more", mostly_slow([{}, {"normalization": "layer"}, {"network": "cnn"}], {})
 )
 def test_units_in_pairs_follow_keras(tiny: Dataset, more: dict[str, object]) -> None:
-    shape = {"filters": (4, 4), "hidden": (8,)} if "network" in more else {}
+    shape = {"filters": (4, 4), "hidden": (8,), "learning_rate": 0.01} if "network" in more else {}
     assert_follows_keras(RunConfig(activation="crelu", **SMALL | SGD | shape | more), tiny, 1e-3)
 
 

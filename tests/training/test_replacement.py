@@ -68,7 +68,7 @@ RATE, MATURITY = 0.01, 5
 SETTINGS = SMALL | {"learning_rate": 0.1, "optimizer": "sgd", "momentum": 0.5}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("optimizer", mostly_slow(["sgd", "adam"], "sgd"))
 def test_an_epoch_is_what_numpy_computes_step_by_step(tiny, optimizer: str) -> None:
     """With SGD all is computed by hand; with Adam which units are replaced, and when."""
     settings = SETTINGS if optimizer == "sgd" else SMALL

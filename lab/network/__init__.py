@@ -4,7 +4,7 @@ No other wing knows that a layer is dense: `lab.layout` names the weights and ac
 """
 
 from lab.network import programs
-from lab.network.forward_pass import activations, forward
+from lab.network.forward_pass import activated, activations, forward
 from lab.network.initial_weights import first_kernel, first_weights
 from lab.network.keras_model import build_model
 from lab.network.networks import Network, add, network_of, own, own_names
@@ -33,6 +33,7 @@ __all__ = [
     "Network",
     "Numbers",
     "Template",
+    "activated",
     "activations",
     "adam",
     "add",

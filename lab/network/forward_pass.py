@@ -40,10 +40,24 @@ def activations(
     config: RunConfig, weights: Weights, images: NDArray[np.uint8]
 ) -> Iterator[NDArray[np.float32]]:
     """Computes the activations of each hidden layer, as `forward` its pre-activations."""
-    for site, z in zip(weights.layout.sites, forward(config, weights, images), strict=False):
-        slopes: Any = weights.named[site.slope].reshape(-1) if site.slope else config.alpha
-        with np.errstate(all="ignore"):
-            yield config.function.function(z, slopes)
+    layers = zip(weights.layout.layers, forward(config, weights, images), strict=False)
+    return (activated(config, weights, layer, z) for layer, z in layers)
+
+
+def activated(
+    config: RunConfig, weights: Weights, layer: int, z: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Returns the activations of a hidden layer's pre-activations, with the slopes it has learned.
+
+    Args:
+        config: The settings, for the activation function.
+        weights: The network's weights.
+        layer: The hidden layer, from 1.
+        z: Its pre-activations.
+    """
+    slope = weights.layout.sites[layer - 1].slope
+    alpha: Any = weights.named[slope].reshape(-1) if slope else config.alpha
+    return config.function.function(z, alpha)
 
 
 def _in_keras(

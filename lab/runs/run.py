@@ -21,7 +21,7 @@ from lab.census import UnitSummaries, clones, lives, units
 from lab.errors import InputError, RunError, is_whole
 from lab.experiment import Dataset, RunConfig, load_recorded, task_in
 from lab.layout import Layout, Weights
-from lab.network import build_model, forward, network_of
+from lab.network import activated, build_model, forward, network_of
 from lab.runs.record import (
     LOCK,
     OF_TASKS,
@@ -433,9 +433,7 @@ class Run:
 
     def activated(self, layer: int, epoch: int, z: NDArray[np.float32]) -> NDArray[np.float32]:
         """Returns the activations of a layer's pre-activations, with the slopes of that epoch."""
-        if not self.config.learns_slopes:
-            return self.config.f(z)
-        return self.config.function.function(z, self.slopes(layer)[epoch])
+        return activated(self.config, self.weights(epoch), layer, z)
 
     def redundancy(
         self, dataset: Dataset | None = None, epoch: int | None = None

@@ -304,8 +304,8 @@ class Trainee:
             )
             return self.step + min(waits)
         if config.redo_steps:
-            done = self.epoch * self.steps + self.step
-            return self.step + min(config.redo_steps - done % config.redo_steps, left)
+            since = self._steps_done % config.redo_steps
+            return self.step + min(config.redo_steps - since, left)
         return self.steps
 
     @property

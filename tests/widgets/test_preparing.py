@@ -1,9 +1,21 @@
 """Preparing a training: one thread, which gives way to what comes later."""
 
 import threading
+import time
 
-from lab.widgets.background import Background
+import pytest
+
+from lab.widgets.background import Background, running
 from lab.widgets.preparing import prepare, stop
+
+
+@pytest.fixture(autouse=True)
+def no_training():
+    """Waits until no training of an earlier test goes on: preparing would give way to it."""
+    end = time.monotonic() + 10
+    while running():
+        assert time.monotonic() < end, "an earlier training goes on"
+        time.sleep(0.005)
 
 
 class Steps:

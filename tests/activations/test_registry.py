@@ -167,6 +167,34 @@ def test_the_gate_at_zero_is_that_of_the_left_side(compiled):
         assert compiled(registry.get(name), at, parameter)[1].tolist() == [gate]
 
 
+@pytest.mark.parametrize("by_xla", [False, True])
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("leaky_relu", 0.01), ("leaky_relu", -2.0), ("elu", 1.0), ("elu", 0.3)]
+)
+def test_both_sides_and_what_they_pass_back_are_those_of_where_to_the_bit(name, parameter, by_xla):
+    tf = load_tensorflow()
+    left = {"leaky_relu": lambda z: z, "elu": lambda z: tf.math.expm1(tf.minimum(z, 0.0))}[name]
+    joined = {
+        "where": lambda z, alpha: tf.where(z > 0, z, alpha * left(z)),
+        "lab": registry.get(name).on_tensors,
+    }
+    z = tf.constant(np.append(GRID, [-np.inf, -0.0, 0.0, np.inf]).astype(np.float32))
+    dy = tf.constant(np.random.default_rng(0).normal(size=len(z)).astype(np.float32))
+    found = {}
+    for way, function in joined.items():
+
+        @tf.function(jit_compile=by_xla)
+        def both(z, alpha, dy, function=function):
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                a = function(z, alpha)
+            return a, tape.gradient(a, z, dy)
+
+        found[way] = [x.numpy() for x in both(z, tf.constant(parameter), dy)]
+    for ours, theirs in zip(found["lab"], found["where"], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_a_nan_input_gives_a_nan_output_under_compilation(compiled):
     for name in registry.names():
         value, _ = compiled(registry.get(name), np.full(3, np.nan, np.float32), 0.5)

@@ -169,7 +169,7 @@ def test_the_gate_at_zero_is_that_of_the_left_side(compiled):
 
 @pytest.mark.parametrize("by_xla", [False, True])
 @pytest.mark.parametrize(
-    ("name", "parameter"), [("leaky_relu", 0.01), ("leaky_relu", -2.0), ("elu", 1.0), ("elu", 0.3)]
+    ("name", "parameter"), [("leaky_relu", 0.01), ("leaky_relu", -2.0), ("elu", 1.0), ("elu", 0.5)]
 )
 def test_both_sides_and_what_they_pass_back_are_those_of_where_to_the_bit(name, parameter, by_xla):
     tf = load_tensorflow()

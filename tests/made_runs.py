@@ -3,15 +3,18 @@
 import contextlib
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lab import Dataset, RunConfig, RunStore
+from lab import Dataset, RunConfig, Runs, RunStore, compare
 from lab.census import units
 from lab.census.units import UnitSummaries
 from lab.layout import Weights, mlp
 from lab.store.writer import RunWriter
+from lab.studies.study import plan
 from lab.training.events import EpochEnd, RunEnd, State
 
 
@@ -54,6 +57,16 @@ def write_all(writer: RunWriter, acknowledged: list[int]) -> None:
 def write(store: RunStore, config: RunConfig, dataset: Dataset) -> None:
     with contextlib.closing(store.writer(config, dataset)) as writer:
         write_all(writer, [])
+
+
+def write_runs(
+    choices: Iterable[str], seeds: int, dataset: Dataset, store: Path, **settings: Any
+) -> Runs:
+    """Returns what `lab.compare` returns, of made-up runs."""
+    study = plan(choices, seeds, dataset, store, **settings)
+    for config in study.missing():
+        write(study.store, config, dataset)
+    return compare(choices, seeds, dataset, store, **settings)
 
 
 def same_as_uninterrupted(folder: Path, config: RunConfig) -> None:

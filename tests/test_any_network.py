@@ -173,7 +173,6 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
 
 def company():
     return [
-        RunConfig(network="normalised", activation="tanh", epochs=3, batch_size=30),
         RunConfig(network="convolutional", epochs=3, batch_size=25, seed=1),
         RunConfig(hidden=(16, 12), epochs=3, batch_size=25),
     ]
@@ -186,7 +185,7 @@ def company():
 def test_a_run_is_the_same_to_the_bit_alone_in_company_and_resumed(tiny, name, activation):
     config = RunConfig(network=name, activation=activation, **SMALL | {"epochs": 3})
     alone = epoch_ends(train([config], tiny))
-    assert digest(alone) == digest(epoch_ends(train([*company(), config], tiny), run=3))
+    assert digest(alone) == digest(epoch_ends(train([*company(), config], tiny), run=2))
     resumed = train([config], tiny, {0: alone[1].state})
     assert digest(epoch_ends(resumed)) == digest(alone[2:])
 

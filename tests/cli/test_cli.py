@@ -548,32 +548,30 @@ def test_a_reader_that_stops_early_gets_no_traceback(store):
 # Training
 
 
-def test_compare_trains_prints_keeps_and_loads_the_second_time(tmp_path):
+def test_compare_trains_prints_keeps_and_loads_the_second_time(lab_main, tmp_path):
     place = tmp_path / "runs"
     command = ["compare", *TINY, "--epochs", "2", "--seeds", "4-5", "--activation", "relu"]
     command += ["--activation", "leaky_relu=0.1", "--store", place]
-    first = in_a_process(*command)
-    assert first.returncode == 0, first.stderr
-    assert first.stderr == ""
+    code, first, errors = lab_main(*command)
+    assert (code, errors) == (0, "")
     store = RunStore(place)
     assert sorted((run.config.title, run.config.seed) for run in store) == [
         ("Leaky ReLU α=0.1", 4), ("Leaky ReLU α=0.1", 5), ("ReLU", 4), ("ReLU", 5),
     ]  # fmt: skip
     assert [(run.status, run.last_epoch) for run in store] == [("finished", 2)] * 4
-    assert "mnist-5k: 784-6-5-10, adam, learning rate 0.001, 2 epochs, seeds 4, 5" in first.stdout
-    (row,) = (line.split() for line in first.stdout.splitlines() if line.startswith(" ReLU "))
+    assert "mnist-5k: 784-6-5-10, adam, learning rate 0.001, 2 epochs, seeds 4, 5" in first
+    (row,) = (line.split() for line in first.splitlines() if line.startswith(" ReLU "))
     relu = [run.record for run in store.runs if run.config.title == "ReLU"]
     assert row[1] == f"{np.mean([record.test_loss for record in relu]):.4f}"
     assert row[2] == f"{100 * np.mean([record.test_accuracy for record in relu]):.2f}"
     assert row[-2:] == [f"{100 * record.test_accuracy:.2f}" for record in relu]
-    assert f"ReLU, seed 4: test accuracy {relu[0].test_accuracy:.2%}" in first.stdout
+    assert f"ReLU, seed 4: test accuracy {relu[0].test_accuracy:.2%}" in first
 
     files = {p: p.stat().st_mtime_ns for p in place.rglob("*")}
-    second = in_a_process(*command)
-    assert second.returncode == 0
-    assert "4 of 4 runs are recorded already and are loaded." in second.stdout
-    table = first.stdout[first.stdout.index("mnist-5k: ") :]
-    assert second.stdout.endswith(table)
+    code, second, _ = lab_main(*command)
+    assert code == 0
+    assert "4 of 4 runs are recorded already and are loaded." in second
+    assert second.endswith(first[first.index("mnist-5k: ") :])
     assert {p: p.stat().st_mtime_ns for p in place.rglob("*")} == files
 
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from made_runs import write_runs
 from rich.console import Console
 
 from lab import Dataset, RunConfig, Runs, compare
@@ -20,7 +21,7 @@ SMALL = {"hidden": (6, 5), "epochs": 2, "batch_size": 30}
 @pytest.fixture(scope="module")
 def runs(tiny: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     store = tmp_path_factory.mktemp("terminal") / "runs"
-    return compare(("relu", "leaky_relu=0.1"), 3, tiny, store, **SMALL)
+    return write_runs(("relu", "leaky_relu=0.1"), 3, tiny, store, **SMALL)
 
 
 def drawn(runs: Runs, width: int) -> str:

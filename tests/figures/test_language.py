@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import write_runs
 from matplotlib.colors import to_hex
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
@@ -14,7 +15,7 @@ from lab.plots import canvas
 from lab.plots.styles import styles_of
 
 SETTINGS = {"hidden": (6, 5), "epochs": 2, "batch_size": 30}
-NAMES = ("relu", "leaky_relu", "elu", "prelu")
+NAMES = ("relu", "leaky_relu", "elu", "relu6")
 COLOURS = {colour.lower() for name, colour in activations.OKABE_ITO.items() if name != "black"}
 
 
@@ -23,7 +24,7 @@ def pictures(tiny, tmp_path_factory):
     """Every figure of runs of four functions, two of which have one colour."""
     store = lab.RunStore(tmp_path_factory.mktemp("language") / "runs")
     for rate in (0.3, 0.001):
-        lab.compare(NAMES, 2, tiny, store, learning_rate=rate, **SETTINGS)
+        write_runs(NAMES, 2, tiny, store, learning_rate=rate, **SETTINGS)
     return [picture for picture in of_runs.pictures(store.runs) if picture.name != "functions"]
 
 

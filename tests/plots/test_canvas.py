@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import tensorflow as tf
+from made_runs import write_runs
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -48,7 +49,7 @@ def trained(tiny, tmp_path_factory):
     runs = Runs(
         run
         for rate in (0.3, 0.01)
-        for run in lab.compare(functions, 2, tiny, place, learning_rate=rate, **settings)
+        for run in write_runs(functions, 2, tiny, place, learning_rate=rate, **settings)
     )
     del registry._REGISTRY[LONG]
     return own, runs

@@ -254,23 +254,23 @@ def test_the_time_left_does_not_count_a_pause(tiny, store):
 
 def test_pause_holds_and_resume_goes_on(tiny, store):
     async def script():
-        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 300})
+        race = Race("relu", 1, tiny, store, **SETTINGS | {"epochs": 150})
         race.start()
         while not any(line.rows for line in race.lines):
             await asyncio.sleep(0.02)
         race.pause.click()
         assert race.pause.description == "Resume"
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.3)
         held = race.lines[0].done
-        await asyncio.sleep(0.5)
-        assert race.lines[0].done == held < 300
+        await asyncio.sleep(0.3)
+        assert race.lines[0].done == held < 150
         assert "Paused" in race.status.value
         race.pause.click()
         assert race.pause.description == "Pause"
         await race.finished()
         return race
 
-    assert play(script).lines[0].done == 300
+    assert play(script).lines[0].done == 150
 
 
 def test_a_recorded_run_is_replayed_or_trained_again_and_the_bits_are_compared(tiny, store):

@@ -173,8 +173,8 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
 
 def company():
     return [
-        RunConfig(network="convolutional", epochs=3, batch_size=25, seed=1),
-        RunConfig(hidden=(16, 12), epochs=3, batch_size=25),
+        RunConfig(network=name, epochs=3, batch_size=25, seed=1)
+        for name in ("convolutional", "normalised")
     ]
 
 

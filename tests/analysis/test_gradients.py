@@ -37,7 +37,13 @@ def test_the_gradients_are_those_that_keras_finds(tiny, name):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
 
 
-@pytest.mark.parametrize("settings", [{"activation": "elu"}, {"optimizer": "sgd", "momentum": 0.9}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": "elu"},
+        pytest.param({"optimizer": "sgd", "momentum": 0.9}, marks=pytest.mark.slow),
+    ],
+)
 def test_the_update_is_what_the_next_training_step_adds(tiny, settings):
     config = RunConfig(learning_rate=0.01, **ONE_STEP | settings)
     ends = [event for event in train([config], tiny) if isinstance(event, EpochEnd)]

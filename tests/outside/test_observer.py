@@ -103,7 +103,7 @@ def test_dropout_noise_and_batch_normalisation_are_in_inference_mode():
 @pytest.mark.parametrize("network", ["mlp", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_a_run_of_the_lab_has_the_same_dead_units_if_its_model_is_observed(tmp_path, network):
     dataset = make_dataset(300, 100)
-    own = {"hidden": (12, 8)} if network == "mlp" else {"network": network}
+    own = {"hidden": (6, 5)} if network == "mlp" else {"network": network}
     settings = {"epochs": 2, "learning_rate": 0.05, "batch_size": 30} | own
     (run,) = lab.compare("relu", 1, dataset, tmp_path / "runs", **settings)
     probe = dataset.x_train[split(dataset, run.config).probe].astype(np.float32) / 255

@@ -1,4 +1,7 @@
-"""Errors that tell the user, in one sentence, what is wrong and what to do."""
+"""Errors that tell the user, in one sentence, what is wrong and what to do.
+
+A message names the argument, its value, and the choices or limits.
+"""
 
 import difflib
 import textwrap

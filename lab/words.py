@@ -1,4 +1,7 @@
-"""Numbers, lists and names in words."""
+"""Numbers, lists and names in words.
+
+All messages, tables and captions write them with these functions.
+"""
 
 import math
 import textwrap

@@ -126,7 +126,7 @@ def _tensorflow() -> Any:
     with held_back():
         with _quiet():
             tf = _imported()
-            # It fails if the user's own code ran an operation first: `told` tells.
+            # It fails if the user's own code ran an operation first: `condition_warnings` says so.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(1)
             in_own_thread(tf.constant)(0)
@@ -275,8 +275,8 @@ def conditions() -> dict[str, Any]:
     }
 
 
-def told() -> list[str]:
-    """Returns a sentence for each of these conditions that differs from what the lab wants."""
+def condition_warnings() -> list[str]:
+    """Returns a warning for each condition that can change the last bits of runs."""
     sentences = []
     if threads_per_operation() != 1:
         sentences.append(

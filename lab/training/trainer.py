@@ -33,12 +33,12 @@ from lab.network import (
 )
 from lab.system import (
     check_modes,
+    condition_warnings,
     cores,
     is_tensorflow_loaded,
     load_tensorflow,
     lower_priority,
     pulled_in_own_thread,
-    told,
 )
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 from lab.training.replacement import mature_steps, next_step, of_least_use, one_unit
@@ -71,7 +71,7 @@ def train(
         yield Phase("loading TensorFlow")
     images = Images(dataset)
     check_modes(load_tensorflow())
-    for sentence in told():
+    for sentence in condition_warnings():
         warnings.warn(sentence, stacklevel=2)
     yield Phase("compiling")
     yield from _side_by_side(

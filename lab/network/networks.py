@@ -72,7 +72,7 @@ class Network:
         if self.slope is not None:
             function = LearnedSlopes(function, self.slope)
         if self.paired:
-            function = Paired(function)
+            function = PairedUnits(function)
         model = self.builder(function, self.input_shape, self.classes, **dict(self.settings))
         if not isinstance(model, keras.Model):
             raise InputError(
@@ -117,7 +117,7 @@ class LearnedSlopes:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedUnits:
     """An activation function for units in pairs, such as CReLU (Shang et al. 2016).
 
     A hidden layer has half as many weight vectors as units.
@@ -325,10 +325,10 @@ def hidden_layer(
     from keras import layers
 
     kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
-    if normalization == "none" and not isinstance(activation, LearnedSlopes | Paired):
+    if normalization == "none" and not isinstance(activation, LearnedSlopes | PairedUnits):
         made = [layer(units, activation=activation, name=name)]
     else:
-        paired, plain = isinstance(activation, Paired), normalization == "none"
+        paired, plain = isinstance(activation, PairedUnits), normalization == "none"
         weights = layer(units // (1 + paired), use_bias=plain, name=f"{name}_weights")
         normalised = [] if plain else [kinds[normalization]()]
         on_positions = isinstance(weights, layers.Conv2D)
@@ -344,7 +344,7 @@ def _activated(activation: Any, name: str, on_positions: bool) -> Any:
 
     if isinstance(activation, LearnedSlopes):
         return activation.layer(name, on_positions)
-    function = activation.function if isinstance(activation, Paired) else activation
+    function = activation.function if isinstance(activation, PairedUnits) else activation
     return keras.layers.Activation(function, name=name)
 
 

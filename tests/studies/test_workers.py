@@ -204,7 +204,7 @@ def test_versions_that_agree_are_no_matter():
 def test_a_worker_with_other_images_refuses(study, tiny):
     def others(function, task):
         brighter = Dataset("tiny", tiny.x_train | 1, tiny.y_train, tiny.x_test, tiny.y_test)
-        return function(workers.Task(**{**vars(task), "dataset": brighter}))
+        return function(workers.Turn(**{**vars(task), "dataset": brighter}))
 
     with pytest.raises(InputError, match="has another tiny: give every machine the same files"):
         list(events(study, Once(others)))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lab.analysis.redundancy import check_threshold
 from lab.census import clones, units
 from lab.errors import InputError, RunError, check_whole, unknown
-from lab.experiment import Dataset, IndexArray, RunConfig, shown, split
+from lab.experiment import Dataset, IndexArray, RunConfig, split, task_dataset
 from lab.layout import FloatArray, Weights, mlp
 from lab.network import forward
 from lab.runs import Run, one_run
@@ -286,7 +286,7 @@ class _Network:
         self.run, self.weights = run, run.weights()
         images = run.trained_on(dataset)
         self.parts = split(images, run.config)
-        self.images = shown(images, run.config, run.last_kept_epoch)
+        self.images = task_dataset(images, run.config, run.last_kept_epoch)
 
     def scores(self, weights: Weights, which: IndexArray) -> FloatArray:
         """The class scores (logits) of some training images, shape (images, 10)."""

@@ -26,7 +26,7 @@ from lab.experiment.sources import (
     write_npz,
 )
 from lab.experiment.spelling import VARIED, differences, differing, remedies, value_words, words_of
-from lab.experiment.tasks import Task, shown, task_in, task_of
+from lab.experiment.tasks import Task, task_dataset, task_in, task_of
 
 __all__ = [
     "BROKEN",
@@ -58,11 +58,11 @@ __all__ = [
     "read_seeds",
     "read_vary",
     "remedies",
-    "shown",
     "sources",
     "spelling",
     "split",
     "stratified_order",
+    "task_dataset",
     "task_in",
     "task_of",
     "value_words",

@@ -121,8 +121,8 @@ def _of_groups(task: Task, dataset: Dataset, config: RunConfig, chosen: IndexArr
     )
 
 
-def shown(dataset: Dataset, config: RunConfig, epoch: int) -> Dataset:
-    """Returns a data set as a run is shown it in an epoch, made by hand.
+def task_dataset(dataset: Dataset, config: RunConfig, epoch: int) -> Dataset:
+    """Returns the data set as the task of an epoch shows it to a run, made by hand.
 
     Its pixels are permuted, its labels shuffled, and its test images are those of the task. Where
     tasks is `none` it is the data set itself.

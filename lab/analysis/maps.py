@@ -2,7 +2,7 @@
 
 found = kill_map({"learning_rate": [1e-3, 1e-2], "first_bias": [-1, 0]}, dataset="mnist-5k")
 found.table("dead"), found.picture()
-found.picture(shown=("dead", "clones_fraction"))
+found.picture(mapped=("dead", "clones_fraction"))
 """
 
 import itertools
@@ -33,7 +33,7 @@ MAPPED = {
     "effective_rank_fraction": "effective rank, % of hidden neurons",
     "stable_rank_fraction": "stable rank, % of hidden neurons",
 }
-SHOWN = ("dead", "accuracy")  # What is drawn unless another is asked for.
+USUAL = ("dead", "accuracy")  # What is drawn unless another is asked for.
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,25 +94,25 @@ class SettingsMap:
             columns=pd.Index(list(map(value_words, columns)), name=column),
         )
 
-    def picture(self, name: str = "kill-map", shown: Sequence[str] = SHOWN) -> CaptionedFigure:
+    def picture(self, name: str = "kill-map", mapped: Sequence[str] = USUAL) -> CaptionedFigure:
         """Draws maps side by side, with the mean and the spread in each cell.
 
         Args:
             name: The file's name.
-            shown: What to map, each one of `MAPPED`.
+            mapped: What to map, each one of `MAPPED`.
 
         Raises:
             InputError: If there is no such measure.
             RunError: As for `table`.
         """
-        for measure in shown:
+        for measure in mapped:
             measure_of(measure)  # It says so if there is none, before any work.
         titled = {
             MAPPED[name]: (self.table(name), self.table(name, spread=True), fewer_is_better(name))
-            for name in shown
+            for name in mapped
         }
         useful = "; clones and ranks: of the last weights, on the probe set"
-        words = self._settings() + useful * any(name in measures.REDUNDANCY for name in shown)
+        words = self._settings() + useful * any(name in measures.REDUNDANCY for name in mapped)
         return of_analyses.kill_map(titled, self.table("dead"), words, name)
 
     @property

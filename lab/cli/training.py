@@ -231,6 +231,6 @@ def kill_map(
     for name in measure:
         out.print(plain(name + ", %", style="bold"))
         print_text(found.table(name).round(1).reset_index())
-    picture = found.picture(shown=measure)
+    picture = found.picture(mapped=measure)
     picture.save(out_folder)
     out.print(plain(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)

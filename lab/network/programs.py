@@ -71,7 +71,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         slots: Any,
         first: Any,
         totals: Any,
-        shown: Any,
+        inputs: Any,
         order: Any,
         counts: Any,
         rates: Any,
@@ -85,7 +85,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         batch = order.shape[1]
 
         def step(i: Any) -> tuple[Any]:
-            x, y = _images(shown, order[i])
+            x, y = _images(inputs, order[i])
             number = steps_before + i
             count = tf.minimum(batch, images - i * batch)
             states = _at(seeds, number)
@@ -111,14 +111,14 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
 
     def observe(
         weights: Any,
-        shown: Any,
+        inputs: Any,
         block: Any,
         count: Any,
         parameter: Any,
         shut: Any,
         counting: Any,
     ) -> Any:
-        x, y = _images(shown, block)
+        x, y = _images(inputs, block)
         scores, met = _forward(made, weights, x, activation, parameter)
         real = tf.range(block.shape[0]) < count
         layers = tf.cond(
@@ -385,16 +385,16 @@ def _count(number: Any) -> Any:
     return tf.cast(number + 1, tf.float32)
 
 
-def _images(shown: Sequence[Any], block: Any) -> tuple[Any, Any]:
+def _images(inputs: Sequence[Any], block: Any) -> tuple[Any, Any]:
     """Returns the images and labels at some places, as `train` and `observe` take them in.
 
     Args:
-        shown: All images and their labels; and where a task permutes the pixels, for each place
+        inputs: All images and their labels; and where a task permutes the pixels, for each place
             which pixel of an image stands there. A program without it holds no permutation.
         block: The places of the images.
     """
     tf = load_tensorflow()
-    pixels, labels, *order = shown
+    pixels, labels, *order = inputs
     x = tf.gather(pixels, block)
     for of_pixels in order:
         x = tf.reshape(tf.gather(tf.reshape(x, (x.shape[0], -1)), of_pixels, axis=1), x.shape)

@@ -178,7 +178,7 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         wide = max(map(_points, "\n".join(words).splitlines())) * TEXT / CAPTION > CAPTION_POINTS
         ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION if wide else TEXT)
         ax.tick_params(length=0)
-        title = f"the {neuron.shown} that excite it most, each with its class and z"
+        title = f"the {neuron.image_noun} that excite it most, each with its class and z"
         ax.set(yticks=[], title=title)
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)

@@ -104,7 +104,7 @@ class Neuron:
         )
 
     @property
-    def shown(self) -> str:
+    def image_noun(self) -> str:
         """What its images show: `digits`, or else `images`."""
         return "digits" if self.run.record.dataset in DIGITS else "images"
 

@@ -192,7 +192,7 @@ class Images:
             self.pixels = load_tensorflow().constant(pixels)
         self.labels = self._with_test(dataset.y_train)
 
-    def shown(self, task: Task) -> tuple[Any, ...]:
+    def inputs(self, task: Task) -> tuple[Any, ...]:
         """Returns what the compiled programs take in: pixels and labels, and their order if any."""
         own = task.labels is not self.dataset.y_train
         labels = self._with_test(task.labels) if own else self.labels
@@ -273,7 +273,7 @@ class Trainee:
         yield [self._end()]
 
     def _show(self, task: Task) -> None:
-        self.task, self.shown = task, self.images.shown(task)
+        self.task, self.inputs = task, self.images.inputs(task)
 
     def _turn_to(self, epoch: int) -> None:
         """Goes to the task that an epoch belongs to."""
@@ -424,7 +424,7 @@ class Trainee:
             self.slots,
             self.first,
             self.totals,
-            self.shown,
+            self.inputs,
             self._batches(order, start),
             load_tensorflow().constant(counts),
             self._rates(start),
@@ -535,7 +535,7 @@ class Trainee:
         padded[: len(block)] = block
         return self.program.observe(
             self.weights,
-            self.shown,
+            self.inputs,
             tf.constant(padded),
             tf.constant(len(block)),
             self.parameter,

@@ -146,7 +146,7 @@ def test_the_microscope_says_it(pair, two_kinds):
 def test_a_race_says_diverged_in_place_of_a_test_accuracy(pair):
     assert jobs._finished_line(pair[0]).result == "diverged, recorded"
     line = jobs._finished_line(pair[1])
-    line.take(RunEnd(0, True, NAN, 0.1, ()))
+    line.add(RunEnd(0, True, NAN, 0.1, ()))
     assert line.result == "diverged"
     assert np.isnan(line.rows[-1]["validation_accuracy", 0])
 

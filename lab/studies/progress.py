@@ -43,8 +43,8 @@ class HowFar:
         self._began = 0.0
         self._first: dict[int, float] = {}  # What a run had done when its time began to count.
 
-    def take(self, event: Progress | EpochEnd | RunEnd) -> None:
-        """Adds what an event tells."""
+    def add(self, event: Progress | EpochEnd | RunEnd) -> None:
+        """Counts what an event reports."""
         # Also of a run that diverged nothing is left to do.
         done = self._epochs[event.run] if isinstance(event, RunEnd) else epochs_done(event)
         self.ended += isinstance(event, RunEnd)
@@ -78,7 +78,7 @@ def with_progress(
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)
             else:
-                far.take(event)
+                far.add(event)
                 bar.set_description(f"{dataset.name}, training", refresh=False)
                 bar.set_postfix_str(far.left, refresh=False)
                 bar.update(int(sum(far.done)) - bar.n)

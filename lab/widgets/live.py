@@ -177,7 +177,7 @@ class Live(Front):
                 return False
             alive = background.alive  # Asked before the events are taken: none is lost.
             with self.sentences():
-                self._take(background.take())
+                self._show_events(background.new_events())
                 if not alive:
                     self._finish(job, background)
             if not alive:
@@ -185,12 +185,12 @@ class Live(Front):
                 self._set_buttons(going=False)
             return alive
 
-    def _take(self, events: list[Any]) -> None:
+    def _show_events(self, events: list[Any]) -> None:
         epochs = 0
         for event in events:
             if not isinstance(event, Phase):
-                self.lines[event.run].take(event)
-                self._far.take(event)
+                self.lines[event.run].add(event)
+                self._far.add(event)
                 epochs += isinstance(event, EpochEnd | jobs.Replayed)
             elif self._goes_on:
                 self.say(f"{event.text[0].upper()}{event.text[1:]} …")

@@ -47,7 +47,7 @@ def check_whole(name: str, value: Any, least: int, most: int) -> None:
     """Checks a whole number.
 
     Raises:
-        InputError: If it is none, or beyond its limits.
+        InputError: If it is not a whole number, or beyond its limits.
     """
     if not is_whole(value) or not least <= value <= most:
         limits = f"from {least:,} to {most:,}"

@@ -106,7 +106,7 @@ class SettingsMap:
             RunError: As for `table`.
         """
         for measure in mapped:
-            measure_of(measure)  # It says so if there is none, before any work.
+            measure_of(measure)  # Refuses an unknown measure before any work.
         titled = {
             MAPPED[name]: (self.table(name), self.table(name, spread=True), fewer_is_better(name))
             for name in mapped
@@ -124,7 +124,7 @@ class SettingsMap:
         return row, column
 
     def _settings(self) -> str:
-        """The settings of all cells that a reader asks for."""
+        """The settings that all cells share, as far as a reader needs them."""
         config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
         seeds = len({run.config.seed for run in self.runs})
         said = [
@@ -200,7 +200,7 @@ def _check_axis(name: str, values: Any) -> None:
 
 
 def measure_of(name: str, dataset: Dataset | None = None) -> measures.Measure:
-    """Returns one of `MAPPED`, which gives it of a run that has ended in %; NaN if it diverged.
+    """Returns a measure by its name in `MAPPED`; it is in %, and NaN where a run diverged.
 
     Args:
         name: The measure.
@@ -216,7 +216,7 @@ def measure_of(name: str, dataset: Dataset | None = None) -> measures.Measure:
 
 
 def fewer_is_better(measure: str) -> bool:
-    """Tells whether of one of `MAPPED` the smaller value is the better one."""
+    """Tells whether a smaller value of a measure in `MAPPED` is better."""
     return measure_of(measure).better == "smaller"
 
 

@@ -151,7 +151,7 @@ def _compared(network: "_Network", removed: Removed, weights: Weights) -> Ablati
 def merge(
     run: Run, dataset: Dataset | None = None, threshold: float = clones.THRESHOLD
 ) -> Ablation:
-    """Leaves of each group of clones the first, which takes over what the others say.
+    """Keeps the first unit of each group of clones, and adds the weights of the others to its own.
 
     The straight line that gives another clone's activation from its own, by least squares on the
     probe set, says what to add to its outgoing weights and to the next layer's bias. Merging exact
@@ -309,7 +309,7 @@ class _Network:
         return tuple((mean, size) for mean, size in (t / len(self.parts.train) for t in sums))
 
     def merged(self, threshold: float) -> tuple[Weights, Removed]:
-        """The weights after the first of each group of clones speaks for all, and the others."""
+        """Returns the weights with one unit for each group of clones, and the units to take out."""
         arrays = [array.astype(np.float64) for array in self.weights]
         removed = []
         probe = self.images.x_train[self.parts.probe]

@@ -115,7 +115,7 @@ def called(function: Any, *arguments: Any) -> Any:
             f"Your function failed with {type(error).__name__}: {error}{_help(error)}"
         ) from None
     if result is None or isinstance(result, EllipsisType):
-        raise WrongAnswerError("Your function gives nothing back: end it with `return …`.")
+        raise WrongAnswerError("Your function returns nothing: end it with `return …`.")
     return result
 
 
@@ -126,7 +126,10 @@ def _help(error: Exception) -> str:
             "NumPy has `np.where`, and `.max(axis=…)`."
         )
     if "mismatch in its core dimension" in str(error):
-        return " Mind the order: images @ weights, for the rows of the first meet the second's."
+        return (
+            " Mind the order: images @ weights. The first must have as many columns as the second "
+            "has rows."
+        )
     return ""
 
 

@@ -182,7 +182,7 @@ def _runs_in(archive: zipfile.ZipFile) -> dict[PurePosixPath, list[zipfile.ZipIn
     """Returns the files of each run in a zip file, by the run's folder.
 
     Raises:
-        InputError: If nobody can have made the zip file of runs in good faith.
+        InputError: If the zip file is too large, encrypted, or holds links or odd names.
     """
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:

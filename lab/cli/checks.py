@@ -60,7 +60,7 @@ def validate(
                 numbers = (f"{check.expected:.5g}", f"{check.found:.5g}", f"{check.errors:+.1f}")
                 table.add_row(check.quantity, check.source, *numbers, word)
     out.print(table)
-    out.print("All are as they should be." if not failed else f"{failed} of the checks failed.")
+    out.print("All checks passed." if not failed else f"{failed} of the checks failed.")
     if failed:
         raise typer.Exit(1)
 

@@ -217,7 +217,7 @@ def kill_map(
 
     settings.setdefault("epochs", EPOCHS_OF_A_MAP)
     for name in measure:
-        maps.measure_of(name)  # It says so if there is none, before any training.
+        maps.measure_of(name)  # Refuses an unknown measure before any training.
     study, axes = maps.plan_map(
         read_vary(vary),
         read_seeds(seeds),

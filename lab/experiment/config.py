@@ -513,7 +513,7 @@ class RunConfig(BaseModel):
 
     @property
     def task_count(self) -> int:
-        """How many tasks it learns; 1 if they are none."""
+        """How many tasks it learns; 1 if `tasks` is none."""
         return 1 if self.tasks == "none" else self.epochs // self.task_epochs
 
     def task_at(self, epoch: int) -> int:
@@ -543,7 +543,7 @@ class RunConfig(BaseModel):
 
     @property
     def resets_weights(self) -> bool:
-        """Whether weights change otherwise than by steps of the optimiser."""
+        """Whether anything but steps of the optimiser changes weights."""
         return bool(self.redo_steps or self.replacement_rate or self.shrinks_or_perturbs)
 
     def begins_task(self, epoch: int) -> bool:

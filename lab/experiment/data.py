@@ -202,7 +202,7 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
 
 
 def groups_of(config: RunConfig, labels: ByteArray) -> IndexArray:
-    """Returns for each label which group of classes it is in, from 0; a task shows some groups.
+    """Returns the group of classes of each label, from 0; a task shows some groups.
 
     A group is a class, or the classes of one of the data sets that were joined.
     """
@@ -212,7 +212,7 @@ def groups_of(config: RunConfig, labels: ByteArray) -> IndexArray:
 
 
 def fewest_of_a_group(config: RunConfig, labels: ByteArray) -> int:
-    """Returns how many images the smallest group has: of each group a task trains on as many."""
+    """Returns how many images the smallest group has: a task trains on as many of each group."""
     return int(_sizes(config, labels).min())
 
 
@@ -256,7 +256,7 @@ def converted(
 
     Args:
         name: The data set's name, for errors.
-        parts: Images and labels for training, and then for testing, as people have them.
+        parts: Images and labels for training, and then for testing, of any type.
         called: What the user calls the parts.
 
     Raises:

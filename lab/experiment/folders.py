@@ -153,7 +153,7 @@ def _opened(path: Path) -> Iterator["Image"]:
 
     try:
         with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # Of size, which is checked, and of transparency.
+            warnings.simplefilter("ignore")  # Size is checked below, transparency is reported.
             yield image
     except InputError:
         raise

@@ -1,8 +1,8 @@
 """Where the datasets come from: folders, Keras's cache, packages, the internet, your own files.
 
 A dataset's content is checked against its published (or, for `mnist-5k` and `digits`, its fixed)
-SHA-256, so that the numbers of two tables were measured on the same images. Of CIFAR-10 the files
-that Keras keeps are checked. Nobody publishes the content of `cifar10.npz`, `kmnist.npz` and
+SHA-256, so that the numbers of two tables were measured on the same images. For CIFAR-10 the
+files that Keras keeps are checked. Nobody publishes the content of `cifar10.npz`, `kmnist.npz` and
 `emnist.npz`: they are taken as they are, and the runs tell them apart by what they hold.
 """
 
@@ -121,7 +121,7 @@ def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
 def load_recorded(name: str) -> Dataset:
     """Loads the data set that a run names: a known one, or one's own of this name.
 
-    It is looked for in `LAB_DATA_DIR` and in the current folder alone, for a stranger may have
+    It is looked for in `LAB_DATA_DIR` and in the current folder alone, because a stranger may have
     recorded the run. That it holds the run's images remains to be checked.
 
     Raises:

@@ -35,7 +35,7 @@ class Task:
         validation: Those that it is validated on.
         test: The images of `x_test` that it is tested on.
         labels: The label of each image of `x_train`.
-        order: For each place of a flattened image the pixel that stands there, int32 of shape
+        order: For each place of a flattened image the pixel that goes there, int32 of shape
             (pixels,); None where every pixel stays in its place.
     """
 

@@ -30,7 +30,7 @@ def digits(
     Args:
         images: Images of shape (n, height, width), grey, or (n, height, width, channels).
         labels: Their classes, of shape (n,).
-        columns: How many stand in a row.
+        columns: How many images a row has.
     """
     with canvas.style():
         figure, axes = panel_grid(len(images), min(columns, len(images)), (0.9, 1.1))

@@ -35,7 +35,7 @@ def redundancy(
     from matplotlib.figure import Figure
 
     for run in runs:
-        run.weights(0)  # It says so if not every epoch's are kept, before any work.
+        run.weights(0)  # Refuses runs without the weights of every epoch, before any work.
     dataset = runs[0].trained_on(dataset)
     cells = at_the_end(runs, dataset)
     layers = sorted({1, len(runs[0].layers)})
@@ -83,7 +83,7 @@ def at_the_end(runs: Runs, dataset: Dataset | None = None) -> list[list[str]]:
 
 
 def _over_seeds(values: "pd.Series") -> str:
-    """Writes the mean over seeds, and from where to where they go."""
+    """Writes the mean over seeds, and the smallest and the largest value."""
     if values.isna().any():
         return "diverged"
     mean, low, high = (f"{value:.1f}" for value in (values.mean(), values.min(), values.max()))

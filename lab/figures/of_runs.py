@@ -1,4 +1,4 @@
-"""The figures of a store: composed of plots, captioned, told in words, and saved."""
+"""The figures of a store, each with a caption and a description in words."""
 
 import functools
 import itertools
@@ -77,7 +77,7 @@ def ladders(runs: Runs) -> list[Runs]:
 
 
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
-    """Names each group by data set, learning rate and what else tells it from the others."""
+    """Names each group by data set, learning rate and the settings in which it differs."""
     runs = [group[0] for group in groups]
     differing = differences([run.config for run in runs], "learning_rate")
     names: list[str] = []
@@ -192,7 +192,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws the life map of the first and last hidden layer, of each function's first seed."""
     firsts = Runs([group[0] for group in runs.groups()])
     layers = sorted({1, len(runs[0].layers)})
-    wide = len(firsts) > COLUMNS  # Many functions stand one below the other.
+    wide = len(firsts) > COLUMNS  # Many functions are drawn one below the other.
     panels = [(layer, run) for run in firsts for layer in layers]
     if not wide:
         panels = list(itertools.product(layers, firsts))

@@ -64,7 +64,7 @@ def forests(runs: Runs, verdicts: list[stats.Verdict], name: str = "comparison")
     """Draws verdicts on several measures, a panel for each measure.
 
     Args:
-        runs: The runs of the baseline, whose settings the caption tells.
+        runs: The runs of the baseline, whose settings the caption gives.
         verdicts: The verdicts, corrected together.
         name: The picture's name.
     """

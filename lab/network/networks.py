@@ -80,7 +80,7 @@ class Network:
                 f"build must return it."
             )
         if not model.built or any(not layer.built for layer in model.layers):
-            model(np.zeros((1, *self.input_shape), np.float32))  # As subclassed models need it.
+            model(np.zeros((1, *self.input_shape), np.float32))  # Builds subclassed models.
         return model
 
 
@@ -264,7 +264,7 @@ def build_deep(
     depth: int = 8,
     **remedies: Any,
 ) -> "keras.Model":
-    """Builds a residual MLP: each hidden layer after the first adds to what it takes in.
+    """Builds a residual MLP: each hidden layer after the first adds to its input.
 
     A unit that is dead then passes its input on unchanged, and the gradient with it.
 

@@ -25,7 +25,7 @@ from lab.system import compiled, in_own_thread, load_tensorflow
 
 STRIP = 125  # How many values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
-UTILITY_DECAY = 0.99  # Of continual backprop, as in its paper.
+UTILITY_DECAY = 0.99  # For continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
 
@@ -165,9 +165,9 @@ class Differentiated:
     Attributes:
         loss: The sum of the images' cross-entropies.
         correct: How many images are classified right.
-        gradients: Of the mean loss, by each trained array.
+        gradients: The gradients of the mean loss, by each trained array.
         moved: State that training changes without gradients, with its new value.
-        activations: Of each hidden layer, shape (images, units).
+        activations: Those of each hidden layer, shape (images, units).
     """
 
     loss: Any
@@ -225,7 +225,7 @@ def differentiate(
 def _follow_use(
     made: Template, weights: Any, replacement: Any, activations: Sequence[Any], count: Any
 ) -> None:
-    """Follows of how much use each unit is: the contribution utility of continual backprop.
+    """Updates the contribution utility of each unit, for continual backprop.
 
     It is a running mean of mean |a| on the batch, times the sum of the unit's outgoing |weights|
     (Dohare et al. 2024). Every unit is a step older, too.
@@ -390,7 +390,7 @@ def _images(inputs: Sequence[Any], block: Any) -> tuple[Any, Any]:
 
     Args:
         inputs: All images and their labels; and where a task permutes the pixels, for each place
-            which pixel of an image stands there. A program without it holds no permutation.
+            which pixel of an image goes there. A program without it holds no permutation.
         block: The places of the images.
     """
     tf = load_tensorflow()

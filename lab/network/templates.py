@@ -122,7 +122,7 @@ class Template:
 
     @functools.cached_property
     def _knows_training(self) -> bool:
-        """Whether it can be told that it trains; a subclassed model need not be, as in Keras."""
+        """Whether its call has the argument `training`; a subclassed model need not have it."""
         return "training" in inspect.signature(self.model.call).parameters
 
     @functools.cached_property
@@ -248,7 +248,7 @@ def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[in
 def source_of_site(
     layer: Any, names: dict[int, str], numbers: dict[int, int]
 ) -> tuple[str | None, str | None, int | None]:
-    """Returns what leads into a site: its kernel, its bias, and what the kernel takes in.
+    """Returns what leads into a site: its kernel, its bias, and the input of the kernel.
 
     Args:
         layer: The layer that holds the activation function, or follows the one with the kernel.
@@ -277,7 +277,7 @@ def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:
 def _before(layer: Any) -> Any:
     """Returns the layer whose output is a layer's only input; None if Keras does not tell.
 
-    A layer that a network uses at several places, after different layers, has no one before it.
+    A layer that a network uses at several places, after different layers, has no single input.
     """
     history = getattr(getattr(layer, "input", None), "_keras_history", None)
     before = getattr(history, "operation", None)
@@ -289,14 +289,14 @@ def _before(layer: Any) -> Any:
 
 
 def _place(layer: Any) -> int:
-    """Returns what tells a layer from others; a model may have got its inputs more than once."""
+    """Returns a key of a layer; all inputs share one, since a model may have several copies."""
     import keras
 
     return 0 if isinstance(layer, keras.layers.InputLayer) else id(layer)
 
 
 def _below(layer: Any, numbers: dict[int, int]) -> int | None:
-    """Returns what a layer takes in: the activations of one site, 0 for the images, or None."""
+    """Returns the input of a layer: the activations of one site, 0 for the images, or None."""
     import keras
 
     before = _before(layer)

@@ -10,7 +10,7 @@ from lab.errors import InputError
 from lab.outside.observer import Loss, Observer
 
 PARTS = 10
-FITS = 1e-7  # Of a loss as small, float32 has no gradient left.
+FITS = 1e-7  # The gradient of a smaller loss is 0 in float32.
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,8 +102,8 @@ def _usual(outputs: NDArray[Any], y: NDArray[Any]) -> tuple[str, dict[str, bool]
     if is_class and classes > 1 and plain and whole:
         if y.min() < 0 or y.max() >= classes:
             raise InputError(
-                f"the labels must be from 0 to {classes - 1}, for the model has {classes} outputs; "
-                f"they are from {y.min():g} to {y.max():g}"
+                f"the labels must be from 0 to {classes - 1}, because the model has "
+                f"{classes} outputs; they are from {y.min():g} to {y.max():g}"
             )
         return "sparse_categorical_crossentropy", {"from_logits": not is_softmax}
     if is_class and classes == 1 and plain and set(np.unique(y)) <= {0, 1}:

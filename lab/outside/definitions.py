@@ -1,6 +1,6 @@
-"""Dead by whose count? What public tools call dead, counted on one network beside the lab's own.
+"""What public tools call dead, counted on one network beside the lab's own count.
 
-Each definition is one function of what was added up of a layer's activations, with its source. It
+Each definition is one function of the sums of a layer's activations, with its source. It
 follows the tool's code where that is public, and its documentation where it is not.
 """
 
@@ -31,7 +31,7 @@ Found = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """What a layer's activations a add up to, on all inputs and positions; by unit: shape (units,).
+    """Sums of a layer's activations a over all inputs and positions; by unit: shape (units,).
 
     Attributes:
         values: How many values each unit has.
@@ -196,8 +196,8 @@ class Definition(NamedTuple):
     Attributes:
         name: Its name in the table.
         counts: What it counts: units, values or layers.
-        function: What gives how many, and of how many.
-        source: Where it stands.
+        function: Returns how many are dead, and of how many.
+        source: Where it is defined.
         is_for_relu: Whether the tool applies it to ReLU alone.
     """
 
@@ -247,7 +247,7 @@ def definitions(census: Recorder) -> "pd.DataFrame":
         layer has another function, count and share are missing.
 
     Raises:
-        InputError: If it is no census.
+        InputError: If it is not a census.
         RunError: If the census has no network yet.
     """
     import pandas as pd

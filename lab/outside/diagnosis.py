@@ -16,7 +16,7 @@ from lab.runs import Run
 from lab.words import counted, number
 
 OUTPUT = "output"
-# What a unit that is so does on few inputs alone: what, and on which share of them at most. (By the
+# What a unit with this finding does on few inputs only, and on which share of them at most. (By the
 # inequalities of Chebyshev and Markov, for a unit that is constant or dormant.)
 OTHERWISE: dict[Kind, tuple[str, float]] = {
     "dead": ("opens", 0.0),
@@ -41,7 +41,7 @@ def diagnose(source: Recorder | Run) -> Diagnosis:
         source: A census that has observed a network, of `lab.Census` or `lab.watch`; or a run.
 
     Raises:
-        InputError: If it is none of them.
+        InputError: If `source` is neither.
         RunError: If nothing was observed yet, or the run cannot be read.
     """
     if not isinstance(source, Recorder | Run):
@@ -277,7 +277,7 @@ def _elsewhere(measured: Measured) -> Iterator[Finding]:
 
 def _gradients(measured: Measured, place: int) -> Iterator[Finding]:
     one, ratios = measured.layers[place], measured.ratios[:, place]
-    if one.is_shut:  # It is the cause itself, and is told so.
+    if one.is_shut:  # It is the cause itself, and has a finding of its own.
         return
     *parts, ratio = ratios
     for kind, sign in GRADIENTS.items():

@@ -27,7 +27,7 @@ from lab.outside.reductions import reduced, reduced_of_relu
 from lab.outside.sites import WITHIN, Found, Meeting, find
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More take no less time.
+MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More than that do not save time.
 AT_ONCE = 2
 Blocks = dict[str, Any]
 Activations = NDArray[np.float32]
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Named(Protocol):
-    """What has a name."""
+    """Anything with a name."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Observer:
         model: The Keras model.
         probe: The inputs.
         layout: The activation sites, and the arrays of the model.
-        unseen: Of each layer whose activation function cannot be seen, the reason.
+        unseen: For each layer whose activation function cannot be seen, the reason.
     """
 
     def __init__(
@@ -241,7 +241,7 @@ class Observer:
 
 
 def _side_by_side(work: Callable[[Batch], T], batches: Iterator[Batch]) -> Iterator[T]:
-    """Yields what a function makes of each batch, in order; a few batches are in work at once."""
+    """Yields what a function makes of each batch, in order; a few batches are computed at once."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         waiting: deque[Future[T]] = deque()
         for batch in batches:
@@ -352,7 +352,7 @@ def chosen(
     Args:
         kind: What has them: a model or a module.
         found: The layers that can be observed.
-        unseen: Of the others, the reason.
+        unseen: For each of the others, the reason.
         wanted: The names of layers; None for all.
 
     Raises:

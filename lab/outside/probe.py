@@ -1,4 +1,4 @@
-"""The images, or whatever else a network takes in, on which a census is taken, batch by batch."""
+"""The inputs of a network, such as images, on which a census is taken, batch by batch."""
 
 import functools
 import hashlib
@@ -33,7 +33,7 @@ class Probe:
         """Reads all inputs once: to count them, to check them, and for their digest.
 
         Raises:
-            InputError: If they are no inputs, empty, of different lengths, or not numbers.
+            InputError: If they are not arrays, empty, of different lengths, or not numbers.
         """
         self._dataset = given if hasattr(given, "element_spec") else None
         labelled = isinstance(given, tuple) and len(given) == 2

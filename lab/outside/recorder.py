@@ -45,7 +45,7 @@ class Observes(Protocol):
 
 
 class Recorder:
-    """Records what an observer sees, epoch by epoch, and hands out the tables of it.
+    """Records what an observer sees, epoch by epoch, and returns its tables.
 
     Attributes:
         probe: What the network is observed on.

@@ -41,11 +41,11 @@ def record_of(
 
     Args:
         model: The network's name.
-        source: A description of the network, which tells it from others.
+        source: A description of the network, which distinguishes it from others.
         layout: Its activation sites and arrays.
         unseen: The layers that cannot be observed, with the reason.
         probe: What it is observed on.
-        seed: A number that tells its runs apart, and pairs them; by default one drawn by chance.
+        seed: A number that distinguishes its runs, and pairs them; by default a random one.
         known: Settings of the training that are known.
         every: How many epochs lie between two observations.
         name: What to call the probe; by default as the network.

@@ -47,7 +47,7 @@ PARTS = (
 )
 # Layers of Keras that are none themselves, but may be given a part of one.
 BY_HAND = ("Lambda", "Maximum", "Minimum")
-# Operations that only hand on what an activation function gives.
+# Operations that only pass on what an activation function returns.
 HANDING_ON = ("Identity", "Reshape", "Shape", "Cast", "Squeeze", "ExpandDims", "Transpose")
 WITHIN = "a part of it is computed within a loop or function"
 LOOPS = ("While", "StatelessWhile")
@@ -85,7 +85,7 @@ class Found:
 
     Attributes:
         meetings: Where an activation function acts, in the order of computation.
-        unseen: Of each layer where something may act as one and cannot be seen, the reason.
+        unseen: For each layer where something may act as one and cannot be seen, the reason.
     """
 
     meetings: list[Meeting] = field(default_factory=list)
@@ -192,7 +192,7 @@ class _Watch:
         return call
 
     def _owned(self, layer: Any, call: Function) -> Function:
-        """Returns a layer's call that tells which layer made the operations within it."""
+        """Returns a layer's call that marks the operations within it as made by this layer."""
 
         @functools.wraps(call, updated=())
         def owned(*given: Any, **named: Any) -> Any:

@@ -37,7 +37,7 @@ class TorchObserver:
 
     Attributes:
         layout: The activation sites, and the arrays of the module.
-        unseen: Of each layer whose activation function cannot be seen, the reason.
+        unseen: For each layer whose activation function cannot be seen, the reason.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ def conditions(module: Any) -> dict[str, Any]:
 
 
 def described(module: Any) -> str:
-    """Returns what tells a network from others: its modules' settings, its arrays' shapes."""
+    """Returns what distinguishes a network: its modules' settings and its arrays' shapes."""
     plain = _plain_module(module)
     return "\n".join([repr(plain), *(f"{name} {tuple(t.shape)}" for name, t in _tensors_of(plain))])
 

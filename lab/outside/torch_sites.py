@@ -1,6 +1,6 @@
 """Where activation functions act in any PyTorch module: seen while the module computes.
 
-PyTorch tells a `TorchFunctionMode` of every function and method that a `forward` calls, before it
+PyTorch calls a `TorchFunctionMode` for every function and method that a `forward` calls, before it
 changes anything. Each tensor on the way has a mark: which weights it comes from, and along which
 axis its units lie. Calls with the same function on the same weights are one layer.
 """
@@ -56,7 +56,7 @@ MOVES = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", 
 IN_BETWEEN = ("dropout", "max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool")
 RESHAPING = ("flatten", "reshape", "view")
 IMAGES = "images"
-# Functions that begin anew with weights of their own, and those whose units lie on the last axis.
+# Functions that have weights of their own, and those whose units lie on the last axis.
 LAST = ("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "embedding")
 NORMS = ("batch_norm", "instance_norm", "group_norm")
 ANEW = (*LAST, *NORMS, "layer_norm", "rms_norm", "multi_head_attention_forward")
@@ -84,7 +84,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Key:
-    """What tells one layer from others: calls that agree in all of it are calls of one layer.
+    """What distinguishes one layer from others: calls with equal keys are calls of one layer.
 
     Attributes:
         owner: The module that calls the function, by its path.
@@ -126,9 +126,9 @@ class Watch(TorchFunctionMode):
     """Sees each activation function that a module calls, within a `with` block.
 
     Attributes:
-        unseen: Of each layer where something may act as one and cannot be seen, the reason.
+        unseen: For each layer where something may act as one and cannot be seen, the reason.
         hidden: Layers that are parts of a function written by hand.
-        inputs: Of weights, what they are applied to: the digests of layers, `IMAGES`, or None.
+        inputs: What weights are applied to: the digests of layers, `IMAGES`, or None.
     """
 
     def __init__(self, module: Any, meet: Callable[[Call], Callable[[Any], None] | None]) -> None:
@@ -179,7 +179,7 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Is told of each function that is called; within it no other is told."""
+        """Gets each function that is called, but not those that it calls itself."""
         named = dict(kwargs or {})
         if not args and "input" in named:
             args = (named.pop("input"),)
@@ -249,7 +249,7 @@ class Watch(TorchFunctionMode):
         )
 
     def _same(self, name: str, tensor: Any, result: Any, marks: list[Mark]) -> str | None:
-        """Returns whose activations a function hands on unit by unit, as a pooling does."""
+        """Returns whose activations a function passes on unit by unit, as a pooling does."""
         if len(marks) > 1 or not name.startswith((*IN_BETWEEN, *RESHAPING)):
             return None
         axis = marks[0].axis
@@ -323,7 +323,7 @@ class Layer:
     """A layer whose activation function can be seen.
 
     Attributes:
-        key: What tells it from others.
+        key: What distinguishes it from others.
         name: Its name.
         axis: Along which axis of z the units lie.
         rank: How many axes z has.
@@ -391,7 +391,7 @@ def find(
 
 def path_of(module: Any, name: str) -> str:
     """Returns the path of a part of a module; the module itself has its class for a name."""
-    parts = [part for part in name.split(".") if part != "_orig_mod"]  # Of a compiled one.
+    parts = [part for part in name.split(".") if part != "_orig_mod"]  # A compiled one has it.
     return ".".join(parts) or type(module).__name__
 
 

@@ -63,13 +63,13 @@ def watch(
         batch_size: How many inputs are observed at once; by default as many as fit well.
         keep_weights: last, every or none: which epochs' weights are kept.
         store: Where to record; by default a temporary folder that goes with the process.
-        seed: A number that tells runs of one network apart, and pairs them with others; by
+        seed: A number that distinguishes runs of one network, and pairs them with others; by
             default one drawn by chance.
         name: What to call the probe in tables and figures.
 
     Raises:
-        InputError: If PyTorch is missing, the module is none, the probe is empty, of different
-            lengths, or holds NaN; or if another choice is not possible.
+        InputError: If PyTorch is missing; if it is not a module; if the probe is empty, of
+            different lengths, or holds NaN; or if another choice is not possible.
     """
     observer = _observer_module()
     observer.check_module(module)
@@ -128,7 +128,7 @@ class Watching(Recorder):
     ) -> None:
         """Observes the network after an epoch.
 
-        What fails here never ends the training: it is told once, as a warning.
+        An error here never ends the training: it is shown once, as a warning.
 
         Args:
             train_loss: The epoch's loss, if it is to be in the tables and figures.

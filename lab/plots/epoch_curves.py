@@ -33,7 +33,7 @@ def learning_curves(
 
     Args:
         runs: The runs; those that differ in their seed alone share a colour and a line style.
-        measure: One of `CURVES`. Of epoch 0 training values are measured on the probe set.
+        measure: One of `CURVES`. In epoch 0 training values are measured on the probe set.
         ax: Where to draw.
 
     Raises:
@@ -96,7 +96,7 @@ def redundancy(
         raise unknown("measure", measure, REDUNDANCY)
     for run in runs:
         run.check_unit(layer, 0)
-        run.weights(0)  # It says so if not every epoch's are kept, before any work.
+        run.weights(0)  # Refuses runs without the weights of every epoch, before any work.
     data, name = data_of(dataset), measure.removesuffix("_fraction")
 
     def values(run: Run) -> Values:
@@ -197,7 +197,7 @@ def curves(
 def renew(ax: "Axes", groups: Mapping[RunConfig, Sequence[Values]], measure: str) -> None:
     """Gives the curves of a live picture the values that are known now.
 
-    To move its lines takes half the time of drawing it anew.
+    Moving its lines takes half the time of drawing it again.
 
     Args:
         ax: What `curves` has drawn, live, of the same groups and as many seeds.

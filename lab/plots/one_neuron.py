@@ -27,7 +27,7 @@ ZERO: Any = {"color": GREY, "lw": 1, "ls": ":"}
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws a neuron's incoming weights: as a picture if it looks at pixels, else as a histogram.
 
-    Of a convolution there is a picture for each channel that it looks at. Violet weights excite the
+    A convolution has a picture for each channel that it looks at. Violet weights excite the
     neuron where a pixel is bright, orange ones hold it down.
     """
     with axes(ax, (3.6, 3.4)) as ax:
@@ -161,7 +161,7 @@ def mean_activation(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
 def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws the probe images that excite a neuron most, each over its class and its z.
 
-    Of a channel that is alive, a ring marks where in each image its z is largest.
+    For a channel that is alive, a ring marks where in each image its z is largest.
     """
     with axes(ax, (9.0, 1.7)) as ax:
         if neuron.images is None or neuron.labels is None or neuron.image_z is None:

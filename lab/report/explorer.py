@@ -12,7 +12,7 @@ from lab.runs import Run, Runs
 from lab.words import by_layer
 
 MOST_ROWS = 200
-MOST_EPOCHS = 100  # Of a longer run some epochs are left out.
+MOST_EPOCHS = 100  # A longer run leaves out some epochs.
 DASHES: dict[styles.Line, str] = {"-": "", "--": "9 4", "-.": "9 3 2 3", ":": "2 3"}
 
 

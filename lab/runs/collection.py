@@ -329,7 +329,7 @@ class Runs(Sequence[Run]):
             DatasetMissingError: If the data set is not given and not available.
         """
         for run in self:
-            run.weights()  # It says so if they are not kept, before any work.
+            run.weights()  # Refuses a run without weights before any work.
         data = data_of(dataset)
         return _joined([_frame(run, redundancy_rows(run, data(run))) for run in self])
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXCITING = 8
-MOST_STRETCHES = 8  # Of tasks in one state, in a table or a sentence.
+MOST_STRETCHES = 8  # Rows of a table, or parts of a sentence.
 REVIVED = ("alive", "always negative", "nearly dead")  # What a dead unit may be next.
 DIGITS = ("mnist", "mnist-5k", "digits")
 

@@ -46,7 +46,11 @@ RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
-OF_TASKS = ("weight_norm", "update_norm", *clones.MEASURES)  # Of a layer, if it learns tasks.
+OF_TASKS = (
+    "weight_norm",
+    "update_norm",
+    *clones.MEASURES,
+)  # Of runs that learn tasks.
 MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
 MOST_KEYS = 100
 HEADER_ROOM = 2048  # For each layer; the names and shapes of its arrays take half of it.
@@ -96,7 +100,7 @@ class Outside(Strict):
     Attributes:
         model: What the network is, in one line.
         every: How many of its epochs lie between two that are recorded.
-        unknown: The settings that nobody recorded; what stands for them is the lab's default.
+        unknown: The settings that nobody recorded; they have the lab's defaults.
         unseen: The layers whose activation function could not be seen, each with the reason.
     """
 
@@ -324,7 +328,7 @@ def array_of(
 
 
 def arrays_of(arrays: Arrays, wanted: Iterable[Array]) -> tuple[NDArray[np.float32], ...]:
-    """Returns arrays by their names, as `take` does."""
+    """Returns arrays by their names, as `array_of` does."""
     return tuple(array_of(arrays, array.name, array.shape) for array in wanted)
 
 

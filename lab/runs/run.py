@@ -456,7 +456,7 @@ class Run:
         """
         when = self.last_kept_epoch if epoch is None else epoch
         if when not in self._redundancies:
-            self.weights(when)  # It says so if they are not kept, before a data set is loaded.
+            self.weights(when)  # Refuses before a data set is loaded.
             layers = zip(
                 self.layers,
                 self.each_pre_activations(self.trained_on(dataset), when),

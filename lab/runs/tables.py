@@ -20,7 +20,7 @@ TASK_RESULTS = (
     "dead, %",
     "weight norm",
 )
-BY_LAYER = ("dead, %", "weight norm")  # Of these, a number for each hidden layer.
+BY_LAYER = ("dead, %", "weight norm")  # These have a number for each hidden layer.
 AT_THE_END = {
     "permuted": "on the validation images, in the task's order of pixels",
     "shuffled_labels": "on the training images in its last epoch",
@@ -297,7 +297,7 @@ def death_rows(run: Run) -> Mapping[str, Any]:
 
 
 def redundancy_rows(run: Run, dataset: Dataset) -> Mapping[str, Any]:
-    """Returns how much of each layer is of use, at the epochs whose weights are kept."""
+    """Returns the clones and ranks of each layer, at the epochs whose weights are kept."""
     epochs, layers = run.kept_epochs, len(run.layers)
     found = [layer for epoch in epochs for layer in run.redundancy(dataset, epoch)]
     dead = np.stack([units.dead(run.layer(number)).sum(axis=1) for number in run.layers], axis=1)

@@ -35,7 +35,7 @@ def verdicts(
             chosen by `best_rates`, in place of all at the same.
 
     Raises:
-        InputError: If there is no such measure, layer or baseline, or if they are no runs.
+        InputError: If there is no such measure, layer or baseline, or if `runs` are not runs.
     """
     wanted = measures.measure(measure, layer)
     ended = _with_layer(Runs(runs).ended().in_order(), layer)

@@ -16,8 +16,8 @@ class Verdict:
     Attributes:
         config: The settings of the activation function's runs, of one seed.
         against: The same of the baseline.
-        where: What else was set: the data set, the learning rate, and what tells this comparison
-            from the others.
+        where: What else was set: the data set, the learning rate, and in what this comparison
+            differs from the others.
         measure: What is compared.
         seeds: The seeds that both have, in order.
         paired: The measure of these seeds, as it is shown, and the differences.

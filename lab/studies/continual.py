@@ -55,7 +55,7 @@ def plan_tasks(
 
 
 def _whole(epochs: Any) -> int:
-    """Returns the epochs of a task, or 1 if they are none: then `plan` refuses them by name."""
+    """Returns the epochs of a task, or 1 if they are not valid: `plan` refuses them by name."""
     try:
         return int(epochs) if 1 <= int(epochs) <= MOST_EPOCHS else 1
     except (TypeError, ValueError, OverflowError):

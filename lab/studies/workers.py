@@ -212,10 +212,10 @@ def dask(address: str) -> Iterator[Executor]:
     """Yields an executor of a Dask cluster, after checking its workers.
 
     Args:
-        address: Of its scheduler, such as `tcp://192.168.0.7:8786`.
+        address: The address of its scheduler, such as `tcp://192.168.0.7:8786`.
 
     Raises:
-        InputError: If it is no address, or dask.distributed is not installed.
+        InputError: If it is not an address, or dask.distributed is not installed.
         WorkerError: If no scheduler answers, or if it has no worker, or one of other versions.
     """
     if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):
@@ -269,8 +269,8 @@ def check_executor(executor: Any) -> None:
         )
     if "tensorflow" in sys.modules and _forks(executor):
         raise InputError(
-            f"executor must not fork this process, for TensorFlow is loaded here: give it another "
-            f"context, ProcessPoolExecutor({_most_workers(executor)}, "
+            f"executor must not fork this process, because TensorFlow is loaded here: give it "
+            f"another context, ProcessPoolExecutor({_most_workers(executor)}, "
             f"mp_context=multiprocessing.get_context('spawn'))."
         )
 
@@ -348,7 +348,7 @@ def _places(executor: Executor) -> int:
 
 
 def _most_workers(executor: Executor) -> int:
-    # No executor tells its size in public; an unknown one gets a number that does no harm.
+    # Executors have no public size; an unknown one gets a number that does no harm.
     return getattr(executor, "_max_workers", 8)
 
 

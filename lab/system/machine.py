@@ -175,7 +175,7 @@ def own_process() -> None:
 
 @contextlib.contextmanager
 def _quick_import() -> Iterator[None]:
-    """Spares an import Python's searches for garbage, and later searches all that it brings."""
+    """Stops garbage collection during an import, and leaves what it imported out of later ones."""
     if "tensorflow" in sys.modules:
         yield
         return
@@ -355,7 +355,7 @@ def pulled_in_own_thread(function: Callable[P, Generator[R]]) -> Callable[P, Gen
                 while (step := thread.submit(_next, values).result()) is not None:
                     yield step[0]
         finally:
-            values.close()  # After the step in hand; no thread starts while Python ends.
+            values.close()  # After the step that runs now; no thread starts while Python ends.
 
     return pull
 

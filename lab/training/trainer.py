@@ -119,7 +119,7 @@ def first_state(config: RunConfig) -> State:
 
 
 def fresh_weights(config: RunConfig, number: int, use: int) -> Weights:
-    """Returns the first weights of another network like a run's, for each number and use others."""
+    """Returns first weights for a run's network that differ for each number and use."""
     (seed,) = np.random.SeedSequence([config.seed, number, use]).generate_state(1)
     return first_state(config.model_copy(update={"seed": int(seed)})).weights
 
@@ -193,7 +193,7 @@ class Images:
         self.labels = self._with_test(dataset.y_train)
 
     def inputs(self, task: Task) -> tuple[Any, ...]:
-        """Returns what the compiled programs take in: pixels and labels, and their order if any."""
+        """Returns the inputs of the compiled programs: pixels, labels, and their order if any."""
         own = task.labels is not self.dataset.y_train
         labels = self._with_test(task.labels) if own else self.labels
         if task.order is None:
@@ -341,7 +341,7 @@ class Trainee:
         return [units.dormant(layer, self.config.redo_threshold) for layer in layers]
 
     def _replaceable(self, steps: int) -> list[BoolArray]:
-        """Returns the units that continual backprop replaces now, and starts them anew."""
+        """Returns the units that continual backprop replaces now, and resets their age."""
         chosen, one = [], one_unit(self.config.replacement_rate)
         for utility, age, due in self._by_unit:
             ages, maturity = age.numpy(), self.config.maturity

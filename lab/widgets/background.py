@@ -95,7 +95,7 @@ class Background:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
     @property

@@ -47,9 +47,9 @@ class Live(Front):
         """Stacks the controls, the buttons, what is below them, and a front end's other parts.
 
         Args:
-            controls: What stands above the buttons.
+            controls: What is above the buttons.
             views: What there is to see besides picture and table.
-            below: What stands below the buttons.
+            below: What is below the buttons.
             more: Further buttons that begin something, as Train does.
         """
         self.runs = Runs([])

@@ -30,7 +30,7 @@ STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
 REST_SECONDS = 0.3  # Clones and ranks are looked for when no epoch has been chosen for so long.
-MOST_CLONES = 5  # Of these the correlation is told.
+MOST_CLONES = 5  # The text gives the correlation of so many.
 COLUMNS = (32, 16, 8)
 ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
 LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
@@ -237,9 +237,9 @@ class Microscope(Front):
         self._spare_soon = loop.call_later(REST_SECONDS, self.draw_clones)
 
     def draw_clones(self) -> None:
-        """Tells what the layer could spare, and which neurons are clones of the one picked.
+        """Says what the layer could spare, and which neurons are clones of the one picked.
 
-        It changes no control that answers, for another thread may choose an epoch meanwhile.
+        It changes no control that has an observer: another thread may choose an epoch meanwhile.
         """
         with self.sentences():
             neuron = self._neuron

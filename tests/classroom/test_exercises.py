@@ -165,7 +165,7 @@ WRONG = [
     ("1.1", lambda z, a: np.where(z > 0, 1, 0.01), "always 0.01"),
     ("1.1", lambda z, a: np.where(z > 0, 1, -a), "not negative"),
     ("1.1", lambda z, a: 1 if z > 0 else a, "np.where"),
-    ("1.1", lambda z, a: None, "gives nothing back"),
+    ("1.1", lambda z, a: None, "returns nothing"),
     ("1.1", 0.01, "must be a function"),
     ("1.2", 5.0, "multiply twenty times"),
     ("1.2", 0.5**20, "sigmoid's value at 0"),

@@ -77,7 +77,7 @@ def test_a_file_that_would_run_code_is_refused_and_its_code_is_not_run(lab_main,
     code, text, errors = lab_main("census", saved / "bad.keras", "--data", saved / "inputs.npz")
     assert (code, text) == (2, "")
     assert errors == (
-        "Error: bad.keras is refused: it would run code that it brings along, such as a Lambda "
+        "Error: bad.keras is refused: it contains code that would run, such as a Lambda "
         "layer. If you trust it, load it in Python and call lab.Census.of(model, x).\n"
     )
     assert not os.path.exists(trace)
@@ -195,4 +195,4 @@ def test_a_model_that_would_run_code_is_not_diagnosed(lab_main, checked, tmp_pat
     keras.Sequential([keras.Input((8,)), layer]).save(tmp_path / "mine.keras")
     code, _, errors = lab_main(*command)
     assert code == 2
-    assert errors.startswith("Error: mine.keras is refused: it would run code")
+    assert errors.startswith("Error: mine.keras is refused: it contains code")

@@ -283,8 +283,8 @@ def test_a_pool_that_forks_is_refused_where_tensorflow_is_loaded(kind, monkeypat
         with pytest.raises(InputError) as refused:
             workers.check_executor(pool)
     assert str(refused.value) == (
-        "executor must not fork this process, for TensorFlow is loaded here: give it another "
-        "context, ProcessPoolExecutor(3, mp_context=multiprocessing.get_context('spawn'))."
+        "executor must not fork this process, because TensorFlow is loaded here: give it "
+        "another context, ProcessPoolExecutor(3, mp_context=multiprocessing.get_context('spawn'))."
     )
 
 

@@ -122,7 +122,7 @@ def _means(runs: Runs, name: str) -> Any:
     "fits; to test it, give ReLU's neurons back: does ReDo help here?",
 )
 def _where_dying_matters(answer: Any, lesson: Any) -> None:
-    """`lesson` holds the recorded runs: its ReLU without a remedy tells the settings."""
+    """`lesson` holds the recorded runs: its ReLU without a remedy has the settings to compare."""
     runs, before = Runs(runs_of(answer)), Runs(runs_of(lesson)).where(label="ReLU")[0]
     relu, elu = (runs.where(activation=name) for name in ("relu", "elu"))
     wrong_if(not relu or not elu, "Train both functions: ('relu', 'elu').")

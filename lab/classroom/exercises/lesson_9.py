@@ -71,7 +71,7 @@ def _a_filter_by_hand(z_of: Any) -> None:
     "filter lives. How many patches are these in the lesson's layer?",
 )
 def _dead_filters(dead: Any) -> None:
-    """Filter 0 fires at one place, 1 nowhere, 2 always, 3 is 0 at most, 4 fires on one image."""
+    """Filter 0 fires at one place, 1 never, 2 always, 3 is 0 at most, 4 fires on one image."""
     z = -np.ones((3, 2, 2, 5))
     z[1, 0, 1, 0] = 50.0
     z[..., 2] = 1.0

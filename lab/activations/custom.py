@@ -1,6 +1,6 @@
 """A user's own activation function: made from its source, checked and made known to the lab.
 
-Training runs the recorded source alone: no later change outside it can change the function, and
+Training runs only the recorded source: no later change outside it can change the function, and
 functions with the same source are the same.
 """
 
@@ -218,7 +218,7 @@ def _check(name: str, given: Function, made: Function) -> None:
     alike = (again, turned.T, flat.reshape(z.shape), np.where(others, a, mixed))
     if not all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for b in alike):
         raise InputError(
-            f"{name} must be elementwise: each value of f(z) must depend on its own z alone, not "
+            f"{name} must be elementwise: each value of f(z) must depend only on its own z, not "
             f"on its neighbours, its place or on chance."
         )
     if not gate.any():

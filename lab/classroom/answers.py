@@ -167,5 +167,5 @@ def _row(prediction: Any, outcome: Any) -> tuple[Any, Any, Any]:
 
 
 def _plain(text: Any) -> str:
-    """Letters and digits alone, so that `B, A, C` is `BAC`."""
+    """Only letters and digits, so that `B, A, C` is `BAC`."""
     return "".join(filter(str.isalnum, str(text))).upper()

@@ -347,7 +347,7 @@ class RunConfig(BaseModel):
     @field_validator("weight_decay")
     @classmethod
     def _none_is_none(cls, decay: float | None, others: ValidationInfo) -> float | None:
-        """Gives a run without decay one identity: 0 says something of AdamW alone."""
+        """Gives a run without decay one identity: 0 means something only for AdamW."""
         return decay if decay or others.data.get("optimizer") == "adamw" else None
 
     @model_validator(mode="after")
@@ -507,7 +507,7 @@ class RunConfig(BaseModel):
 
     @property
     def is_textbook(self) -> bool:
-        """Whether trained weights and pixels go through the textbook's dense layers alone."""
+        """Whether trained weights and pixels go only through the textbook's dense layers."""
         plain = (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
         return plain and not self.shapes_network
 

@@ -127,7 +127,7 @@ def _listed(folder: Path, classes: tuple[str, ...] | None) -> _Listed:
         )
     if odd := sorted(set(found) - set(names)):
         raise InputError(
-            f"{folder} must hold the classes of {TRAIN}/ alone, not {join_words(odd)}: give both "
+            f"{folder} must hold only the classes of {TRAIN}/, not {join_words(odd)}: give both "
             f"the same class folders."
         )
     if classes is None and (empty := [name for name in names if not found[name]]):

@@ -121,7 +121,7 @@ def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
 def load_recorded(name: str) -> Dataset:
     """Loads the data set that a run names: a known one, or one's own of this name.
 
-    It is looked for in `LAB_DATA_DIR` and in the current folder alone, because a stranger may have
+    It is looked for only in `LAB_DATA_DIR` and in the current folder, because a stranger may have
     recorded the run. That it holds the run's images remains to be checked.
 
     Raises:

@@ -1,6 +1,6 @@
 """Tasks one after the other: what a run is shown in each of them.
 
-A task depends on the seed and its own number alone. So a resumed run goes on exactly, and runs of
+A task depends only on the seed and its own number. So a resumed run goes on exactly, and runs of
 one seed are shown the same tasks.
 """
 

@@ -48,7 +48,7 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
     The activation functions; for each comparison (runs that differ in activation function and
     seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
     race as a film, with two seeds or more a forest plot, and of runs that learn tasks the measures
-    over the tasks; and where comparisons differ in their learning rate alone, dead neurons beside
+    over the tasks; and where comparisons differ only in their learning rate, dead neurons beside
     accuracy, and measures over the learning rates as curves and as maps.
 
     Args:
@@ -71,7 +71,7 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
 
 
 def ladders(runs: Runs) -> list[Runs]:
-    """Returns the comparisons that differ in their learning rate alone, joined."""
+    """Returns the comparisons that differ only in their learning rate, joined."""
     groups = runs.comparisons("learning_rate")
     return [group for group in groups if len(group.comparisons()) > 1]
 

@@ -44,7 +44,7 @@ def forest(
     Args:
         runs: The runs of the comparison.
         name: The picture's name.
-        verdicts: The verdicts on them; by default corrected for those of these runs alone.
+        verdicts: The verdicts on them; by default corrected only for those of these runs.
     """
     verdicts = verdicts or stats.verdicts(runs)
     with canvas.style():

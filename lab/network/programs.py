@@ -106,7 +106,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         tf.while_loop(lambda i: i < stop, step, (start,))
 
     reduce: Callable[..., Any] = functools.partial(_reduce, activation)
-    if made.convolves:  # XLA is slow at convolutions alone.
+    if made.convolves:  # XLA is slow only at convolutions.
         reduce = compiled(reduce)
 
     def observe(
@@ -374,7 +374,7 @@ def generator_seeds(config: RunConfig, generators: int) -> list[int]:
 
 
 def _at(seeds: Any, number: Any) -> list[Any]:
-    """Returns the states of the generators at a step: they depend on seed and step alone."""
+    """Returns the states of the generators at a step: they depend only on seed and step."""
     tf = load_tensorflow()
     mixed = [seed + tf.cast(number, tf.int64) * GOLDEN for seed in tf.unstack(seeds)]
     return [tf.stack([state % 2**31, tf.zeros_like(state)]) for state in mixed]

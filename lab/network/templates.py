@@ -346,6 +346,6 @@ def _constant(network: str, name: str, values: FloatArray) -> float | None:
     if not (values == values.flat[0]).all():
         raise InputError(
             f"{name} of the network {network!r} must start with one value for all units, such as "
-            f"0: the lab draws kernels alone."
+            f"0: the lab draws only kernels."
         )
     return float(values.flat[0])

@@ -198,7 +198,7 @@ class Definition(NamedTuple):
         counts: What it counts: units, values or layers.
         function: Returns how many are dead, and of how many.
         source: Where it is defined.
-        is_for_relu: Whether the tool applies it to ReLU alone.
+        is_for_relu: Whether the tool applies it only to ReLU.
     """
 
     name: str
@@ -243,7 +243,7 @@ def definitions(census: Recorder) -> "pd.DataFrame":
 
     Returns:
         A row for each layer and definition, with the columns layer, definition, counts (units,
-        values or layers), count, of, share and source. Where a tool looks at ReLU alone and the
+        values or layers), count, of, share and source. Where a tool looks only at ReLU and the
         layer has another function, count and share are missing.
 
     Raises:

@@ -543,7 +543,7 @@ def _short(names: Sequence[str], most: int) -> list[str]:
 
 
 def _arrays(model: Any, names: dict[int, str]) -> tuple[Array, ...]:
-    """Returns a model's arrays; of one that is too large to be kept, the vectors alone."""
+    """Returns a model's arrays; of one that is too large to be kept, only the vectors."""
     large = sum(int(np.prod(v.shape)) for v in model.trainable_variables) > MOST_WEIGHTS
     return tuple(
         Array(name=names[id(v)], shape=tuple(v.shape), trained=v.trainable)

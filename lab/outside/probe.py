@@ -108,7 +108,7 @@ def _check_numbers(array: Any, before: int) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
         raise InputError(
-            f"probe must hold finite numbers alone; input {before + int(bad.argmax())} has NaN or "
+            f"probe must hold only finite numbers; input {before + int(bad.argmax())} has NaN or "
             f"infinity in it."
         )
 

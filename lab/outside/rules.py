@@ -107,9 +107,8 @@ RULES: dict[Kind, Rule] = {
         "a third of the units",
         "In networks that train well more than a quarter of a layer is seldom dormant.",
         "the mean |a| of units is at most 0.025 of their layer's mean, though their gates open",
-        "weights that shrank or were pruned, or units that fire on few inputs alone",
-        "Lower the weight decay, or reset these units (ReDo); a smaller layer may do "
-        "as well.",
+        "weights that shrank or were pruned, or units that fire only on few inputs",
+        "Lower the weight decay, or reset these units (ReDo); a smaller layer may do as well.",
         "notebooks/06_mistakes_about_dying_relu.ipynb",
     ),
     "exploding gradient": Rule(

@@ -447,7 +447,7 @@ def _tensors_of(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _arrays(module: Any) -> dict[str, str]:
-    """Names a module's arrays as a record can; of one too large to be kept, the vectors alone."""
+    """Names a module's arrays as a record can; of one too large to be kept, only the vectors."""
     large = sum(p.numel() for p in module.parameters()) > MOST_WEIGHTS
     names: dict[str, str] = {}
     for name, tensor in _tensors_of(module):

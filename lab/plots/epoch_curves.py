@@ -32,7 +32,7 @@ def learning_curves(
     """Draws a loss or accuracy over the epochs: every seed thin, their mean thick.
 
     Args:
-        runs: The runs; those that differ in their seed alone share a colour and a line style.
+        runs: The runs; those that differ only in their seed share a colour and a line style.
         measure: One of `CURVES`. In epoch 0 training values are measured on the probe set.
         ax: Where to draw.
 

@@ -105,7 +105,7 @@ class Run:
         """Says which layer was the first with a non-finite unit; of one epoch, the lowest."""
         broken = np.array([units.nonfinite(self.layer(n)).any(axis=1) for n in self.layers])
         if not broken.any():
-            return "the output layer alone went non-finite."
+            return "only the output layer went non-finite."
         epoch = int(broken.any(axis=0).argmax())
         layer = 1 + int(broken[:, epoch].argmax())
         when = "" if epoch == self.last_epoch else f", in epoch {epoch}"

@@ -1,4 +1,4 @@
-"""The rows of each table: what is said of one run, or of runs that differ in the seed alone."""
+"""The rows of each table: what is said of one run, or of runs that differ only in the seed."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def identity(run: Run) -> dict[str, Any]:
 
 
 def summary_row(runs: list[Run]) -> dict[str, Any]:
-    """Returns the means over runs that differ in the seed alone, of those that ended."""
+    """Returns the means over runs that differ only in the seed, of those that ended."""
     first = runs[0]
     ended = sorted((r for r in runs if r.status == "finished"), key=lambda run: run.config.seed)
     last = [[run.last_summaries(number) for number in run.layers] for run in ended]
@@ -168,7 +168,7 @@ def task_rows(run: Run) -> Mapping[str, Any]:
 
 
 def task_summary_row(runs: list[Run]) -> dict[str, Any]:
-    """Returns the first and the last tasks of runs that differ in the seed alone, as means."""
+    """Returns the first and the last tasks of runs that differ only in the seed, as means."""
     first = runs[0]
     ended = [run for run in runs if run.status == "finished"]
     row: dict[str, Any] = {

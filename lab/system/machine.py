@@ -165,7 +165,7 @@ def _load_library() -> None:
 
 
 def own_process() -> None:
-    """Says that this process runs the lab alone, so that Keras needs to load no more than that.
+    """Says that this process runs only the lab, so that Keras needs to load no more than that.
 
     In a notebook Keras is loaded whole: a student's own code may use all of it.
     """
@@ -319,7 +319,7 @@ def compiled(function: Callable[..., Any], by_xla: bool = True) -> Callable[...,
 
     Args:
         function: It takes tensors, variables and lists of them.
-        by_xla: Whether XLA compiles it, or TensorFlow alone.
+        by_xla: Whether XLA compiles it, or only TensorFlow.
     """
     made = load_tensorflow().function(function, jit_compile=by_xla, autograph=False)
     return functools.partial(_call, made)

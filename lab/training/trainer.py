@@ -141,7 +141,7 @@ def _first_weights(config: RunConfig) -> Weights:
 def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:
     """Returns the training images in the order in which an epoch takes them.
 
-    The order depends on the seed and the epoch alone, so that a resumed run equals an
+    The order depends only on the seed and the epoch, so that a resumed run equals an
     uninterrupted one and runs of one seed see the same batches.
     """
     return np.random.default_rng([config.seed, epoch]).permutation(train)

@@ -368,7 +368,7 @@ WRONG = [
     ("9.4", FILTERS, 0, "much", "not the kind of answer"),
     ("10.1", lambda w, first, s: ((w - first) ** 2).sum(), "The strength is missing"),
     ("10.1", lambda w, first, s: s * (w**2).sum(), "the pull toward 0, which is l2"),
-    ("10.1", lambda w, first, s: s * (first**2).sum(), "of the first weights alone"),
+    ("10.1", lambda w, first, s: s * (first**2).sum(), "only the first weights"),
     ("10.1", lambda w, first, s: s * (w - first).sum(), "one up and one down cancel"),
     ("10.1", lambda w, first, s: s * abs(w - first).sum(), "the absolute distance"),
     ("10.1", lambda w, first, s: s * np.mean((w - first) ** 2), "Take the sum"),

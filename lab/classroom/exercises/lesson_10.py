@@ -32,7 +32,7 @@ def _pull(pull: Any) -> None:
         "This is the pull toward 0, which is l2. Take the distance from the first weights.": (
             strength * (weights**2).sum()
         ),
-        "This is of the first weights alone.": strength * (first**2).sum(),
+        "This uses only the first weights.": strength * (first**2).sum(),
         "Square each distance before you sum: else one up and one down cancel.": (
             strength * away.sum()
         ),

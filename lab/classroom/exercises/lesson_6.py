@@ -99,7 +99,7 @@ def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
     run = one_run_of(run)
     wrong_if(
         isinstance(units_out, Mapping),
-        "The answer must be the neurons of layer 1 alone, a list of their numbers.",
+        "The answer must be neurons of layer 1 only, a list of their numbers.",
     )
     dead = int(run.confirmed(1).sum())
     cut = surgery.ablate(run, {1: units_out})

@@ -119,12 +119,12 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         counting: Any,
     ) -> Any:
         x, y = _images(inputs, block)
-        scores, met = _forward(made, weights, x, activation, parameter)
+        scores, at_sites = _forward(made, weights, x, activation, parameter)
         real = tf.range(block.shape[0]) < count
         layers = tf.cond(
             counting,
-            lambda: [reduce(own, shut, real, z) for own, z in met],
-            lambda: [_nothing(z.shape[-1]) for _, z in met],
+            lambda: [reduce(own, shut, real, z) for own, z in at_sites],
+            lambda: [_nothing(z.shape[-1]) for _, z in at_sites],
         )
         return _sums(_losses(scores, y, count)), layers
 
@@ -141,15 +141,15 @@ def _forward(
     made: Template, weights: Any, images: Any, activation: Activation, parameter: Any
 ) -> tuple[Any, list[tuple[Any, Any]]]:
     """Returns the scores in inference mode, and parameter and z of every site in order."""
-    met: list[tuple[Any, Any]] = []
+    at_sites: list[tuple[Any, Any]] = []
 
     def function(z: Any, slopes: Any) -> Any:
         own = parameter if slopes is None else slopes
-        met.append((own, z))
+        at_sites.append((own, z))
         return activation.on_tensors(z, own)
 
     scores, _ = made.scores(weights, images, function)
-    return scores, met
+    return scores, at_sites
 
 
 def _block(layout: Layout) -> int:
@@ -357,8 +357,8 @@ def _first_open(network: Network, activation: Activation) -> Callable[..., Any]:
 
     def find(weights: Any, pixels: Any, parameter: Any) -> list[Any]:
         x = tf.cast(pixels, tf.float32) / 255.0
-        _, met = _forward(made, weights, x, activation, parameter)
-        return [first(own, z) for own, z in met]
+        _, at_sites = _forward(made, weights, x, activation, parameter)
+        return [first(own, z) for own, z in at_sites]
 
     return compiled(find, by_xla=not made.convolves)
 

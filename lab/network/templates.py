@@ -170,7 +170,7 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
     """
     layers = _layers(model)
     names = _array_names(layers)
-    found, shape = _meetings(network, model, activation, layers)
+    found, shape = _activation_sites(network, model, activation, layers)
     if not found:
         raise InputError(
             f"The network {network.name!r} must use the activation function that it is given."
@@ -180,8 +180,8 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
             f"The network {network.name!r} must give each image {network.classes} scores, one for "
             f"each class, not the shape {shape[1:]}."
         )
-    met = [id(layer) for layer, _ in found]
-    numbers = {one: number for number, one in enumerate(met, start=1) if met.count(one) == 1}
+    ids = [id(layer) for layer, _ in found]
+    numbers = {one: number for number, one in enumerate(ids, start=1) if ids.count(one) == 1}
     sites = tuple(
         _site(_site_name(layer, number, layers), layer, z, names, numbers)
         for number, (layer, z) in enumerate(found, start=1)
@@ -199,10 +199,10 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
     return Layout(sites=sites, arrays=arrays, kernel=kernel, bias=bias)
 
 
-def _meetings(
+def _activation_sites(
     network: Network, model: Any, activation: StandIn, layers: Sequence[Any]
 ) -> tuple[list[tuple[Any, Any]], tuple[int, ...]]:
-    """Returns each z that meets the activation function, with its layer, and the scores' shape.
+    """Returns each z that enters the activation function, with its layer, and the scores' shape.
 
     A layer is None where it is hidden. It traces the model without numbers; meanwhile each layer
     has its own function.
@@ -210,19 +210,19 @@ def _meetings(
     tf = load_tensorflow()
     found: list[tuple[Any, Any]] = []
 
-    def meet(layer: Any, z: Any, _: Any = None) -> Any:
+    def note(layer: Any, z: Any, _: Any = None) -> Any:
         found.append((layer, z))
         return z
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def compute(images: Any) -> Any:
-        with activation.doing(functools.partial(meet, None)):
+        with activation.doing(functools.partial(note, None)):
             return model(images)
 
     active = [layer for layer in layers if getattr(layer, "activation", None) is activation]
     try:
         for layer in active:
-            layer.activation = functools.partial(meet, layer)
+            layer.activation = functools.partial(note, layer)
         images = tf.TensorSpec((1, *network.input_shape))
         scores = compute.get_concrete_function(images).structured_outputs
     finally:

@@ -80,7 +80,7 @@ class TorchObserver:
         blocks: dict[Key, list[Block]] = defaultdict(list)
         values: dict[Key, int] = defaultdict(int)
 
-        def meet(call: Call) -> None:
+        def on_call(call: Call) -> None:
             if call.key in self._sups:
                 blocks[call.key] += _blocks(call, units.NEARLY * self._sups[call.key])
                 values[call.key] += call.z.numel() // call.key.units
@@ -88,7 +88,7 @@ class TorchObserver:
         scores = np.zeros(2)
         with _as_it_was(self._module):
             for x, y in self._probe.batches(self._batch):
-                with Watch(self._module, meet).watching():
+                with Watch(self._module, on_call).watching():
                     outputs = self._call(x)
                 scores += _scores(y, outputs)
         layers = tuple(
@@ -106,12 +106,12 @@ class TorchObserver:
     def _activations(self, x: Any) -> tuple[Activations, ...]:
         calls: dict[Key, list[Activations]] = defaultdict(list)
 
-        def meet(call: Call) -> None:
+        def on_call(call: Call) -> None:
             a = call.function(call.z).movedim(call.axis, -1)
             rows = a.reshape(inputs_in(x), -1, call.key.units)
             calls[call.key].append(rows.float().cpu().numpy())
 
-        with _as_it_was(self._module), Watch(self._module, meet).watching():
+        with _as_it_was(self._module), Watch(self._module, on_call).watching():
             self._call(x)
         return tuple(np.concatenate(calls[one.key], axis=1) for one in self._layers)
 

@@ -131,15 +131,17 @@ class Watch(TorchFunctionMode):
         inputs: What weights are applied to: the digests of layers, `IMAGES`, or None.
     """
 
-    def __init__(self, module: Any, meet: Callable[[Call], Callable[[Any], None] | None]) -> None:
+    def __init__(
+        self, module: Any, on_call: Callable[[Call], Callable[[Any], None] | None]
+    ) -> None:
         """Watches a module.
 
         Args:
             module: The module; it is called within the block.
-            meet: It is given each call before it is done; what it returns is given the result.
+            on_call: It is given each call before it is done; what it returns is given the result.
         """
         super().__init__()
-        self._module, self._meet = module, meet
+        self._module, self._on_call = module, on_call
         self._names = {id(m): path_of(module, name) for name, m in module.named_modules()}
         self._weights = {id(p): path_of(module, name) for name, p in module.named_parameters()}
         self._callers: list[Any] = []
@@ -187,7 +189,7 @@ class Watch(TorchFunctionMode):
         if name in FUNCTIONS and _is_batched(args[0]):
             self.unseen[self._path()] = "its activation function acts within vmap"
         elif name in FUNCTIONS and self._is_hidden(args[0]):
-            return self._met(func, name, args, named)
+            return self._activation(func, name, args, named)
         marks = [self._mark(value) for value in _tensors((args, named))]
         result = func(*args, **named)
         if marks:
@@ -196,13 +198,13 @@ class Watch(TorchFunctionMode):
             self._set(one, self._passed(name, func, args, named, one, marks))
         return result
 
-    def _met(self, func: Any, name: str, args: Any, named: dict[str, Any]) -> Any:
+    def _activation(self, func: Any, name: str, args: Any, named: dict[str, Any]) -> Any:
         z, mark = args[0], self._mark(args[0])
         axis = z.ndim - 1 if mark.axis is None else mark.axis
         called = words(name, args[1:], named)
         key = Key(self._path(), called, mark.sources, z.shape[axis])
         function = Applied(func, args[1:], named)
-        then = self._meet(Call(key, z.detach(), axis, function))
+        then = self._on_call(Call(key, z.detach(), axis, function))
         result = func(*args, **named)
         if then:
             then(result)
@@ -361,7 +363,7 @@ def find(
     """
     layers: dict[Key, Layer] = {}
 
-    def meet(call: Call) -> Callable[[Any], None] | None:
+    def on_call(call: Call) -> Callable[[Any], None] | None:
         name = _first_name(module, call.key)
         if _has_own_derivative():
             watch.unseen[name] = "it is a torch.autograd.Function, with a derivative of its own"
@@ -372,7 +374,7 @@ def find(
         layer.largest = max(layer.largest, call.z.numel())
         return layer.results.append
 
-    watch = Watch(module, meet)
+    watch = Watch(module, on_call)
     with watch.watching():
         outputs = compute()
     found = [one for one in layers.values() if one.key not in watch.hidden]

@@ -106,7 +106,7 @@ def find(model: Any, compute: Callable[[], Any]) -> tuple[Any, Found]:
     watch = _Watch(model, graph, before=len(graph.get_operations()))
     with watch.watching():
         outputs = compute()
-    watch.look_at_operations()
+    watch.find_operations()
     return outputs, Found(_named(_joined(watch.without(outputs))), watch.unseen)
 
 
@@ -228,13 +228,13 @@ class _Watch:
     def _name(self, layer: Any) -> str:
         return self.names[id(layer)]
 
-    def look_at_operations(self) -> None:
+    def find_operations(self) -> None:
         """Finds TensorFlow's own operations that no function of Keras made."""
         for operation in self.graph.get_operations()[self.before :]:
             if operation.name not in self._known:
-                self._look_at(operation)
+                self._inspect(operation)
 
-    def _look_at(self, operation: Any) -> None:
+    def _inspect(self, operation: Any) -> None:
         of = self._owners.get(operation.name)
         kind = operation.type
         if kind in OPERATIONS and self._is_hidden(operation.outputs[0]):

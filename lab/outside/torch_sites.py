@@ -193,7 +193,7 @@ class Watch(TorchFunctionMode):
         marks = [self._mark(value) for value in _tensors((args, named))]
         result = func(*args, **named)
         if marks:
-            self._look_at(name, args, named, result)
+            self._inspect(name, args, named, result)
         for one in _tensors(result) if marks else ():
             self._set(one, self._passed(name, func, args, named, one, marks))
         return result
@@ -278,7 +278,7 @@ class Watch(TorchFunctionMode):
                 return axis
         return None
 
-    def _look_at(self, name: str, args: Any, named: Any, result: Any) -> None:
+    def _inspect(self, name: str, args: Any, named: Any, result: Any) -> None:
         """Notes what may be an activation function written by hand."""
         if name in (*LOOPS, *CELLS):
             self.unseen[self._path()] = "its activation functions act within a loop over time"

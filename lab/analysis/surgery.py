@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lab.analysis.redundancy import check_threshold
 from lab.census import clones, units
 from lab.errors import InputError, RunError, check_whole, unknown
-from lab.experiment import Dataset, IndexArray, RunConfig, split, task_dataset
+from lab.experiment import LARGEST_SEED, Dataset, IndexArray, RunConfig, split, task_dataset
 from lab.layout import FloatArray, Weights, mlp
 from lab.network import forward
 from lab.runs import Run, one_run
@@ -196,7 +196,7 @@ def removal_curve(
     import pandas as pd
 
     check_whole("steps", steps, 1, 1_000)
-    check_whole("seed", seed, 0, 2**32 - 1)
+    check_whole("seed", seed, 0, LARGEST_SEED)
     network = _Network(one_run(run), dataset)
     total = sum(run.layout.widths)
     rows = []
@@ -390,7 +390,8 @@ def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
 
 def _reset(run: Run, weights: Weights) -> Weights:
     """Gives the dead units new incoming weights, the first bias, and outgoing weights of 0."""
-    other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
+    seed = (run.config.seed + OTHER_SEED) % (LARGEST_SEED + 1)
+    other = run.config.model_copy(update={"seed": seed})
     dead = [run.confirmed(number) for number in run.layers]
     return weights.with_reset(dead, first_state(other).weights)
 

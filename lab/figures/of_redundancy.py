@@ -44,7 +44,7 @@ def redundancy(
         grid = figure.add_gridspec(5, 2, height_ratios=(*[10] * 4, 2 + 2 * len(cells)))
         for column, layer in enumerate(layers):
             plots.dead_neurons(runs, layer, ax=figure.add_subplot(grid[0, column]))
-            for row, measure in enumerate(plots.REDUNDANCY, start=1):
+            for row, measure in enumerate(plots.REDUNDANCY_CURVES, start=1):
                 ax = figure.add_subplot(grid[row, column])
                 plots.redundancy(runs, layer, measure, dataset, ax)
         draw_table(figure.add_subplot(grid[4, :]), HEAD, cells, WIDTHS)

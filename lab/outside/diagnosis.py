@@ -11,7 +11,7 @@ from lab.outside.findings import Diagnosis, Finding, LayerHealth
 from lab.outside.health import Health, Measured
 from lab.outside.observer import Observer
 from lab.outside.recorder import Recorder
-from lab.outside.rules import FEWEST_INPUTS, LEVEL, RULES, Kind
+from lab.outside.rules import CONFIDENCE, FEWEST_INPUTS, RULES, Kind
 from lab.runs import Run
 from lab.words import counted, number
 
@@ -173,7 +173,7 @@ def most_otherwise(often: float, inputs: int, several: int = 1) -> float:
     """
     from scipy.stats import beta
 
-    return float(beta.ppf(1 - (1 - LEVEL) / several, often + 1, inputs - often))
+    return float(beta.ppf(1 - (1 - CONFIDENCE) / several, often + 1, inputs - often))
 
 
 def _causes(kind: Kind, measured: Measured, place: int) -> Iterator[str]:

@@ -18,7 +18,7 @@ Kind = Literal[
     "vanishing gradient",
 ]
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 FEWEST_INPUTS = 59  # What holds on all of 59 inputs fails on fewer than 5 %, at 95 % confidence.
 STILL = (
     1e-3  # A unit whose sd is a thousandth of its mean |a| is constant, whatever its layer does.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lab.errors import InputError, RunError
+from lab.experiment import MOST_EPOCHS
 from lab.outside.probe import Probe
 from lab.outside.recorder import Recorder
 from lab.outside.recording import described, record_of
@@ -17,7 +18,6 @@ from lab.store import RunStore
 if TYPE_CHECKING:
     from lab.outside.torch_observer import TorchObserver
 
-MOST_EPOCHS = 10_000  # That a record can hold.
 OUTSIDE = "step() must be called within the block of `with lab.watch(module, probe=x) as census:`."
 
 

@@ -8,7 +8,7 @@ picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.fi
 from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, palette, styles, touch
 from lab.plots.depth import by_depth, layers_over_epochs
 from lab.plots.epoch_curves import (
-    REDUNDANCY,
+    REDUNDANCY_CURVES,
     curves,
     dead_neurons,
     learning_curves,
@@ -26,7 +26,7 @@ from lab.plots.neurons_removed import removal
 from lab.plots.probe_sizes import probe_sizes
 
 __all__ = [
-    "REDUNDANCY",
+    "REDUNDANCY_CURVES",
     "by_depth",
     "canvas",
     "curves",

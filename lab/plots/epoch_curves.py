@@ -19,7 +19,7 @@ from lab.runs import BY_TASK, CURVES, Run, Runs, by_task, data_of, layer_words, 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-REDUNDANCY = ("clones_fraction", "effective_rank", "stable_rank")
+REDUNDANCY_CURVES = ("clones_fraction", "effective_rank", "stable_rank")
 LINE_INCHES = 0.22
 BESIDE = 20  # Letters of a line beside the curves: `learning rate 0.005` stays on one.
 DIVERGED = " (diverged)"
@@ -82,8 +82,9 @@ def redundancy(
     Args:
         runs: Runs that kept the weights of every epoch.
         layer: The hidden layer, from 1.
-        measure: One of `REDUNDANCY`: `clones_fraction`, the share of the units that could be taken
-            away so that one of each group of clones is left, `effective_rank` or `stable_rank`.
+        measure: One of `REDUNDANCY_CURVES`: `clones_fraction`, the share of the units that could be
+            taken away so that one of each group of clones is left, `effective_rank` or
+            `stable_rank`.
         dataset: What the runs were trained on; by default it is loaded by its name.
         ax: Where to draw.
 
@@ -92,8 +93,8 @@ def redundancy(
         RunError: If a run has no such layer, if it did not keep the weights of every epoch, or if
             the data set is another one.
     """
-    if measure not in REDUNDANCY:
-        raise unknown("measure", measure, REDUNDANCY)
+    if measure not in REDUNDANCY_CURVES:
+        raise unknown("measure", measure, REDUNDANCY_CURVES)
     for run in runs:
         run.check_unit(layer, 0)
         run.weights(0)  # Refuses runs without the weights of every epoch, before any work.

@@ -38,7 +38,7 @@ from safetensors.numpy import load
 from lab.activations import OwnActivation, Source, Strict, printable
 from lab.census import clones, units
 from lab.errors import RunError
-from lab.experiment import RunConfig
+from lab.experiment import MOST_EPOCHS, RunConfig
 from lab.layout import MOST_WEIGHTS, Array, Layout, mlp
 
 FORMAT = 1
@@ -66,7 +66,7 @@ def _share(value: float | None) -> float | None:
 
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(printable)]
-Epoch = Annotated[int, Field(ge=0, le=10_000)]
+Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
 Images = Annotated[int, Field(ge=1, le=10**9)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Arrays = dict[str, NDArray[Any]]

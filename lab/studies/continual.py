@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import InputError, check_whole
-from lab.experiment import Dataset
+from lab.experiment import MOST_EPOCHS, Dataset
 from lab.runs import Runs
 from lab.store import RunStore
 from lab.studies.study import TRIO, Study, finish, plan
 
-KIND, NUMBER, MOST_EPOCHS = "permuted", 20, 10_000
+KIND, NUMBER = "permuted", 20
 
 
 def plan_tasks(

@@ -258,7 +258,7 @@ def test_a_large_store_shows_what_has_most_seeds_and_names_the_rest(small, monke
 
 
 def test_of_a_long_run_some_epochs_are_left_out_but_neither_end(small, monkeypatch):
-    monkeypatch.setattr(explorer, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(explorer, "EPOCHS_SHOWN", 2)
     rows, _ = explorer.explore(Runs([small()]))
     assert [epoch[0] for epoch in rows[0]["epochs"]] == [0, 2]
 

@@ -385,7 +385,7 @@ WRONG = [
     ("10.2", lambda a, t: abs(a).mean(axis=0) > t * abs(a).mean(), "not silent"),
     ("10.2", lambda a, t: (abs(a).mean(axis=0) <= t * abs(a).mean()).sum(), "You count"),
     ("10.2", lambda a, t: np.array([0, 1, 5]), "Give true or false for each"),
-    ("10.3", TASKS, "ELU", "it learns worse, by 22.8 points in the mean (from 18.0 to 27.6)"),
+    ("10.3", TASKS, "ELU", "it learns worse, by 22.8 points on average (from 18.0 to 27.6)"),
     ("10.3", TASKS, "ReLU", "That agrees with the claim"),
     ("10.3", TASKS, "ReLU, l2_init", "do not double: 9.8 → 10.6"),
     ("10.3", TASKS, "ReLU, anew", "do not double"),
@@ -530,7 +530,7 @@ def test_a_remedy_of_ones_own_saves_neurons_on_three_seeds_and_reads(trained):
     assert "It saves neurons, but the networks read" in check("8.4", slow, REMEDIES).message
     assert check("8.4", trained(seeds=3, optimizer="sgd", momentum=0.9, **network_a), REMEDIES)
     hard = trained(seeds=3, initializer="he_normal", **network_a)
-    assert "% of the neurons are dead, in the mean" in check("8.4", hard, REMEDIES).message
+    assert "% of the neurons are dead, on average" in check("8.4", hard, REMEDIES).message
     one = trained(optimizer="sgd", **network_a)
     assert "train with three seeds" in check("8.4", one, REMEDIES).message
     two = trained(seeds=3, **network_a | {"optimizer": "sgd", "epochs": 1})

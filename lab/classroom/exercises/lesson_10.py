@@ -107,7 +107,7 @@ def _grows_and_learns(runs: Any, way: Any) -> None:
     fall = stats.paired(last, first)
     wrong_if(
         fall.high < 0,
-        f"Its weights grow, and it learns worse, by {-fall.mean:.1f} points in the mean (from "
+        f"Its weights grow, and it learns worse, by {-fall.mean:.1f} points on average (from "
         f"{-fall.high:.1f} to {-fall.low:.1f}). That agrees with the claim.",
     )
 

@@ -135,7 +135,7 @@ def _a_remedy_of_ones_own(answer: Any, lesson: Any) -> None:
     dead, reads = (measures.measure(name).mean(runs) for name in ("dead", "test_accuracy"))
     wrong_if(
         not dead <= 5,
-        f"With it {dead:.1f} % of the neurons are dead, in the mean. The exercise allows 5 %. "
+        f"With it {dead:.1f} % of the neurons are dead, on average. The exercise allows 5 %. "
         f"What keeps z near 0, or the steps small?",
     )
     wrong_if(

@@ -314,7 +314,7 @@ def _race_words(runs: Runs) -> str:
         return float(np.mean([measures.recorded(run, measure, layer)[-1] for run in group]))
 
     def words(group: Runs) -> str:
-        if lost := len(group.where(status="diverged")):
+        if lost := sum(run.diverged for run in group):
             return f"{group[0].config.title}: {lost} of {len(group)} diverged"
         return (
             f"{group[0].config.title}: training loss {mean(group, 'train_loss'):.4f}, validation "

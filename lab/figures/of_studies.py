@@ -119,7 +119,7 @@ def dead_and_accuracy(runs: Runs, name: str = "learning-rates") -> CaptionedFigu
 
 def _point_words(group: Runs) -> str:
     """Says how many neurons are dead and how accurate the runs are, on average."""
-    if lost := len(group.where(status="diverged")):
+    if lost := sum(run.diverged for run in group):
         return f"{lost} of {len(group)} diverged"
     dead, accuracy = map(measures.measure, ("dead", "test_accuracy"))
     return (

@@ -113,6 +113,9 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
         configs: A network, or several.
         dataset: A name for `load_dataset`, or a dataset.
 
+    Returns:
+        What reached each layer: `.table`, `.by_depth()` and `.over_epochs(measure)`.
+
     Raises:
         InputError: If there is no network, or if one does not fit the data set.
         DatasetMissingError: If the dataset is not available.

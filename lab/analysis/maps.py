@@ -152,6 +152,9 @@ def kill_map(
         store: The folder that keeps the runs; by default `store.default_path()`.
         **settings: Further fields of `RunConfig`, the same for all runs.
 
+    Returns:
+        The map: `.table("dead")` and `.picture()` show it, `.cell(row, column)` gives runs.
+
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
         DatasetMissingError: If the dataset is not available.

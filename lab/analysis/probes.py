@@ -101,12 +101,29 @@ def by_size(
 
 
 def draw(run: Run, dataset: Dataset | None = None, ax: "Axes | None" = None) -> "Axes":
-    """Draws for each hidden layer the share of units that look dead, by the number of images."""
+    """Draws for each hidden layer the share of units that look dead, by the number of images.
+
+    Args:
+        run: A run that kept its weights.
+        dataset: What the run was trained on; by default it is loaded by its name.
+        ax: Where to draw.
+
+    Raises:
+        RunError: As for `first_open`.
+    """
     return plots.probe_sizes(_tables(run, dataset), ax)
 
 
 def picture(run: Run, dataset: Dataset | None = None) -> CaptionedFigure:
-    """Draws the share of neurons that look dead by the number of images, with its words."""
+    """Draws the share of neurons that look dead by the number of images, with its words.
+
+    Args:
+        run: A run that kept its weights.
+        dataset: What the run was trained on; by default it is loaded by its name.
+
+    Raises:
+        RunError: As for `first_open`.
+    """
     return of_analyses.probe_sizes(_tables(run, dataset), run.title)
 
 

@@ -25,6 +25,9 @@ def table(runs: Run | Iterable[Run], dataset: Dataset | None = None) -> "pd.Data
         runs: A run that kept its weights, or several.
         dataset: What they were trained on; by default it is loaded by its name.
 
+    Returns:
+        A row for each run, kept epoch and hidden layer, with the columns of `Runs.redundancy`.
+
     Raises:
         RunError: If a run kept no weights, or if the data set is another one.
     """

@@ -122,6 +122,9 @@ def ablate(
             are dead on all training images.
         dataset: What the run was trained on; by default it is loaded by its name.
 
+    Returns:
+        The narrower network, and what changed: classes, scores, parameters and test accuracy.
+
     Raises:
         InputError: If `units` is not such a mapping.
         RunError: If there is no such layer or unit, if the run kept no weights, or if its network
@@ -161,6 +164,9 @@ def merge(
         run: A run that kept its weights.
         dataset: What the run was trained on; by default it is loaded by its name.
         threshold: The |correlation| on the probe set above which two units are joined.
+
+    Returns:
+        The narrower network, and what changed, as for `ablate`.
 
     Raises:
         InputError: If the threshold is not between 0 and 1.

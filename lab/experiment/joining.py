@@ -24,6 +24,9 @@ def join_datasets(datasets: Iterable[Dataset]) -> Dataset:
     Args:
         datasets: The data sets, 2 to 10, all grey or all with as many channels.
 
+    Returns:
+        The joined data set; its `members` are the numbers of classes of each.
+
     Raises:
         InputError: If they cannot be joined.
     """

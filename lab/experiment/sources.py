@@ -94,6 +94,9 @@ def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
             is then enough where it is in `LAB_DATA_DIR` or in the current folder. Or several of
             these, joined by +: see `join_datasets`.
 
+    Returns:
+        The data set, as `Dataset` describes it.
+
     Raises:
         InputError: If the name is unknown, or a file's content is not the dataset's.
         DatasetMissingError: If the dataset is not available; the message says what to do.

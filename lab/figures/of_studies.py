@@ -92,7 +92,12 @@ def _correction(verdicts: list[stats.Verdict]) -> str:
 
 
 def dead_and_accuracy(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws dead neurons and, beside them, test accuracy over the learning rates."""
+    """Draws dead neurons and, beside them, test accuracy over the learning rates.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        name: The picture's name.
+    """
     with canvas.style():
         figure, axes = panel_grid(2, 2, (canvas.WIDTH / 2, 4.4))
         for measure, ax in zip(("dead", "test_accuracy"), axes, strict=True):
@@ -129,7 +134,12 @@ def _point_words(group: Runs) -> str:
 
 
 def learning_rates(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws validation accuracy and dead neurons over the learning rates, a panel each function."""
+    """Draws validation accuracy and dead neurons over the learning rates, a panel each function.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        name: The picture's name.
+    """
     titles = list(dict.fromkeys(run.config.title for run in runs.in_order()))
     columns = min(COLUMNS, len(titles))
     rows = math.ceil(len(titles) / columns)
@@ -173,7 +183,12 @@ def _best_words(row: "dict[Any, Any]") -> str:
 
 
 def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws validation accuracy and dead neurons as maps of function and learning rate."""
+    """Draws validation accuracy and dead neurons as maps of function and learning rate.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        name: The picture's name.
+    """
     wanted = [measures.measure(measure) for measure in OVER_RATES]
     tables = [by_rate(runs, measure) for measure in wanted]
     rows = len(tables[0][0])
@@ -195,6 +210,10 @@ def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
 
 def by_rate(runs: Runs, measure: Measure) -> "tuple[pd.DataFrame, pd.DataFrame, NDArray[np.bool_]]":
     """Returns a measure's mean and spread over the seeds, by activation function and rate.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        measure: The measure.
 
     Returns:
         Two tables with a row for each activation function and a column for each learning rate: the

@@ -40,6 +40,9 @@ def diagnose(source: Recorder | Run) -> Diagnosis:
     Args:
         source: A census that has observed a network, of `lab.Census` or `lab.watch`; or a run.
 
+    Returns:
+        What was measured in each layer, and the findings: none if nothing is wrong.
+
     Raises:
         InputError: If `source` is neither.
         RunError: If nothing was observed yet, or the run cannot be read.

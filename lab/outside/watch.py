@@ -67,6 +67,9 @@ def watch(
             default one drawn by chance.
         name: What to call the probe in tables and figures.
 
+    Returns:
+        The census: a context for the training loop, and its tables.
+
     Raises:
         InputError: If PyTorch is missing; if it is not a module; if the probe is empty, of
             different lengths, or holds NaN; or if another choice is not possible.

@@ -270,6 +270,9 @@ def look(
         dataset: The data set that the run was trained on, for pre-activations and images, or
             the error that says why it is not available.
 
+    Returns:
+        The layer; its `neuron(unit)` is one of its units.
+
     Raises:
         RunError: If there is no such layer or epoch, or if the arrays cannot be read.
     """

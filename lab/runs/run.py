@@ -300,13 +300,23 @@ class Run:
         return lives.follow(self.layer(number))
 
     def last_summaries(self, number: int) -> UnitSummaries:
-        """Returns a layer's summaries at the last epoch, arrays of shape (units,)."""
+        """Returns a layer's summaries at the last epoch, arrays of shape (units,).
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
         layer = self.layer(number)
         last = {name: getattr(layer, name)[-1] for name in units.ARRAYS}
         return dataclasses.replace(layer, **last)
 
     def confirmed(self, number: int) -> units.BoolArray:
         """Returns which units of a layer, shape (units,), are dead on all training images.
+
+        Args:
+            number: The hidden layer, from 1.
 
         Raises:
             RunError: If the run has not ended, so that this is not known.
@@ -320,6 +330,9 @@ class Run:
         """Returns the share of a layer's units that are dead on all training images.
 
         NaN before the run has ended, and where a unit of the layer is non-finite.
+
+        Args:
+            number: The hidden layer, from 1.
 
         Raises:
             RunError: If there is no such layer, or its arrays cannot be read.
@@ -427,7 +440,19 @@ class Run:
     def activations(
         self, dataset: Dataset, layer: int, epoch: int | None = None
     ) -> NDArray[np.float32]:
-        """Returns a layer's activations on the probe set; see `pre_activations`."""
+        """Returns a layer's activations on the probe set; see `pre_activations`.
+
+        Args:
+            dataset: The data set that the run was trained on.
+            layer: The hidden layer, from 1.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Returns:
+            float32, of the shape of the pre-activations.
+
+        Raises:
+            RunError: As for `pre_activations`.
+        """
         z = self.pre_activations(dataset, layer, epoch)
         return self.activated(layer, self.last_kept_epoch if epoch is None else epoch, z)
 

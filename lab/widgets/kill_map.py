@@ -233,7 +233,7 @@ class KillMap(Live):
             grid.colours = [_colour(values, measure) for values in cells]
             grid.marks = [_mark(values) for values in cells]
             pairs = zip(self.places, cells, strict=True)
-            grid.names = [f"{self._title(place)}: {_told(values)}" for place, values in pairs]
+            grid.names = [f"{self._title(place)}: {_mean_words(values)}" for place, values in pairs]
             grid.label = maps.MAPPED[measure]
 
     def _title(self, place: Place) -> str:
@@ -249,7 +249,7 @@ class KillMap(Live):
             [map(spelling.value_words, place) for place in self.places], columns=names
         )
         for measure, values in cells.items():
-            frame[maps.MAPPED[measure]] = list(map(_told, values))
+            frame[maps.MAPPED[measure]] = list(map(_mean_words, values))
         return frame
 
     def _pick(self, cell: int) -> None:
@@ -313,7 +313,7 @@ def _mark(values: Sequence[float]) -> str:
     return "!" if np.isnan(values).any() else f"{np.mean(values):.0f}"
 
 
-def _told(values: Sequence[float]) -> str:
+def _mean_words(values: Sequence[float]) -> str:
     """The mean over the seeds and their spread, in words."""
     if not values:
         return "not trained yet"

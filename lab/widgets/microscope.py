@@ -228,7 +228,7 @@ class Microscope(Front):
         if self._now().knows_clones or loop is None or not loop.is_running():
             self.draw_clones()
             return
-        self._tell_clones("", "", [])
+        self._show_clones("", "", [])
         loop.call_soon_threadsafe(self._draw_clones_later, loop)
 
     def _draw_clones_later(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -244,11 +244,11 @@ class Microscope(Front):
         with self.sentences():
             neuron = self._neuron
             view = self._view(neuron.run.run_id, neuron.layer, neuron.epoch)
-            told = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
+            found_words = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
             if neuron is self._neuron:
-                self._tell_clones(*told)
+                self._show_clones(*found_words)
 
-    def _tell_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
+    def _show_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
         self.spare.value = f'<div class="lab-words">{html.escape(spare)}</div>'
         self.story.value = _story(self._neuron, alike)
         self.clone.layout.display = None if found else "none"

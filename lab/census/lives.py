@@ -33,7 +33,7 @@ class Lives:
 
     Attributes:
         dead: Units that are dead at the end of an epoch.
-        finite: Units all of whose values are finite; others are neither dead nor alive.
+        finite: Units whose values are all finite; others are neither dead nor alive.
     """
 
     dead: BoolArray

@@ -74,7 +74,7 @@ def matches(
             raise WrongAnswerError(hint)
     for factor in (0.01, 100):
         if _same(factor * values, right, tolerance):
-            raise WrongAnswerError("This is right but for a factor of 100: is it in percent?")
+            raise WrongAnswerError("This is right except for a factor of 100: is it in percent?")
     if values.shape != np.shape(right):
         given, wanted = (_shape(array) for array in (values, right))
         raise WrongAnswerError(f"The answer is {given}. The exercise asks for {wanted}.")

@@ -19,7 +19,7 @@ class Reached:
 
     Attributes:
         loss: The name of the loss; None if the network's outputs are not finite.
-        fits: Whether the loss is 0 but for rounding, so that it has no gradient.
+        fits: Whether the loss is 0 except for rounding, so that it has no gradient.
         norms: Root mean square over the inputs of the Euclidean norm of the gradient of an input's
             loss by z, shape (parts of the inputs, sites).
         sizes: How many inputs each part has.

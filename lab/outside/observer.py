@@ -449,7 +449,7 @@ def _units_last(value: Any, layer: Any) -> Any:
 
 
 def _squared(gradients: Any) -> Any:
-    """Returns the sum of all squares of some gradients, of which some may be None."""
+    """Returns the sum of all squares of gradients; some of them may be None."""
     tf = load_tensorflow()
     squares = [tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in gradients if g is not None]
     return tf.add_n([tf.zeros((), tf.float64), *squares])

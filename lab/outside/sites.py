@@ -259,7 +259,7 @@ class _Watch:
         return bool(tensor.dtype.is_floating and is_many)
 
     def without(self, outputs: Any) -> list[TracedSite]:
-        """Returns the sites in the order of computation, but for those of the model's output."""
+        """Returns the sites in the order of computation, except those of the model's output."""
         tf = load_tensorflow()
         last = _sources([t for t in tf.nest.flatten(outputs) if hasattr(t, "op")])
         places = {op.name: place for place, op in enumerate(self.graph.get_operations())}
@@ -279,7 +279,7 @@ def _sources(outputs: Sequence[Any]) -> set[str]:
 
 
 def _is_own(owner: Any) -> bool:
-    """Tells whether an owner's call is of the user's own: in layers of Keras all are known."""
+    """Tells whether the user wrote an owner's call: in layers of Keras all functions are known."""
     of_keras = type(owner).__module__.startswith("keras.src.layers")
     return not of_keras or type(owner).__name__ in BY_HAND
 

@@ -116,7 +116,7 @@ def over_tasks(
     Args:
         runs: Runs that learn tasks.
         measure: One that `measures.by_task` takes.
-        layer: The hidden layer that a layer's measure is of, from 1.
+        layer: The hidden layer of a layer's measure, from 1.
         ax: Where to draw. Task 0 is the untrained network, shown the first task.
 
     Raises:
@@ -172,7 +172,7 @@ def curves(
         groups: For each kind of run (its settings, whatever the seed) the curve of every seed,
             arrays of shape (epochs,), from epoch 0.
         measure: One of `CURVES` or of `units.LAYER_MEASURES`.
-        layer: The hidden layer that a layer's measure is of, from 1.
+        layer: The hidden layer of a layer's measure, from 1.
         ax: Where to draw.
         limits: What the axes show, from left to right and from bottom to top; by default what
             fits the curves.

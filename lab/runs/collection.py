@@ -155,7 +155,7 @@ class Runs(Sequence[Run]):
             key = (run.record.dataset_digest, run.config)
             alike.setdefault(key, set()).add(run.run_id)
         return {
-            name: f"{' and '.join(sorted(names))} are of the same settings and seed, with other "
+            name: f"{' and '.join(sorted(names))} have the same settings and seed, but other "
             f"bits: none of them counts. lab verify shows which one comes out again; lab delete "
             f"removes one."
             for names in alike.values()

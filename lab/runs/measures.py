@@ -97,7 +97,7 @@ def measure(name: str, layer: int | None = None, dataset: Dataset | None = None)
     if name in OF_THE_NETWORK:
         if layer is not None:
             raise InputError(
-                f"layer must be left out for {name}, which is of the whole network, not {layer!r}."
+                f"layer must be left out for {name}, a measure of the whole network, not {layer!r}."
             )
         return _redundant(name, dataset) if name in REDUNDANCY else _of_network(name)
     if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or layer < 1:

@@ -198,7 +198,7 @@ class Record(Strict):
                     raise ValueError(f"{kind} names {file.name} for epoch {file.last}")
                 if not last < file.first <= file.last < len(self.epochs):
                     raise ValueError(
-                        f"{file.name} is of epochs that it does not have, or not in order"
+                        f"{file.name} names epochs that it does not have, or not in order"
                     )
                 if kind in single and file.first != file.last:
                     raise ValueError(f"{file.name} must be of one epoch")

@@ -509,8 +509,7 @@ class Run:
         """
         if self.record.outside and dataset is None:
             raise RunError(
-                f"Run {self.run_id} is of a network that was trained outside the lab, which does "
-                f"not keep its inputs."
+                f"Run {self.run_id} was trained outside the lab, which does not keep its inputs."
             )
         found = load_recorded(self.record.dataset) if dataset is None else dataset
         if not isinstance(found, Dataset):
@@ -544,7 +543,7 @@ class Run:
         """
         if self.record.outside:
             raise RunError(
-                f"Run {self.run_id} is of a network that was trained outside the lab, which cannot "
+                f"Run {self.run_id} was trained outside the lab, which cannot "
                 f"build it: run.weights() has the arrays that it keeps."
             )
         weights = self.weights(epoch)

@@ -138,7 +138,7 @@ def _with_unit(verdict: Verdict, value: float) -> str:
 def _digits(verdict: Verdict) -> int:
     """Returns the decimals for two digits of half the interval, or of the worth if fewer.
 
-    Where the interval excludes 0, enough digits are printed that neither end reads 0.
+    Where the interval excludes 0, enough digits are printed that neither end is printed as 0.
     """
     low, high = verdict.paired.low, verdict.paired.high
     digits = min(_decimals((high - low) / 20), _decimals(verdict.measure.worth / 10))

@@ -69,8 +69,7 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
     if run.record.outside:
         raise RunError(
-            f"Run {run.run_id} is of a network that was trained outside the lab: "
-            f"the lab cannot train it again."
+            f"Run {run.run_id} was trained outside the lab: the lab cannot train it again."
         )
     _ = run.config.function
     network_of(run.config)

@@ -14,7 +14,7 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 @contextlib.contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Opens a zip file of which any file can be read piece by piece.
+    """Opens a zip file whose files can all be read piece by piece.
 
     Raises:
         InputError: If it is not a plain file, or is made to fill the memory.

@@ -479,7 +479,7 @@ def test_runs_of_one_seed_with_other_bits_count_in_no_mean_and_no_verdict(ada, p
     change(folder, test_accuracy=0.999)
     (finding,) = collect([folder], pool)
     assert finding.outcome == "beside"
-    with pytest.warns(UserWarning, match="with other bits: none of them counts"):
+    with pytest.warns(UserWarning, match="but other bits: none of them counts"):
         (row,) = RunStore(pool.path).runs.summary().to_dict("records")
     assert row["runs"] == 1
     assert row["every_test_accuracy"] == (0.75,)

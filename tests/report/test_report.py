@@ -223,7 +223,7 @@ def test_unfinished_and_damaged_runs_are_named_and_not_averaged(small):
     damaged = next(bad.folder.glob("units-*"))
     damaged.write_bytes(b"")
     page = Page(report(Runs([good, other, Run(bad.folder, bad.record)])))
-    assert f"1 run did not come to the end, and no mean includes it: {other.run_id}." in page.text
+    assert f"1 run did not finish, and no mean includes it: {other.run_id}." in page.text
     assert f"{bad.run_id}: {damaged.name} was changed or damaged" in page.text
     assert page.table("seed 0;")[1][:2] == ["ReLU", "1"]
     statuses = [(run["run"], run["status"]) for run in page.data()["runs"]]

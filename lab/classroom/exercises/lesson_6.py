@@ -47,7 +47,7 @@ def _images_until_the_truth(run: Any, images: Any) -> None:
     alive = opened[opened <= all_images]
     mistakes = {
         "You took the dead neurons, too: no image ever opens their gates.": int(opened.max()),
-        "After so many images the first neuron is known to live. Go on to the last.": (
+        "After this many images the first neuron is known to live. Go on to the last.": (
             int(alive.min())
         ),
         "Half of the living neurons are known by then. Go on to the last.": float(np.median(alive)),

@@ -119,7 +119,7 @@ def _rise_of_the_bias(run: Any, unit: int, rise: Any) -> None:
         return
     mistakes = {
         "This would push it deeper. The bias has to rise.": largest,
-        "So much brings the bias to 0. Does this filter need so much?": -bias,
+        "This brings the bias to 0. Does this filter need that much?": -bias,
         "This is its bias.": bias,
         "This is the bias after the rise. The exercise asks for the rise.": bias - largest,
     }

@@ -19,7 +19,7 @@ class InputError(LabError, ValueError):
 
 
 class DatasetMissingError(LabError, FileNotFoundError):
-    """A dataset that is not available."""
+    """A data set that is not available."""
 
 
 class RunError(LabError, ValueError):

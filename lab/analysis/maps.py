@@ -148,7 +148,7 @@ def kill_map(
     Args:
         vary: Two fields of `RunConfig` with 2 to 32 values each: rows, then columns.
         seeds: How many seeds, from 0; or the seeds themselves.
-        dataset: A name for `load_dataset`, or a dataset.
+        dataset: A name for `load_dataset`, or a data set.
         store: The folder that keeps the runs; by default `store.default_path()`.
         **settings: Further fields of `RunConfig`, the same for all runs.
 
@@ -157,7 +157,7 @@ def kill_map(
 
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study, axes = plan_map(vary, seeds, dataset, store, **settings)

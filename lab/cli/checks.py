@@ -112,7 +112,7 @@ def ablate(
 
 @app.command(rich_help_panel=PANEL)
 def data() -> None:
-    """List the datasets: which are on this machine, and where they come from."""
+    """List the data sets: which are on this machine, and where they come from."""
     from lab.experiment import available, sources
 
     table = Table("dataset", "here", "where from")

@@ -1,4 +1,4 @@
-"""Datasets of images in classes, and how a run splits them."""
+"""Data sets of images in classes, and how a run splits them."""
 
 import functools
 import hashlib
@@ -68,7 +68,7 @@ class Dataset:
         named = isinstance(self.name, str) and self.name.isprintable()
         if not (named and 0 < len(self.name) <= 200):
             raise InputError(
-                f"A dataset's name must be 1 to 200 printable characters, "
+                f"A data set's name must be 1 to 200 printable characters, "
                 f"not {reprlib.repr(self.name)}."
             )
         parts, notes = converted(self.name, [getattr(self, part) for part in PARTS])
@@ -165,7 +165,7 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
     order of the images that are not for validation.
 
     Raises:
-        InputError: If the settings do not fit the dataset's size.
+        InputError: If the settings do not fit the data set's size.
     """
     wanted = _taken(config, dataset)
     found = {name: getattr(config, name) for name in wanted}

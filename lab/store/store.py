@@ -170,11 +170,11 @@ class RunStore:
         return {f.name: str(run) for f, run in self._entries() if isinstance(run, RunError)}
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
-        """Returns the run of these settings and this dataset that has ended, if there is one."""
+        """Returns the run of these settings and this data set that has ended, if there is one."""
         return _ended(self._variants(fitted(config, dataset), dataset))
 
     def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
-        """Returns the run of these settings and this dataset that was interrupted, if any."""
+        """Returns the run of these settings and this data set that was interrupted, if any."""
         runs = [run for _, run in self._variants(fitted(config, dataset), dataset) if run]
         return next((run for run in runs if not run.record.ended), None)
 

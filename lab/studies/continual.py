@@ -36,7 +36,7 @@ def plan_tasks(
 
     Raises:
         InputError: If a setting is not valid, in one sentence.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
     """
     if "epochs" in settings:
         raise InputError(
@@ -93,7 +93,7 @@ def continual(
 
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study = plan_tasks(activations, seeds, dataset, store, number=number, **settings)

@@ -63,7 +63,7 @@ def train(
         epoch 0 and each trained epoch; `RunEnd` once a run is done.
 
     Raises:
-        InputError: If settings do not fit the dataset, before any training.
+        InputError: If settings do not fit the data set, before any training.
     """
     states = states or {}
     tasks = [task_of(dataset, config) for config in configs]
@@ -176,16 +176,16 @@ def _advance(run: "Trainee") -> list[Event] | None:
 
 
 class Images:
-    """A dataset on TensorFlow's side: training and test images in one array of bytes.
+    """A data set on TensorFlow's side: training and test images in one array of bytes.
 
     Attributes:
-        dataset: The dataset.
+        dataset: The data set.
         pixels: uint8 of shape (training + test images, height, width).
         labels: int32 of shape (training + test images,).
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        """Copies a dataset's images and labels into two tensors."""
+        """Copies a data set's images and labels into two tensors."""
         self.dataset = dataset
         pixels = np.concatenate([dataset.x_train, dataset.x_test])
         with load_tensorflow().device("CPU:0"):

@@ -154,7 +154,7 @@ def _compared(network: "_Network", removed: Removed, weights: Weights) -> Ablati
 def merge(
     run: Run, dataset: Dataset | None = None, threshold: float = clones.THRESHOLD
 ) -> Ablation:
-    """Keeps the first unit of each group of clones, and adds what the others send on to its weights.
+    """Keeps the first unit of each group of clones, which takes over the effect of the others.
 
     The straight line that gives another clone's activation from its own, by least squares on the
     probe set, says what to add to its outgoing weights and to the next layer's bias. Merging exact

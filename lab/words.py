@@ -1,6 +1,6 @@
 """Numbers, lists and names in words.
 
-All messages, tables and captions write them with these functions.
+Messages, tables and captions write them with these functions.
 """
 
 import math

@@ -162,7 +162,7 @@ def test_no_file_can_be_larger_than_the_largest_network_with_its_optimiser():
         (
             "confirmed",
             {"first": 9, "last": 9, "name": "confirmed-e0009.safetensors"},
-            "confirmed-e0009.safetensors is of epochs that it does not have",
+            "confirmed-e0009.safetensors names epochs that it does not have",
         ),
     ],
 )

@@ -359,7 +359,7 @@ WRONG = [
     ("9.3", dead_as(lambda shut: shut.all(axis=(0, 1, 2)).sum()), "You count"),
     ("9.3", dead_as(lambda shut: shut.all(axis=(1, 2, 3))), "Ask for each filter"),
     ("9.4", FILTERS, 0, -0.0464, "The bias has to rise"),
-    ("9.4", FILTERS, 0, 0.2383, "Does this filter need so much"),
+    ("9.4", FILTERS, 0, 0.2383, "Does this filter need that much"),
     ("9.4", FILTERS, 0, -0.2383, "This is its bias"),
     ("9.4", FILTERS, 0, 0.0464 - 0.2383, "asks for the rise"),
     ("9.4", FILTERS, 0, 1, "less is enough"),

@@ -1,4 +1,7 @@
-"""Errors that tell the user, in one sentence, what is wrong and what to do."""
+"""Errors that tell the user, in one sentence, what is wrong and what to do.
+
+A message names the argument, its value, and the choices or limits.
+"""
 
 import difflib
 import textwrap
@@ -16,7 +19,7 @@ class InputError(LabError, ValueError):
 
 
 class DatasetMissingError(LabError, FileNotFoundError):
-    """A dataset that is not available."""
+    """A data set that is not available."""
 
 
 class RunError(LabError, ValueError):
@@ -44,7 +47,7 @@ def check_whole(name: str, value: Any, least: int, most: int) -> None:
     """Checks a whole number.
 
     Raises:
-        InputError: If it is none, or beyond its limits.
+        InputError: If it is not a whole number, or beyond its limits.
     """
     if not is_whole(value) or not least <= value <= most:
         limits = f"from {least:,} to {most:,}"

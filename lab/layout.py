@@ -140,7 +140,7 @@ class Layout(_Value):
         """Returns the kernel behind each layer and the output, by order, where that is clear.
 
         Between a kernel and its layer there may be a normalisation. Empty if the network has more
-        or fewer kernels than layers, or if what is known of the layers speaks against the order.
+        or fewer kernels than layers, or if what is known of the layers contradicts the order.
         """
         found = [array for array in self.arrays if array.name.endswith(".kernel")]
         fits = len(found) == len(self.sites) + 1 and all(

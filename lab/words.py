@@ -1,4 +1,7 @@
-"""Numbers, lists and names in words."""
+"""Numbers, lists and names in words.
+
+Messages, tables and captions write them with these functions.
+"""
 
 import math
 import textwrap
@@ -15,7 +18,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def by_layer(values: Iterable[Any]) -> str:
-    """Joins what is known of each layer; of more than three layers the first and the last.
+    """Joins a value for each layer; of more than three layers it keeps the first and the last.
 
     >>> by_layer([1.5, 0.0])
     '1.5 / 0.0'
@@ -79,7 +82,7 @@ def time_left(seconds: float) -> str:
 
 
 def join_words(words: Iterable[str], mark: str = ",") -> str:
-    """Joins words for a sentence; of very many the first, and how many more.
+    """Joins words for a sentence; a long list keeps the first ones, and says how many more.
 
     >>> join_words("abc")
     'a, b and c'
@@ -93,7 +96,7 @@ def join_words(words: Iterable[str], mark: str = ",") -> str:
 
 
 def shortened(parts: Sequence[str], most: int, noun: str) -> list[str]:
-    """Returns parts of a list; of more than so many the first and the last, and how many are not.
+    """Returns the parts of a list; a long one keeps its ends, and says how many it leaves out.
 
     >>> shortened("abcdefg", 4, "letter")
     ['a', 'b', '… 3 more letters …', 'f', 'g']

@@ -56,7 +56,7 @@ def diverged(by_hand, two_kinds):
         ),
         (
             [network(), network(last=NAN)],
-            "Diverged in epoch 1: the output layer alone went non-finite.",
+            "Diverged in epoch 1: only the output layer went non-finite.",
         ),
     ],
 )
@@ -71,7 +71,7 @@ def test_a_run_says_in_which_epoch_and_layer_it_diverged(diverged, networks, sen
             [network(), network(first=NAN)],
             "Its function overflowed: in float32 value or slope is not finite from z = -89 down.",
         ),
-        ([network(), network(last=NAN)], "the output layer alone went non-finite."),
+        ([network(), network(last=NAN)], "only the output layer went non-finite."),
     ],
 )
 def test_a_function_that_overflows_is_named_where_neurons_went_non_finite(
@@ -146,7 +146,7 @@ def test_the_microscope_says_it(pair, two_kinds):
 def test_a_race_says_diverged_in_place_of_a_test_accuracy(pair):
     assert jobs._finished_line(pair[0]).result == "diverged, recorded"
     line = jobs._finished_line(pair[1])
-    line.take(RunEnd(0, True, NAN, 0.1, ()))
+    line.add(RunEnd(0, True, NAN, 0.1, ()))
     assert line.result == "diverged"
     assert np.isnan(line.rows[-1]["validation_accuracy", 0])
 

@@ -1,6 +1,7 @@
 """The wings of `lab/`: each imports only from those below it, and what they hand out."""
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -43,10 +44,30 @@ def test_the_map_of_the_house_is_up_to_date() -> None:
     assert written == page(), "Write it anew: uv run python docs/house.py"
 
 
-def test_everything_public_is_on_the_reference_page() -> None:
-    page = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-    lab = importlib.import_module("lab")
-    for name in lab.__all__:
-        place = getattr(lab, name)
-        where = f"automodule:: {place.__name__}" if isinstance(place, ModuleType) else name
-        assert re.search(rf"{re.escape(where)}\b", page), name
+REFERENCE = re.findall(
+    r"^\.\. auto(?:module|function):: ([\w.]+)((?:\n   :.*)*)",
+    (ROOT / "docs" / "reference.md").read_text(encoding="utf-8"),
+    re.MULTILINE,
+)
+
+
+def is_on_the_reference_page(module: str, name: str) -> bool:
+    place = getattr(importlib.import_module(module), name)
+    whole = place.__name__ if isinstance(place, ModuleType) else f"{module}.{name}"
+    members = [re.search(":members:(.*)", options) for of, options in REFERENCE if of == module]
+    named = [found[1].strip().split(", ") for found in members if found]
+    return whole in dict(REFERENCE) or any(some == [""] or name in some for some in named)
+
+
+@pytest.mark.parametrize("name", importlib.import_module("lab").__all__)
+def test_everything_public_is_on_the_reference_page(name: str) -> None:
+    assert is_on_the_reference_page("lab", name)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda p: p.stem)
+def test_what_a_lesson_imports_is_on_the_reference_page(path: Path) -> None:
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    lines = "".join(f"{''.join(c['source'])}\n" for c in cells if c["cell_type"] == "code")
+    for module, names in re.findall(r"^from (lab[\w.]*) import (.+)$", lines, re.MULTILINE):
+        for name in names.split(", "):
+            assert is_on_the_reference_page(module, name), f"{module}: {name}"

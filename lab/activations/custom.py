@@ -1,6 +1,6 @@
 """A user's own activation function: made from its source, checked and made known to the lab.
 
-Training runs the recorded source alone: no later change outside it can change the function, and
+Training runs only the recorded source: no later change outside it can change the function, and
 functions with the same source are the same.
 """
 
@@ -71,8 +71,8 @@ def register(name: str, function: Callable[[Any], Any]) -> Activation:
         where = registry.beyond(activation.overflows)
         warnings.warn(
             f"{name} is registered, but in float32 its value or slope overflows {where}, and a "
-            f"run whose neurons come there diverges. Clamp z inside tf.where, as in "
-            f"tf.where(z > 0, z, tf.math.expm1(tf.minimum(z, 0.0))), or take what TensorFlow has, "
+            f"run whose neurons reach it diverges. Clamp z inside tf.where, as in "
+            f"tf.where(z > 0, z, tf.math.expm1(tf.minimum(z, 0.0))), or use what TensorFlow has, "
             f"such as tf.nn.softplus, tf.sigmoid and tf.tanh.",
             stacklevel=2,
         )
@@ -87,7 +87,7 @@ def _no_function(name: str, given: Any) -> str:
     return (
         f"{name} must be a function, made with def or lambda, not {what}. Write what it computes "
         f"with plain numbers, as def {name}(z): return tf.where(z > 0, z, 0.1 * z). "
-        f"Of Keras's layers, {', '.join(KERAS_LAYERS)} can be taken."
+        f"Keras's layers {', '.join(KERAS_LAYERS)} are accepted, too."
     )
 
 
@@ -218,7 +218,7 @@ def _check(name: str, given: Function, made: Function) -> None:
     alike = (again, turned.T, flat.reshape(z.shape), np.where(others, a, mixed))
     if not all(np.allclose(a, b, rtol=1e-5, atol=1e-6) for b in alike):
         raise InputError(
-            f"{name} must be elementwise: each value of f(z) must depend on its own z alone, not "
+            f"{name} must be elementwise: each value of f(z) must depend only on its own z, not "
             f"on its neighbours, its place or on chance."
         )
     if not gate.any():

@@ -50,7 +50,7 @@ class Activation:
         on_tensors: f on TensorFlow tensors: `(z, parameter) -> a`. Training uses it; automatic
             differentiation gives its gate.
         in_keras: `(parameter) -> activation`, Keras's own form of f, for a `Dense` layer; it
-            differs from `on_tensors` by rounding alone.
+            differs from `on_tensors` only by rounding.
         colour: Its colour in every figure, of Okabe and Ito's palette for colour-blind eyes.
         line: Its line style in every figure, as Matplotlib writes it.
         parameter: The symbol of its parameter, or None if it has none.
@@ -87,7 +87,7 @@ class Activation:
             object.__setattr__(self, name, quiet)
 
     def __repr__(self) -> str:
-        """Shows the name alone."""
+        """Shows only the name."""
         return f"Activation({self.name!r})"
 
     @property

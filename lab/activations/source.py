@@ -163,7 +163,7 @@ def _lambda(code: CodeType) -> tuple[str, ast.Lambda]:
         if isinstance(node, ast.Lambda) and node.lineno == code.co_firstlineno
         if all(_holds(node.body, *spot) for spot in spots)
     ]
-    if len(found) > 1 and not spots:  # Python was told to keep no columns.
+    if len(found) > 1 and not spots:  # Python ran with -X no_debug_ranges.
         raise InputError(
             "A lambda that is registered must be the only one on its line: give it a "
             "line of its own, or write it with def."

@@ -111,11 +111,14 @@ def flow(configs: RunConfig | Iterable[RunConfig], dataset: str | Dataset = "aut
 
     Args:
         configs: A network, or several.
-        dataset: A name for `load_dataset`, or a dataset.
+        dataset: A name for `load_dataset`, or a data set.
+
+    Returns:
+        What reached each layer: `.table`, `.by_depth()` and `.over_epochs(measure)`.
 
     Raises:
         InputError: If there is no network, or if one does not fit the data set.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
     """
     import pandas as pd
 

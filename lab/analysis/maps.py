@@ -2,7 +2,7 @@
 
 found = kill_map({"learning_rate": [1e-3, 1e-2], "first_bias": [-1, 0]}, dataset="mnist-5k")
 found.table("dead"), found.picture()
-found.picture(shown=("dead", "clones_fraction"))
+found.picture(mapped=("dead", "clones_fraction"))
 """
 
 import itertools
@@ -33,7 +33,7 @@ MAPPED = {
     "effective_rank_fraction": "effective rank, % of hidden neurons",
     "stable_rank_fraction": "stable rank, % of hidden neurons",
 }
-SHOWN = ("dead", "accuracy")  # What is drawn unless another is asked for.
+USUAL = ("dead", "accuracy")  # What is drawn unless another is asked for.
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,25 +94,25 @@ class SettingsMap:
             columns=pd.Index(list(map(value_words, columns)), name=column),
         )
 
-    def picture(self, name: str = "kill-map", shown: Sequence[str] = SHOWN) -> CaptionedFigure:
+    def picture(self, name: str = "kill-map", mapped: Sequence[str] = USUAL) -> CaptionedFigure:
         """Draws maps side by side, with the mean and the spread in each cell.
 
         Args:
             name: The file's name.
-            shown: What to map, each one of `MAPPED`.
+            mapped: What to map, each one of `MAPPED`.
 
         Raises:
             InputError: If there is no such measure.
             RunError: As for `table`.
         """
-        for measure in shown:
-            measure_of(measure)  # It says so if there is none, before any work.
+        for measure in mapped:
+            measure_of(measure)  # Refuses an unknown measure before any work.
         titled = {
             MAPPED[name]: (self.table(name), self.table(name, spread=True), fewer_is_better(name))
-            for name in shown
+            for name in mapped
         }
         useful = "; clones and ranks: of the last weights, on the probe set"
-        words = self._settings() + useful * any(name in measures.REDUNDANCY for name in shown)
+        words = self._settings() + useful * any(name in measures.REDUNDANCY for name in mapped)
         return of_analyses.kill_map(titled, self.table("dead"), words, name)
 
     @property
@@ -124,7 +124,7 @@ class SettingsMap:
         return row, column
 
     def _settings(self) -> str:
-        """The settings of all cells that a reader asks for."""
+        """The settings that all cells share, as far as a reader needs them."""
         config, fixed = self.runs[0].config, ("hidden", "learning_rate", "optimizer", "first_bias")
         seeds = len({run.config.seed for run in self.runs})
         said = [
@@ -148,13 +148,16 @@ def kill_map(
     Args:
         vary: Two fields of `RunConfig` with 2 to 32 values each: rows, then columns.
         seeds: How many seeds, from 0; or the seeds themselves.
-        dataset: A name for `load_dataset`, or a dataset.
+        dataset: A name for `load_dataset`, or a data set.
         store: The folder that keeps the runs; by default `store.default_path()`.
         **settings: Further fields of `RunConfig`, the same for all runs.
 
+    Returns:
+        The map: `.table("dead")` and `.picture()` show it, `.cell(row, column)` gives runs.
+
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study, axes = plan_map(vary, seeds, dataset, store, **settings)
@@ -200,7 +203,7 @@ def _check_axis(name: str, values: Any) -> None:
 
 
 def measure_of(name: str, dataset: Dataset | None = None) -> measures.Measure:
-    """Returns one of `MAPPED`, which gives it of a run that has ended in %; NaN if it diverged.
+    """Returns a measure by its name in `MAPPED`; it is in %, and NaN where a run diverged.
 
     Args:
         name: The measure.
@@ -216,7 +219,7 @@ def measure_of(name: str, dataset: Dataset | None = None) -> measures.Measure:
 
 
 def fewer_is_better(measure: str) -> bool:
-    """Tells whether of one of `MAPPED` the smaller value is the better one."""
+    """Tells whether a smaller value of a measure in `MAPPED` is better."""
     return measure_of(measure).better == "smaller"
 
 

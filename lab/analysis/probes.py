@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from lab import plots
 from lab.errors import InputError, is_whole
-from lab.experiment import Dataset, RunConfig, shown, split, stratified_order
+from lab.experiment import Dataset, RunConfig, split, stratified_order, task_dataset
 from lab.figures import CaptionedFigure, of_analyses
 from lab.network import programs
 from lab.runs import Run, one_run
@@ -54,7 +54,7 @@ def first_open(run: Run, layer: int = 1, dataset: Dataset | None = None) -> NDAr
     if key not in _known:
         train = split(images, run.config).train
         order = train[stratified_order(images.y_train[train])]
-        seen = shown(images, run.config, run.last_kept_epoch).x_train
+        seen = task_dataset(images, run.config, run.last_kept_epoch).x_train
         _known[key] = programs.first_open(run.config, weights, seen, order)
     return 1 + _known[key][layer - 1]
 
@@ -101,12 +101,29 @@ def by_size(
 
 
 def draw(run: Run, dataset: Dataset | None = None, ax: "Axes | None" = None) -> "Axes":
-    """Draws for each hidden layer the share of units that look dead, by the number of images."""
+    """Draws for each hidden layer the share of units that look dead, by the number of images.
+
+    Args:
+        run: A run that kept its weights.
+        dataset: What the run was trained on; by default it is loaded by its name.
+        ax: Where to draw.
+
+    Raises:
+        RunError: As for `first_open`.
+    """
     return plots.probe_sizes(_tables(run, dataset), ax)
 
 
 def picture(run: Run, dataset: Dataset | None = None) -> CaptionedFigure:
-    """Draws the share of neurons that look dead by the number of images, with its words."""
+    """Draws the share of neurons that look dead by the number of images, with its words.
+
+    Args:
+        run: A run that kept its weights.
+        dataset: What the run was trained on; by default it is loaded by its name.
+
+    Raises:
+        RunError: As for `first_open`.
+    """
     return of_analyses.probe_sizes(_tables(run, dataset), run.title)
 
 

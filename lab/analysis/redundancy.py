@@ -19,11 +19,14 @@ if TYPE_CHECKING:
 
 
 def table(runs: Run | Iterable[Run], dataset: Dataset | None = None) -> "pd.DataFrame":
-    """Measures how much of each hidden layer is of use: `Runs.redundancy`, of one run or several.
+    """Counts the clones of each hidden layer and measures its ranks: `Runs.redundancy` of any runs.
 
     Args:
         runs: A run that kept its weights, or several.
         dataset: What they were trained on; by default it is loaded by its name.
+
+    Returns:
+        A row for each run, kept epoch and hidden layer, with the columns of `Runs.redundancy`.
 
     Raises:
         RunError: If a run kept no weights, or if the data set is another one.
@@ -68,5 +71,5 @@ def check_threshold(threshold: float) -> None:
         InputError: If it is not a number from 0 up to, but not including, 1.
     """
     if not isinstance(threshold, int | float) or not 0 <= threshold < 1:
-        told = f"threshold must be a number of at least 0 and below 1, not {threshold!r}."
-        raise InputError(told)
+        limits = "a number of at least 0 and below 1"
+        raise InputError(f"threshold must be {limits}, not {threshold!r}.")

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from lab.analysis.redundancy import check_threshold
 from lab.census import clones, units
 from lab.errors import InputError, RunError, check_whole, unknown
-from lab.experiment import Dataset, IndexArray, RunConfig, shown, split
+from lab.experiment import LARGEST_SEED, Dataset, IndexArray, RunConfig, split, task_dataset
 from lab.layout import FloatArray, Weights, mlp
 from lab.network import forward
 from lab.runs import Run, one_run
@@ -122,6 +122,9 @@ def ablate(
             are dead on all training images.
         dataset: What the run was trained on; by default it is loaded by its name.
 
+    Returns:
+        The narrower network, and what changed: classes, scores, parameters and test accuracy.
+
     Raises:
         InputError: If `units` is not such a mapping.
         RunError: If there is no such layer or unit, if the run kept no weights, or if its network
@@ -151,7 +154,7 @@ def _compared(network: "_Network", removed: Removed, weights: Weights) -> Ablati
 def merge(
     run: Run, dataset: Dataset | None = None, threshold: float = clones.THRESHOLD
 ) -> Ablation:
-    """Leaves of each group of clones the first, which takes over what the others say.
+    """Keeps the first unit of each group of clones, which takes over the effect of the others.
 
     The straight line that gives another clone's activation from its own, by least squares on the
     probe set, says what to add to its outgoing weights and to the next layer's bias. Merging exact
@@ -161,6 +164,9 @@ def merge(
         run: A run that kept its weights.
         dataset: What the run was trained on; by default it is loaded by its name.
         threshold: The |correlation| on the probe set above which two units are joined.
+
+    Returns:
+        The narrower network, and what changed, as for `ablate`.
 
     Raises:
         InputError: If the threshold is not between 0 and 1.
@@ -196,7 +202,7 @@ def removal_curve(
     import pandas as pd
 
     check_whole("steps", steps, 1, 1_000)
-    check_whole("seed", seed, 0, 2**32 - 1)
+    check_whole("seed", seed, 0, LARGEST_SEED)
     network = _Network(one_run(run), dataset)
     total = sum(run.layout.widths)
     rows = []
@@ -286,7 +292,7 @@ class _Network:
         self.run, self.weights = run, run.weights()
         images = run.trained_on(dataset)
         self.parts = split(images, run.config)
-        self.images = shown(images, run.config, run.last_kept_epoch)
+        self.images = task_dataset(images, run.config, run.last_kept_epoch)
 
     def scores(self, weights: Weights, which: IndexArray) -> FloatArray:
         """The class scores (logits) of some training images, shape (images, 10)."""
@@ -309,7 +315,7 @@ class _Network:
         return tuple((mean, size) for mean, size in (t / len(self.parts.train) for t in sums))
 
     def merged(self, threshold: float) -> tuple[Weights, Removed]:
-        """The weights after the first of each group of clones speaks for all, and the others."""
+        """Returns the weights with one unit for each group of clones, and the units to take out."""
         arrays = [array.astype(np.float64) for array in self.weights]
         removed = []
         probe = self.images.x_train[self.parts.probe]
@@ -390,7 +396,8 @@ def _by_layer(numbers: IndexArray, hidden: Sequence[int]) -> Removed:
 
 def _reset(run: Run, weights: Weights) -> Weights:
     """Gives the dead units new incoming weights, the first bias, and outgoing weights of 0."""
-    other = run.config.model_copy(update={"seed": (run.config.seed + OTHER_SEED) % 2**32})
+    seed = (run.config.seed + OTHER_SEED) % (LARGEST_SEED + 1)
+    other = run.config.model_copy(update={"seed": seed})
     dead = [run.confirmed(number) for number in run.layers]
     return weights.with_reset(dead, first_state(other).weights)
 

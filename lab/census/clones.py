@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 0.95  # The |correlation| above which two units are clones of one another.
-MEASURES = ("clones", "effective_rank", "stable_rank")  # Of a layer: how many units it could spare.
+MEASURES = ("clones", "effective_rank", "stable_rank")  # How many units a layer could spare.
 CONSTANT = 1e-6  # A unit whose deviation is a smaller share of its largest value does not vary.
 
 
@@ -32,9 +32,9 @@ class Moments:
     products: NDArray[np.float64]
 
     @classmethod
-    @np.errstate(invalid="ignore")  # What is not finite stays so, and is told by `measures`.
+    @np.errstate(invalid="ignore")  # `measures` returns NaN then.
     def of(cls, activations: NDArray[np.floating]) -> "Moments":
-        """Computes them of what the units of a layer give."""
+        """Computes them from the activations of a layer."""
         values = _flat(activations)
         largest = np.maximum(values.max(axis=0, initial=0.0), -values.min(axis=0, initial=0.0))
         means = values.mean(axis=0)
@@ -58,7 +58,7 @@ class Moments:
 
     @functools.cached_property
     def measures(self) -> dict[str, float]:
-        """How much of the layer is of use; see `measures`."""
+        """Its clones and ranks; see `measures`."""
         if not np.isfinite(self.products).all():
             return dict.fromkeys(MEASURES, np.nan)
         spectrum = self.singular_values
@@ -70,7 +70,7 @@ class Moments:
 def groups(activations: NDArray[np.floating], threshold: float = THRESHOLD) -> NDArray[np.intp]:
     """Finds the groups of units whose activations rise and fall together, or one against the other.
 
-    Two units with |correlation| above the threshold are of one group, and so are units that a chain
+    Two units with |correlation| above the threshold are in one group, and so are units that a chain
     of such pairs joins. A unit that does not vary, such as a dead one, has no correlation and is
     alone.
 
@@ -111,15 +111,15 @@ def joined(found: NDArray[np.float64], threshold: float = THRESHOLD) -> NDArray[
 def lines(
     activations: NDArray[np.floating], threshold: float = THRESHOLD
 ) -> tuple[NDArray[np.intp], NDArray[np.float64], NDArray[np.float64]]:
-    """Finds for every unit the first of its group, and its activation as a straight line of that.
+    """Returns for every unit the first unit of its group, and the line that predicts it from that.
 
     Args:
         activations: What the units give, finite.
         threshold: The |correlation| above which two units are joined.
 
     Returns:
-        Of each unit the first unit of its group, the slope and the offset, by least squares, each
-        of shape (units,); a unit alone has itself, 1 and 0.
+        The first unit of its group, and the slope and offset of the line (least squares), each of
+        shape (units,); a unit that is alone has itself, 1 and 0.
     """
     numbers, values = groups(activations, threshold), _flat(activations)
     first = np.unique(numbers, return_index=True)[1][numbers]
@@ -169,15 +169,15 @@ def stable_rank(values: NDArray[np.float64]) -> float:
 
 
 def measures(activations: NDArray[np.floating]) -> dict[str, float]:
-    """Measures how much of a layer is of use.
+    """Counts the clones of a layer, and measures its ranks.
 
     Args:
         activations: What its units give.
 
     Returns:
-        Of each of `MEASURES` the value: how many units could be taken away so that one of each
-        group of clones is left, the effective and the stable rank. NaN where an activation is not
-        finite.
+        The value of each of `MEASURES`: how many units could be taken away so that one of each
+        group of clones is left; the effective rank; the stable rank. NaN where an activation is
+        not finite.
     """
     return Moments.of(activations).measures
 

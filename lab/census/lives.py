@@ -21,7 +21,7 @@ TURNS = {
     ("non-finite", "alive"): "finite again from",
     ("non-finite", "dead"): "died in",
 }
-MOST_TURNS = 10  # Of a story; of more it tells the first and the last.
+MOST_TURNS = 10  # A longer story leaves out those in the middle.
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class Lives:
 
     Attributes:
         dead: Units that are dead at the end of an epoch.
-        finite: Units all of whose values are finite; others are neither dead nor alive.
+        finite: Units whose values are all finite; others are neither dead nor alive.
     """
 
     dead: BoolArray
@@ -95,7 +95,7 @@ class Lives:
 
         Args:
             unit: The unit, from 0.
-            epoch: The last epoch that it tells of.
+            epoch: The last epoch of the story.
             called: Returns what an epoch is called.
         """
         dead, finite = self.dead[: epoch + 1, unit], self.finite[: epoch + 1, unit]

@@ -74,7 +74,7 @@ def matches(
             raise WrongAnswerError(hint)
     for factor in (0.01, 100):
         if _same(factor * values, right, tolerance):
-            raise WrongAnswerError("This is right but for a factor of 100: is it in percent?")
+            raise WrongAnswerError("This is right except for a factor of 100: is it in percent?")
     if values.shape != np.shape(right):
         given, wanted = (_shape(array) for array in (values, right))
         raise WrongAnswerError(f"The answer is {given}. The exercise asks for {wanted}.")
@@ -115,7 +115,7 @@ def called(function: Any, *arguments: Any) -> Any:
             f"Your function failed with {type(error).__name__}: {error}{_help(error)}"
         ) from None
     if result is None or isinstance(result, EllipsisType):
-        raise WrongAnswerError("Your function gives nothing back: end it with `return …`.")
+        raise WrongAnswerError("Your function returns nothing: end it with `return …`.")
     return result
 
 
@@ -126,7 +126,10 @@ def _help(error: Exception) -> str:
             "NumPy has `np.where`, and `.max(axis=…)`."
         )
     if "mismatch in its core dimension" in str(error):
-        return " Mind the order: images @ weights, for the rows of the first meet the second's."
+        return (
+            " Mind the order: images @ weights. The first must have as many columns as the second "
+            "has rows."
+        )
     return ""
 
 
@@ -164,5 +167,5 @@ def _row(prediction: Any, outcome: Any) -> tuple[Any, Any, Any]:
 
 
 def _plain(text: Any) -> str:
-    """Letters and digits alone, so that `B, A, C` is `BAC`."""
+    """Only letters and digits, so that `B, A, C` is `BAC`."""
     return "".join(filter(str.isalnum, str(text))).upper()

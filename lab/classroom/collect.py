@@ -42,7 +42,7 @@ BROKEN_ZIP = (
 
 
 @dataclass(frozen=True)
-class Finding:
+class Collected:
     """What became of one run, or of a whole folder or zip file.
 
     Attributes:
@@ -95,7 +95,7 @@ def name_of(student: str) -> str:
     return name
 
 
-def collect(submissions: Iterable[str | Path], store: RunStore) -> Iterator[Finding]:
+def collect(submissions: Iterable[str | Path], store: RunStore) -> Iterator[Collected]:
     """Takes the finished runs of a class into one store, one by one.
 
     Args:
@@ -115,14 +115,14 @@ def collect(submissions: Iterable[str | Path], store: RunStore) -> Iterator[Find
     store.check_writable()
     for submission in places:
         found = False
-        for finding in _of_submission(submission, store):
+        for one in _of_submission(submission, store):
             found = True
-            yield finding
+            yield one
         if not found:
             yield _refused(submission, "it holds no runs")
 
 
-def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
+def _of_submission(place: Path, store: RunStore) -> Iterator[Collected]:
     if place.is_symlink() or not place.exists():
         reason = "it is a symbolic link" if place.is_symlink() else "it is not there"
         yield _refused(place, reason)
@@ -132,7 +132,7 @@ def _of_submission(place: Path, store: RunStore) -> Iterator[Finding]:
         yield from _of_zip(place, store)
 
 
-def _of_folder(folder: Path, source: Path, depth: int, store: RunStore) -> Iterator[Finding]:
+def _of_folder(folder: Path, source: Path, depth: int, store: RunStore) -> Iterator[Collected]:
     """Takes the runs and zip files in a folder; one that cannot be read hides no other."""
     if re.fullmatch(RUN_ID, folder.name) and os.path.lexists(folder / RECORD):
         yield _taken(folder, source, store)
@@ -162,7 +162,7 @@ def _listed(folder: Path) -> tuple[list[Path], list[Path]]:
     )
 
 
-def _of_zip(path: Path, store: RunStore) -> Iterator[Finding]:
+def _of_zip(path: Path, store: RunStore) -> Iterator[Collected]:
     try:
         with open_zip(path) as archive:
             runs = _runs_in(archive)
@@ -182,7 +182,7 @@ def _runs_in(archive: zipfile.ZipFile) -> dict[PurePosixPath, list[zipfile.ZipIn
     """Returns the files of each run in a zip file, by the run's folder.
 
     Raises:
-        InputError: If nobody can have made the zip file of runs in good faith.
+        InputError: If the zip file is too large, encrypted, or holds links or odd names.
     """
     entries = archive.infolist()
     if len(entries) > MOST_ENTRIES:
@@ -212,7 +212,7 @@ def _of_entries(
     folder: PurePosixPath,
     entries: list[zipfile.ZipInfo],
     store: RunStore,
-) -> Finding:
+) -> Collected:
     with tempfile.TemporaryDirectory(prefix="lab-") as place:
         target = Path(place) / folder.name
         try:
@@ -246,7 +246,7 @@ def _unpack(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo], targe
         read_arrays(target, record, file)
 
 
-def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
+def _taken(folder: Path, source: Path, store: RunStore) -> Collected:
     """Takes one run into the store, after reading it as if a stranger had written it."""
     try:
         run = Run(folder, read_record(folder))
@@ -258,17 +258,17 @@ def _taken(folder: Path, source: Path, store: RunStore) -> Finding:
         about = (str(source), folder.name, run.record.label or "")
         if double:
             owner = f" of {double.record.label}" if double.record.label else ""
-            return Finding(*about, "double", f"the same as {double.run_id}{owner}")
+            return Collected(*about, "double", f"the same as {double.run_id}{owner}")
         kept = store.add_copy(run, beside=True)
-        return Finding(*about, "beside" if known else "taken", kept.run_id)
+        return Collected(*about, "beside" if known else "taken", kept.run_id)
     except RunError as error:
         return _refused(source, _reason(error), folder.name)
     except MemoryError:
         return _refused(source, "it does not fit into the memory", folder.name)
 
 
-def _refused(source: Path, reason: str, name: str = "") -> Finding:
-    return Finding(str(source), name, "", "refused", reason)
+def _refused(source: Path, reason: str, name: str = "") -> Collected:
+    return Collected(str(source), name, "", "refused", reason)
 
 
 def _check(record: Record) -> None:

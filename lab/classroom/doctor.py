@@ -31,7 +31,7 @@ State = Literal["ok", "warning", "failed"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class MachineCheck:
     """What a check found.
 
     Attributes:
@@ -45,27 +45,29 @@ class Finding:
     advice: str = ""
 
 
-def examine(name: str) -> Finding:
+def examine(name: str) -> MachineCheck:
     """Runs one of the `CHECKS`; one that raises an error has failed."""
     try:
         return CHECKS[name]()
     except LabError as error:
-        return Finding("failed", str(error), "")
-    except Exception as error:  # A check that fails is a finding, too.
-        return Finding("failed", f"{type(error).__name__}: {error}", REINSTALL)
+        return MachineCheck("failed", str(error), "")
+    except Exception as error:  # A check that raises has failed.
+        return MachineCheck("failed", f"{type(error).__name__}: {error}", REINSTALL)
 
 
-def python() -> Finding:
+def python() -> MachineCheck:
     """Is this version of Python one that the lab runs on?"""
     from packaging.specifiers import SpecifierSet
 
     wanted, found = metadata(PACKAGE)["Requires-Python"], platform.python_version()
     if SpecifierSet(wanted).contains(found):
-        return Finding("ok", found)
-    return Finding("failed", f"{found}; wanted {wanted}", "Use Python 3.12: uv sync --python 3.12")
+        return MachineCheck("ok", found)
+    return MachineCheck(
+        "failed", f"{found}; wanted {wanted}", "Use Python 3.12: uv sync --python 3.12"
+    )
 
 
-def packages() -> Finding:
+def packages() -> MachineCheck:
     """Are the packages here, in versions that the lab was tested with?"""
     from packaging.requirements import Requirement
 
@@ -73,8 +75,8 @@ def packages() -> Finding:
     needed = [r for r in wanted if r.marker is None or r.marker.evaluate({"extra": ""})]
     wrong = [words for requirement in needed if (words := _wrong(requirement))]
     if wrong:
-        return Finding("failed", "; ".join(wrong), REINSTALL)
-    return Finding("ok", f"{len(needed)} packages, in versions that were tested")
+        return MachineCheck("failed", "; ".join(wrong), REINSTALL)
+    return MachineCheck("ok", f"{len(needed)} packages, in versions that were tested")
 
 
 def _wrong(requirement: "Requirement") -> str:
@@ -88,23 +90,23 @@ def _wrong(requirement: "Requirement") -> str:
     return "" if fits else f"{name} is {found}; tested: {requirement.specifier}"
 
 
-def memory() -> Finding:
+def memory() -> MachineCheck:
     """Is there memory for a student?"""
     import psutil
 
     free = psutil.virtual_memory().available / GIB
     found = f"{free:.1f} GiB free; {WANTED_MEMORY:g} GiB are enough for one student"
     if free >= WANTED_MEMORY:
-        return Finding("ok", found)
+        return MachineCheck("ok", found)
     state: State = "warning" if free >= LEAST_MEMORY else "failed"
-    return Finding(state, found, "Close other programs and notebooks")
+    return MachineCheck(state, found, "Close other programs and notebooks")
 
 
-def data() -> Finding:
+def data() -> MachineCheck:
     """Is full MNIST here?"""
     places = sources.available()
     if place := places["mnist"]:
-        return Finding("ok", f"full MNIST: {place}")
+        return MachineCheck("ok", f"full MNIST: {place}")
     advice = (
         "For full MNIST, connect to the internet once and run: lab compare; or set LAB_DATA_DIR "
         "to a folder that holds mnist.npz"
@@ -112,10 +114,10 @@ def data() -> Finding:
     found = "mnist-5k only, which the lessons use"
     if folder := os.environ.get("LAB_DATA_DIR"):
         found += f"; LAB_DATA_DIR is {folder}, which holds no mnist.npz"
-    return Finding("warning", found, advice)
+    return MachineCheck("warning", found, advice)
 
 
-def store() -> Finding:
+def store() -> MachineCheck:
     """Can runs be kept, and is there room for them?"""
     place = default_path()
     folder = next(folder for folder in (place, *place.absolute().parents) if folder.is_dir())
@@ -124,37 +126,37 @@ def store() -> Finding:
         with tempfile.TemporaryFile(dir=folder):
             free = shutil.disk_usage(folder).free / GIB
     except OSError as error:
-        return Finding("failed", f"{place} cannot be written: {error.strerror}", advice)
+        return MachineCheck("failed", f"{place} cannot be written: {error.strerror}", advice)
     found = f"{place}, {free:.0f} GiB free"
     if free < LEAST_DISK:
-        return Finding("warning", f"{place}, {free:.1f} GiB free", "Delete what is not needed")
-    return Finding("ok", found)
+        return MachineCheck("warning", f"{place}, {free:.1f} GiB free", "Delete what is not needed")
+    return MachineCheck("ok", found)
 
 
-def tensorflow() -> Finding:
+def tensorflow() -> MachineCheck:
     """Does TensorFlow compute as exactly as the lab needs?"""
     tf = load_tensorflow()
     square = tf.linalg.matmul([[1.0, 2.0], [3.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]]).numpy().tolist()
     if square != [[7.0, 10.0], [15.0, 22.0]]:
-        return Finding("failed", f"it computes wrongly: {square}", REINSTALL)
+        return MachineCheck("failed", f"it computes wrongly: {square}", REINSTALL)
     if threads_per_operation() != 1:
         advice = "Import lab before TensorFlow's first operation, so that runs repeat to the bit"
-        return Finding("warning", "it uses several threads for one operation", advice)
-    return Finding("ok", f"version {tf.__version__} computes, one thread to an operation")
+        return MachineCheck("warning", "it uses several threads for one operation", advice)
+    return MachineCheck("ok", f"version {tf.__version__} computes, one thread to an operation")
 
 
-def environment() -> Finding:
+def environment() -> MachineCheck:
     """Does the user's environment leave the numbers unchanged?"""
     backend, place = _backend()
     set_here = ", ".join(name for name in VARIABLES if os.environ.get(name))
     if set_here:
         advice = f"Unset {set_here}: runs then repeat to the bit elsewhere, too"
-        return Finding("warning", f"{set_here} can change the last bits; recorded", advice)
+        return MachineCheck("warning", f"{set_here} can change the last bits; recorded", advice)
     if backend != "tensorflow":
         found = f"{place} sets Keras's backend to {backend}; the lab takes tensorflow"
         advice = "Import nothing of Keras before the lab trains, or set KERAS_BACKEND=tensorflow"
-        return Finding("warning", found, advice)
-    return Finding("ok", "no setting changes a number; Keras's backend is tensorflow")
+        return MachineCheck("warning", found, advice)
+    return MachineCheck("ok", "no setting changes a number; Keras's backend is tensorflow")
 
 
 def _backend() -> tuple[str, str]:
@@ -168,7 +170,7 @@ def _backend() -> tuple[str, str]:
         return "tensorflow", ""
 
 
-def kernel() -> Finding:
+def kernel() -> MachineCheck:
     """Does Jupyter start a kernel, and can that use the lab?"""
     from jupyter_client.manager import start_new_kernel
 
@@ -186,16 +188,16 @@ def kernel() -> Finding:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
     if reply["content"]["status"] == "ok" and READY in "".join(said):
-        return Finding("ok", "a kernel starts and imports the lab")
+        return MachineCheck("ok", "a kernel starts and imports the lab")
     wrong = reply["content"].get("evalue", "it says nothing")
-    return Finding("failed", f"the kernel python3 cannot import the lab: {wrong}", REINSTALL)
+    return MachineCheck("failed", f"the kernel python3 cannot import the lab: {wrong}", REINSTALL)
 
 
 def _nowhere() -> int:
     return os.open(os.devnull, os.O_WRONLY)
 
 
-def widgets() -> Finding:
+def widgets() -> MachineCheck:
     """Does JupyterLab have what it needs to show the front ends?"""
     from jupyter_core.paths import jupyter_path
 
@@ -203,22 +205,22 @@ def widgets() -> Finding:
     missing = [name for name in EXTENSIONS if not any((f / name).is_dir() for f in folders)]
     if missing:
         advice = f"{REINSTALL}; on a hub, install them where JupyterLab itself is installed"
-        return Finding("failed", f"JupyterLab lacks {', '.join(missing)}", advice)
-    return Finding("ok", "JupyterLab has its extensions for widgets")
+        return MachineCheck("failed", f"JupyterLab lacks {', '.join(missing)}", advice)
+    return MachineCheck("ok", "JupyterLab has its extensions for widgets")
 
 
-def browser() -> Finding:
+def browser() -> MachineCheck:
     """Is there a browser?"""
     import webbrowser
 
     try:
-        return Finding("ok", webbrowser.get().name)
+        return MachineCheck("ok", webbrowser.get().name)
     except webbrowser.Error:
         advice = "Open the address that JupyterLab prints in a browser; a hub needs none here"
-        return Finding("warning", "no browser was found on this machine", advice)
+        return MachineCheck("warning", "no browser was found on this machine", advice)
 
 
-CHECKS: dict[str, Callable[[], Finding]] = {
+CHECKS: dict[str, Callable[[], MachineCheck]] = {
     check.__name__: check
     for check in (
         python,

@@ -1,4 +1,7 @@
-"""The command line, `lab …`: a module for each kind of commands; `lab --help` lists them."""
+"""The command line, `lab …`: a module for each kind of commands; `lab --help` lists them.
+
+A command reads its options, calls a function of another wing, and prints the result.
+"""
 
 import contextlib
 import io

@@ -60,7 +60,7 @@ def validate(
                 numbers = (f"{check.expected:.5g}", f"{check.found:.5g}", f"{check.errors:+.1f}")
                 table.add_row(check.quantity, check.source, *numbers, word)
     out.print(table)
-    out.print("All are as they should be." if not failed else f"{failed} of the checks failed.")
+    out.print("All checks passed." if not failed else f"{failed} of the checks failed.")
     if failed:
         raise typer.Exit(1)
 
@@ -112,7 +112,7 @@ def ablate(
 
 @app.command(rich_help_panel=PANEL)
 def data() -> None:
-    """List the datasets: which are on this machine, and where they come from."""
+    """List the data sets: which are on this machine, and where they come from."""
     from lab.experiment import available, sources
 
     table = Table("dataset", "here", "where from")

@@ -53,16 +53,16 @@ def doctor() -> None:
     from lab.classroom import doctor as checks
 
     colours = {"ok": "green", "warning": "yellow", "failed": "bold red"}
-    findings = []
+    results = []
     for name in checks.CHECKS:
         with err.status(f"Looking at: {name} …"):
-            finding = checks.examine(name)
-        findings.append(finding)
-        line = plain(f"{name:<12}{finding.state:<9}", style=colours[finding.state])
-        out.print(line + plain(finding.found, style="default"), soft_wrap=True)
-        if finding.advice:
-            out.print(plain(f"{'':<21}{finding.advice}."), soft_wrap=True)
-    failed = sum(finding.state == "failed" for finding in findings)
+            result = checks.examine(name)
+        results.append(result)
+        line = plain(f"{name:<12}{result.state:<9}", style=colours[result.state])
+        out.print(line + plain(result.found, style="default"), soft_wrap=True)
+        if result.advice:
+            out.print(plain(f"{'':<21}{result.advice}."), soft_wrap=True)
+    failed = sum(result.state == "failed" for result in results)
     ready = "This machine is ready." if not failed else f"Not ready: {failed} of the checks failed."
     out.print(plain(ready, style="bold"))
     if failed:
@@ -138,38 +138,38 @@ def collect(
     from lab.classroom import collect as collecting
     from lab.store import RunStore
 
-    place, findings = RunStore(store), []
+    place, collected = RunStore(store), []
     try:
         with err.status("Reading …") as status:
-            for finding in collecting.collect(submissions, place):
-                findings.append(finding)
-                status.update(f"Reading … {len(findings):,} runs so far")
+            for one in collecting.collect(submissions, place):
+                collected.append(one)
+                status.update(f"Reading … {len(collected):,} runs so far")
     finally:
-        _print_findings(findings)
+        _print_collected(collected)
     kept = len(place.runs)
     out.print(plain(f"{store} holds {counted(kept, 'run')} now.", "bold"), soft_wrap=True)
     if kept:
         out.print(plain(f"A handout of them: lab report --store {store}", style="dim"))
 
 
-def _print_findings(findings: "Sequence[collecting.Finding]") -> None:
+def _print_collected(collected: "Sequence[collecting.Collected]") -> None:
     table = Table("submission", "labels", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for words in OUTCOMES.values():
         table.add_column(words.replace(" ", "\n", 1), justify="right")
-    for source, group in itertools.groupby(findings, key=lambda finding: finding.source):
-        table.add_row(*map(plain, _collected(source, list(group))))
+    for source, group in itertools.groupby(collected, key=lambda one: one.source):
+        table.add_row(*map(plain, _row(source, list(group))))
     out.print(table)
-    for finding in findings:
-        if finding.outcome != "taken":
-            where = " ".join(filter(None, (finding.source, finding.name)))
-            words = f"{where}: {OUTCOMES[finding.outcome]}: {finding.words}."
-            out.print(plain(words, style=COLOURS[finding.outcome]), soft_wrap=True)
+    for one in collected:
+        if one.outcome != "taken":
+            where = " ".join(filter(None, (one.source, one.name)))
+            words = f"{where}: {OUTCOMES[one.outcome]}: {one.words}."
+            out.print(plain(words, style=COLOURS[one.outcome]), soft_wrap=True)
 
 
-def _collected(source: str, findings: "Sequence[collecting.Finding]") -> list[str]:
+def _row(source: str, collected: "Sequence[collecting.Collected]") -> list[str]:
     """Returns a row of the table: what became of the runs of one submission."""
-    labels = dict.fromkeys(finding.label for finding in findings if finding.label)
-    counts = Counter(finding.outcome for finding in findings)
+    labels = dict.fromkeys(one.label for one in collected if one.label)
+    counts = Counter(one.outcome for one in collected)
     return [
         source,
         ", ".join(labels),

@@ -1,4 +1,4 @@
-"""A table of records on a terminal: numbers short, as wide as there is room, what is left out said.
+"""Prints a table on a terminal: short numbers, as many columns as have room, the others named.
 
 A file or another program gets every column, and no column is cut.
 """
@@ -16,16 +16,16 @@ from lab.experiment import value_words, words_of
 if TYPE_CHECKING:
     import pandas as pd
 
-SHARES = ("accuracy", "fraction")  # Of 1 in the tables, in % for people.
+SHARES = ("accuracy", "fraction")  # From 0 to 1 in the tables, in % for people.
 NONE = "-"
-TOLD = ("seed", "activation", "parameter", "dataset")  # Most of it stands in the id of a run.
-EDGES = 2  # What a table is wider than its columns.
+IN_RUN_ID = ("seed", "activation", "parameter", "dataset")  # Most of these are in the id of a run.
+EDGES = 2  # The width of a table beside its columns.
 
 
 def print_frame(frame: "pd.DataFrame", console: Console, more: str = "") -> None:
     """Prints a table; on a terminal, the columns that have no room are left out, and named.
 
-    A column with the same value in all rows stands above the table.
+    A column with the same value in all rows is printed above the table.
 
     Args:
         frame: The table.
@@ -36,9 +36,9 @@ def print_frame(frame: "pd.DataFrame", console: Console, more: str = "") -> None
     same = [name for name, values in cells.items() if len(values) > 1 and len(set(values)) == 1]
     empty = [name for name, values in cells.items() if set(values) == {NONE}]
     shown = {name: values for name, values in cells.items() if name not in (*same, *empty)}
-    told = [f"{name} {cells[name][0]}" for name in same if cells[name][0] != NONE]
-    if told:
-        console.print(Text(f"In all rows: {', '.join(told)}."), soft_wrap=not console.is_terminal)
+    common = [f"{name} {cells[name][0]}" for name in same if cells[name][0] != NONE]
+    if common:
+        console.print(Text(f"In all rows: {', '.join(common)}."), soft_wrap=not console.is_terminal)
     left_out = _without_room(shown, console.width) if console.is_terminal else []
     _wide(console).print(_table({n: v for n, v in shown.items() if n not in left_out}))
     if left_out:
@@ -71,11 +71,11 @@ def _cell(name: Any, value: Any) -> str:
 def _without_room(columns: dict[str, list[str]], width: int) -> list[str]:
     """Returns the names of the columns that a terminal has no room for.
 
-    Those that a run's id tells go first, then the last ones.
+    Columns that a run's id contains are left out first, then the last ones.
     """
     needed = {name: _width(name, values) + 1 for name, values in columns.items()}
-    told = [name for name in TOLD if "run id" in columns and name in columns]
-    going = [*told, *(name for name in reversed(list(columns)[1:]) if name not in told)]
+    in_id = [name for name in IN_RUN_ID if "run id" in columns and name in columns]
+    going = [*in_id, *(name for name in reversed(list(columns)[1:]) if name not in in_id)]
     left_out: list[str] = []
     while going and sum(needed.values()) > width - EDGES:
         left_out.append(going.pop(0))

@@ -34,7 +34,7 @@ def census(
 ) -> None:
     """Count the dead neurons of a network that Keras trained anywhere.
 
-    Nothing that the file brings along is run. With --store the census is recorded as a run.
+    No code in the file is run. With --store the census is recorded as a run.
 
     [bold]lab census model.keras --data my.npz[/bold]
     """
@@ -70,7 +70,7 @@ def diagnose(
     """Check the health of a network that Keras trained: exit code 1 if something is wrong.
 
     Dead, constant, dormant and saturated layers, numbers that are not finite; with labels in the
-    data, also gradients that explode or vanish. Nothing that the model's file brings along is run.
+    data, also gradients that explode or vanish. No code in the model's file is run.
 
     [bold]lab diagnose model.keras --data my.npz --html health.html[/bold]
     """

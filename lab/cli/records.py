@@ -147,7 +147,7 @@ def verdict(
 ) -> None:
     """Say whether activation functions can be told apart: paired differences, seed by seed.
 
-    Everywhere that runs differ in activation function and seed alone, each function is compared
+    Everywhere that runs differ only in activation function and seed, each function is compared
     with the baseline. The 95 % t interval decides, after Holm's correction for all comparisons.
 
     [bold]lab verdict --measure dead_fraction --layer 1[/bold]

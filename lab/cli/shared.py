@@ -48,7 +48,7 @@ def setting(field: str) -> Any:
     shown = spelling.value_words(default)
     title = about.title or field
     words = f"{title[0].upper()}{title[1:]}: {about.description}."
-    # No widths, no depth and no decay are the default of none but other networks and optimisers.
+    # An empty or zero default is that of other networks or optimisers: leave it out.
     has_default = default or isinstance(default, float)
     note = f" [dim]\\[default: {shown}][/dim]" if has_default else ""
     read = _read_widths if isinstance(default, tuple) else str
@@ -75,7 +75,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Gives a command with `**settings` an option for each of `SETTINGS`; it gets those given.
 
     Typer reads its options off a function's signature. So this extends the signature: written
-    out, each field of `RunConfig` would stand in every command once more.
+    out, every command would repeat each field of `RunConfig`.
     """
 
     @functools.wraps(command)

@@ -82,7 +82,7 @@ class _Bars(Progress):
         if isinstance(event, Phase):
             self.update(self.all, where=event.text)
             return
-        self.far.take(event)
+        self.far.add(event)
         facts = _facts(event, self.configs[event.run])
         self.update(self.rows[event.run], completed=self.far.done[event.run], **facts)
         ended = f"{self.far.ended}/{len(self.rows)} runs done"

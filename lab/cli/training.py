@@ -217,7 +217,7 @@ def kill_map(
 
     settings.setdefault("epochs", EPOCHS_OF_A_MAP)
     for name in measure:
-        maps.measure_of(name)  # It says so if there is none, before any training.
+        maps.measure_of(name)  # Refuses an unknown measure before any training.
     study, axes = maps.plan_map(
         read_vary(vary),
         read_seeds(seeds),
@@ -231,6 +231,6 @@ def kill_map(
     for name in measure:
         out.print(plain(name + ", %", style="bold"))
         print_text(found.table(name).round(1).reset_index())
-    picture = found.picture(shown=measure)
+    picture = found.picture(mapped=measure)
     picture.save(out_folder)
     out.print(plain(f"{out_folder / picture.name}{', '.join(picture.endings)}"), soft_wrap=True)

@@ -5,7 +5,15 @@ The settings and the data set's digest are a run's identity; the seed fixes all 
 
 from lab.experiment import grids, sources, spelling
 from lab.experiment.archives import BROKEN, open_archive
-from lab.experiment.config import OWN_NETWORKS, SHAPES, Initializer, RunConfig
+from lab.experiment.config import (
+    LARGEST_SEED,
+    MOST_EPOCHS,
+    MOST_PIXELS,
+    OWN_NETWORKS,
+    SHAPES,
+    Initializer,
+    RunConfig,
+)
 from lab.experiment.data import Dataset, IndexArray, Split, fitted, split, stratified_order
 from lab.experiment.grids import (
     VARIABLE,
@@ -26,10 +34,13 @@ from lab.experiment.sources import (
     write_npz,
 )
 from lab.experiment.spelling import VARIED, differences, differing, remedies, value_words, words_of
-from lab.experiment.tasks import Task, shown, task_in, task_of
+from lab.experiment.tasks import Task, task_dataset, task_in, task_of
 
 __all__ = [
     "BROKEN",
+    "LARGEST_SEED",
+    "MOST_EPOCHS",
+    "MOST_PIXELS",
     "NAMES",
     "OWN_NETWORKS",
     "SHAPES",
@@ -58,11 +69,11 @@ __all__ = [
     "read_seeds",
     "read_vary",
     "remedies",
-    "shown",
     "sources",
     "spelling",
     "split",
     "stratified_order",
+    "task_dataset",
     "task_in",
     "task_of",
     "value_words",

@@ -56,7 +56,7 @@ def _batch(path: Path, md5: str) -> dict[bytes, Any]:
     if found != md5:
         raise InputError(
             f"{path} does not hold CIFAR-10: expected MD5 {md5}, found {found}. Remove its folder, "
-            f"and it is downloaded anew."
+            f"and it is downloaded again."
         )
     batch: dict[bytes, Any] = pickle.loads(content, encoding="bytes")  # noqa: S301
     return batch

@@ -26,6 +26,7 @@ Initializer = Literal[
     "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_uniform", "lecun_normal"
 ]
 MOST_CLASSES, MOST_PIXELS, MOST_MEMBERS = 10_000, 1024, 10
+MOST_EPOCHS, LARGEST_SEED = 10_000, 2**32 - 1
 Units = Annotated[int, Field(ge=1, le=8192)]
 Filters = Annotated[int, Field(ge=1, le=512)]
 Pixels = Annotated[int, Field(ge=1, le=MOST_PIXELS)]
@@ -119,16 +120,16 @@ class RunConfig(BaseModel):
     epochs: int = Field(
         10,
         ge=1,
-        le=10_000,
+        le=MOST_EPOCHS,
         title="passes over the training images",
-        description="a whole number from 1 to 10,000",
+        description=f"a whole number from 1 to {MOST_EPOCHS:,}",
     )
     seed: int = Field(
         0,
         ge=0,
-        lt=2**32,
+        le=LARGEST_SEED,
         title="fixes the first weights and the order of the batches",
-        description="a whole number from 0 to 4,294,967,295",
+        description=f"a whole number from 0 to {LARGEST_SEED:,}",
     )
     validation_split: float = Field(
         0.2,
@@ -236,9 +237,9 @@ class RunConfig(BaseModel):
     task_epochs: int = _later(
         1,
         ge=1,
-        le=10_000,
+        le=MOST_EPOCHS,
         title="epochs of each task",
-        description="a whole number from 1 to 10,000",
+        description=f"a whole number from 1 to {MOST_EPOCHS:,}",
     )
     shrink: Number = _up_to(
         1.0,
@@ -347,7 +348,7 @@ class RunConfig(BaseModel):
     @field_validator("weight_decay")
     @classmethod
     def _none_is_none(cls, decay: float | None, others: ValidationInfo) -> float | None:
-        """Gives a run without decay one identity: 0 says something of AdamW alone."""
+        """Gives a run without decay one identity: 0 means something only for AdamW."""
         return decay if decay or others.data.get("optimizer") == "adamw" else None
 
     @model_validator(mode="after")
@@ -507,13 +508,13 @@ class RunConfig(BaseModel):
 
     @property
     def is_textbook(self) -> bool:
-        """Whether trained weights and pixels go through the textbook's dense layers alone."""
+        """Whether trained weights and pixels go only through the textbook's dense layers."""
         plain = (self.network, self.normalization, self.input_scale) == ("mlp", "none", "unit")
         return plain and not self.shapes_network
 
     @property
     def task_count(self) -> int:
-        """How many tasks it learns; 1 if they are none."""
+        """How many tasks it learns; 1 if `tasks` is none."""
         return 1 if self.tasks == "none" else self.epochs // self.task_epochs
 
     def task_at(self, epoch: int) -> int:
@@ -543,7 +544,7 @@ class RunConfig(BaseModel):
 
     @property
     def resets_weights(self) -> bool:
-        """Whether weights change otherwise than by steps of the optimiser."""
+        """Whether anything but steps of the optimiser changes weights."""
         return bool(self.redo_steps or self.replacement_rate or self.shrinks_or_perturbs)
 
     def begins_task(self, epoch: int) -> bool:

@@ -1,4 +1,4 @@
-"""Images and labels as people have them, checked, and turned into bytes and class numbers.
+"""Checks images and labels of any type, and converts them to bytes and class numbers.
 
 Nothing here copies more than a block of images as floats.
 """
@@ -106,7 +106,7 @@ def _check_shape(images: Values, what: str) -> None:
 
 
 def _advice(shape: tuple[int, ...]) -> str:
-    """Says what helps with some shapes that people have."""
+    """Says what to do about some common shapes."""
     if len(shape) == 2:
         return ": give each image its height and width, as x.reshape(-1, height, width) does"
     if len(shape) == 4 and shape[1] < FEWEST_PIXELS <= min(shape[2:]):

@@ -1,4 +1,4 @@
-"""Datasets of images in classes, and how a run splits them."""
+"""Data sets of images in classes, and how a run splits them."""
 
 import functools
 import hashlib
@@ -68,7 +68,7 @@ class Dataset:
         named = isinstance(self.name, str) and self.name.isprintable()
         if not (named and 0 < len(self.name) <= 200):
             raise InputError(
-                f"A dataset's name must be 1 to 200 printable characters, "
+                f"A data set's name must be 1 to 200 printable characters, "
                 f"not {reprlib.repr(self.name)}."
             )
         parts, notes = converted(self.name, [getattr(self, part) for part in PARTS])
@@ -165,7 +165,7 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
     order of the images that are not for validation.
 
     Raises:
-        InputError: If the settings do not fit the dataset's size.
+        InputError: If the settings do not fit the data set's size.
     """
     wanted = _taken(config, dataset)
     found = {name: getattr(config, name) for name in wanted}
@@ -202,7 +202,7 @@ def split(dataset: Dataset, config: RunConfig) -> Split:
 
 
 def groups_of(config: RunConfig, labels: ByteArray) -> IndexArray:
-    """Returns for each label which group of classes it is in, from 0; a task shows some groups.
+    """Returns the group of classes of each label, from 0; a task shows some groups.
 
     A group is a class, or the classes of one of the data sets that were joined.
     """
@@ -212,7 +212,7 @@ def groups_of(config: RunConfig, labels: ByteArray) -> IndexArray:
 
 
 def fewest_of_a_group(config: RunConfig, labels: ByteArray) -> int:
-    """Returns how many images the smallest group has: of each group a task trains on as many."""
+    """Returns how many images the smallest group has: a task trains on as many of each group."""
     return int(_sizes(config, labels).min())
 
 
@@ -256,7 +256,7 @@ def converted(
 
     Args:
         name: The data set's name, for errors.
-        parts: Images and labels for training, and then for testing, as people have them.
+        parts: Images and labels for training, and then for testing, of any type.
         called: What the user calls the parts.
 
     Raises:

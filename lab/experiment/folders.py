@@ -127,7 +127,7 @@ def _listed(folder: Path, classes: tuple[str, ...] | None) -> _Listed:
         )
     if odd := sorted(set(found) - set(names)):
         raise InputError(
-            f"{folder} must hold the classes of {TRAIN}/ alone, not {join_words(odd)}: give both "
+            f"{folder} must hold only the classes of {TRAIN}/, not {join_words(odd)}: give both "
             f"the same class folders."
         )
     if classes is None and (empty := [name for name in names if not found[name]]):
@@ -153,7 +153,7 @@ def _opened(path: Path) -> Iterator["Image"]:
 
     try:
         with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")  # Of size, which is checked, and of transparency.
+            warnings.simplefilter("ignore")  # Size is checked below, transparency is reported.
             yield image
     except InputError:
         raise

@@ -18,11 +18,14 @@ def join_datasets(datasets: Iterable[Dataset]) -> Dataset:
 
     The labels of the second are moved up by the classes of the first, and so on. Images keep their
     order among those of their data set, and are mixed evenly, so that validation has its share of
-    each. Smaller images are enlarged by a whole number, as far as that goes, and get a black rim;
+    each. Smaller images are enlarged by the largest whole number that fits, and get a black rim;
     a warning says so.
 
     Args:
         datasets: The data sets, 2 to 10, all grey or all with as many channels.
+
+    Returns:
+        The joined data set; its `members` are the numbers of classes of each.
 
     Raises:
         InputError: If they cannot be joined.
@@ -91,8 +94,8 @@ def enlarged(images: ByteArray, height: int, width: int) -> ByteArray:
 
     Args:
         images: uint8 of shape (n, rows, columns) or (n, rows, columns, channels).
-        height: Of the new images.
-        width: Of the new images.
+        height: The height of the new images.
+        width: The width of the new images.
     """
     side = min(height // images.shape[1], width // images.shape[2])
     whole = np.zeros((len(images), height, width, *images.shape[3:]), np.uint8)

@@ -1,8 +1,8 @@
-"""Where the datasets come from: folders, Keras's cache, packages, the internet, your own files.
+"""Where the data sets come from: folders, Keras's cache, packages, the internet, your own files.
 
-A dataset's content is checked against its published (or, for `mnist-5k` and `digits`, its fixed)
-SHA-256, so that the numbers of two tables were measured on the same images. Of CIFAR-10 the files
-that Keras keeps are checked. Nobody publishes the content of `cifar10.npz`, `kmnist.npz` and
+A data set's content is checked against its published (or, for `mnist-5k` and `digits`, its fixed)
+SHA-256, so that the numbers of two tables were measured on the same images. For CIFAR-10 the
+files that Keras keeps are checked. Nobody publishes the content of `cifar10.npz`, `kmnist.npz` and
 `emnist.npz`: they are taken as they are, and the runs tell them apart by what they hold.
 """
 
@@ -80,7 +80,7 @@ Parts = tuple[ByteArray, ...]
 
 
 def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
-    """Loads a dataset: a known one from the first place that has it, or your own.
+    """Loads a data set: a known one from the first place that has it, or your own.
 
     Your own is an .npz archive with `x_train`, `y_train`, `x_test` and `y_test`, or with images and
     labels alone; or a folder with a folder of PNG or JPEG images for each class, in `train/` and
@@ -94,9 +94,12 @@ def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
             is then enough where it is in `LAB_DATA_DIR` or in the current folder. Or several of
             these, joined by +: see `join_datasets`.
 
+    Returns:
+        The data set, as `Dataset` describes it.
+
     Raises:
-        InputError: If the name is unknown, or a file's content is not the dataset's.
-        DatasetMissingError: If the dataset is not available; the message says what to do.
+        InputError: If the name is unknown, or a file's content is not the data set's.
+        DatasetMissingError: If the data set is not available; the message says what to do.
     """
     if names := _joined(name):
         return join_datasets([load_dataset(one) for one in names])
@@ -121,12 +124,12 @@ def load_dataset(name: str | os.PathLike[str] = AUTO) -> Dataset:
 def load_recorded(name: str) -> Dataset:
     """Loads the data set that a run names: a known one, or one's own of this name.
 
-    It is looked for in `LAB_DATA_DIR` and in the current folder alone, for a stranger may have
+    It is looked for only in `LAB_DATA_DIR` and in the current folder, because a stranger may have
     recorded the run. That it holds the run's images remains to be checked.
 
     Raises:
-        InputError: If a file's content is not the dataset's.
-        DatasetMissingError: If the dataset is not available; the message says what to do.
+        InputError: If a file's content is not the data set's.
+        DatasetMissingError: If the data set is not available; the message says what to do.
     """
     if names := _joined(name):
         return join_datasets([load_recorded(one) for one in names])
@@ -195,10 +198,10 @@ def _missing(name: str) -> str:
 
 
 def available() -> dict[str, str | None]:
-    """Returns, for every known dataset, where it is on this machine; None if it is not.
+    """Returns, for every known data set, where it is on this machine; None if it is not.
 
     Raises:
-        InputError: If a file's content is not the dataset's.
+        InputError: If a file's content is not the data set's.
     """
     return {name: _local_source(name) for name in NAMES}
 
@@ -399,7 +402,7 @@ def _digest(array: ByteArray) -> str:
 
 
 def _checked(name: str, source: str, parts: Parts) -> Dataset:
-    """Makes a dataset of the parts after comparing their content with the published digests."""
+    """Makes a data set of the parts after comparing their content with the published digests."""
     for part, array, expected in zip(PARTS, parts, DIGESTS.get(name, ()), strict=name in DIGESTS):
         found = _digest(array)
         if found != expected:

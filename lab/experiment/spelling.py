@@ -62,7 +62,7 @@ def _is_left(config: RunConfig, name: str) -> bool:
 
 
 def _value(config: RunConfig, name: str) -> Any:
-    """Returns the value of a setting; networks of one name and other sources are told apart."""
+    """Returns the value of a setting; two networks of one name differ by their sources."""
     own = name == "network" and config.network_sha256
     return config.size if own else getattr(config, name)
 

@@ -1,6 +1,6 @@
 """Tasks one after the other: what a run is shown in each of them.
 
-A task depends on the seed and its own number alone. So a resumed run goes on exactly, and runs of
+A task depends only on the seed and its own number. So a resumed run goes on exactly, and runs of
 one seed are shown the same tasks.
 """
 
@@ -35,7 +35,7 @@ class Task:
         validation: Those that it is validated on.
         test: The images of `x_test` that it is tested on.
         labels: The label of each image of `x_train`.
-        order: For each place of a flattened image the pixel that stands there, int32 of shape
+        order: For each place of a flattened image the pixel that goes there, int32 of shape
             (pixels,); None where every pixel stays in its place.
     """
 
@@ -121,8 +121,8 @@ def _of_groups(task: Task, dataset: Dataset, config: RunConfig, chosen: IndexArr
     )
 
 
-def shown(dataset: Dataset, config: RunConfig, epoch: int) -> Dataset:
-    """Returns a data set as a run is shown it in an epoch, made by hand.
+def task_dataset(dataset: Dataset, config: RunConfig, epoch: int) -> Dataset:
+    """Returns the data set as the task of an epoch shows it to a run, made by hand.
 
     Its pixels are permuted, its labels shuffled, and its test images are those of the task. Where
     tasks is `none` it is the data set itself.

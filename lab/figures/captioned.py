@@ -1,4 +1,4 @@
-"""A picture: a figure with its name and its words, how it is laid out, captioned and saved."""
+"""Figures with a name and a description: their layout, captions and files."""
 
 import html
 import io
@@ -31,7 +31,7 @@ FILM_DPI = 80
 FRAME_MS, LAST_FRAME_MS = 600, 5000
 COLUMNS = 5
 BESIDE_CURVES = 1.25
-LETTERS_AN_INCH = 13  # Of a caption.
+LETTERS_AN_INCH = 13  # Of a caption: how many letters an inch holds.
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def heads(names: Iterable[str], of_layers: Iterable[str], runs: Runs) -> list[st
     """Returns the heads of a table; those with a number for each hidden layer say which these are.
 
     Args:
-        names: What stands above each column.
+        names: The titles of the columns.
         of_layers: Those with a number for each hidden layer.
         runs: The runs, of networks of one depth.
     """
@@ -156,7 +156,7 @@ def draw_table(
 
     Args:
         ax: The axes, which are not shown.
-        head: What stands above each column.
+        head: The titles of the columns.
         rows: The rows below.
         widths: The width of each column, as a share of that of the axes.
         wide: The width of the table in widths of the axes: by default as far as the names beside

@@ -7,7 +7,7 @@ from pathlib import Path
 from lab.errors import StoreError
 
 TITLE = "# Gallery"
-ENDINGS = (".gif", ".svg", ".png")  # The first that is there is shown.
+ENDINGS = (".gif", ".svg", ".png")  # The gallery shows the first of these that exists.
 
 
 def gallery(folder: Path) -> str:

@@ -30,7 +30,7 @@ def digits(
     Args:
         images: Images of shape (n, height, width), grey, or (n, height, width, channels).
         labels: Their classes, of shape (n,).
-        columns: How many stand in a row.
+        columns: How many images a row has.
     """
     with canvas.style():
         figure, axes = panel_grid(len(images), min(columns, len(images)), (0.9, 1.1))
@@ -144,7 +144,7 @@ def _portrait_words(neuron: Neuron) -> str:
     if neuron.bias is not None:
         words.append(f"Its bias is {number(neuron.bias)}.")
     if neuron.labels is not None:
-        of = "" if neuron.shown == "digits" else " of the classes"
+        of = "" if neuron.image_noun == "digits" else " of the classes"
         listed = ", ".join(neuron.classes)
-        words.append(f"It is excited most by the {neuron.shown}{of} {listed}.")
+        words.append(f"It is excited most by the {neuron.image_noun}{of} {listed}.")
     return " ".join(filter(None, [*words, *neuron.missing]))

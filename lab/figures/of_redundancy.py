@@ -35,7 +35,7 @@ def redundancy(
     from matplotlib.figure import Figure
 
     for run in runs:
-        run.weights(0)  # It says so if not every epoch's are kept, before any work.
+        run.weights(0)  # Refuses runs without the weights of every epoch, before any work.
     dataset = runs[0].trained_on(dataset)
     cells = at_the_end(runs, dataset)
     layers = sorted({1, len(runs[0].layers)})
@@ -44,7 +44,7 @@ def redundancy(
         grid = figure.add_gridspec(5, 2, height_ratios=(*[10] * 4, 2 + 2 * len(cells)))
         for column, layer in enumerate(layers):
             plots.dead_neurons(runs, layer, ax=figure.add_subplot(grid[0, column]))
-            for row, measure in enumerate(plots.REDUNDANCY, start=1):
+            for row, measure in enumerate(plots.REDUNDANCY_CURVES, start=1):
                 ax = figure.add_subplot(grid[row, column])
                 plots.redundancy(runs, layer, measure, dataset, ax)
         draw_table(figure.add_subplot(grid[4, :]), HEAD, cells, WIDTHS)
@@ -83,7 +83,7 @@ def at_the_end(runs: Runs, dataset: Dataset | None = None) -> list[list[str]]:
 
 
 def _over_seeds(values: "pd.Series") -> str:
-    """Writes the mean over seeds, and from where to where they go."""
+    """Writes the mean over seeds, and the smallest and the largest value."""
     if values.isna().any():
         return "diverged"
     mean, low, high = (f"{value:.1f}" for value in (values.mean(), values.min(), values.max()))

@@ -1,4 +1,4 @@
-"""The figures of a store: composed of plots, captioned, told in words, and saved."""
+"""The figures of a store, each with a caption and a description in words."""
 
 import functools
 import itertools
@@ -48,7 +48,7 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
     The activation functions; for each comparison (runs that differ in activation function and
     seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
     race as a film, with two seeds or more a forest plot, and of runs that learn tasks the measures
-    over the tasks; and where comparisons differ in their learning rate alone, dead neurons beside
+    over the tasks; and where comparisons differ only in their learning rate, dead neurons beside
     accuracy, and measures over the learning rates as curves and as maps.
 
     Args:
@@ -71,13 +71,13 @@ def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
 
 
 def ladders(runs: Runs) -> list[Runs]:
-    """Returns the comparisons that differ in their learning rate alone, joined."""
+    """Returns the comparisons that differ only in their learning rate, joined."""
     groups = runs.comparisons("learning_rate")
     return [group for group in groups if len(group.comparisons()) > 1]
 
 
 def _names(groups: Sequence[Runs], rate: bool = True) -> list[str]:
-    """Names each group by data set, learning rate and what else tells it from the others."""
+    """Names each group by data set, learning rate and the settings in which it differs."""
     runs = [group[0] for group in groups]
     differing = differences([run.config for run in runs], "learning_rate")
     names: list[str] = []
@@ -192,7 +192,7 @@ def life_maps(runs: Runs, name: str = "comparison") -> CaptionedFigure:
     """Draws the life map of the first and last hidden layer, of each function's first seed."""
     firsts = Runs([group[0] for group in runs.groups()])
     layers = sorted({1, len(runs[0].layers)})
-    wide = len(firsts) > COLUMNS  # Many functions stand one below the other.
+    wide = len(firsts) > COLUMNS  # Many functions are drawn one below the other.
     panels = [(layer, run) for run in firsts for layer in layers]
     if not wide:
         panels = list(itertools.product(layers, firsts))
@@ -314,7 +314,7 @@ def _race_words(runs: Runs) -> str:
         return float(np.mean([measures.recorded(run, measure, layer)[-1] for run in group]))
 
     def words(group: Runs) -> str:
-        if lost := len(group.where(status="diverged")):
+        if lost := sum(run.diverged for run in group):
             return f"{group[0].config.title}: {lost} of {len(group)} diverged"
         return (
             f"{group[0].config.title}: training loss {mean(group, 'train_loss'):.4f}, validation "

@@ -44,7 +44,7 @@ def forest(
     Args:
         runs: The runs of the comparison.
         name: The picture's name.
-        verdicts: The verdicts on them; by default corrected for those of these runs alone.
+        verdicts: The verdicts on them; by default corrected only for those of these runs.
     """
     verdicts = verdicts or stats.verdicts(runs)
     with canvas.style():
@@ -64,7 +64,7 @@ def forests(runs: Runs, verdicts: list[stats.Verdict], name: str = "comparison")
     """Draws verdicts on several measures, a panel for each measure.
 
     Args:
-        runs: The runs of the baseline, whose settings the caption tells.
+        runs: The runs of the baseline, whose settings the caption gives.
         verdicts: The verdicts, corrected together.
         name: The picture's name.
     """
@@ -92,7 +92,12 @@ def _correction(verdicts: list[stats.Verdict]) -> str:
 
 
 def dead_and_accuracy(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws dead neurons and, beside them, test accuracy over the learning rates."""
+    """Draws dead neurons and, beside them, test accuracy over the learning rates.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        name: The picture's name.
+    """
     with canvas.style():
         figure, axes = panel_grid(2, 2, (canvas.WIDTH / 2, 4.4))
         for measure, ax in zip(("dead", "test_accuracy"), axes, strict=True):
@@ -119,7 +124,7 @@ def dead_and_accuracy(runs: Runs, name: str = "learning-rates") -> CaptionedFigu
 
 def _point_words(group: Runs) -> str:
     """Says how many neurons are dead and how accurate the runs are, on average."""
-    if lost := len(group.where(status="diverged")):
+    if lost := sum(run.diverged for run in group):
         return f"{lost} of {len(group)} diverged"
     dead, accuracy = map(measures.measure, ("dead", "test_accuracy"))
     return (
@@ -129,7 +134,12 @@ def _point_words(group: Runs) -> str:
 
 
 def learning_rates(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws validation accuracy and dead neurons over the learning rates, a panel each function."""
+    """Draws validation accuracy and dead neurons over the learning rates, a panel each function.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        name: The picture's name.
+    """
     titles = list(dict.fromkeys(run.config.title for run in runs.in_order()))
     columns = min(COLUMNS, len(titles))
     rows = math.ceil(len(titles) / columns)
@@ -173,7 +183,12 @@ def _best_words(row: "dict[Any, Any]") -> str:
 
 
 def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
-    """Draws validation accuracy and dead neurons as maps of function and learning rate."""
+    """Draws validation accuracy and dead neurons as maps of function and learning rate.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        name: The picture's name.
+    """
     wanted = [measures.measure(measure) for measure in OVER_RATES]
     tables = [by_rate(runs, measure) for measure in wanted]
     rows = len(tables[0][0])
@@ -195,6 +210,10 @@ def rate_maps(runs: Runs, name: str = "learning-rates") -> CaptionedFigure:
 
 def by_rate(runs: Runs, measure: Measure) -> "tuple[pd.DataFrame, pd.DataFrame, NDArray[np.bool_]]":
     """Returns a measure's mean and spread over the seeds, by activation function and rate.
+
+    Args:
+        runs: Runs that have ended and differ in activation function, learning rate and seed.
+        measure: The measure.
 
     Returns:
         Two tables with a row for each activation function and a column for each learning rate: the

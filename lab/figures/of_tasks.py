@@ -16,7 +16,7 @@ def over_tasks(
 ) -> CaptionedFigure:
     """Draws how well each task is learned, and dead neurons, weights and rank at its end.
 
-    A table stands below the curves.
+    A table is below the curves.
 
     Args:
         runs: Runs of one comparison that learn tasks.

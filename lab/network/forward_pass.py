@@ -76,17 +76,17 @@ def _block_in_keras(
     made: "Template", config: RunConfig, weights: Weights, images: NDArray[np.uint8]
 ) -> list[NDArray[np.float32]]:
     tf = load_tensorflow()
-    met: list[Any] = []
+    seen: list[Any] = []
 
     def function(z: Any, slopes: Any) -> Any:
-        met.append(z)
+        seen.append(z)
         alpha = tf.constant(config.alpha, tf.float32) if slopes is None else slopes
         return config.function.on_tensors(z, alpha)
 
     with tf.device("CPU:0"):
         x = tf.constant(images, tf.float32) / 255.0
         scores, _ = made.scores([tf.constant(array) for array in weights], x, function)
-    return [z.numpy() for z in (*met, scores)]
+    return [z.numpy() for z in (*seen, scores)]
 
 
 def _in_numpy(

@@ -1,4 +1,4 @@
-"""First weights, which depend on a run's settings alone."""
+"""First weights, which depend only on a run's settings."""
 
 import math
 from collections.abc import Callable
@@ -18,13 +18,13 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
 }
 
 
-SD_OF_TRUNCATED = 0.87962566103423978  # Of a standard normal distribution cut off at two sigma.
+SD_OF_TRUNCATED = 0.87962566103423978  # Of a normal distribution cut at two sigma.
 
 
 def first_weights(config: RunConfig) -> Weights:
     """Returns the untrained weights of a run's network, equal to `build_model`'s to the bit.
 
-    They depend on the run's settings alone, not on the user's Keras settings. Kernels (all arrays
+    They depend only on the run's settings, not on the user's Keras settings. Kernels (all arrays
     of two or more dimensions) are drawn from the run's distribution, each with its own seed. Biases
     that lead into an activation function are `first_bias`.
     """

@@ -72,7 +72,7 @@ class Network:
         if self.slope is not None:
             function = LearnedSlopes(function, self.slope)
         if self.paired:
-            function = Paired(function)
+            function = PairedUnits(function)
         model = self.builder(function, self.input_shape, self.classes, **dict(self.settings))
         if not isinstance(model, keras.Model):
             raise InputError(
@@ -80,7 +80,7 @@ class Network:
                 f"build must return it."
             )
         if not model.built or any(not layer.built for layer in model.layers):
-            model(np.zeros((1, *self.input_shape), np.float32))  # As subclassed models need it.
+            model(np.zeros((1, *self.input_shape), np.float32))  # Builds subclassed models.
         return model
 
 
@@ -117,7 +117,7 @@ class LearnedSlopes:
 
 
 @dataclass(frozen=True)
-class Paired:
+class PairedUnits:
     """An activation function for units in pairs, such as CReLU (Shang et al. 2016).
 
     A hidden layer has half as many weight vectors as units.
@@ -264,7 +264,7 @@ def build_deep(
     depth: int = 8,
     **remedies: Any,
 ) -> "keras.Model":
-    """Builds a residual MLP: each hidden layer after the first adds to what it takes in.
+    """Builds a residual MLP: each hidden layer after the first adds to its input.
 
     A unit that is dead then passes its input on unchanged, and the gradient with it.
 
@@ -325,10 +325,10 @@ def hidden_layer(
     from keras import layers
 
     kinds = {"batch": layers.BatchNormalization, "layer": layers.LayerNormalization}
-    if normalization == "none" and not isinstance(activation, LearnedSlopes | Paired):
+    if normalization == "none" and not isinstance(activation, LearnedSlopes | PairedUnits):
         made = [layer(units, activation=activation, name=name)]
     else:
-        paired, plain = isinstance(activation, Paired), normalization == "none"
+        paired, plain = isinstance(activation, PairedUnits), normalization == "none"
         weights = layer(units // (1 + paired), use_bias=plain, name=f"{name}_weights")
         normalised = [] if plain else [kinds[normalization]()]
         on_positions = isinstance(weights, layers.Conv2D)
@@ -344,7 +344,7 @@ def _activated(activation: Any, name: str, on_positions: bool) -> Any:
 
     if isinstance(activation, LearnedSlopes):
         return activation.layer(name, on_positions)
-    function = activation.function if isinstance(activation, Paired) else activation
+    function = activation.function if isinstance(activation, PairedUnits) else activation
     return keras.layers.Activation(function, name=name)
 
 

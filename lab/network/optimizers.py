@@ -30,7 +30,7 @@ class Recipe:
         clips: Whether the norm of all gradients together has a limit.
         smooths: Whether the targets are smoothed.
         pulls: Whether the loss pulls the weights toward 0 or toward the first ones.
-        replaces: Whether units that are of little use are replaced.
+        replaces: Whether units with a low utility are replaced.
     """
 
     optimizer: str

@@ -25,7 +25,7 @@ from lab.system import compiled, in_own_thread, load_tensorflow
 
 STRIP = 125  # How many values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
-UTILITY_DECAY = 0.99  # Of continual backprop, as in its paper.
+UTILITY_DECAY = 0.99  # For continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
 
@@ -71,7 +71,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         slots: Any,
         first: Any,
         totals: Any,
-        shown: Any,
+        inputs: Any,
         order: Any,
         counts: Any,
         rates: Any,
@@ -85,7 +85,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         batch = order.shape[1]
 
         def step(i: Any) -> tuple[Any]:
-            x, y = _images(shown, order[i])
+            x, y = _images(inputs, order[i])
             number = steps_before + i
             count = tf.minimum(batch, images - i * batch)
             states = _at(seeds, number)
@@ -106,25 +106,25 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         tf.while_loop(lambda i: i < stop, step, (start,))
 
     reduce: Callable[..., Any] = functools.partial(_reduce, activation)
-    if made.convolves:  # XLA is slow at convolutions alone.
+    if made.convolves:  # XLA is slow only at convolutions.
         reduce = compiled(reduce)
 
     def observe(
         weights: Any,
-        shown: Any,
+        inputs: Any,
         block: Any,
         count: Any,
         parameter: Any,
         shut: Any,
         counting: Any,
     ) -> Any:
-        x, y = _images(shown, block)
-        scores, met = _forward(made, weights, x, activation, parameter)
+        x, y = _images(inputs, block)
+        scores, at_sites = _forward(made, weights, x, activation, parameter)
         real = tf.range(block.shape[0]) < count
         layers = tf.cond(
             counting,
-            lambda: [reduce(own, shut, real, z) for own, z in met],
-            lambda: [_nothing(z.shape[-1]) for _, z in met],
+            lambda: [reduce(own, shut, real, z) for own, z in at_sites],
+            lambda: [_nothing(z.shape[-1]) for _, z in at_sites],
         )
         return _sums(_losses(scores, y, count)), layers
 
@@ -141,15 +141,15 @@ def _forward(
     made: Template, weights: Any, images: Any, activation: Activation, parameter: Any
 ) -> tuple[Any, list[tuple[Any, Any]]]:
     """Returns the scores in inference mode, and parameter and z of every site in order."""
-    met: list[tuple[Any, Any]] = []
+    at_sites: list[tuple[Any, Any]] = []
 
     def function(z: Any, slopes: Any) -> Any:
         own = parameter if slopes is None else slopes
-        met.append((own, z))
+        at_sites.append((own, z))
         return activation.on_tensors(z, own)
 
     scores, _ = made.scores(weights, images, function)
-    return scores, met
+    return scores, at_sites
 
 
 def _block(layout: Layout) -> int:
@@ -165,9 +165,9 @@ class Differentiated:
     Attributes:
         loss: The sum of the images' cross-entropies.
         correct: How many images are classified right.
-        gradients: Of the mean loss, by each trained array.
+        gradients: The gradients of the mean loss, by each trained array.
         moved: State that training changes without gradients, with its new value.
-        activations: Of each hidden layer, shape (images, units).
+        activations: Those of each hidden layer, shape (images, units).
     """
 
     loss: Any
@@ -225,7 +225,7 @@ def differentiate(
 def _follow_use(
     made: Template, weights: Any, replacement: Any, activations: Sequence[Any], count: Any
 ) -> None:
-    """Follows of how much use each unit is: the contribution utility of continual backprop.
+    """Updates the contribution utility of each unit, for continual backprop.
 
     It is a running mean of mean |a| on the batch, times the sum of the unit's outgoing |weights|
     (Dohare et al. 2024). Every unit is a step older, too.
@@ -357,8 +357,8 @@ def _first_open(network: Network, activation: Activation) -> Callable[..., Any]:
 
     def find(weights: Any, pixels: Any, parameter: Any) -> list[Any]:
         x = tf.cast(pixels, tf.float32) / 255.0
-        _, met = _forward(made, weights, x, activation, parameter)
-        return [first(own, z) for own, z in met]
+        _, at_sites = _forward(made, weights, x, activation, parameter)
+        return [first(own, z) for own, z in at_sites]
 
     return compiled(find, by_xla=not made.convolves)
 
@@ -374,7 +374,7 @@ def generator_seeds(config: RunConfig, generators: int) -> list[int]:
 
 
 def _at(seeds: Any, number: Any) -> list[Any]:
-    """Returns the states of the generators at a step: they depend on seed and step alone."""
+    """Returns the states of the generators at a step: they depend only on seed and step."""
     tf = load_tensorflow()
     mixed = [seed + tf.cast(number, tf.int64) * GOLDEN for seed in tf.unstack(seeds)]
     return [tf.stack([state % 2**31, tf.zeros_like(state)]) for state in mixed]
@@ -385,16 +385,16 @@ def _count(number: Any) -> Any:
     return tf.cast(number + 1, tf.float32)
 
 
-def _images(shown: Sequence[Any], block: Any) -> tuple[Any, Any]:
+def _images(inputs: Sequence[Any], block: Any) -> tuple[Any, Any]:
     """Returns the images and labels at some places, as `train` and `observe` take them in.
 
     Args:
-        shown: All images and their labels; and where a task permutes the pixels, for each place
-            which pixel of an image stands there. A program without it holds no permutation.
+        inputs: All images and their labels; and where a task permutes the pixels, for each place
+            which pixel of an image goes there. A program without it holds no permutation.
         block: The places of the images.
     """
     tf = load_tensorflow()
-    pixels, labels, *order = shown
+    pixels, labels, *order = inputs
     x = tf.gather(pixels, block)
     for of_pixels in order:
         x = tf.reshape(tf.gather(tf.reshape(x, (x.shape[0], -1)), of_pixels, axis=1), x.shape)

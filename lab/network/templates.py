@@ -122,7 +122,7 @@ class Template:
 
     @functools.cached_property
     def _knows_training(self) -> bool:
-        """Whether it can be told that it trains; a subclassed model need not be, as in Keras."""
+        """Whether its call has the argument `training`; a subclassed model need not have it."""
         return "training" in inspect.signature(self.model.call).parameters
 
     @functools.cached_property
@@ -170,7 +170,7 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
     """
     layers = _layers(model)
     names = _array_names(layers)
-    found, shape = _meetings(network, model, activation, layers)
+    found, shape = _activation_sites(network, model, activation, layers)
     if not found:
         raise InputError(
             f"The network {network.name!r} must use the activation function that it is given."
@@ -180,8 +180,8 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
             f"The network {network.name!r} must give each image {network.classes} scores, one for "
             f"each class, not the shape {shape[1:]}."
         )
-    met = [id(layer) for layer, _ in found]
-    numbers = {one: number for number, one in enumerate(met, start=1) if met.count(one) == 1}
+    ids = [id(layer) for layer, _ in found]
+    numbers = {one: number for number, one in enumerate(ids, start=1) if ids.count(one) == 1}
     sites = tuple(
         _site(_site_name(layer, number, layers), layer, z, names, numbers)
         for number, (layer, z) in enumerate(found, start=1)
@@ -199,10 +199,10 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
     return Layout(sites=sites, arrays=arrays, kernel=kernel, bias=bias)
 
 
-def _meetings(
+def _activation_sites(
     network: Network, model: Any, activation: StandIn, layers: Sequence[Any]
 ) -> tuple[list[tuple[Any, Any]], tuple[int, ...]]:
-    """Returns each z that meets the activation function, with its layer, and the scores' shape.
+    """Returns each z that enters the activation function, with its layer, and the scores' shape.
 
     A layer is None where it is hidden. It traces the model without numbers; meanwhile each layer
     has its own function.
@@ -210,19 +210,19 @@ def _meetings(
     tf = load_tensorflow()
     found: list[tuple[Any, Any]] = []
 
-    def meet(layer: Any, z: Any, _: Any = None) -> Any:
+    def note(layer: Any, z: Any, _: Any = None) -> Any:
         found.append((layer, z))
         return z
 
     @tf.function(autograph=False)  # type: ignore[untyped-decorator]
     def compute(images: Any) -> Any:
-        with activation.doing(functools.partial(meet, None)):
+        with activation.doing(functools.partial(note, None)):
             return model(images)
 
     active = [layer for layer in layers if getattr(layer, "activation", None) is activation]
     try:
         for layer in active:
-            layer.activation = functools.partial(meet, layer)
+            layer.activation = functools.partial(note, layer)
         images = tf.TensorSpec((1, *network.input_shape))
         scores = compute.get_concrete_function(images).structured_outputs
     finally:
@@ -248,7 +248,7 @@ def _site(name: str, layer: Any, z: Any, names: dict[int, str], numbers: dict[in
 def source_of_site(
     layer: Any, names: dict[int, str], numbers: dict[int, int]
 ) -> tuple[str | None, str | None, int | None]:
-    """Returns what leads into a site: its kernel, its bias, and what the kernel takes in.
+    """Returns what leads into a site: its kernel, its bias, and the input of the kernel.
 
     Args:
         layer: The layer that holds the activation function, or follows the one with the kernel.
@@ -277,7 +277,7 @@ def _site_name(layer: Any, number: int, layers: Sequence[Any]) -> str:
 def _before(layer: Any) -> Any:
     """Returns the layer whose output is a layer's only input; None if Keras does not tell.
 
-    A layer that a network uses at several places, after different layers, has no one before it.
+    A layer that a network uses at several places, after different layers, has no single input.
     """
     history = getattr(getattr(layer, "input", None), "_keras_history", None)
     before = getattr(history, "operation", None)
@@ -289,14 +289,14 @@ def _before(layer: Any) -> Any:
 
 
 def _place(layer: Any) -> int:
-    """Returns what tells a layer from others; a model may have got its inputs more than once."""
+    """Returns a key of a layer; all inputs share one, since a model may have several copies."""
     import keras
 
     return 0 if isinstance(layer, keras.layers.InputLayer) else id(layer)
 
 
 def _below(layer: Any, numbers: dict[int, int]) -> int | None:
-    """Returns what a layer takes in: the activations of one site, 0 for the images, or None."""
+    """Returns the input of a layer: the activations of one site, 0 for the images, or None."""
     import keras
 
     before = _before(layer)
@@ -346,6 +346,6 @@ def _constant(network: str, name: str, values: FloatArray) -> float | None:
     if not (values == values.flat[0]).all():
         raise InputError(
             f"{name} of the network {network!r} must start with one value for all units, such as "
-            f"0: the lab draws kernels alone."
+            f"0: the lab draws only kernels."
         )
     return float(values.flat[0])

@@ -1,4 +1,4 @@
-"""Networks that are trained outside the lab: its census as a callback of Keras, of PyTorch, once.
+"""Networks that are trained outside the lab: a census of them in Keras, in PyTorch, or just once.
 
 It finds where the activation functions of any model act, observes them, and records runs that
 tables, figures and front ends read like the lab's own.

@@ -10,7 +10,7 @@ from lab.errors import InputError
 from lab.outside.observer import Loss, Observer
 
 PARTS = 10
-FITS = 1e-7  # Of a loss as small, float32 has no gradient left.
+FITS = 1e-7  # The gradient of a smaller loss is 0 in float32.
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Reached:
 
     Attributes:
         loss: The name of the loss; None if the network's outputs are not finite.
-        fits: Whether the loss is 0 but for rounding, so that it has no gradient.
+        fits: Whether the loss is 0 except for rounding, so that it has no gradient.
         norms: Root mean square over the inputs of the Euclidean norm of the gradient of an input's
             loss by z, shape (parts of the inputs, sites).
         sizes: How many inputs each part has.
@@ -102,8 +102,8 @@ def _usual(outputs: NDArray[Any], y: NDArray[Any]) -> tuple[str, dict[str, bool]
     if is_class and classes > 1 and plain and whole:
         if y.min() < 0 or y.max() >= classes:
             raise InputError(
-                f"the labels must be from 0 to {classes - 1}, for the model has {classes} outputs; "
-                f"they are from {y.min():g} to {y.max():g}"
+                f"the labels must be from 0 to {classes - 1}, because the model has "
+                f"{classes} outputs; they are from {y.min():g} to {y.max():g}"
             )
         return "sparse_categorical_crossentropy", {"from_logits": not is_softmax}
     if is_class and classes == 1 and plain and set(np.unique(y)) <= {0, 1}:

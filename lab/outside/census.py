@@ -68,7 +68,7 @@ class Census(Recorder):
             batch_size: How many inputs are observed at once; by default as many as fit well.
             keep_weights: last, every or none: which epochs' weights are kept.
             store: Where to record; by default a temporary folder that goes with the process.
-            seed: A number that tells runs of one network apart, and pairs them with others; by
+            seed: A number that distinguishes runs of one network, and pairs them with others; by
                 default one drawn by chance.
             name: What to call the probe in tables and figures; by default as the model.
 
@@ -100,8 +100,8 @@ class Census(Recorder):
             **choices: As for `Census`.
 
         Raises:
-            InputError: As for `Census`; and if the model is none, is not built, does not take the
-                probe, or has no activation function that can be seen.
+            InputError: As for `Census`; and if it is not a Keras model, is not built, does not take
+                the probe, or has no activation function that can be seen.
         """
         census = cls(probe, **choices)
         census.set_model(model)
@@ -130,7 +130,7 @@ class Census(Recorder):
         """Takes the model that is trained.
 
         Raises:
-            InputError: If it is no Keras model, is not built, or of another backend.
+            InputError: If it is not a Keras model, is not built, or has another backend.
         """
         check_backend()
         _check_model(model)
@@ -199,7 +199,7 @@ class Census(Recorder):
 
 
 def _is_in_fit(model: Any) -> bool:
-    """Tells whether a model is being trained: Keras tells no callback of an interrupt."""
+    """Tells whether a model is being trained: after an interrupt Keras calls no callback."""
     for frame in sys._current_frames().values():
         inner: FrameType | None = frame
         while inner:
@@ -229,7 +229,7 @@ def _check_model(model: Any) -> None:
 
 
 def _source(model: Any, layout: Layout) -> str:
-    """Returns what tells a network from others: its layers' settings and its arrays' shapes.
+    """Returns what distinguishes a network: its layers' settings and its arrays' shapes.
 
     The activation function that most of its units have is a setting of the run, as in the lab's own
     networks: networks that differ in it alone are compared.
@@ -258,7 +258,7 @@ def _described(layer: Any, is_exchanged: bool) -> str:
 
 
 def _without_names(settings: Any) -> Any:
-    """Leaves out what Keras counts up from model to model, and what stands elsewhere."""
+    """Leaves out names that Keras numbers from model to model, and what is recorded elsewhere."""
     if not isinstance(settings, dict):
         return settings
     return {
@@ -267,7 +267,7 @@ def _without_names(settings: Any) -> Any:
 
 
 def _known(model: Any, params: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings of a training that Keras tells."""
+    """Returns the settings of a training, as far as Keras knows them."""
     known: dict[str, Any] = {}
     if epochs := params.get("epochs"):
         known["epochs"] = int(epochs)

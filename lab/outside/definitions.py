@@ -1,6 +1,6 @@
-"""Dead by whose count? What public tools call dead, counted on one network beside the lab's own.
+"""What public tools call dead, counted on one network beside the lab's own count.
 
-Each definition is one function of what was added up of a layer's activations, with its source. It
+Each definition is one function of the sums of a layer's activations, with its source. It
 follows the tool's code where that is public, and its documentation where it is not.
 """
 
@@ -31,7 +31,7 @@ Found = tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """What a layer's activations a add up to, on all inputs and positions; by unit: shape (units,).
+    """Sums of a layer's activations a over all inputs and positions; by unit: shape (units,).
 
     Attributes:
         values: How many values each unit has.
@@ -196,9 +196,9 @@ class Definition(NamedTuple):
     Attributes:
         name: Its name in the table.
         counts: What it counts: units, values or layers.
-        function: What gives how many, and of how many.
-        source: Where it stands.
-        is_for_relu: Whether the tool applies it to ReLU alone.
+        function: Returns how many are dead, and of how many.
+        source: Where it is defined.
+        is_for_relu: Whether the tool applies it only to ReLU.
     """
 
     name: str
@@ -243,11 +243,11 @@ def definitions(census: Recorder) -> "pd.DataFrame":
 
     Returns:
         A row for each layer and definition, with the columns layer, definition, counts (units,
-        values or layers), count, of, share and source. Where a tool looks at ReLU alone and the
+        values or layers), count, of, share and source. Where a tool looks only at ReLU and the
         layer has another function, count and share are missing.
 
     Raises:
-        InputError: If it is no census.
+        InputError: If it is not a census.
         RunError: If the census has no network yet.
     """
     import pandas as pd

@@ -11,12 +11,12 @@ from lab.outside.findings import Diagnosis, Finding, LayerHealth
 from lab.outside.health import Health, Measured
 from lab.outside.observer import Observer
 from lab.outside.recorder import Recorder
-from lab.outside.rules import FEWEST_INPUTS, LEVEL, RULES, Kind
+from lab.outside.rules import CONFIDENCE, FEWEST_INPUTS, RULES, Kind
 from lab.runs import Run
 from lab.words import counted, number
 
 OUTPUT = "output"
-# What a unit that is so does on few inputs alone: what, and on which share of them at most. (By the
+# What a unit with this finding does on few inputs only, and on which share of them at most. (By the
 # inequalities of Chebyshev and Markov, for a unit that is constant or dormant.)
 OTHERWISE: dict[Kind, tuple[str, float]] = {
     "dead": ("opens", 0.0),
@@ -40,8 +40,11 @@ def diagnose(source: Recorder | Run) -> Diagnosis:
     Args:
         source: A census that has observed a network, of `lab.Census` or `lab.watch`; or a run.
 
+    Returns:
+        What was measured in each layer, and the findings: none if nothing is wrong.
+
     Raises:
-        InputError: If it is none of them.
+        InputError: If `source` is neither.
         RunError: If nothing was observed yet, or the run cannot be read.
     """
     if not isinstance(source, Recorder | Run):
@@ -173,7 +176,7 @@ def most_otherwise(often: float, inputs: int, several: int = 1) -> float:
     """
     from scipy.stats import beta
 
-    return float(beta.ppf(1 - (1 - LEVEL) / several, often + 1, inputs - often))
+    return float(beta.ppf(1 - (1 - CONFIDENCE) / several, often + 1, inputs - often))
 
 
 def _causes(kind: Kind, measured: Measured, place: int) -> Iterator[str]:
@@ -277,7 +280,7 @@ def _elsewhere(measured: Measured) -> Iterator[Finding]:
 
 def _gradients(measured: Measured, place: int) -> Iterator[Finding]:
     one, ratios = measured.layers[place], measured.ratios[:, place]
-    if one.is_shut:  # It is the cause itself, and is told so.
+    if one.is_shut:  # It is the cause itself, and has a finding of its own.
         return
     *parts, ratio = ratios
     for kind, sign in GRADIENTS.items():

@@ -21,7 +21,7 @@ def read_model(path: Path) -> Any:
         path: A file such as `model.keras`.
 
     Raises:
-        InputError: If it is none, or would run code that it brings along.
+        InputError: If it is not a model, or would run code that the file contains.
     """
     if path.suffix != ".keras" or not os.path.isfile(path):
         found = "" if os.path.exists(path) else ": there is no such file"
@@ -38,7 +38,7 @@ def read_model(path: Path) -> Any:
     except Exception as error:  # Whatever Keras raises on a broken or hostile file.
         if "safe_mode" in str(error) or "unsafe" in str(error):
             raise InputError(
-                f"{path.name} is refused: it would run code that it brings along, such as a Lambda "
+                f"{path.name} is refused: it contains code that would run, such as a Lambda "
                 f"layer. If you trust it, load it in Python and call lab.Census.of(model, x)."
             ) from None
         raise InputError(

@@ -1,4 +1,4 @@
-"""What a health check found, as values: of each layer what was measured, and what is wrong."""
+"""The result of a health check: what was measured in each layer, and what is wrong."""
 
 from typing import Literal
 
@@ -79,7 +79,7 @@ class Finding(Strict):
 
     @property
     def parts(self) -> tuple[tuple[str, str], ...]:
-        """What there is to say of it, beside what it is: names and texts."""
+        """The details of the finding: names and texts."""
         return (
             ("How sure", self.sure),
             ("Likely cause", self.cause),
@@ -92,7 +92,7 @@ class Diagnosis(Strict):
     """What a health check found; `model_dump_json()` writes it, `model_validate_json()` reads it.
 
     Attributes:
-        format: What this is; it tells the file from others.
+        format: The kind of this file.
         model: The network's name.
         inputs: On how many inputs it was observed.
         loss: The loss whose gradient was measured; None if it was not.
@@ -111,7 +111,7 @@ class Diagnosis(Strict):
 
     @property
     def summary(self) -> str:
-        """What it comes to, in one sentence."""
+        """The result in one sentence."""
         where = f"of {self.model}, on {counted(self.inputs, 'input')}"
         if not self.findings:
             return f"Nothing wrong was found in the {counted(len(self.layers), 'layer')} {where}."

@@ -82,7 +82,7 @@ class Health:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What a census tells of a network.
+    """What a census says about a network.
 
     Attributes:
         run: The census, as a run.

@@ -24,10 +24,10 @@ from lab.network import source_of_site
 from lab.outside.probe import Batch, Probe
 from lab.outside.recording import lab_name
 from lab.outside.reductions import reduced, reduced_of_relu
-from lab.outside.sites import WITHIN, Found, Meeting, find
+from lab.outside.sites import WITHIN, Found, TracedSite, find
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More take no less time.
+MOST_IN_BATCH, MOST_VALUES = 1000, 3_000_000  # More than that do not save time.
 AT_ONCE = 2
 Blocks = dict[str, Any]
 Activations = NDArray[np.float32]
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class Named(Protocol):
-    """What has a name."""
+    """Anything with a name."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Observer:
         model: The Keras model.
         probe: The inputs.
         layout: The activation sites, and the arrays of the model.
-        unseen: Of each layer whose activation function cannot be seen, the reason.
+        unseen: For each layer whose activation function cannot be seen, the reason.
     """
 
     def __init__(
@@ -126,9 +126,9 @@ class Observer:
         tf = load_tensorflow()
 
         def program(x: Any) -> Any:
-            met = {meeting.name: meeting for meeting in self._find(x)[1].meetings}
+            by_name = {site.name: site for site in self._find(x)[1].sites}
             inputs = tf.shape(tf.nest.flatten(x)[0])[0]
-            return [_activations(met[found.name], inputs) for found in self._found.meetings]
+            return [_activations(by_name[found.name], inputs) for found in self._found.sites]
 
         traced = tf.function(program, autograph=False).get_concrete_function(self._spec())
         for x, _ in self.probe.batches(self._batch):
@@ -151,11 +151,11 @@ class Observer:
             z, shape (sites,); the sum of the losses; the number of inputs.
         """
         tf = load_tensorflow()
-        names = {meeting.name for meeting in self._found.meetings}
+        names = {site.name for site in self._found.sites}
 
         def program(x: Any, y: Any) -> Any:
             outputs, found = self._find(x)
-            pairs = [meeting.pairs for meeting in found.meetings if meeting.name in names]
+            pairs = [site.pairs for site in found.sites if site.name in names]
             count = tf.cast(tf.shape(outputs)[0], outputs.dtype)
             total = tf.reduce_mean(loss(y, outputs)) * count
             return [_squared(tf.gradients(total, [z for z, _ in calls])) for calls in pairs], total
@@ -189,12 +189,12 @@ class Observer:
             outputs, self._found = self._find(x)
             _leave_out_others(self._found)
             found = self._found
-            found.meetings[:] = chosen("model", found.meetings, found.unseen, wanted)
-            found.meetings[:] = [in_own_thread(_well_named)(meeting) for meeting in found.meetings]
-            self._sups = [in_own_thread(_sup_gate)(meeting) for meeting in self._found.meetings]
-            sizes.extend(_size(meeting) for meeting in self._found.meetings)
-            pairs = zip(self._found.meetings, self._sups, strict=True)
-            return outputs, [_reduced(meeting, sup) for meeting, sup in pairs]
+            found.sites[:] = chosen("model", found.sites, found.unseen, wanted)
+            found.sites[:] = [in_own_thread(_well_named)(site) for site in found.sites]
+            self._sups = [in_own_thread(_sup_gate)(site) for site in self._found.sites]
+            sizes.extend(_size(site) for site in self._found.sites)
+            pairs = zip(self._found.sites, self._sups, strict=True)
+            return outputs, [_reduced(site, sup) for site, sup in pairs]
 
         try:
             made = tf.function(program, autograph=False).get_concrete_function(self._spec())
@@ -227,21 +227,21 @@ class Observer:
             return outputs, found
 
     def _layout(self) -> Layout:
-        last = dict(zip((m.name for m in self._found.meetings), self._sups, strict=True))
-        met = [id(meeting.layer) for meeting in self._found.meetings]
-        numbers = {one: n for n, one in enumerate(met, start=1) if met.count(one) == 1}
+        last = dict(zip((m.name for m in self._found.sites), self._sups, strict=True))
+        layers = [id(site.layer) for site in self._found.sites]
+        numbers = {one: n for n, one in enumerate(layers, start=1) if layers.count(one) == 1}
         arrays = _arrays(self.model, self._names)
         known: dict[str | None, tuple[int, ...]] = {a.name: a.shape for a in arrays}
-        names = _short([meeting.name for meeting in self._found.meetings], 80)
+        names = _short([site.name for site in self._found.sites], 80)
         sites = tuple(
-            _site(name, meeting, last[meeting.name], self._names, numbers, known)
-            for name, meeting in zip(names, self._found.meetings, strict=True)
+            _site(name, site, last[site.name], self._names, numbers, known)
+            for name, site in zip(names, self._found.sites, strict=True)
         )
         return Layout(sites=sites, arrays=arrays)
 
 
 def _side_by_side(work: Callable[[Batch], T], batches: Iterator[Batch]) -> Iterator[T]:
-    """Yields what a function makes of each batch, in order; a few batches are in work at once."""
+    """Yields what a function makes of each batch, in order; a few batches are computed at once."""
     with ThreadPoolExecutor(AT_ONCE) as threads:
         waiting: deque[Future[T]] = deque()
         for batch in batches:
@@ -281,35 +281,35 @@ def _in_line() -> Iterator[None]:
         tf.config.run_functions_eagerly(before)
 
 
-def _size(meeting: Meeting) -> int:
+def _size(site: TracedSite) -> int:
     """Returns how many values one input gives at a site, in all calls."""
-    return sum(math.prod(n or 1 for n in z.shape[1:]) for z, _ in meeting.pairs)
+    return sum(math.prod(n or 1 for n in z.shape[1:]) for z, _ in site.pairs)
 
 
 def _leave_out_others(found: Found) -> None:
     """Moves the functions that have no gate f'(z) for each value to those that are not seen."""
-    for meeting in list(found.meetings):
-        if reason := in_own_thread(_objection)(meeting):
-            found.meetings.remove(meeting)
-            found.unseen[meeting.name] = reason
+    for site in list(found.sites):
+        if reason := in_own_thread(_objection)(site):
+            found.sites.remove(site)
+            found.unseen[site.name] = reason
 
 
-def _objection(meeting: Meeting) -> str:
+def _objection(site: TracedSite) -> str:
     """Says why a function has no gate for each value by itself; empty if it has.
 
     Half of the values are exchanged: those that stay must give the same as before.
     """
     tf = load_tensorflow()
     rng = np.random.default_rng(0)
-    shape = (3, *(2 if n is None else n for n in meeting.z.shape[1:]))
-    z, other = (tf.constant(rng.normal(0, 3, shape), meeting.z.dtype) for _ in range(2))
+    shape = (3, *(2 if n is None else n for n in site.z.shape[1:]))
+    z, other = (tf.constant(rng.normal(0, 3, shape), site.z.dtype) for _ in range(2))
     stays = rng.random(shape) < 0.5
     try:
         with tf.GradientTape() as tape:
             tape.watch(z)
-            a = meeting.function(z)
+            a = site.function(z)
         gate = tape.gradient(a, z)
-        again = meeting.function(tf.where(stays, z, other))
+        again = site.function(tf.where(stays, z, other))
     except Exception:
         return ""  # It works within the model alone.
     before, after = (np.asarray(value, np.float64)[stays] for value in (a, again))
@@ -323,25 +323,25 @@ def _objection(meeting: Meeting) -> str:
     return ""
 
 
-def _well_named(meeting: Meeting) -> Meeting:
+def _well_named(site: TracedSite) -> TracedSite:
     """Marks the name of a user's own function if the lab has another function of that name."""
     tf = load_tensorflow()
-    name = lab_name(meeting.called)
+    name = lab_name(site.called)
     if name is None:
-        return meeting
+        return site
     grid = np.linspace(-8, 8, 320)  # Without the kinks at whole numbers.
     z = tf.constant(grid[:, None], tf.float32)
     try:
         with tf.GradientTape() as tape:
             tape.watch(z)
-            a = meeting.function(z)
+            a = site.function(z)
         found = np.hstack([a, tape.gradient(a, z)])
     except Exception:
-        return meeting  # It works within the model alone.
+        return site  # It works within the model alone.
     expected = np.stack([activations.activate(name, grid), activations.gate(name, grid)], axis=1)
     if np.allclose(found, expected, rtol=1e-3, atol=2e-3):  # GELU may be computed roughly.
-        return meeting
-    return dataclasses.replace(meeting, called=f"own {meeting.called}")
+        return site
+    return dataclasses.replace(site, called=f"own {site.called}")
 
 
 def chosen(
@@ -352,7 +352,7 @@ def chosen(
     Args:
         kind: What has them: a model or a module.
         found: The layers that can be observed.
-        unseen: Of the others, the reason.
+        unseen: For each of the others, the reason.
         wanted: The names of layers; None for all.
 
     Raises:
@@ -378,13 +378,13 @@ def _reduce(function: Callable[..., Any]) -> Callable[..., Any]:
     return compiled(function)
 
 
-def _reduced(meeting: Meeting, sup_gate: float) -> Blocks:
+def _reduced(site: TracedSite, sup_gate: float) -> Blocks:
     """Reduces what each unit of a site does on a batch, and counts its values."""
     tf = load_tensorflow()
-    if all(_is_relu(z, a) for z, a in meeting.pairs):
-        z = _joined([_rows(z, meeting.layer) for z, _ in meeting.pairs])
+    if all(_is_relu(z, a) for z, a in site.pairs):
+        z = _joined([_rows(z, site.layer) for z, _ in site.pairs])
         return {**_reduce(reduced_of_relu)(z), "values": tf.shape(z)[0]}
-    parts = [_with_gate(meeting, z, a) for z, a in meeting.pairs]
+    parts = [_with_gate(site, z, a) for z, a in site.pairs]
     z, a, gate = map(_joined, zip(*parts, strict=True))
     shut = tf.constant(units.NEARLY * sup_gate, tf.float32)
     return {**_reduce(reduced)(z, a, gate, shut), "values": tf.shape(z)[0]}
@@ -409,21 +409,21 @@ def _rows(value: Any, layer: Any) -> Any:
     return tf.cast(tf.reshape(moved, (-1, moved.shape[-1])), tf.float32)
 
 
-def _with_gate(meeting: Meeting, z: Any, a: Any) -> tuple[Any, ...]:
+def _with_gate(site: TracedSite, z: Any, a: Any) -> tuple[Any, ...]:
     tf = load_tensorflow()
     (gate,) = tf.gradients(a, z)
     if gate is None:
         raise InputError(
-            f"The activation function {meeting.called!r} of the layer {meeting.name!r} must have "
+            f"The activation function {site.called!r} of the layer {site.name!r} must have "
             f"a gradient: no change of z changes its value."
         )
-    return tuple(_rows(value, meeting.layer) for value in (z, a, _as_float32(gate)))
+    return tuple(_rows(value, site.layer) for value in (z, a, _as_float32(gate)))
 
 
-def _activations(meeting: Meeting, inputs: Any) -> Any:
+def _activations(site: TracedSite, inputs: Any) -> Any:
     """Returns a of all calls of a site as float32 of shape (inputs, positions, units)."""
     tf = load_tensorflow()
-    calls = [_units_last(a, meeting.layer) for _, a in meeting.pairs]
+    calls = [_units_last(a, site.layer) for _, a in site.pairs]
     return tf.concat(
         [tf.cast(tf.reshape(a, (inputs, -1, a.shape[-1])), tf.float32) for a in calls], axis=1
     )
@@ -449,23 +449,23 @@ def _units_last(value: Any, layer: Any) -> Any:
 
 
 def _squared(gradients: Any) -> Any:
-    """Returns the sum of all squares of some gradients, of which some may be None."""
+    """Returns the sum of all squares of gradients; some of them may be None."""
     tf = load_tensorflow()
     squares = [tf.reduce_sum(tf.square(tf.cast(g, tf.float64))) for g in gradients if g is not None]
     return tf.add_n([tf.zeros((), tf.float64), *squares])
 
 
-def _sup_gate(meeting: Meeting) -> float:
+def _sup_gate(site: TracedSite) -> float:
     """Returns sup |f'| of a function, found as the model calls it; NaN if it has none."""
     tf = load_tensorflow()
-    if type(meeting.layer).__name__ == "PReLU":
-        return float(max(1.0, np.abs(meeting.layer.alpha.numpy()).max()))
+    if type(site.layer).__name__ == "PReLU":
+        return float(max(1.0, np.abs(site.layer.alpha.numpy()).max()))
 
     def gates(z: Any) -> Any:
         at = tf.constant(z[:, None], tf.float32)
         with tf.GradientTape() as tape:
             tape.watch(at)
-            a = meeting.function(at)
+            a = site.function(at)
         return tape.gradient(a, at).numpy()[:, 0]
 
     try:
@@ -500,18 +500,18 @@ def _loss(model: Any) -> Any:
 
 def _site(
     name: str,
-    meeting: Meeting,
+    site: TracedSite,
     sup_gate: float,
     names: dict[int, str],
     numbers: dict[int, int],
     known: dict[str | None, tuple[int, ...]],
 ) -> Site:
-    shape = _units_last(meeting.z, meeting.layer).shape
+    shape = _units_last(site.z, site.layer).shape
     positions = [1 if n is None else n for n in shape[1:-1]]
-    kernel, bias, below = source_of_site(meeting.layer, names, numbers)
+    kernel, bias, below = source_of_site(site.layer, names, numbers)
     if kernel in known and known[kernel][-1] != shape[-1]:  # Depthwise: not a kernel for each unit.
         kernel = None
-    calls, kind = len(meeting.pairs), type(meeting.layer).__name__
+    calls, kind = len(site.pairs), type(site.layer).__name__
     return Site(
         name=name,
         kind="convolution" if len(positions) > 1 or "Conv" in kind else "dense",
@@ -520,7 +520,7 @@ def _site(
         kernel=kernel if kernel in known else None,
         bias=bias if bias in known else None,
         below=below if kernel in known and calls == 1 else None,
-        function=meeting.called[:80],
+        function=site.called[:80],
         sup_gate=sup_gate,
     )
 
@@ -543,7 +543,7 @@ def _short(names: Sequence[str], most: int) -> list[str]:
 
 
 def _arrays(model: Any, names: dict[int, str]) -> tuple[Array, ...]:
-    """Returns a model's arrays; of one that is too large to be kept, the vectors alone."""
+    """Returns a model's arrays; of one that is too large to be kept, only the vectors."""
     large = sum(int(np.prod(v.shape)) for v in model.trainable_variables) > MOST_WEIGHTS
     return tuple(
         Array(name=names[id(v)], shape=tuple(v.shape), trained=v.trainable)

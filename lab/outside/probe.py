@@ -1,4 +1,4 @@
-"""The images, or whatever else a network takes in, on which a census is taken, batch by batch."""
+"""The inputs of a network, such as images, on which a census is taken, batch by batch."""
 
 import functools
 import hashlib
@@ -33,7 +33,7 @@ class Probe:
         """Reads all inputs once: to count them, to check them, and for their digest.
 
         Raises:
-            InputError: If they are no inputs, empty, of different lengths, or not numbers.
+            InputError: If they are not arrays, empty, of different lengths, or not numbers.
         """
         self._dataset = given if hasattr(given, "element_spec") else None
         labelled = isinstance(given, tuple) and len(given) == 2
@@ -108,7 +108,7 @@ def _check_numbers(array: Any, before: int) -> None:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         bad = ~np.isfinite(array).reshape(len(array), -1).all(axis=1)
         raise InputError(
-            f"probe must hold finite numbers alone; input {before + int(bad.argmax())} has NaN or "
+            f"probe must hold only finite numbers; input {before + int(bad.argmax())} has NaN or "
             f"infinity in it."
         )
 

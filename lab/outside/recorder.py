@@ -14,6 +14,7 @@ import numpy as np
 
 from lab.census import units
 from lab.errors import InputError, LabError, RunError, check_whole, reason_of
+from lab.experiment import LARGEST_SEED, MOST_EPOCHS
 from lab.layout import Layout, Weights
 from lab.outside.observer import Activations, Observation
 from lab.outside.probe import Probe
@@ -45,7 +46,7 @@ class Observes(Protocol):
 
 
 class Recorder:
-    """Records what an observer sees, epoch by epoch, and hands out the tables of it.
+    """Records what an observer sees, epoch by epoch, and returns its tables.
 
     Attributes:
         probe: What the network is observed on.
@@ -68,13 +69,13 @@ class Recorder:
         Raises:
             InputError: If a choice is not possible.
         """
-        check_whole("every", every, 1, 10_000)
+        check_whole("every", every, 1, MOST_EPOCHS)
         if batch_size is not None:
             check_whole("batch_size", batch_size, 1, 1_000_000)
         if keep_weights not in KEPT:
             raise InputError(f"keep_weights must be {', '.join(KEPT)}, not {keep_weights!r}.")
         if seed is not None:
-            check_whole("seed", seed, 0, 2**32 - 1)
+            check_whole("seed", seed, 0, LARGEST_SEED)
         if name is not None and (not isinstance(name, str) or not 0 < len(name) <= 200):
             raise InputError(
                 f"name must be a text of at most 200 characters, not {reprlib.repr(name)}."

@@ -10,14 +10,14 @@ from typing import Any
 from lab import activations
 from lab.activations import OwnActivation
 from lab.errors import InputError
-from lab.experiment import SHAPES, RunConfig
+from lab.experiment import MOST_PIXELS, SHAPES, RunConfig
 from lab.layout import Layout, Site
 from lab.outside.probe import Probe
 from lab.runs import Outside, Record
 from lab.store import id_of
 from lab.system import conditions
 
-MOST_PIXELS, MOST_SOURCE = 1024, 19_000
+MOST_SOURCE = 19_000
 # Names under which Keras and PyTorch know functions of the lab, with their own defaults.
 ALSO = {"leakyrelu": "leaky_relu", "leaky_relu": "leaky_relu=0.2", "hardswish": "hard_swish"}
 OPTIMIZERS = {"adam": "adam", "adamw": "adamw", "sgd": "sgd", "rmsprop": "rmsprop"}
@@ -41,11 +41,11 @@ def record_of(
 
     Args:
         model: The network's name.
-        source: A description of the network, which tells it from others.
+        source: A description of the network, which distinguishes it from others.
         layout: Its activation sites and arrays.
         unseen: The layers that cannot be observed, with the reason.
         probe: What it is observed on.
-        seed: A number that tells its runs apart, and pairs them; by default one drawn by chance.
+        seed: A number that distinguishes its runs, and pairs them; by default a random one.
         known: Settings of the training that are known.
         every: How many epochs lie between two observations.
         name: What to call the probe; by default as the network.

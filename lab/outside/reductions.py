@@ -20,7 +20,7 @@ def reduced(z: Any, a: Any, gate: Any, shut: Any) -> dict[str, Any]:
     """Reduces what each unit does on some inputs, each to a float64 of shape (units,).
 
     float32 cannot hold the variance of a unit stuck at -1: sums are of a less its first value.
-    Non-finite values are counted only if some sum is not finite, for they make it so.
+    Non-finite values are counted only if some sum is not finite: they would make it so.
 
     Args:
         z: Pre-activations, float32 of shape (values, units), of at least one value.
@@ -57,7 +57,7 @@ def reduced(z: Any, a: Any, gate: Any, shut: Any) -> dict[str, Any]:
 
 
 def reduced_of_relu(z: Any) -> dict[str, Any]:
-    """Reduces what each unit does on some inputs, as `reduced` does, for ReLU: z says it all.
+    """Reduces what each unit does on some inputs, as `reduced` does; for ReLU z is enough.
 
     Args:
         z: Pre-activations, float32 of shape (values, units), of at least one value.

@@ -18,7 +18,7 @@ Kind = Literal[
     "vanishing gradient",
 ]
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 FEWEST_INPUTS = 59  # What holds on all of 59 inputs fails on fewer than 5 %, at 95 % confidence.
 STILL = (
     1e-3  # A unit whose sd is a thousandth of its mean |a| is constant, whatever its layer does.
@@ -94,7 +94,7 @@ RULES: dict[Kind, Rule] = {
     "constant": Rule(
         1 / 3,
         "a third of the units",
-        "A unit that gives the same for every input is no more than a bias of the next layer.",
+        "A unit that gives the same for every input acts as a bias of the next layer.",
         "units whose gate is open give the same value for every input",
         "weights near 0 (a first value of 0, or too much weight decay), or an input that does not "
         "vary",
@@ -107,9 +107,8 @@ RULES: dict[Kind, Rule] = {
         "a third of the units",
         "In networks that train well more than a quarter of a layer is seldom dormant.",
         "the mean |a| of units is at most 0.025 of their layer's mean, though their gates open",
-        "weights that shrank or were pruned, or units that fire on few inputs alone",
-        "Lower the weight decay, or draw these units' weights anew (ReDo); a smaller layer may do "
-        "as well.",
+        "weights that shrank or were pruned, or units that fire only on few inputs",
+        "Lower the weight decay, or reset these units (ReDo); a smaller layer may do as well.",
         "notebooks/06_mistakes_about_dying_relu.ipynb",
     ),
     "exploding gradient": Rule(

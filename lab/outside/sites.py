@@ -47,7 +47,7 @@ PARTS = (
 )
 # Layers of Keras that are none themselves, but may be given a part of one.
 BY_HAND = ("Lambda", "Maximum", "Minimum")
-# Operations that only hand on what an activation function gives.
+# Operations that only pass on what an activation function returns.
 HANDING_ON = ("Identity", "Reshape", "Shape", "Cast", "Squeeze", "ExpandDims", "Transpose")
 WITHIN = "a part of it is computed within a loop or function"
 LOOPS = ("While", "StatelessWhile")
@@ -55,7 +55,7 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 
 @dataclass(frozen=True, eq=False)
-class Meeting:
+class TracedSite:
     """Where an activation function acts, in a graph.
 
     Attributes:
@@ -81,14 +81,14 @@ class Meeting:
 
 @dataclass
 class Found:
-    """What a trace of a model met.
+    """What a trace of a model found.
 
     Attributes:
-        meetings: Where an activation function acts, in the order of computation.
-        unseen: Of each layer where something may act as one and cannot be seen, the reason.
+        sites: Where an activation function acts, in the order of computation.
+        unseen: For each layer where something may act as one and cannot be seen, the reason.
     """
 
-    meetings: list[Meeting] = field(default_factory=list)
+    sites: list[TracedSite] = field(default_factory=list)
     unseen: dict[str, str] = field(default_factory=dict)
 
 
@@ -100,13 +100,13 @@ def find(model: Any, compute: Callable[[], Any]) -> tuple[Any, Found]:
         compute: Calls it.
 
     Returns:
-        What the model gives, and what was met on the way; the model's own output is left out.
+        What the model gives, and what was found on the way; the model's own output is left out.
     """
     graph = load_tensorflow().compat.v1.get_default_graph()
     watch = _Watch(model, graph, before=len(graph.get_operations()))
     with watch.watching():
         outputs = compute()
-    watch.look_at_operations()
+    watch.find_operations()
     return outputs, Found(_named(_joined(watch.without(outputs))), watch.unseen)
 
 
@@ -122,7 +122,7 @@ class _Watch:
         self.layers, self.graph, self.before = layers_of(model), graph, before
         self.operations = _operations_of(model)
         self.names = _names(model, [*self.layers, *self.operations])
-        self.meetings: list[Meeting] = []
+        self.sites: list[TracedSite] = []
         self.unseen: dict[str, str] = {}
         self._within = False
         self._known: set[str] = set()
@@ -142,7 +142,7 @@ class _Watch:
             for module, names in _modules():
                 for name in names:
                     function = getattr(module, name)
-                    stack.enter_context(_replaced(module, name, self._met(None, function)))
+                    stack.enter_context(_replaced(module, name, self._watched(None, function)))
             yield
 
     def _watch_layer(self, layer: Any, stack: contextlib.ExitStack) -> None:
@@ -155,26 +155,26 @@ class _Watch:
             self.unseen[self._name(layer)] = "its activation functions act within a loop over time"
             stack.enter_context(_replaced(layer, "call", self._passed(layer.call)))
         elif isinstance(layer, kinds):
-            stack.enter_context(_replaced(layer, "call", self._met(layer, layer.call)))
+            stack.enter_context(_replaced(layer, "call", self._watched(layer, layer.call)))
         else:
             stack.enter_context(_replaced(layer, "call", self._owned(layer, layer.call)))
         is_function = callable(function) and not isinstance(function, keras.layers.Layer)
         if is_function and not is_over_time and _own_name(function) not in ASIDE:
-            stack.enter_context(_replaced(layer, "activation", self._met(layer, function)))
+            stack.enter_context(_replaced(layer, "activation", self._watched(layer, function)))
 
-    def _met(self, layer: Any, function: Function) -> Function:
+    def _watched(self, layer: Any, function: Function) -> Function:
         """Returns a function that notes its call, unless it is called within another one."""
         alone = self._passed(function)
 
         @functools.wraps(function, updated=())
-        def meet(*given: Any, **named: Any) -> Any:
+        def watched(*given: Any, **named: Any) -> Any:
             if self._within or not self._is_traced(given):
                 return function(*given, **named)
             a = alone(*given, **named)
             self._note(layer, given, named, function, a)
             return a
 
-        return meet
+        return watched
 
     def _passed(self, function: Function) -> Function:
         """Returns a function that is passed over: nothing within it is noted."""
@@ -192,7 +192,7 @@ class _Watch:
         return call
 
     def _owned(self, layer: Any, call: Function) -> Function:
-        """Returns a layer's call that tells which layer made the operations within it."""
+        """Returns a layer's call that marks the operations within it as made by this layer."""
 
         @functools.wraps(call, updated=())
         def owned(*given: Any, **named: Any) -> Any:
@@ -223,18 +223,18 @@ class _Watch:
         own = functools.partial(_called, function, rest, named)
         is_alone = layer is None and caller not in self.operations
         full = f"{name}.{called}" if is_alone else name
-        self.meetings.append(Meeting(full, layer, own, called, ((z, a),)))
+        self.sites.append(TracedSite(full, layer, own, called, ((z, a),)))
 
     def _name(self, layer: Any) -> str:
         return self.names[id(layer)]
 
-    def look_at_operations(self) -> None:
+    def find_operations(self) -> None:
         """Finds TensorFlow's own operations that no function of Keras made."""
         for operation in self.graph.get_operations()[self.before :]:
             if operation.name not in self._known:
-                self._look_at(operation)
+                self._inspect(operation)
 
-    def _look_at(self, operation: Any) -> None:
+    def _inspect(self, operation: Any) -> None:
         of = self._owners.get(operation.name)
         kind = operation.type
         if kind in OPERATIONS and self._is_hidden(operation.outputs[0]):
@@ -242,8 +242,8 @@ class _Watch:
             function = functools.partial(_operation, operation)
             name, slope = kind.lower(), _slope(operation)
             called = f"{name}={slope['alpha']:g}" if slope else name
-            self.meetings.append(
-                Meeting(f"{self._name(of)}.{name}", None, function, called, ((z, a),))
+            self.sites.append(
+                TracedSite(f"{self._name(of)}.{name}", None, function, called, ((z, a),))
             )
         elif kind in PARTS and any(map(self._is_hidden, operation.inputs)) and _is_own(of):
             self.unseen.setdefault(
@@ -258,13 +258,13 @@ class _Watch:
         is_many = tensor.shape.rank is None or tensor.shape.rank > 1
         return bool(tensor.dtype.is_floating and is_many)
 
-    def without(self, outputs: Any) -> list[Meeting]:
-        """Returns the meetings in the order of computation, but for those of the model's output."""
+    def without(self, outputs: Any) -> list[TracedSite]:
+        """Returns the sites in the order of computation, except those of the model's output."""
         tf = load_tensorflow()
         last = _sources([t for t in tf.nest.flatten(outputs) if hasattr(t, "op")])
         places = {op.name: place for place, op in enumerate(self.graph.get_operations())}
-        hidden = [meeting for meeting in self.meetings if meeting.pairs[0][1].op.name not in last]
-        return sorted(hidden, key=lambda meeting: places[meeting.pairs[0][1].op.name])
+        hidden = [site for site in self.sites if site.pairs[0][1].op.name not in last]
+        return sorted(hidden, key=lambda site: places[site.pairs[0][1].op.name])
 
 
 def _sources(outputs: Sequence[Any]) -> set[str]:
@@ -279,7 +279,7 @@ def _sources(outputs: Sequence[Any]) -> set[str]:
 
 
 def _is_own(owner: Any) -> bool:
-    """Tells whether an owner's call is of the user's own: in layers of Keras all are known."""
+    """Tells whether the user wrote an owner's call: in layers of Keras all functions are known."""
     of_keras = type(owner).__module__.startswith("keras.src.layers")
     return not of_keras or type(owner).__name__ in BY_HAND
 
@@ -371,24 +371,24 @@ def _own_name(function: Function) -> str:
     return str(getattr(function, "__name__", type(function).__name__)).strip("<>")
 
 
-def _joined(meetings: Sequence[Meeting]) -> list[Meeting]:
+def _joined(sites: Sequence[TracedSite]) -> list[TracedSite]:
     """Joins the calls of one layer: its units are the same, and see all that enters in any call."""
-    joined: dict[int, Meeting] = {}
-    for number, meeting in enumerate(meetings):
-        key = -1 - number if meeting.layer is None else id(meeting.layer)
-        first = joined.setdefault(key, meeting)
-        if first is not meeting:
-            joined[key] = dataclasses.replace(first, pairs=(*first.pairs, *meeting.pairs))
+    joined: dict[int, TracedSite] = {}
+    for number, site in enumerate(sites):
+        key = -1 - number if site.layer is None else id(site.layer)
+        first = joined.setdefault(key, site)
+        if first is not site:
+            joined[key] = dataclasses.replace(first, pairs=(*first.pairs, *site.pairs))
     return list(joined.values())
 
 
-def _named(meetings: Sequence[Meeting]) -> list[Meeting]:
-    """Gives each meeting a name of its own: functions of one layer get numbers."""
-    often = Counter(meeting.name for meeting in meetings)
+def _named(sites: Sequence[TracedSite]) -> list[TracedSite]:
+    """Gives each site a name of its own: functions of one layer get numbers."""
+    often = Counter(site.name for site in sites)
     seen: Counter[str] = Counter()
     named = []
-    for meeting in meetings:
-        seen[meeting.name] += 1
-        number = f".{seen[meeting.name]}" if often[meeting.name] > 1 else ""
-        named.append(dataclasses.replace(meeting, name=f"{meeting.name}{number}"))
+    for site in sites:
+        seen[site.name] += 1
+        number = f".{seen[site.name]}" if often[site.name] > 1 else ""
+        named.append(dataclasses.replace(site, name=f"{site.name}{number}"))
     return named

@@ -37,7 +37,7 @@ class TorchObserver:
 
     Attributes:
         layout: The activation sites, and the arrays of the module.
-        unseen: Of each layer whose activation function cannot be seen, the reason.
+        unseen: For each layer whose activation function cannot be seen, the reason.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TorchObserver:
         blocks: dict[Key, list[Block]] = defaultdict(list)
         values: dict[Key, int] = defaultdict(int)
 
-        def meet(call: Call) -> None:
+        def on_call(call: Call) -> None:
             if call.key in self._sups:
                 blocks[call.key] += _blocks(call, units.NEARLY * self._sups[call.key])
                 values[call.key] += call.z.numel() // call.key.units
@@ -88,7 +88,7 @@ class TorchObserver:
         scores = np.zeros(2)
         with _as_it_was(self._module):
             for x, y in self._probe.batches(self._batch):
-                with Watch(self._module, meet).watching():
+                with Watch(self._module, on_call).watching():
                     outputs = self._call(x)
                 scores += _scores(y, outputs)
         layers = tuple(
@@ -106,12 +106,12 @@ class TorchObserver:
     def _activations(self, x: Any) -> tuple[Activations, ...]:
         calls: dict[Key, list[Activations]] = defaultdict(list)
 
-        def meet(call: Call) -> None:
+        def on_call(call: Call) -> None:
             a = call.function(call.z).movedim(call.axis, -1)
             rows = a.reshape(inputs_in(x), -1, call.key.units)
             calls[call.key].append(rows.float().cpu().numpy())
 
-        with _as_it_was(self._module), Watch(self._module, meet).watching():
+        with _as_it_was(self._module), Watch(self._module, on_call).watching():
             self._call(x)
         return tuple(np.concatenate(calls[one.key], axis=1) for one in self._layers)
 
@@ -203,7 +203,7 @@ def conditions(module: Any) -> dict[str, Any]:
 
 
 def described(module: Any) -> str:
-    """Returns what tells a network from others: its modules' settings, its arrays' shapes."""
+    """Returns what distinguishes a network: its modules' settings and its arrays' shapes."""
     plain = _plain_module(module)
     return "\n".join([repr(plain), *(f"{name} {tuple(t.shape)}" for name, t in _tensors_of(plain))])
 
@@ -447,7 +447,7 @@ def _tensors_of(module: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _arrays(module: Any) -> dict[str, str]:
-    """Names a module's arrays as a record can; of one too large to be kept, the vectors alone."""
+    """Names a module's arrays as a record can; of one too large to be kept, only the vectors."""
     large = sum(p.numel() for p in module.parameters()) > MOST_WEIGHTS
     names: dict[str, str] = {}
     for name, tensor in _tensors_of(module):

@@ -1,6 +1,6 @@
 """Where activation functions act in any PyTorch module: seen while the module computes.
 
-PyTorch tells a `TorchFunctionMode` of every function and method that a `forward` calls, before it
+PyTorch calls a `TorchFunctionMode` for every function and method that a `forward` calls, before it
 changes anything. Each tensor on the way has a mark: which weights it comes from, and along which
 axis its units lie. Calls with the same function on the same weights are one layer.
 """
@@ -56,7 +56,7 @@ MOVES = ("permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis", 
 IN_BETWEEN = ("dropout", "max_pool", "avg_pool", "adaptive_max_pool", "adaptive_avg_pool")
 RESHAPING = ("flatten", "reshape", "view")
 IMAGES = "images"
-# Functions that begin anew with weights of their own, and those whose units lie on the last axis.
+# Functions that have weights of their own, and those whose units lie on the last axis.
 LAST = ("linear", "bilinear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "embedding")
 NORMS = ("batch_norm", "instance_norm", "group_norm")
 ANEW = (*LAST, *NORMS, "layer_norm", "rms_norm", "multi_head_attention_forward")
@@ -84,7 +84,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Key:
-    """What tells one layer from others: calls that agree in all of it are calls of one layer.
+    """What distinguishes one layer from others: calls with equal keys are calls of one layer.
 
     Attributes:
         owner: The module that calls the function, by its path.
@@ -126,20 +126,22 @@ class Watch(TorchFunctionMode):
     """Sees each activation function that a module calls, within a `with` block.
 
     Attributes:
-        unseen: Of each layer where something may act as one and cannot be seen, the reason.
+        unseen: For each layer where something may act as one and cannot be seen, the reason.
         hidden: Layers that are parts of a function written by hand.
-        inputs: Of weights, what they are applied to: the digests of layers, `IMAGES`, or None.
+        inputs: What weights are applied to: the digests of layers, `IMAGES`, or None.
     """
 
-    def __init__(self, module: Any, meet: Callable[[Call], Callable[[Any], None] | None]) -> None:
+    def __init__(
+        self, module: Any, on_call: Callable[[Call], Callable[[Any], None] | None]
+    ) -> None:
         """Watches a module.
 
         Args:
             module: The module; it is called within the block.
-            meet: It is given each call before it is done; what it returns is given the result.
+            on_call: It is given each call before it is done; what it returns is given the result.
         """
         super().__init__()
-        self._module, self._meet = module, meet
+        self._module, self._on_call = module, on_call
         self._names = {id(m): path_of(module, name) for name, m in module.named_modules()}
         self._weights = {id(p): path_of(module, name) for name, p in module.named_parameters()}
         self._callers: list[Any] = []
@@ -179,7 +181,7 @@ class Watch(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        """Is told of each function that is called; within it no other is told."""
+        """Gets each function that is called, but not those that it calls itself."""
         named = dict(kwargs or {})
         if not args and "input" in named:
             args = (named.pop("input"),)
@@ -187,22 +189,22 @@ class Watch(TorchFunctionMode):
         if name in FUNCTIONS and _is_batched(args[0]):
             self.unseen[self._path()] = "its activation function acts within vmap"
         elif name in FUNCTIONS and self._is_hidden(args[0]):
-            return self._met(func, name, args, named)
+            return self._activation(func, name, args, named)
         marks = [self._mark(value) for value in _tensors((args, named))]
         result = func(*args, **named)
         if marks:
-            self._look_at(name, args, named, result)
+            self._inspect(name, args, named, result)
         for one in _tensors(result) if marks else ():
             self._set(one, self._passed(name, func, args, named, one, marks))
         return result
 
-    def _met(self, func: Any, name: str, args: Any, named: dict[str, Any]) -> Any:
+    def _activation(self, func: Any, name: str, args: Any, named: dict[str, Any]) -> Any:
         z, mark = args[0], self._mark(args[0])
         axis = z.ndim - 1 if mark.axis is None else mark.axis
         called = words(name, args[1:], named)
         key = Key(self._path(), called, mark.sources, z.shape[axis])
         function = Applied(func, args[1:], named)
-        then = self._meet(Call(key, z.detach(), axis, function))
+        then = self._on_call(Call(key, z.detach(), axis, function))
         result = func(*args, **named)
         if then:
             then(result)
@@ -249,7 +251,7 @@ class Watch(TorchFunctionMode):
         )
 
     def _same(self, name: str, tensor: Any, result: Any, marks: list[Mark]) -> str | None:
-        """Returns whose activations a function hands on unit by unit, as a pooling does."""
+        """Returns whose activations a function passes on unit by unit, as a pooling does."""
         if len(marks) > 1 or not name.startswith((*IN_BETWEEN, *RESHAPING)):
             return None
         axis = marks[0].axis
@@ -276,7 +278,7 @@ class Watch(TorchFunctionMode):
                 return axis
         return None
 
-    def _look_at(self, name: str, args: Any, named: Any, result: Any) -> None:
+    def _inspect(self, name: str, args: Any, named: Any, result: Any) -> None:
         """Notes what may be an activation function written by hand."""
         if name in (*LOOPS, *CELLS):
             self.unseen[self._path()] = "its activation functions act within a loop over time"
@@ -323,7 +325,7 @@ class Layer:
     """A layer whose activation function can be seen.
 
     Attributes:
-        key: What tells it from others.
+        key: What distinguishes it from others.
         name: Its name.
         axis: Along which axis of z the units lie.
         rank: How many axes z has.
@@ -361,7 +363,7 @@ def find(
     """
     layers: dict[Key, Layer] = {}
 
-    def meet(call: Call) -> Callable[[Any], None] | None:
+    def on_call(call: Call) -> Callable[[Any], None] | None:
         name = _first_name(module, call.key)
         if _has_own_derivative():
             watch.unseen[name] = "it is a torch.autograd.Function, with a derivative of its own"
@@ -372,7 +374,7 @@ def find(
         layer.largest = max(layer.largest, call.z.numel())
         return layer.results.append
 
-    watch = Watch(module, meet)
+    watch = Watch(module, on_call)
     with watch.watching():
         outputs = compute()
     found = [one for one in layers.values() if one.key not in watch.hidden]
@@ -391,7 +393,7 @@ def find(
 
 def path_of(module: Any, name: str) -> str:
     """Returns the path of a part of a module; the module itself has its class for a name."""
-    parts = [part for part in name.split(".") if part != "_orig_mod"]  # Of a compiled one.
+    parts = [part for part in name.split(".") if part != "_orig_mod"]  # A compiled one has it.
     return ".".join(parts) or type(module).__name__
 
 

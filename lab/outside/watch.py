@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from lab.errors import InputError, RunError
+from lab.experiment import MOST_EPOCHS
 from lab.outside.probe import Probe
 from lab.outside.recorder import Recorder
 from lab.outside.recording import described, record_of
@@ -17,7 +18,6 @@ from lab.store import RunStore
 if TYPE_CHECKING:
     from lab.outside.torch_observer import TorchObserver
 
-MOST_EPOCHS = 10_000  # That a record can hold.
 OUTSIDE = "step() must be called within the block of `with lab.watch(module, probe=x) as census:`."
 
 
@@ -63,13 +63,16 @@ def watch(
         batch_size: How many inputs are observed at once; by default as many as fit well.
         keep_weights: last, every or none: which epochs' weights are kept.
         store: Where to record; by default a temporary folder that goes with the process.
-        seed: A number that tells runs of one network apart, and pairs them with others; by
+        seed: A number that distinguishes runs of one network, and pairs them with others; by
             default one drawn by chance.
         name: What to call the probe in tables and figures.
 
+    Returns:
+        The census: a context for the training loop, and its tables.
+
     Raises:
-        InputError: If PyTorch is missing, the module is none, the probe is empty, of different
-            lengths, or holds NaN; or if another choice is not possible.
+        InputError: If PyTorch is missing; if it is not a module; if the probe is empty, of
+            different lengths, or holds NaN; or if another choice is not possible.
     """
     observer = _observer_module()
     observer.check_module(module)
@@ -128,7 +131,7 @@ class Watching(Recorder):
     ) -> None:
         """Observes the network after an epoch.
 
-        What fails here never ends the training: it is told once, as a warning.
+        An error here never ends the training: it is shown once, as a warning.
 
         Args:
             train_loss: The epoch's loss, if it is to be in the tables and figures.

@@ -5,10 +5,10 @@ trains, and nothing calls `pyplot`. An activation function keeps its colour and 
 picture; thin lines are seeds, thick lines their mean. To save a picture: `ax.figure.savefig`.
 """
 
-from lab.plots import canvas, heat_maps, neuron_lives, one_neuron, palette, styles, touch
+from lab.plots import one_neuron
 from lab.plots.depth import by_depth, layers_over_epochs
 from lab.plots.epoch_curves import (
-    REDUNDANCY,
+    REDUNDANCY_CURVES,
     curves,
     dead_neurons,
     learning_curves,
@@ -26,9 +26,8 @@ from lab.plots.neurons_removed import removal
 from lab.plots.probe_sizes import probe_sizes
 
 __all__ = [
-    "REDUNDANCY",
+    "REDUNDANCY_CURVES",
     "by_depth",
-    "canvas",
     "curves",
     "dead_neurons",
     "flows",
@@ -36,21 +35,16 @@ __all__ = [
     "function_pair",
     "functions",
     "heat_map",
-    "heat_maps",
     "layers_over_epochs",
     "learning_curves",
     "life_map",
-    "neuron_lives",
     "one_neuron",
     "over_rates",
     "over_tasks",
-    "palette",
     "probe_sizes",
     "redundancy",
     "removal",
     "renew",
-    "styles",
     "survival",
-    "touch",
     "with_derivative",
 ]

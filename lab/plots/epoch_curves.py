@@ -19,7 +19,7 @@ from lab.runs import BY_TASK, CURVES, Run, Runs, by_task, data_of, layer_words, 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-REDUNDANCY = ("clones_fraction", "effective_rank", "stable_rank")
+REDUNDANCY_CURVES = ("clones_fraction", "effective_rank", "stable_rank")
 LINE_INCHES = 0.22
 BESIDE = 20  # Letters of a line beside the curves: `learning rate 0.005` stays on one.
 DIVERGED = " (diverged)"
@@ -32,8 +32,8 @@ def learning_curves(
     """Draws a loss or accuracy over the epochs: every seed thin, their mean thick.
 
     Args:
-        runs: The runs; those that differ in their seed alone share a colour and a line style.
-        measure: One of `CURVES`. Of epoch 0 training values are measured on the probe set.
+        runs: The runs; those that differ only in their seed share a colour and a line style.
+        measure: One of `CURVES`. In epoch 0 training values are measured on the probe set.
         ax: Where to draw.
 
     Raises:
@@ -82,8 +82,9 @@ def redundancy(
     Args:
         runs: Runs that kept the weights of every epoch.
         layer: The hidden layer, from 1.
-        measure: One of `REDUNDANCY`: `clones_fraction`, the share of the units that could be taken
-            away so that one of each group of clones is left, `effective_rank` or `stable_rank`.
+        measure: One of `REDUNDANCY_CURVES`: `clones_fraction`, the share of the units that could be
+            taken away so that one of each group of clones is left, `effective_rank` or
+            `stable_rank`.
         dataset: What the runs were trained on; by default it is loaded by its name.
         ax: Where to draw.
 
@@ -92,11 +93,11 @@ def redundancy(
         RunError: If a run has no such layer, if it did not keep the weights of every epoch, or if
             the data set is another one.
     """
-    if measure not in REDUNDANCY:
-        raise unknown("measure", measure, REDUNDANCY)
+    if measure not in REDUNDANCY_CURVES:
+        raise unknown("measure", measure, REDUNDANCY_CURVES)
     for run in runs:
         run.check_unit(layer, 0)
-        run.weights(0)  # It says so if not every epoch's are kept, before any work.
+        run.weights(0)  # Refuses runs without the weights of every epoch, before any work.
     data, name = data_of(dataset), measure.removesuffix("_fraction")
 
     def values(run: Run) -> Values:
@@ -115,7 +116,7 @@ def over_tasks(
     Args:
         runs: Runs that learn tasks.
         measure: One that `measures.by_task` takes.
-        layer: The hidden layer that a layer's measure is of, from 1.
+        layer: The hidden layer of a layer's measure, from 1.
         ax: Where to draw. Task 0 is the untrained network, shown the first task.
 
     Raises:
@@ -171,7 +172,7 @@ def curves(
         groups: For each kind of run (its settings, whatever the seed) the curve of every seed,
             arrays of shape (epochs,), from epoch 0.
         measure: One of `CURVES` or of `units.LAYER_MEASURES`.
-        layer: The hidden layer that a layer's measure is of, from 1.
+        layer: The hidden layer of a layer's measure, from 1.
         ax: Where to draw.
         limits: What the axes show, from left to right and from bottom to top; by default what
             fits the curves.
@@ -197,7 +198,7 @@ def curves(
 def renew(ax: "Axes", groups: Mapping[RunConfig, Sequence[Values]], measure: str) -> None:
     """Gives the curves of a live picture the values that are known now.
 
-    To move its lines takes half the time of drawing it anew.
+    Moving its lines takes half the time of drawing it again.
 
     Args:
         ax: What `curves` has drawn, live, of the same groups and as many seeds.

@@ -32,7 +32,7 @@ def heat_map(
 
     Args:
         mean: What the colours show, 0 to 100; grey where NaN. Its index and columns name the axes.
-        spread: Of the same shape; not written where NaN.
+        spread: The same shape; not written where NaN.
         title: What the numbers are.
         ax: Where to draw.
         empty: Which cells have no run; by default none, so that NaN means a run that diverged.

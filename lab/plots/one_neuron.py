@@ -27,7 +27,7 @@ ZERO: Any = {"color": GREY, "lw": 1, "ls": ":"}
 def weights(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws a neuron's incoming weights: as a picture if it looks at pixels, else as a histogram.
 
-    Of a convolution there is a picture for each channel that it looks at. Violet weights excite the
+    A convolution has a picture for each channel that it looks at. Violet weights excite the
     neuron where a pixel is bright, orange ones hold it down.
     """
     with axes(ax, (3.6, 3.4)) as ax:
@@ -161,7 +161,7 @@ def mean_activation(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
 def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
     """Draws the probe images that excite a neuron most, each over its class and its z.
 
-    Of a channel that is alive, a ring marks where in each image its z is largest.
+    For a channel that is alive, a ring marks where in each image its z is largest.
     """
     with axes(ax, (9.0, 1.7)) as ax:
         if neuron.images is None or neuron.labels is None or neuron.image_z is None:
@@ -178,7 +178,7 @@ def exciting(neuron: Neuron, ax: "Axes | None" = None) -> "Axes":
         wide = max(map(_points, "\n".join(words).splitlines())) * TEXT / CAPTION > CAPTION_POINTS
         ax.set_xticks(lefts + pitch / 2 - 0.5, words, fontsize=CAPTION if wide else TEXT)
         ax.tick_params(length=0)
-        title = f"the {neuron.shown} that excite it most, each with its class and z"
+        title = f"the {neuron.image_noun} that excite it most, each with its class and z"
         ax.set(yticks=[], title=title)
         ax.grid(visible=False)
         ax.spines[:].set_visible(False)

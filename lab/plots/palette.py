@@ -1,4 +1,4 @@
-"""Colours of what is no activation function, and how a picture's colours follow a page's theme.
+"""Colours of all but activation functions, and how a picture's colours follow a page's theme.
 
 The colours of Okabe and Ito belong to the functions. All else is drawn in ink, in greys or in the
 colours below, which are seen on white paper and on a dark screen alike. In the dark, ink and greys

@@ -51,9 +51,9 @@ def _as_shown(image: NDArray[Any]) -> NDArray[Any]:
 def on_pixels(
     incoming: NDArray[np.float32], image_shape: tuple[int, ...]
 ) -> NDArray[np.float32] | None:
-    """Returns weights that lead from pixels as one picture; None if they are none.
+    """Returns weights that lead from pixels as one picture; None if they lead from elsewhere.
 
-    Those from red, green and blue pixels stand side by side, with a column of NaN between them.
+    Those from red, green and blue pixels are side by side, with a column of NaN between them.
 
     Args:
         incoming: A dense unit's weights, one for each value of an image, or a filter of shape
@@ -74,7 +74,7 @@ def on_pixels(
 
 
 def colour_ticks(picture: NDArray[np.float32]) -> tuple[list[float], tuple[str, ...]]:
-    """Returns where the names of the colours stand under a picture of `on_pixels`, and the names.
+    """Returns the positions and names of the colours under a picture of `on_pixels`.
 
     There are none where a single picture is drawn.
     """

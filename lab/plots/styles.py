@@ -1,4 +1,4 @@
-"""What tells functions and groups of runs apart: colour, line style, marker and label."""
+"""How functions and groups of runs look: colour, line style, marker and label."""
 
 import itertools
 from collections.abc import Sequence
@@ -127,7 +127,7 @@ def legend_above(figure: "Figure", styles: Sequence[Style]) -> None:
 
 
 def _height_in_columns(labels: Sequence[str]) -> int:
-    """Returns how many lines of text stand one below the other."""
+    """Returns the number of lines of text below one another."""
     rows = max(-(-len(labels) // LEGEND_COLUMNS), 1)
     columns = [labels[at : at + rows] for at in range(0, len(labels), rows)]
     return max((len("\n".join(column).splitlines()) for column in columns), default=0)

@@ -12,7 +12,7 @@ from lab.runs import Run, Runs
 from lab.words import by_layer
 
 MOST_ROWS = 200
-MOST_EPOCHS = 100  # Of a longer run some epochs are left out.
+EPOCHS_SHOWN = 100  # A longer run leaves out some epochs.
 DASHES: dict[styles.Line, str] = {"-": "", "--": "9 4", "-.": "9 3 2 3", ":": "2 3"}
 
 
@@ -33,7 +33,7 @@ def _row(run: Run) -> dict[str, Any]:
     run.confirmed_fractions()  # The tables need it: a run that has it damaged is not shown.
     config, epochs = run.config, run.record.epochs
     dead = [units.LAYER_MEASURES["dead_fraction"](run.layer(number)) for number in run.layers]
-    shown = np.linspace(0, run.last_epoch, min(run.last_epoch + 1, MOST_EPOCHS)).astype(int)
+    shown = np.linspace(0, run.last_epoch, min(run.last_epoch + 1, EPOCHS_SHOWN)).astype(int)
     return {
         "run": run.run_id,
         "dataset": run.record.dataset,

@@ -28,7 +28,7 @@ def findings(runs: Runs, tell: Tell = str) -> dict[str, Any]:
     comparisons = ended.comparisons()
     titled = list(zip(stats.places(comparisons, stats.at_rate), comparisons, strict=True))
     shown = sorted(titled, key=lambda pair: _weight(pair[1]), reverse=True)[:MOST_COMPARISONS]
-    # Of all comparisons: the correction for their number must not depend on what is shown.
+    # For all comparisons: the correction for their number must not depend on what is shown.
     verdicts = [verdict for measure in COMPARED for verdict in stats.verdicts(ended, measure)]
     found = []
     for title, comparison in (pair for pair in titled if pair in shown):

@@ -53,7 +53,7 @@ def report(
 ) -> str:
     """Returns the report of some runs as the text of an HTML page that loads nothing.
 
-    Where there are too many comparisons (runs that differ in activation function and seed alone)
+    Where there are too many comparisons (runs that differ only in activation function and seed)
     for one page, those with the most seeds are shown, and the others are named.
 
     Args:

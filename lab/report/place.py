@@ -1,4 +1,4 @@
-"""Where a page or file of the lab is written: over nothing but one of its own kind."""
+"""Where a page or file of the lab is written: it replaces only a file of its own kind."""
 
 import os
 from pathlib import Path
@@ -20,7 +20,7 @@ def free_place(path: Any, mark: str, what: str = "report", example: str = "repor
         example: A name for it.
 
     Raises:
-        InputError: If the path is none.
+        InputError: If it is not a path.
         StoreError: If the place holds anything but a file of this kind, or cannot be read.
     """
     if not isinstance(path, str | Path):

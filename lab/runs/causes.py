@@ -57,7 +57,7 @@ class Cause:
         name: One of `CAUSES`.
         since: The epoch since which the unit is in this state.
         edge_before: One epoch before, the largest z, or the smallest where the gate is shut on the
-            right; NaN where bias and weights are not told apart.
+            right; NaN where bias and weights cannot be separated.
         edge_after: The same at `since`.
         by_bias: How far the bias went that way; the rest of the way is the weights'.
     """

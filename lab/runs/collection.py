@@ -120,7 +120,7 @@ class Runs(Sequence[Run]):
         return Runs(sorted(self, key=_place))
 
     def groups(self, apart: Sequence[str] = ("seed",)) -> "list[Runs]":
-        """Returns the runs in groups that differ in some settings alone.
+        """Returns the runs in groups that differ only in some settings.
 
         Runs that are `disputed` are left out, with a warning.
 
@@ -155,7 +155,7 @@ class Runs(Sequence[Run]):
             key = (run.record.dataset_digest, run.config)
             alike.setdefault(key, set()).add(run.run_id)
         return {
-            name: f"{' and '.join(sorted(names))} are of the same settings and seed, with other "
+            name: f"{' and '.join(sorted(names))} have the same settings and seed, but other "
             f"bits: none of them counts. lab verify shows which one comes out again; lab delete "
             f"removes one."
             for names in alike.values()
@@ -164,7 +164,7 @@ class Runs(Sequence[Run]):
         }
 
     def comparisons(self, *apart: str) -> "list[Runs]":
-        """Returns the runs in groups that differ in activation function and seed alone.
+        """Returns the runs in groups that differ only in activation function and seed.
 
         Args:
             *apart: Further settings in which runs of one group may differ.
@@ -196,7 +196,7 @@ class Runs(Sequence[Run]):
         return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
     def summary(self) -> "pd.DataFrame":
-        """One row for each group of runs that differ in their seed alone.
+        """One row for each group of runs that differ only in their seed.
 
         Columns: `activation` (label and parameter), `dataset`, `learning_rate`, `runs` (how
         many), `diverged` (how many of them), and over those that finished without diverging:
@@ -329,7 +329,7 @@ class Runs(Sequence[Run]):
             DatasetMissingError: If the data set is not given and not available.
         """
         for run in self:
-            run.weights()  # It says so if they are not kept, before any work.
+            run.weights()  # Refuses a run without weights before any work.
         data = data_of(dataset)
         return _joined([_frame(run, redundancy_rows(run, data(run))) for run in self])
 
@@ -337,7 +337,7 @@ class Runs(Sequence[Run]):
         """One row for each run, epoch and hidden layer: how many units died and came back.
 
         Further columns: `epoch`, `layer` (from 1), `units` (how many); counts of units on the
-        probe set that are `born_dead` (in epoch 0 alone), `died`, `revived`, went from dead to
+        probe set that are `born_dead` (only in epoch 0), `died`, `revived`, went from dead to
         non-finite (`lost`), are `dead`, and were `never_dead` so far. Up to every epoch, dead =
         born_dead + died - revived - lost, each summed up.
         """

@@ -79,10 +79,11 @@ def measure(name: str, layer: int | None = None, dataset: Dataset | None = None)
 
     Args:
         name: One of `NAMES`: test, validation and training losses and accuracies; `dead`, the
-            share of all hidden units that are dead on all training images; of `REDUNDANCY` what
-            `Runs.redundancy` tells of the last kept weights, summed over the layers and divided by
-            the number of all hidden units; and of one layer `dead_confirmed_fraction`, the share
-            that is dead, and all of `units.LAYER_MEASURES`, on the probe.
+            share of all hidden units that are dead on all training images; those of
+            `REDUNDANCY`, which `Runs.redundancy` measures on the last kept weights, summed over the
+            layers and divided by the number of all hidden units; and for one layer
+            `dead_confirmed_fraction`, the share that is dead, and all of `units.LAYER_MEASURES`,
+            on the probe.
         layer: The hidden layer, from 1, of a layer's measure; nothing for the others.
         dataset: What the runs were trained on, for those of `REDUNDANCY`; by default it is loaded
             by its name.
@@ -96,7 +97,7 @@ def measure(name: str, layer: int | None = None, dataset: Dataset | None = None)
     if name in OF_THE_NETWORK:
         if layer is not None:
             raise InputError(
-                f"layer must be left out for {name}, which is of the whole network, not {layer!r}."
+                f"layer must be left out for {name}, a measure of the whole network, not {layer!r}."
             )
         return _redundant(name, dataset) if name in REDUNDANCY else _of_network(name)
     if not isinstance(layer, int | np.integer) or isinstance(layer, bool) or layer < 1:

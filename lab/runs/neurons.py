@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 EXCITING = 8
-MOST_STRETCHES = 8  # Of tasks in one state, in a table or a sentence.
+MOST_STRETCHES = 8  # Rows of a table, or parts of a sentence.
 REVIVED = ("alive", "always negative", "nearly dead")  # What a dead unit may be next.
 DIGITS = ("mnist", "mnist-5k", "digits")
 
@@ -104,7 +104,7 @@ class Neuron:
         )
 
     @property
-    def shown(self) -> str:
+    def image_noun(self) -> str:
         """What its images show: `digits`, or else `images`."""
         return "digits" if self.run.record.dataset in DIGITS else "images"
 
@@ -269,6 +269,9 @@ def look(
         epoch: The epoch; by default the last.
         dataset: The data set that the run was trained on, for pre-activations and images, or
             the error that says why it is not available.
+
+    Returns:
+        The layer; its `neuron(unit)` is one of its units.
 
     Raises:
         RunError: If there is no such layer or epoch, or if the arrays cannot be read.

@@ -38,7 +38,7 @@ from safetensors.numpy import load
 from lab.activations import OwnActivation, Source, Strict, printable
 from lab.census import clones, units
 from lab.errors import RunError
-from lab.experiment import RunConfig
+from lab.experiment import MOST_EPOCHS, RunConfig
 from lab.layout import MOST_WEIGHTS, Array, Layout, mlp
 
 FORMAT = 1
@@ -46,7 +46,11 @@ RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
-OF_TASKS = ("weight_norm", "update_norm", *clones.MEASURES)  # Of a layer, if it learns tasks.
+OF_TASKS = (
+    "weight_norm",
+    "update_norm",
+    *clones.MEASURES,
+)  # Of runs that learn tasks.
 MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
 MOST_KEYS = 100
 HEADER_ROOM = 2048  # For each layer; the names and shapes of its arrays take half of it.
@@ -62,7 +66,7 @@ def _share(value: float | None) -> float | None:
 
 
 Text = Annotated[str, Field(max_length=200), AfterValidator(printable)]
-Epoch = Annotated[int, Field(ge=0, le=10_000)]
+Epoch = Annotated[int, Field(ge=0, le=MOST_EPOCHS)]
 Images = Annotated[int, Field(ge=1, le=10**9)]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Arrays = dict[str, NDArray[Any]]
@@ -96,7 +100,7 @@ class Outside(Strict):
     Attributes:
         model: What the network is, in one line.
         every: How many of its epochs lie between two that are recorded.
-        unknown: The settings that nobody recorded; what stands for them is the lab's default.
+        unknown: The settings that nobody recorded; they have the lab's defaults.
         unseen: The layers whose activation function could not be seen, each with the reason.
     """
 
@@ -194,7 +198,7 @@ class Record(Strict):
                     raise ValueError(f"{kind} names {file.name} for epoch {file.last}")
                 if not last < file.first <= file.last < len(self.epochs):
                     raise ValueError(
-                        f"{file.name} is of epochs that it does not have, or not in order"
+                        f"{file.name} names epochs that it does not have, or not in order"
                     )
                 if kind in single and file.first != file.last:
                     raise ValueError(f"{file.name} must be of one epoch")
@@ -324,7 +328,7 @@ def array_of(
 
 
 def arrays_of(arrays: Arrays, wanted: Iterable[Array]) -> tuple[NDArray[np.float32], ...]:
-    """Returns arrays by their names, as `take` does."""
+    """Returns arrays by their names, as `array_of` does."""
     return tuple(array_of(arrays, array.name, array.shape) for array in wanted)
 
 

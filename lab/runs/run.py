@@ -105,7 +105,7 @@ class Run:
         """Says which layer was the first with a non-finite unit; of one epoch, the lowest."""
         broken = np.array([units.nonfinite(self.layer(n)).any(axis=1) for n in self.layers])
         if not broken.any():
-            return "the output layer alone went non-finite."
+            return "only the output layer went non-finite."
         epoch = int(broken.any(axis=0).argmax())
         layer = 1 + int(broken[:, epoch].argmax())
         when = "" if epoch == self.last_epoch else f", in epoch {epoch}"
@@ -300,13 +300,23 @@ class Run:
         return lives.follow(self.layer(number))
 
     def last_summaries(self, number: int) -> UnitSummaries:
-        """Returns a layer's summaries at the last epoch, arrays of shape (units,)."""
+        """Returns a layer's summaries at the last epoch, arrays of shape (units,).
+
+        Args:
+            number: The hidden layer, from 1.
+
+        Raises:
+            RunError: If there is no such layer, or its arrays cannot be read.
+        """
         layer = self.layer(number)
         last = {name: getattr(layer, name)[-1] for name in units.ARRAYS}
         return dataclasses.replace(layer, **last)
 
     def confirmed(self, number: int) -> units.BoolArray:
         """Returns which units of a layer, shape (units,), are dead on all training images.
+
+        Args:
+            number: The hidden layer, from 1.
 
         Raises:
             RunError: If the run has not ended, so that this is not known.
@@ -320,6 +330,9 @@ class Run:
         """Returns the share of a layer's units that are dead on all training images.
 
         NaN before the run has ended, and where a unit of the layer is non-finite.
+
+        Args:
+            number: The hidden layer, from 1.
 
         Raises:
             RunError: If there is no such layer, or its arrays cannot be read.
@@ -427,7 +440,19 @@ class Run:
     def activations(
         self, dataset: Dataset, layer: int, epoch: int | None = None
     ) -> NDArray[np.float32]:
-        """Returns a layer's activations on the probe set; see `pre_activations`."""
+        """Returns a layer's activations on the probe set; see `pre_activations`.
+
+        Args:
+            dataset: The data set that the run was trained on.
+            layer: The hidden layer, from 1.
+            epoch: The epoch at whose end they are wanted; by default the last that was kept.
+
+        Returns:
+            float32, of the shape of the pre-activations.
+
+        Raises:
+            RunError: As for `pre_activations`.
+        """
         z = self.pre_activations(dataset, layer, epoch)
         return self.activated(layer, self.last_kept_epoch if epoch is None else epoch, z)
 
@@ -456,7 +481,7 @@ class Run:
         """
         when = self.last_kept_epoch if epoch is None else epoch
         if when not in self._redundancies:
-            self.weights(when)  # It says so if they are not kept, before a data set is loaded.
+            self.weights(when)  # Refuses before a data set is loaded.
             layers = zip(
                 self.layers,
                 self.each_pre_activations(self.trained_on(dataset), when),
@@ -484,8 +509,7 @@ class Run:
         """
         if self.record.outside and dataset is None:
             raise RunError(
-                f"Run {self.run_id} is of a network that was trained outside the lab, which does "
-                f"not keep its inputs."
+                f"Run {self.run_id} was trained outside the lab, which does not keep its inputs."
             )
         found = load_recorded(self.record.dataset) if dataset is None else dataset
         if not isinstance(found, Dataset):
@@ -519,7 +543,7 @@ class Run:
         """
         if self.record.outside:
             raise RunError(
-                f"Run {self.run_id} is of a network that was trained outside the lab, which cannot "
+                f"Run {self.run_id} was trained outside the lab, which cannot "
                 f"build it: run.weights() has the arrays that it keeps."
             )
         weights = self.weights(epoch)

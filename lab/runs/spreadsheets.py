@@ -28,8 +28,8 @@ def to_csv(table: "pd.DataFrame", decimal_comma: bool = False) -> str:
 
     Args:
         table: The table. Its index is left out.
-        decimal_comma: Whether numbers have a decimal comma, and semicolons stand between cells,
-            as spreadsheets of many countries want it.
+        decimal_comma: Whether numbers have a decimal comma and semicolons separate cells, as
+            spreadsheets of many countries expect.
     """
     safe = table.rename(columns=_marked).apply(_safe)
     form: dict[str, Any] = {"index": False, "na_rep": MISSING, "lineterminator": "\n"} | _form(

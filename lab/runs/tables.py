@@ -1,4 +1,4 @@
-"""The rows of each table: what is said of one run, or of runs that differ in the seed alone."""
+"""The rows of each table: what is said of one run, or of runs that differ only in the seed."""
 
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ TASK_RESULTS = (
     "dead, %",
     "weight norm",
 )
-BY_LAYER = ("dead, %", "weight norm")  # Of these, a number for each hidden layer.
+BY_LAYER = ("dead, %", "weight norm")  # These have a number for each hidden layer.
 AT_THE_END = {
     "permuted": "on the validation images, in the task's order of pixels",
     "shuffled_labels": "on the training images in its last epoch",
@@ -40,7 +40,7 @@ def identity(run: Run) -> dict[str, Any]:
 
 
 def summary_row(runs: list[Run]) -> dict[str, Any]:
-    """Returns the means over runs that differ in the seed alone, of those that ended."""
+    """Returns the means over runs that differ only in the seed, of those that ended."""
     first = runs[0]
     ended = sorted((r for r in runs if r.status == "finished"), key=lambda run: run.config.seed)
     last = [[run.last_summaries(number) for number in run.layers] for run in ended]
@@ -168,7 +168,7 @@ def task_rows(run: Run) -> Mapping[str, Any]:
 
 
 def task_summary_row(runs: list[Run]) -> dict[str, Any]:
-    """Returns the first and the last tasks of runs that differ in the seed alone, as means."""
+    """Returns the first and the last tasks of runs that differ only in the seed, as means."""
     first = runs[0]
     ended = [run for run in runs if run.status == "finished"]
     row: dict[str, Any] = {
@@ -297,7 +297,7 @@ def death_rows(run: Run) -> Mapping[str, Any]:
 
 
 def redundancy_rows(run: Run, dataset: Dataset) -> Mapping[str, Any]:
-    """Returns how much of each layer is of use, at the epochs whose weights are kept."""
+    """Returns the clones and ranks of each layer, at the epochs whose weights are kept."""
     epochs, layers = run.kept_epochs, len(run.layers)
     found = [layer for epoch in epochs for layer in run.redundancy(dataset, epoch)]
     dead = np.stack([units.dead(run.layer(number)).sum(axis=1) for number in run.layers], axis=1)

@@ -35,7 +35,7 @@ def verdicts(
             chosen by `best_rates`, in place of all at the same.
 
     Raises:
-        InputError: If there is no such measure, layer or baseline, or if they are no runs.
+        InputError: If there is no such measure, layer or baseline, or if `runs` are not runs.
     """
     wanted = measures.measure(measure, layer)
     ended = _with_layer(Runs(runs).ended().in_order(), layer)
@@ -82,7 +82,7 @@ def between(
         _check_group(name, runs)
     everything = [run for runs in ended.values() for run in runs]
     if len({run.record.dataset_digest for run in everything}) > 1:
-        raise InputError("groups must be of one data set to be compared, and they are of several.")
+        raise InputError("groups must have one data set to be compared, and they have several.")
     known = dict(each(everything, lambda run: (run.run_id, wanted.printed(run))))
     where, against = everything[0].record.dataset, ended.pop(baseline)
     found = [

@@ -12,7 +12,7 @@ def by_activation(runs: Runs) -> list[Runs]:
 
 
 def places(groups: Sequence[Runs], rate_words: Callable[[Runs], str] | None = None) -> list[str]:
-    """Says for each group where it was made: data set, learning rate, and what tells it apart.
+    """Says for each group where it was made: data set, learning rate, and what differs.
 
     Args:
         groups: Comparisons, or several of them put together.

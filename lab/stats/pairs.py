@@ -54,7 +54,7 @@ class Paired:
 
     @functools.cached_property
     def sd(self) -> float:
-        """The standard deviation of the differences; 0 where they differ by rounding alone."""
+        """The standard deviation of the differences; 0 where they differ only by rounding."""
         if self.n < 2:
             return math.nan
         sd = float(self.differences.std(ddof=1))
@@ -230,7 +230,7 @@ def t_test_power(effect: float, n: int) -> float:
     if noncentrality < NEGLIGIBLE:  # There SciPy's series fails with two pairs.
         return LEVEL
     power = 1 - float(ncfdtr(1, n - 1, noncentrality, limit**2))
-    return 1.0 if math.isnan(power) else power  # The series fails beyond 1,200 alone.
+    return 1.0 if math.isnan(power) else power  # The series fails only beyond 1,200.
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -1,4 +1,4 @@
-"""The best learning rate of each activation function, chosen on validation alone."""
+"""The best learning rate of each activation function, chosen only on validation images."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ RATE_COLUMNS = (
 
 
 def best_rates(runs: Iterable[Run]) -> "pd.DataFrame":
-    """Chooses for each activation function the learning rate, on validation alone.
+    """Chooses for each activation function the learning rate, only on validation images.
 
     The best is the one with the highest mean validation accuracy over its seeds at the last epoch;
     of equal ones the lowest. A rate with a run that diverged is never the best. One row for each

@@ -16,8 +16,8 @@ class Verdict:
     Attributes:
         config: The settings of the activation function's runs, of one seed.
         against: The same of the baseline.
-        where: What else was set: the data set, the learning rate, and what tells this comparison
-            from the others.
+        where: What else was set: the data set, the learning rate, and in what this comparison
+            differs from the others.
         measure: What is compared.
         seeds: The seeds that both have, in order.
         paired: The measure of these seeds, as it is shown, and the differences.
@@ -138,7 +138,7 @@ def _with_unit(verdict: Verdict, value: float) -> str:
 def _digits(verdict: Verdict) -> int:
     """Returns the decimals for two digits of half the interval, or of the worth if fewer.
 
-    Where the interval excludes 0, enough digits are printed that neither end reads 0.
+    Where the interval excludes 0, enough digits are printed that neither end is printed as 0.
     """
     low, high = verdict.paired.low, verdict.paired.high
     digits = min(_decimals((high - low) / 20), _decimals(verdict.measure.worth / 10))

@@ -87,7 +87,7 @@ def _is_project(path: Path) -> bool:
 class RunStore:
     """A folder of recorded runs, one folder for each.
 
-    Iterate over it for the runs that can be read; `refused` tells which cannot, and why.
+    Iterate over it for the runs that can be read; `refused` lists the others, with reasons.
 
     >>> RunStore("no-such-folder")
     RunStore('no-such-folder')
@@ -100,7 +100,7 @@ class RunStore:
             path: The folder; by default `default_path()`.
 
         Raises:
-            InputError: If it is no folder of this machine, or there but not a store.
+            InputError: If it is not a folder of this machine, or exists and is not a store.
         """
         if not _can_be_a_path(path):
             raise InputError(f"The store must be a folder, such as 'runs', not {path!r}.")
@@ -144,7 +144,7 @@ class RunStore:
 
         Raises:
             RunError: If there is none, with the nearest id.
-            InputError: If it is no text.
+            InputError: If it is not text.
         """
         if not isinstance(run_id, str):
             raise InputError(
@@ -170,11 +170,11 @@ class RunStore:
         return {f.name: str(run) for f, run in self._entries() if isinstance(run, RunError)}
 
     def find(self, config: RunConfig, dataset: Dataset) -> Run | None:
-        """Returns the run of these settings and this dataset that has ended, if there is one."""
+        """Returns the run of these settings and this data set that has ended, if there is one."""
         return _ended(self._variants(fitted(config, dataset), dataset))
 
     def unfinished(self, config: RunConfig, dataset: Dataset) -> Run | None:
-        """Returns the run of these settings and this dataset that was interrupted, if any."""
+        """Returns the run of these settings and this data set that was interrupted, if any."""
         runs = [run for _, run in self._variants(fitted(config, dataset), dataset) if run]
         return next((run for run in runs if not run.record.ended), None)
 
@@ -201,7 +201,7 @@ class RunStore:
             beside: Whether to keep it beside a run of this id that is here already.
 
         Raises:
-            InputError: If it is no run.
+            InputError: If it is not a run.
             RunError: If the run has not ended or cannot be read.
             StoreError: If this store holds the run already, or cannot be written to.
         """

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from lab.errors import InputError, check_whole
-from lab.experiment import Dataset
+from lab.experiment import MOST_EPOCHS, Dataset
 from lab.runs import Runs
 from lab.store import RunStore
 from lab.studies.study import TRIO, Study, finish, plan
 
-KIND, NUMBER, MOST_EPOCHS = "permuted", 20, 10_000
+KIND, NUMBER = "permuted", 20
 
 
 def plan_tasks(
@@ -36,7 +36,7 @@ def plan_tasks(
 
     Raises:
         InputError: If a setting is not valid, in one sentence.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
     """
     if "epochs" in settings:
         raise InputError(
@@ -55,7 +55,7 @@ def plan_tasks(
 
 
 def _whole(epochs: Any) -> int:
-    """Returns the epochs of a task, or 1 if they are none: then `plan` refuses them by name."""
+    """Returns the epochs of a task, or 1 if they are not valid: `plan` refuses them by name."""
     try:
         return int(epochs) if 1 <= int(epochs) <= MOST_EPOCHS else 1
     except (TypeError, ValueError, OverflowError):
@@ -93,7 +93,7 @@ def continual(
 
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study = plan_tasks(activations, seeds, dataset, store, number=number, **settings)

@@ -9,7 +9,7 @@ from lab.system import progress_bar
 from lab.training import EpochEnd, Event, Phase, Progress, RunEnd
 from lab.words import time_left
 
-FIRST_SHARE = 0.01  # Of the work: before it is done, nothing is known of the rest.
+FIRST_SHARE = 0.01  # Before this share of the work is done, the time left is not known.
 
 
 def epochs_done(event: Progress | EpochEnd) -> float:
@@ -22,7 +22,7 @@ class HowFar:
 
     Attributes:
         total: The epochs of all runs.
-        done: Of each run the epochs that are done, the running one in part.
+        done: The epochs that each run has done, the running one in part.
         ended: How many runs have ended.
     """
 
@@ -39,13 +39,13 @@ class HowFar:
         self.restart()
 
     def restart(self) -> None:
-        """Begins to count the time anew, with the next event."""
+        """Begins to count the time again, with the next event."""
         self._began = 0.0
         self._first: dict[int, float] = {}  # What a run had done when its time began to count.
 
-    def take(self, event: Progress | EpochEnd | RunEnd) -> None:
-        """Adds what an event tells."""
-        # Also of a run that diverged nothing is left to do.
+    def add(self, event: Progress | EpochEnd | RunEnd) -> None:
+        """Counts what an event reports."""
+        # A run that diverged has nothing left to do, either.
         done = self._epochs[event.run] if isinstance(event, RunEnd) else epochs_done(event)
         self.ended += isinstance(event, RunEnd)
         self._began = self._began if self._first else time.monotonic()
@@ -78,7 +78,7 @@ def with_progress(
             if isinstance(event, Phase):
                 bar.set_description(event.text, refresh=True)
             else:
-                far.take(event)
+                far.add(event)
                 bar.set_description(f"{dataset.name}, training", refresh=False)
                 bar.set_postfix_str(far.left, refresh=False)
                 bar.update(int(sum(far.done)) - bar.n)

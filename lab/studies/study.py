@@ -125,14 +125,14 @@ def plan(
     Args:
         activations: Names, each with a parameter if wanted: `leaky_relu=0.1`.
         seeds: How many seeds, from 0; or the seeds themselves.
-        dataset: A name for `load_dataset`, or a dataset.
+        dataset: A name for `load_dataset`, or a data set.
         store: The folder that keeps the runs; by default `store.default_path()`.
         label: What is written on the runs that are trained.
         **settings: Further fields of `RunConfig`, the same for all runs.
 
     Raises:
         InputError: If a setting is not valid, in one sentence.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
     """
     names = checked_names(activations)
     if "activation" in settings:
@@ -184,7 +184,7 @@ def compare(
 
     Raises:
         InputError: If a setting is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
     """
     study = plan(activations, seeds, dataset, store, **settings)

@@ -31,7 +31,7 @@ def sweep(
         vary: Fields of `RunConfig`, each with its values.
         seeds: How many seeds, from 0; or the seeds themselves. By default the fewest with which
             there is a verdict.
-        dataset: A name for `load_dataset`, or a dataset.
+        dataset: A name for `load_dataset`, or a data set.
         store: The folder that keeps the runs; by default `store.default_path()`.
         executor: What trains: by default this process, on all cores. `lab.workers.Workers(2)` are
             two processes of this machine; any other `concurrent.futures.Executor` works if its
@@ -43,7 +43,7 @@ def sweep(
 
     Raises:
         InputError: If a setting or the executor is not valid, in one sentence, before any training.
-        DatasetMissingError: If the dataset is not available.
+        DatasetMissingError: If the data set is not available.
         StoreError: If the store cannot be written to, or another process writes a run.
         WorkerError: If a worker fails; what is finished is kept.
     """

@@ -1,4 +1,4 @@
-"""Repeating a recorded run: training it again, and telling whether the same comes out."""
+"""Trains a recorded run again, and says whether the result is the same."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,7 +53,7 @@ def verify(run: Run, dataset: Dataset | None = None) -> Verification:
         dataset: What it was trained on; by default it is loaded by its name.
 
     Raises:
-        InputError: If it is no run, or if its activation function is not registered here.
+        InputError: If it is not a run, or if its activation function is not registered here.
         RunError: If it has not ended, cannot be read, or was trained on other images.
         DatasetMissingError: If the data set is not available.
     """
@@ -69,8 +69,7 @@ def repetition(run: Run, dataset: Dataset | None = None) -> Iterator[Study]:
         raise RunError(f"Run {run.run_id} has not ended: train it to its end first.")
     if run.record.outside:
         raise RunError(
-            f"Run {run.run_id} is of a network that was trained outside the lab: "
-            f"the lab cannot train it again."
+            f"Run {run.run_id} was trained outside the lab: the lab cannot train it again."
         )
     _ = run.config.function
     network_of(run.config)

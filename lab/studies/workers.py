@@ -59,7 +59,7 @@ _hurry: Any = None  # In a worker of `Workers`: the event that asks for what is 
 
 
 @dataclass(frozen=True)
-class Task:
+class Turn:
     """What a worker needs to train a run for a turn.
 
     Attributes:
@@ -90,7 +90,7 @@ def installed() -> dict[str, str]:
     return {name: versions()[name] for name in PACKAGES}
 
 
-def work(task: Task) -> Files:
+def work(turn: Turn) -> Files:
     """Trains a run for a turn, in a worker, and returns its files.
 
     A run that was begun on another kind of processor starts again, and is trained to its end.
@@ -99,23 +99,23 @@ def work(task: Task) -> Files:
         WorkerError: If this worker has other versions.
         InputError: If the data set, or the source of the activation function, is not available.
     """
-    check_versions(f"Worker {platform.node()}", task.versions, installed())
+    check_versions(f"Worker {platform.node()}", turn.versions, installed())
     with _loading:  # Some executors work in threads.
         load_tensorflow()
-        if task.own:
-            register_source(*task.own)
-        if task.own_network:
-            register_network_source(*task.own_network)
-    config, dataset = RunConfig(**json.loads(task.settings)), _loaded(task)
+        if turn.own:
+            register_source(*turn.own)
+        if turn.own_network:
+            register_network_source(*turn.own_network)
+    config, dataset = RunConfig(**json.loads(turn.settings)), _loaded(turn)
     with temporary_folder() as folder:
-        place, last, seconds = Path(folder) / "new", -1, task.seconds
-        if task.files:
-            begun = unpack(task.files, Path(folder) / "begun")
+        place, last, seconds = Path(folder) / "new", -1, turn.seconds
+        if turn.files:
+            begun = unpack(turn.files, Path(folder) / "begun")
             if is_exactly_resumable(begun):
                 place, last = begun.folder.parent, begun.last_epoch
             else:
                 seconds = float("inf")
-        study = gather([config], dataset, RunStore(place), task.label)
+        study = gather([config], dataset, RunStore(place), turn.label)
         _train(study, last, time.monotonic() + seconds)
         (run,) = study.store
         return files_of(run)
@@ -134,9 +134,9 @@ def _train(study: Study, last: int, until: float) -> None:
                 break
 
 
-def _loaded(task: Task) -> Dataset:
-    dataset = load_dataset(task.dataset) if isinstance(task.dataset, str) else task.dataset
-    if dataset.digest != task.digest:
+def _loaded(turn: Turn) -> Dataset:
+    dataset = load_dataset(turn.dataset) if isinstance(turn.dataset, str) else turn.dataset
+    if dataset.digest != turn.digest:
         raise InputError(
             f"Worker {platform.node()} has another {dataset.name}: give every machine the same "
             f"files, such as by LAB_DATA_DIR."
@@ -212,10 +212,10 @@ def dask(address: str) -> Iterator[Executor]:
     """Yields an executor of a Dask cluster, after checking its workers.
 
     Args:
-        address: Of its scheduler, such as `tcp://192.168.0.7:8786`.
+        address: The address of its scheduler, such as `tcp://192.168.0.7:8786`.
 
     Raises:
-        InputError: If it is no address, or dask.distributed is not installed.
+        InputError: If it is not an address, or dask.distributed is not installed.
         WorkerError: If no scheduler answers, or if it has no worker, or one of other versions.
     """
     if not re.fullmatch(r"(\w+://)?[^\s/]+:\d+", address):
@@ -269,8 +269,8 @@ def check_executor(executor: Any) -> None:
         )
     if "tensorflow" in sys.modules and _forks(executor):
         raise InputError(
-            f"executor must not fork this process, for TensorFlow is loaded here: give it another "
-            f"context, ProcessPoolExecutor({_most_workers(executor)}, "
+            f"executor must not fork this process, because TensorFlow is loaded here: give it "
+            f"another context, ProcessPoolExecutor({_most_workers(executor)}, "
             f"mp_context=multiprocessing.get_context('spawn'))."
         )
 
@@ -348,7 +348,7 @@ def _places(executor: Executor) -> int:
 
 
 def _most_workers(executor: Executor) -> int:
-    # No executor tells its size in public; an unknown one gets a number that does no harm.
+    # Executors have no public size; an unknown one gets a number that does no harm.
     return getattr(executor, "_max_workers", 8)
 
 
@@ -365,7 +365,7 @@ def _own_network(config: RunConfig) -> tuple[str, str] | None:
 
 
 def _submitted(executor: Executor, study: Study, remote: _RemoteRun) -> Future[Files]:
-    task = Task(
+    turn = Turn(
         settings=remote.config.model_dump_json(),
         own=_own(remote.config),
         own_network=_own_network(remote.config),
@@ -377,7 +377,7 @@ def _submitted(executor: Executor, study: Study, remote: _RemoteRun) -> Future[F
         seconds=TURN_SECONDS,
     )
     try:
-        return executor.submit(work, task)
+        return executor.submit(work, turn)
     except BrokenExecutor as error:
         raise _failed(error) from error
     except RuntimeError as error:

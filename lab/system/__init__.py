@@ -15,6 +15,7 @@ from lab.system.machine import (
     check_backend,
     check_modes,
     compiled,
+    condition_warnings,
     conditions,
     cores,
     in_own_thread,
@@ -26,7 +27,6 @@ from lab.system.machine import (
     own_process,
     pulled_in_own_thread,
     threads_per_operation,
-    told,
     versions,
 )
 from lab.system.zips import open_zip
@@ -40,6 +40,7 @@ __all__ = [
     "check_backend",
     "check_modes",
     "compiled",
+    "condition_warnings",
     "conditions",
     "cores",
     "ignore_more",
@@ -57,6 +58,5 @@ __all__ = [
     "pulled_in_own_thread",
     "replacing",
     "threads_per_operation",
-    "told",
     "versions",
 ]

@@ -126,7 +126,7 @@ def _tensorflow() -> Any:
     with held_back():
         with _quiet():
             tf = _imported()
-            # It fails if the user's own code ran an operation first: `told` tells.
+            # It fails if the user's own code ran an operation first: `condition_warnings` says so.
             with contextlib.suppress(RuntimeError):
                 tf.config.threading.set_intra_op_parallelism_threads(1)
             in_own_thread(tf.constant)(0)
@@ -165,7 +165,7 @@ def _load_library() -> None:
 
 
 def own_process() -> None:
-    """Says that this process runs the lab alone, so that Keras needs to load no more than that.
+    """Says that this process runs only the lab, so that Keras needs to load no more than that.
 
     In a notebook Keras is loaded whole: a student's own code may use all of it.
     """
@@ -175,7 +175,7 @@ def own_process() -> None:
 
 @contextlib.contextmanager
 def _quick_import() -> Iterator[None]:
-    """Spares an import Python's searches for garbage, and later searches all that it brings."""
+    """Stops garbage collection during an import, and leaves what it imported out of later ones."""
     if "tensorflow" in sys.modules:
         yield
         return
@@ -275,8 +275,8 @@ def conditions() -> dict[str, Any]:
     }
 
 
-def told() -> list[str]:
-    """Returns a sentence for each of these conditions that differs from what the lab wants."""
+def condition_warnings() -> list[str]:
+    """Returns a warning for each condition that can change the last bits of runs."""
     sentences = []
     if threads_per_operation() != 1:
         sentences.append(
@@ -319,7 +319,7 @@ def compiled(function: Callable[..., Any], by_xla: bool = True) -> Callable[...,
 
     Args:
         function: It takes tensors, variables and lists of them.
-        by_xla: Whether XLA compiles it, or TensorFlow alone.
+        by_xla: Whether XLA compiles it, or only TensorFlow.
     """
     made = load_tensorflow().function(function, jit_compile=by_xla, autograph=False)
     return functools.partial(_call, made)
@@ -355,7 +355,7 @@ def pulled_in_own_thread(function: Callable[P, Generator[R]]) -> Callable[P, Gen
                 while (step := thread.submit(_next, values).result()) is not None:
                     yield step[0]
         finally:
-            values.close()  # After the step in hand; no thread starts while Python ends.
+            values.close()  # After the step that runs now; no thread starts while Python ends.
 
     return pull
 

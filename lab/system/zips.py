@@ -14,10 +14,10 @@ PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 @contextlib.contextmanager
 def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Opens a zip file of which any file can be read piece by piece.
+    """Opens a zip file whose files can all be read piece by piece.
 
     Raises:
-        InputError: If it is no plain file, or made to fill the memory.
+        InputError: If it is not a plain file, or is made to fill the memory.
         zipfile.BadZipFile: If it is not a zip file.
         OSError: If it cannot be read.
     """
@@ -28,7 +28,7 @@ def open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
         if odd := [e.filename for e in archive.infolist() if e.compress_type not in PACKED]:
             raise InputError(
                 f"{odd[0][:100]!r} in it is packed in another way than deflate, "
-                f"which zip programs use if they are not told otherwise"
+                f"the usual method of zip programs"
             )
         yield archive
 

@@ -73,8 +73,8 @@ class EpochEnd:
         census_seconds: Time that the census of the units took on one core.
         layers: Every unit's summaries on the probe set, one entry for each hidden layer.
         state: What a run needs to go on from here.
-        by_layer: Of a run that learns tasks further numbers of each hidden layer, under the names
-            that `Run.task_numbers` explains.
+        by_layer: For a run that learns tasks, further numbers of each hidden layer, under the
+            names that `Run.task_numbers` explains.
     """
 
     run: int

@@ -1,8 +1,8 @@
-"""Continual backprop (Dohare et al., Nature 2024): mature units of little use are replaced.
+"""Continual backprop (Dohare et al., Nature 2024): mature units with a low utility are replaced.
 
 Each layer has three arrays, as `Layout.replacement` names them:
 
-- `utility`: of each unit how much it gives to the next layer: a running mean, with decay 0.99, of
+- `utility`: how much each unit gives to the next layer: a running mean, with decay 0.99, of
   mean |a| on the batch times the sum of the unit's outgoing |weights|;
 - `age`: how many steps each unit has been there;
 - `due`: the steps that all mature units have done together since a unit was replaced. A share of
@@ -60,7 +60,7 @@ def one_unit(rate: float) -> int:
 def of_least_use(
     utility: FloatArray, age: FloatArray, maturity: int, count: int
 ) -> NDArray[np.bool_]:
-    """Chooses the mature units of a layer that are of least use.
+    """Chooses the mature units of a layer with the lowest utility.
 
     Utilities are compared as if each had begun with the unit's first value: divided by
     1 - 0.99^age, as the authors' code does.

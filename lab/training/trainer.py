@@ -33,12 +33,12 @@ from lab.network import (
 )
 from lab.system import (
     check_modes,
+    condition_warnings,
     cores,
     is_tensorflow_loaded,
     load_tensorflow,
     lower_priority,
     pulled_in_own_thread,
-    told,
 )
 from lab.training.events import EpochEnd, Event, Phase, Progress, RunEnd, State
 from lab.training.replacement import mature_steps, next_step, of_least_use, one_unit
@@ -63,7 +63,7 @@ def train(
         epoch 0 and each trained epoch; `RunEnd` once a run is done.
 
     Raises:
-        InputError: If settings do not fit the dataset, before any training.
+        InputError: If settings do not fit the data set, before any training.
     """
     states = states or {}
     tasks = [task_of(dataset, config) for config in configs]
@@ -71,7 +71,7 @@ def train(
         yield Phase("loading TensorFlow")
     images = Images(dataset)
     check_modes(load_tensorflow())
-    for sentence in told():
+    for sentence in condition_warnings():
         warnings.warn(sentence, stacklevel=2)
     yield Phase("compiling")
     yield from _side_by_side(
@@ -119,7 +119,7 @@ def first_state(config: RunConfig) -> State:
 
 
 def fresh_weights(config: RunConfig, number: int, use: int) -> Weights:
-    """Returns the first weights of another network like a run's, for each number and use others."""
+    """Returns first weights for a run's network that differ for each number and use."""
     (seed,) = np.random.SeedSequence([config.seed, number, use]).generate_state(1)
     return first_state(config.model_copy(update={"seed": int(seed)})).weights
 
@@ -141,7 +141,7 @@ def _first_weights(config: RunConfig) -> Weights:
 def batch_order(config: RunConfig, epoch: int, train: IndexArray) -> IndexArray:
     """Returns the training images in the order in which an epoch takes them.
 
-    The order depends on the seed and the epoch alone, so that a resumed run equals an
+    The order depends only on the seed and the epoch, so that a resumed run equals an
     uninterrupted one and runs of one seed see the same batches.
     """
     return np.random.default_rng([config.seed, epoch]).permutation(train)
@@ -176,24 +176,24 @@ def _advance(run: "Trainee") -> list[Event] | None:
 
 
 class Images:
-    """A dataset on TensorFlow's side: training and test images in one array of bytes.
+    """A data set on TensorFlow's side: training and test images in one array of bytes.
 
     Attributes:
-        dataset: The dataset.
+        dataset: The data set.
         pixels: uint8 of shape (training + test images, height, width).
         labels: int32 of shape (training + test images,).
     """
 
     def __init__(self, dataset: Dataset) -> None:
-        """Copies a dataset's images and labels into two tensors."""
+        """Copies a data set's images and labels into two tensors."""
         self.dataset = dataset
         pixels = np.concatenate([dataset.x_train, dataset.x_test])
         with load_tensorflow().device("CPU:0"):
             self.pixels = load_tensorflow().constant(pixels)
         self.labels = self._with_test(dataset.y_train)
 
-    def shown(self, task: Task) -> tuple[Any, ...]:
-        """Returns what the compiled programs take in: pixels and labels, and their order if any."""
+    def inputs(self, task: Task) -> tuple[Any, ...]:
+        """Returns the inputs of the compiled programs: pixels, labels, and their order if any."""
         own = task.labels is not self.dataset.y_train
         labels = self._with_test(task.labels) if own else self.labels
         if task.order is None:
@@ -273,7 +273,7 @@ class Trainee:
         yield [self._end()]
 
     def _show(self, task: Task) -> None:
-        self.task, self.shown = task, self.images.shown(task)
+        self.task, self.inputs = task, self.images.inputs(task)
 
     def _turn_to(self, epoch: int) -> None:
         """Goes to the task that an epoch belongs to."""
@@ -341,7 +341,7 @@ class Trainee:
         return [units.dormant(layer, self.config.redo_threshold) for layer in layers]
 
     def _replaceable(self, steps: int) -> list[BoolArray]:
-        """Returns the units that continual backprop replaces now, and starts them anew."""
+        """Returns the units that continual backprop replaces now, and resets their age."""
         chosen, one = [], one_unit(self.config.replacement_rate)
         for utility, age, due in self._by_unit:
             ages, maturity = age.numpy(), self.config.maturity
@@ -424,7 +424,7 @@ class Trainee:
             self.slots,
             self.first,
             self.totals,
-            self.shown,
+            self.inputs,
             self._batches(order, start),
             load_tensorflow().constant(counts),
             self._rates(start),
@@ -535,7 +535,7 @@ class Trainee:
         padded[: len(block)] = block
         return self.program.observe(
             self.weights,
-            self.shown,
+            self.inputs,
             tf.constant(padded),
             tf.constant(len(block)),
             self.parameter,

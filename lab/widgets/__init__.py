@@ -1,4 +1,7 @@
-"""Front ends for notebooks: the only place of the lab that imports ipywidgets."""
+"""Front ends for notebooks: the only place of the lab that imports ipywidgets.
+
+A front end holds controls, calls functions of other wings, and shows the Python that does the same.
+"""
 
 from lab.widgets.compare import Compare
 from lab.widgets.kill_map import KillMap

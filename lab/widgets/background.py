@@ -63,7 +63,7 @@ class Background:
         finally:
             _one_at_a_time.release()
 
-    def take(self) -> list[Event]:
+    def new_events(self) -> list[Event]:
         """Returns the events since the last call."""
         events = []
         while not self._queue.empty():
@@ -95,7 +95,7 @@ class Background:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop."""
+        """Whether `stop` was called."""
         return self._stop.is_set()
 
     @property

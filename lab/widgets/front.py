@@ -220,7 +220,7 @@ def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
     """Returns the runs of a store in their order, and others in the order given.
 
     Raises:
-        InputError: If they are no runs.
+        InputError: If they are not runs.
     """
     if isinstance(runs, Run):
         return Runs([runs])
@@ -230,7 +230,7 @@ def given_runs(runs: Run | RunStore | Iterable[Run] | None) -> Runs:
 
 
 def run_names(runs: Sequence[Run]) -> list[tuple[str, Run]]:
-    """Names runs, to pick one from a list, by their settings and by what else tells them apart."""
+    """Names runs, to pick one from a list, by their settings and by what else differs."""
     differing = differences([run.config for run in runs], "learning_rate")
     told = [_words(run, more) for run, more in zip(runs, differing, strict=True)]
     return [

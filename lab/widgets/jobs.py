@@ -51,8 +51,8 @@ class Line:
         self.done = 0.0
         self.result = ""
 
-    def take(self, event: Event | Replayed) -> None:
-        """Adds what an event tells of this run."""
+    def add(self, event: Event | Replayed) -> None:
+        """Adds what an event reports of this run."""
         if isinstance(event, Progress):
             self.done = epochs_done(event)
         elif isinstance(event, EpochEnd | Replayed):

@@ -96,10 +96,10 @@ class KillMap(Live):
         (rows, columns) = vary.items()
         self.rows, self.row_values = _axis("rows", *rows)
         self.columns, self.column_values = _axis("columns", *columns)
-        further = [(title, name) for name, title in maps.MAPPED.items() if name not in maps.SHOWN]
+        further = [(title, name) for name, title in maps.MAPPED.items() if name not in maps.USUAL]
         options = [("none", ""), *further]
         self.third = box(Dropdown, "", "third map", "380px", options=options)
-        self._maps = [_TitledGrid() for _ in (*maps.SHOWN, self.third)]
+        self._maps = [_TitledGrid() for _ in (*maps.USUAL, self.third)]
         super().__init__(
             [
                 row(self.activation, self.seeds, self.epochs),
@@ -126,14 +126,14 @@ class KillMap(Live):
             self.say(self._what_to_train(job))
 
     @property
-    def shown(self) -> tuple[str, ...]:
+    def mapped(self) -> tuple[str, ...]:
         """The measures that are mapped."""
-        return (*maps.SHOWN, *filter(None, [self.third.value]))
+        return (*maps.USUAL, *filter(None, [self.third.value]))
 
     @property
     def grids(self) -> dict[str, Grid]:
         """The grid of each measure that is mapped."""
-        return {name: place.grid for name, place in zip(self.shown, self._maps, strict=False)}
+        return {name: place.grid for name, place in zip(self.mapped, self._maps, strict=False)}
 
     def _show_third(self) -> None:
         with self.sentences():
@@ -194,7 +194,7 @@ class KillMap(Live):
         """Draws both maps, the table, and the curves of the cell that is picked."""
         if len(self.runs):
             self.found = maps.SettingsMap(*self._axes, self.runs, self._loaded)
-        cells = {measure: self._values(measure) for measure in self.shown}
+        cells = {measure: self._values(measure) for measure in self.mapped}
         for place, (measure, values) in zip(self._maps, cells.items(), strict=False):
             place.title.value = f"<b>{maps.MAPPED[measure]}</b>"
             self._paint(place.grid, measure, values)
@@ -210,7 +210,7 @@ class KillMap(Live):
         if self.found is not None:
             of = maps.measure_of(measure, self._loaded)
             return [[of.printed(run) for run in self.found.cell(*p)] for p in self.places]
-        if measure not in maps.SHOWN:
+        if measure not in maps.USUAL:
             return [[] for _ in self.places]  # It is known when the training has ended.
         return [[_so_far(line, measure) for line in self._lines(place)] for place in self.places]
 
@@ -233,7 +233,7 @@ class KillMap(Live):
             grid.colours = [_colour(values, measure) for values in cells]
             grid.marks = [_mark(values) for values in cells]
             pairs = zip(self.places, cells, strict=True)
-            grid.names = [f"{self._title(place)}: {_told(values)}" for place, values in pairs]
+            grid.names = [f"{self._title(place)}: {_mean_words(values)}" for place, values in pairs]
             grid.label = maps.MAPPED[measure]
 
     def _title(self, place: Place) -> str:
@@ -249,7 +249,7 @@ class KillMap(Live):
             [map(spelling.value_words, place) for place in self.places], columns=names
         )
         for measure, values in cells.items():
-            frame[maps.MAPPED[measure]] = list(map(_told, values))
+            frame[maps.MAPPED[measure]] = list(map(_mean_words, values))
         return frame
 
     def _pick(self, cell: int) -> None:
@@ -313,7 +313,7 @@ def _mark(values: Sequence[float]) -> str:
     return "!" if np.isnan(values).any() else f"{np.mean(values):.0f}"
 
 
-def _told(values: Sequence[float]) -> str:
+def _mean_words(values: Sequence[float]) -> str:
     """The mean over the seeds and their spread, in words."""
     if not values:
         return "not trained yet"

@@ -47,9 +47,9 @@ class Live(Front):
         """Stacks the controls, the buttons, what is below them, and a front end's other parts.
 
         Args:
-            controls: What stands above the buttons.
+            controls: What is above the buttons.
             views: What there is to see besides picture and table.
-            below: What stands below the buttons.
+            below: What is below the buttons.
             more: Further buttons that begin something, as Train does.
         """
         self.runs = Runs([])
@@ -177,7 +177,7 @@ class Live(Front):
                 return False
             alive = background.alive  # Asked before the events are taken: none is lost.
             with self.sentences():
-                self._take(background.take())
+                self._show_events(background.new_events())
                 if not alive:
                     self._finish(job, background)
             if not alive:
@@ -185,12 +185,12 @@ class Live(Front):
                 self._set_buttons(going=False)
             return alive
 
-    def _take(self, events: list[Any]) -> None:
+    def _show_events(self, events: list[Any]) -> None:
         epochs = 0
         for event in events:
             if not isinstance(event, Phase):
-                self.lines[event.run].take(event)
-                self._far.take(event)
+                self.lines[event.run].add(event)
+                self._far.add(event)
                 epochs += isinstance(event, EpochEnd | jobs.Replayed)
             elif self._goes_on:
                 self.say(f"{event.text[0].upper()}{event.text[1:]} …")

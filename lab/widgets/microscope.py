@@ -30,7 +30,7 @@ STATE = "state"
 MARKS = ("", "−", "~", "×", "!")
 FRAME_MILLISECONDS = 1200
 REST_SECONDS = 0.3  # Clones and ranks are looked for when no epoch has been chosen for so long.
-MOST_CLONES = 5  # Of these the correlation is told.
+MOST_CLONES = 5  # The text gives the correlation of so many.
 COLUMNS = (32, 16, 8)
 ROOM = (512, 256)  # The grid's, in pixels: 512 neurons fill it.
 LEAST, LARGEST = 16, 48  # The side of a cell, in pixels.
@@ -228,7 +228,7 @@ class Microscope(Front):
         if self._now().knows_clones or loop is None or not loop.is_running():
             self.draw_clones()
             return
-        self._tell_clones("", "", [])
+        self._show_clones("", "", [])
         loop.call_soon_threadsafe(self._draw_clones_later, loop)
 
     def _draw_clones_later(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -237,18 +237,18 @@ class Microscope(Front):
         self._spare_soon = loop.call_later(REST_SECONDS, self.draw_clones)
 
     def draw_clones(self) -> None:
-        """Tells what the layer could spare, and which neurons are clones of the one picked.
+        """Says what the layer could spare, and which neurons are clones of the one picked.
 
-        It changes no control that answers, for another thread may choose an epoch meanwhile.
+        It changes no control that has an observer: another thread may choose an epoch meanwhile.
         """
         with self.sentences():
             neuron = self._neuron
             view = self._view(neuron.run.run_id, neuron.layer, neuron.epoch)
-            told = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
+            found_words = _spare(view), _alike(view, neuron.unit), view.clones(neuron.unit)
             if neuron is self._neuron:
-                self._tell_clones(*told)
+                self._show_clones(*found_words)
 
-    def _tell_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
+    def _show_clones(self, spare: str, alike: str, found: list[tuple[int, float]]) -> None:
         self.spare.value = f'<div class="lab-words">{html.escape(spare)}</div>'
         self.story.value = _story(self._neuron, alike)
         self.clone.layout.display = None if found else "none"

@@ -75,7 +75,7 @@ def _tables(run: Run, dataset: Dataset | None) -> dict[int, pd.DataFrame]:
 
 
 def _frame(run: Run, tables: dict[int, pd.DataFrame], images: int) -> pd.DataFrame:
-    """For each layer who looks dead on so many images, who of them is not, and who is dead."""
+    """For each layer: who looks dead on this many images, who of them is not, who is dead."""
     rows = []
     for layer, table in tables.items():
         (at,) = table[table.images == images].to_dict("records")

@@ -68,7 +68,7 @@ class Settings:
         try:
             RunConfig(**chosen)
         except InputError as error:
-            raise InputError(self._told(str(error))) from None
+            raise InputError(self._mark_and_name(str(error))) from None
         self._mark("")
         return chosen
 
@@ -76,7 +76,7 @@ class Settings:
         """Calls a function whenever a setting changes."""
         on_change(list(self.controls.values()), do)
 
-    def _told(self, sentence: str) -> str:
+    def _mark_and_name(self, sentence: str) -> str:
         """Marks the box that a sentence is about, and calls the setting as its box does."""
         name, _, rest = sentence.partition(" ")
         self._mark(name if name in self.controls else "")

@@ -207,8 +207,8 @@ class Bent:
         (Bent(), r"not an object of the class Bent\. Write what it .* def mine\(z\): return tf\."),
         (Bent().__call__, r"not an object of the class method\. Write"),
         (functools.partial(Bent(), a=1.0), r"not an object of the class partial\. Write"),
-        (keras.layers.PReLU(), r"class PReLU\. .* Of Keras's layers, Activation, ELU, "),
-        (keras.layers.Dropout(0.5), r"class Dropout\. .* Of Keras's layers, Activation, ELU, "),
+        (keras.layers.PReLU(), r"class PReLU\. .* Keras's layers Activation, ELU, "),
+        (keras.layers.Dropout(0.5), r"class Dropout\. .* Keras's layers Activation, ELU, "),
         (tf.function(bent), "leave @tf.function away"),
     ],
 )
@@ -282,8 +282,8 @@ def test_a_function_that_overflows_is_registered_with_a_line_that_says_where(fun
         lab.register("mine", function)
     assert [str(warning.message) for warning in told] == [
         f"mine is registered, but in float32 its value or slope overflows {where}, and a run "
-        f"whose neurons come there diverges. Clamp z inside tf.where, as in "
-        f"tf.where(z > 0, z, tf.math.expm1(tf.minimum(z, 0.0))), or take what TensorFlow has, "
+        f"whose neurons reach it diverges. Clamp z inside tf.where, as in "
+        f"tf.where(z > 0, z, tf.math.expm1(tf.minimum(z, 0.0))), or use what TensorFlow has, "
         f"such as tf.nn.softplus, tf.sigmoid and tf.tanh."
     ]
     assert told[0].filename == __file__

@@ -171,7 +171,7 @@ def test_clones_and_ranks_are_shares_of_all_hidden_units(killed, tiny):
 
 def test_a_picture_can_show_any_measures_and_outlines_where_most_are_dead(killed):
     shown = ("clones_fraction", "effective_rank_fraction", "dead")
-    picture = killed.picture(shown=shown)
+    picture = killed.picture(mapped=shown)
     titles = [ax.get_title(loc="left") for ax in picture.figure.axes if ax.images]
     assert titles == [
         "clones, % of hidden neurons",
@@ -184,7 +184,7 @@ def test_a_picture_can_show_any_measures_and_outlines_where_most_are_dead(killed
     assert "clones and ranks: of the last weights, on the probe set." in picture.alt
     assert "clones" not in killed.picture().alt
     with pytest.raises(LabError, match=r"Unknown measure 'clones'\. Choose from: dead, accur"):
-        killed.picture(shown=("clones",))
+        killed.picture(mapped=("clones",))
 
 
 def test_runs_without_weights_have_no_map_of_clones(tiny, tmp_path):

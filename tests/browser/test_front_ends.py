@@ -441,7 +441,8 @@ def test_scrubbing_through_the_epochs_shows_neurons_die_and_revive(microscope, c
 
 @pytest.fixture
 def kill_map(opened, classroom_folder):
-    lines = "from lab.widgets import KillMap\nKillMap(epochs=2, seeds=2)"
+    # The picture shows the store: not a folder of this test.
+    lines = 'from lab.widgets import KillMap\nKillMap(epochs=2, seeds=2, store="runs")'
     notebook = nbformat.v4.new_notebook(
         cells=[nbformat.v4.new_code_cell(lines)],
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3"}},
@@ -461,7 +462,7 @@ def test_the_cells_of_a_kill_map_fill_in_and_open_their_curves(kill_map, picture
     )
     kill_map.choose("activation", "relu")
     kill_map.button("Train").click()
-    kill_map.says("Finished: all 32 runs are kept", seconds=180)
+    kill_map.says("Finished: all 32 runs are kept in runs.", seconds=180)
     name = "learning rate 0.03, first bias -0.5: "
     cell = cells.filter(has_text=re.compile(r"\d")).nth(5)
     expect(cell).to_have_attribute(

@@ -119,5 +119,5 @@ def test_predictions_stand_beside_what_came_out():
 
 @pytest.mark.parametrize("found", [0.2344, 2344.0])
 def test_an_answer_that_is_right_but_for_a_factor_of_100_says_so(found):
-    with pytest.raises(WrongAnswerError, match="right but for a factor of 100"):
+    with pytest.raises(WrongAnswerError, match="right except for a factor of 100"):
         matches(found, 23.44, {})

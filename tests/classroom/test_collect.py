@@ -18,7 +18,7 @@ from made_runs import made_up_end, made_up_epoch, write
 import lab.store.writer
 from lab import RunConfig, RunStore
 from lab.classroom import collect as collecting
-from lab.classroom.collect import OUTCOMES, Finding, collect, seeds_of
+from lab.classroom.collect import OUTCOMES, Collected, collect, seeds_of
 from lab.errors import InputError, StoreError
 from lab.runs.run import have_the_same_bits
 
@@ -113,7 +113,7 @@ def test_a_run_that_is_there_already_is_not_kept_twice_whoever_hands_it_in(ada, 
     RunStore(copy).label("relu-seed1", "Bob")
     list(collect([ada.path], pool))
     double, other = collect([copy], pool)
-    assert double == Finding(
+    assert double == Collected(
         str(copy), double.name, "Bob", "double", f"the same as {double.name} of Ada"
     )
     assert other.outcome == "double"
@@ -479,7 +479,7 @@ def test_runs_of_one_seed_with_other_bits_count_in_no_mean_and_no_verdict(ada, p
     change(folder, test_accuracy=0.999)
     (finding,) = collect([folder], pool)
     assert finding.outcome == "beside"
-    with pytest.warns(UserWarning, match="with other bits: none of them counts"):
+    with pytest.warns(UserWarning, match="but other bits: none of them counts"):
         (row,) = RunStore(pool.path).runs.summary().to_dict("records")
     assert row["runs"] == 1
     assert row["every_test_accuracy"] == (0.75,)

@@ -172,13 +172,13 @@ def test_a_check_that_fails_with_an_error_is_a_finding(monkeypatch):
 
 
 def test_the_command_says_what_to_do_and_its_exit_code_tells(lab_main, monkeypatch):
-    fine = doctor.Finding("ok", "all is well")
+    fine = doctor.MachineCheck("ok", "all is well")
     monkeypatch.setattr(doctor, "CHECKS", {"memory": lambda: fine})
     code, text, _ = lab_main("doctor")
     assert code == 0
     assert "memory      ok       all is well" in text
     assert "This machine is ready." in text
-    bad = doctor.Finding("failed", "none", "Buy some")
+    bad = doctor.MachineCheck("failed", "none", "Buy some")
     monkeypatch.setattr(doctor, "CHECKS", {"memory": lambda: fine, "disk": lambda: bad})
     code, text, _ = lab_main("doctor")
     assert code == 1

@@ -165,7 +165,7 @@ WRONG = [
     ("1.1", lambda z, a: np.where(z > 0, 1, 0.01), "always 0.01"),
     ("1.1", lambda z, a: np.where(z > 0, 1, -a), "not negative"),
     ("1.1", lambda z, a: 1 if z > 0 else a, "np.where"),
-    ("1.1", lambda z, a: None, "gives nothing back"),
+    ("1.1", lambda z, a: None, "returns nothing"),
     ("1.1", 0.01, "must be a function"),
     ("1.2", 5.0, "multiply twenty times"),
     ("1.2", 0.5**20, "sigmoid's value at 0"),
@@ -359,7 +359,7 @@ WRONG = [
     ("9.3", dead_as(lambda shut: shut.all(axis=(0, 1, 2)).sum()), "You count"),
     ("9.3", dead_as(lambda shut: shut.all(axis=(1, 2, 3))), "Ask for each filter"),
     ("9.4", FILTERS, 0, -0.0464, "The bias has to rise"),
-    ("9.4", FILTERS, 0, 0.2383, "Does this filter need so much"),
+    ("9.4", FILTERS, 0, 0.2383, "Does this filter need that much"),
     ("9.4", FILTERS, 0, -0.2383, "This is its bias"),
     ("9.4", FILTERS, 0, 0.0464 - 0.2383, "asks for the rise"),
     ("9.4", FILTERS, 0, 1, "less is enough"),
@@ -368,7 +368,7 @@ WRONG = [
     ("9.4", FILTERS, 0, "much", "not the kind of answer"),
     ("10.1", lambda w, first, s: ((w - first) ** 2).sum(), "The strength is missing"),
     ("10.1", lambda w, first, s: s * (w**2).sum(), "the pull toward 0, which is l2"),
-    ("10.1", lambda w, first, s: s * (first**2).sum(), "of the first weights alone"),
+    ("10.1", lambda w, first, s: s * (first**2).sum(), "only the first weights"),
     ("10.1", lambda w, first, s: s * (w - first).sum(), "one up and one down cancel"),
     ("10.1", lambda w, first, s: s * abs(w - first).sum(), "the absolute distance"),
     ("10.1", lambda w, first, s: s * np.mean((w - first) ** 2), "Take the sum"),
@@ -385,7 +385,7 @@ WRONG = [
     ("10.2", lambda a, t: abs(a).mean(axis=0) > t * abs(a).mean(), "not silent"),
     ("10.2", lambda a, t: (abs(a).mean(axis=0) <= t * abs(a).mean()).sum(), "You count"),
     ("10.2", lambda a, t: np.array([0, 1, 5]), "Give true or false for each"),
-    ("10.3", TASKS, "ELU", "it learns worse, by 22.8 points in the mean (from 18.0 to 27.6)"),
+    ("10.3", TASKS, "ELU", "it learns worse, by 22.8 points on average (from 18.0 to 27.6)"),
     ("10.3", TASKS, "ReLU", "That agrees with the claim"),
     ("10.3", TASKS, "ReLU, l2_init", "do not double: 9.8 → 10.6"),
     ("10.3", TASKS, "ReLU, anew", "do not double"),
@@ -530,7 +530,7 @@ def test_a_remedy_of_ones_own_saves_neurons_on_three_seeds_and_reads(trained):
     assert "It saves neurons, but the networks read" in check("8.4", slow, REMEDIES).message
     assert check("8.4", trained(seeds=3, optimizer="sgd", momentum=0.9, **network_a), REMEDIES)
     hard = trained(seeds=3, initializer="he_normal", **network_a)
-    assert "% of the neurons are dead, in the mean" in check("8.4", hard, REMEDIES).message
+    assert "% of the neurons are dead, on average" in check("8.4", hard, REMEDIES).message
     one = trained(optimizer="sgd", **network_a)
     assert "train with three seeds" in check("8.4", one, REMEDIES).message
     two = trained(seeds=3, **network_a | {"optimizer": "sgd", "epochs": 1})

@@ -77,7 +77,7 @@ def test_a_file_that_would_run_code_is_refused_and_its_code_is_not_run(lab_main,
     code, text, errors = lab_main("census", saved / "bad.keras", "--data", saved / "inputs.npz")
     assert (code, text) == (2, "")
     assert errors == (
-        "Error: bad.keras is refused: it would run code that it brings along, such as a Lambda "
+        "Error: bad.keras is refused: it contains code that would run, such as a Lambda "
         "layer. If you trust it, load it in Python and call lab.Census.of(model, x).\n"
     )
     assert not os.path.exists(trace)
@@ -94,7 +94,7 @@ def test_a_file_that_would_run_code_is_refused_and_its_code_is_not_run(lab_main,
         ("mine.keras", "text.keras", "The data must be an .npz file"),
         ("mine.keras", "objects.npz", "The data must be an .npz file"),
         ("mine.keras", "labels.npz", "labels.npz must hold an array x of inputs"),
-        ("mine.keras", "nan.npz", "probe must hold finite numbers alone; input 1 has NaN"),
+        ("mine.keras", "nan.npz", "probe must hold only finite numbers; input 1 has NaN"),
         ("mine.keras", "empty.npz", "probe must hold at least one input; it is empty."),
         ("mine.keras", "flat.npz", "The model 'mine' does not take the probe"),
     ],
@@ -172,7 +172,7 @@ def test_data_without_labels_says_that_gradients_are_not_checked(lab_main, check
         ("--html", ".", "The diagnosis must be a file, and "),
         ("--data", "none.npz", "none.npz cannot be read: it is not a plain file"),
         ("--data", "notes.txt", "The data must be an .npz file"),
-        ("--data", "nan.npz", "probe must hold finite numbers alone; input 0 has NaN"),
+        ("--data", "nan.npz", "probe must hold only finite numbers; input 0 has NaN"),
         ("--data", "flat.npz", "The model 'mine' does not take the probe"),
     ],
 )
@@ -195,4 +195,4 @@ def test_a_model_that_would_run_code_is_not_diagnosed(lab_main, checked, tmp_pat
     keras.Sequential([keras.Input((8,)), layer]).save(tmp_path / "mine.keras")
     code, _, errors = lab_main(*command)
     assert code == 2
-    assert errors.startswith("Error: mine.keras is refused: it would run code")
+    assert errors.startswith("Error: mine.keras is refused: it contains code")

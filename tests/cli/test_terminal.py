@@ -112,8 +112,8 @@ def test_on_a_terminal_the_time_left_is_in_words(monkeypatch: pytest.MonkeyPatch
     now = iter(range(100, 10_000, 60))
     monkeypatch.setattr(time, "monotonic", lambda: next(now))
     far = HowFar([RunConfig(epochs=4)])
-    far.take(Progress(0, 1, 0.5, 0.5, 0.8))
-    far.take(Progress(0, 1, 1.0, 0.5, 0.8))
+    far.add(Progress(0, 1, 0.5, 0.5, 0.8))
+    far.add(Progress(0, 1, 1.0, 0.5, 0.8))
     assert far.left == "about 6 min left"  # Half an epoch a minute, and three are left.
     monkeypatch.setattr(HowFar, "left", "about 6 min left")
     console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)

@@ -342,7 +342,7 @@ def test_sizes_that_just_fit_are_taken():
 
 @pytest.mark.parametrize("name", [5, None, "", "a\nb", "x" * 201])
 def test_what_is_no_name_of_a_data_set_is_refused(name):
-    with pytest.raises(InputError, match="A dataset's name must be 1 to 200 printable characters"):
+    with pytest.raises(InputError, match="A data set's name must be 1 to 200 printable characters"):
         Dataset(name, **small())
 
 

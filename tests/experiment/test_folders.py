@@ -105,7 +105,7 @@ def test_train_and_test_belong_together(tmp_path):
 def test_the_classes_for_testing_are_among_those_for_training(tmp_path):
     for place in ("train/a", "train/b", "test/b", "test/c"):
         save(tmp_path / place / "x.png")
-    with pytest.raises(InputError, match=r"test must hold the classes of train/ alone, not c: "):
+    with pytest.raises(InputError, match=r"test must hold only the classes of train/, not c: "):
         folders.read(folders.parts(tmp_path), MOST)
     (tmp_path / "test" / "c" / "x.png").unlink()
     (tmp_path / "test" / "c").rmdir()

@@ -8,7 +8,7 @@ from made import make_dataset
 
 from lab import Dataset, RunConfig, join_datasets
 from lab.errors import InputError
-from lab.experiment import Task, fitted, shown, split, task_of
+from lab.experiment import Task, fitted, split, task_dataset, task_of
 
 PERMUTED, SHUFFLED, PAIRS = (
     RunConfig(tasks=tasks, epochs=20, batch_size=20)
@@ -29,7 +29,7 @@ def test_without_tasks_a_run_is_shown_the_data_set_as_it_is(tiny: Dataset) -> No
     ):
         assert own.tolist() == of_split.tolist()
     assert task.test.tolist() == list(range(100))
-    assert shown(tiny, RunConfig(), 3) is tiny
+    assert task_dataset(tiny, RunConfig(), 3) is tiny
 
 
 def test_every_place_of_a_permuted_image_holds_the_pixel_that_the_order_names(tiny) -> None:
@@ -124,7 +124,7 @@ def test_tasks_show_the_data_sets_in_turn_with_as_many_training_images(tiny, joi
         assert (task.labels, task.order) == (joined.y_train, None)
     assert (joined.x_train[tasks[0].train] == tiny.x_train[:48]).all()
     assert tasks[0].train.tolist() == tasks[2].train.tolist()
-    assert shown(joined, config, 2).y_test.tolist() == (10 + np.arange(60, 90) % 3).tolist()
+    assert task_dataset(joined, config, 2).y_test.tolist() == (10 + np.arange(60, 90) % 3).tolist()
 
 
 def test_the_data_sets_in_turn_need_several_with_images_in_every_part(tiny, joined):
@@ -152,12 +152,12 @@ def test_a_data_set_is_shown_as_the_task_of_the_epoch_has_it(tiny: Dataset) -> N
     config = RunConfig(tasks="permuted", task_epochs=2)
     order = np.random.default_rng([0, 2, 0x7A5C]).permutation(784)
     by_hand = tiny.x_test.reshape(100, 784)[:, order].reshape(100, 28, 28)
-    assert (shown(tiny, config, 3).x_test == by_hand).all()
-    assert (shown(tiny, config, 4).x_test == by_hand).all()
-    assert (shown(tiny, config, 2).x_test != by_hand).any()
+    assert (task_dataset(tiny, config, 3).x_test == by_hand).all()
+    assert (task_dataset(tiny, config, 4).x_test == by_hand).all()
+    assert (task_dataset(tiny, config, 2).x_test != by_hand).any()
     labels = np.random.default_rng([0, 1, 0x7A5D]).permutation(tiny.y_train[:240])
-    assert (shown(tiny, SHUFFLED, 0).y_train[:240] == labels).all()
-    pair = shown(tiny, PAIRS, 1).y_test
+    assert (task_dataset(tiny, SHUFFLED, 0).y_train[:240] == labels).all()
+    pair = task_dataset(tiny, PAIRS, 1).y_test
     assert len(pair) == np.isin(tiny.y_test, np.unique(pair)).sum()
     assert len(np.unique(pair)) == 2
 

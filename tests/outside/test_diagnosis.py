@@ -247,7 +247,10 @@ def test_a_compiled_model_has_its_own_loss():
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (np.arange(200) // 50, "must be from 0 to 2, for the model has 3 outputs; they are from 0"),
+        (
+            np.arange(200) // 50,
+            "must be from 0 to 2, because the model has 3 outputs; they are",
+        ),
         (np.ones((200, 7)), "labels of shape (7,) fit no usual loss of outputs of shape (3,)"),
     ],
 )

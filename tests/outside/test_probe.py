@@ -43,9 +43,9 @@ class Parts(keras.utils.PyDataset):
         (X + 1j, "probe must hold numbers, not the type complex64."),
         (
             np.where(np.arange(12)[:, None] == 7, np.nan, X),
-            "probe must hold finite numbers alone; input 7 has NaN or infinity in it.",
+            "probe must hold only finite numbers; input 7 has NaN or infinity in it.",
         ),
-        ((X, np.full(12, np.inf)), "probe must hold finite numbers alone; input 0 has NaN"),
+        ((X, np.full(12, np.inf)), "probe must hold only finite numbers; input 0 has NaN"),
     ],
 )
 def test_what_is_no_probe_is_refused_in_one_sentence(given, words):

@@ -119,7 +119,7 @@ def _texts(widget):
 
 def test_what_needs_the_lab_to_train_or_build_it_is_refused_in_one_sentence(runs, lab_main, place):
     run = outside(runs)[1]
-    start = f"Run {run.run_id} is of a network that was trained outside the lab"
+    start = f"Run {run.run_id} was trained outside the lab"
     for ask in (lambda: verify(run), run.model, run.trained_on):
         with pytest.raises(RunError) as refused:
             ask()

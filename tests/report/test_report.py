@@ -223,7 +223,7 @@ def test_unfinished_and_damaged_runs_are_named_and_not_averaged(small):
     damaged = next(bad.folder.glob("units-*"))
     damaged.write_bytes(b"")
     page = Page(report(Runs([good, other, Run(bad.folder, bad.record)])))
-    assert f"1 run did not come to the end, and no mean includes it: {other.run_id}." in page.text
+    assert f"1 run did not finish, and no mean includes it: {other.run_id}." in page.text
     assert f"{bad.run_id}: {damaged.name} was changed or damaged" in page.text
     assert page.table("seed 0;")[1][:2] == ["ReLU", "1"]
     statuses = [(run["run"], run["status"]) for run in page.data()["runs"]]
@@ -258,7 +258,7 @@ def test_a_large_store_shows_what_has_most_seeds_and_names_the_rest(small, monke
 
 
 def test_of_a_long_run_some_epochs_are_left_out_but_neither_end(small, monkeypatch):
-    monkeypatch.setattr(explorer, "MOST_EPOCHS", 2)
+    monkeypatch.setattr(explorer, "EPOCHS_SHOWN", 2)
     rows, _ = explorer.explore(Runs([small()]))
     assert [epoch[0] for epoch in rows[0]["epochs"]] == [0, 2]
 

@@ -9,7 +9,7 @@ import lab
 from lab import RunConfig, RunStore, neurons
 from lab.analysis import probes, surgery
 from lab.errors import InputError, RunError
-from lab.experiment import shown, split
+from lab.experiment import split, task_dataset
 from lab.network import forward
 from lab.runs import by_task, first_and_last, tasks_words
 
@@ -38,7 +38,7 @@ def test_accuracy_while_learning_is_the_mean_over_a_tasks_epochs(run):
 
 def test_accuracy_at_the_end_is_that_of_a_tasks_last_epoch_on_its_own_images(run, tiny):
     for epoch, recorded in zip((0, 2, 4, 6), by_task(run, "end_accuracy"), strict=True):
-        images = shown(tiny, run.config, epoch)
+        images = task_dataset(tiny, run.config, epoch)
         which = split(images, run.config).validation
         *_, scores = forward(run.config, run.weights(epoch), images.x_train[which])
         assert recorded == pytest.approx((scores.argmax(1) == images.y_train[which]).mean())
@@ -65,7 +65,7 @@ def test_norms_are_those_of_the_kept_weights(run):
 def test_clones_and_ranks_are_those_of_the_activations_on_the_probe_at_a_tasks_end(run, tiny):
     probe = split(tiny, run.config).probe
     for epoch, task in ((0, 0), (2, 1), (6, 3)):
-        images = shown(tiny, run.config, epoch).x_train[probe]
+        images = task_dataset(tiny, run.config, epoch).x_train[probe]
         *hidden, _ = forward(run.config, run.weights(epoch), images)
         for layer, z in enumerate(hidden, start=1):
             values = np.maximum(z, 0.0).astype(float)
@@ -169,7 +169,7 @@ def test_where_tasks_show_data_sets_in_turn_the_first_and_last_are_whole_rounds(
 def test_pre_activations_are_those_of_the_epochs_task(run, tiny):
     probe = split(tiny, run.config).probe
     for epoch in (2, 3):
-        seen = shown(tiny, run.config, epoch).x_train[probe].reshape(len(probe), 784)
+        seen = task_dataset(tiny, run.config, epoch).x_train[probe].reshape(len(probe), 784)
         weights = run.weights(epoch)
         z = seen.astype(np.float32) / 255 @ weights.kernel(1) + weights.bias(1)
         np.testing.assert_allclose(run.pre_activations(tiny, 1, epoch), z, rtol=1e-4, atol=1e-5)
@@ -179,7 +179,7 @@ def test_pre_activations_are_those_of_the_epochs_task(run, tiny):
 def test_the_microscope_shows_the_images_as_the_network_saw_them(run, tiny):
     view = neurons.look(run, 1, 3, tiny)
     best = np.argsort(-view.z[:, 0], kind="stable")[: neurons.EXCITING]
-    seen = shown(tiny, run.config, 3).x_train[split(tiny, run.config).probe[best]]
+    seen = task_dataset(tiny, run.config, 3).x_train[split(tiny, run.config).probe[best]]
     assert (view.neuron(0).images == seen).all()
 
 

@@ -162,7 +162,7 @@ def test_no_file_can_be_larger_than_the_largest_network_with_its_optimiser():
         (
             "confirmed",
             {"first": 9, "last": 9, "name": "confirmed-e0009.safetensors"},
-            "confirmed-e0009.safetensors is of epochs that it does not have",
+            "confirmed-e0009.safetensors names epochs that it does not have",
         ),
     ],
 )
@@ -195,7 +195,7 @@ def test_thousands_of_files_of_all_epochs_are_refused_without_counting_them(tmp_
     raw["units"] = [raw["units"][0] | {"name": name, "first": 0, "last": 10_000}] * 5000
     (folder / "run.json").write_text(json.dumps(raw))
     tracemalloc.start()
-    with pytest.raises(RunError, match="is of epochs that it does not have, or not in order"):
+    with pytest.raises(RunError, match="names epochs that it does not have, or not in order"):
         read_record(folder)
     assert tracemalloc.get_traced_memory()[1] < 32 * 2**20
     tracemalloc.stop()

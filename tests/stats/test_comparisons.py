@@ -108,5 +108,5 @@ def test_groups_that_cannot_be_compared_are_refused(record):
     with pytest.raises(InputError, match="each seed once, and 'b' has one several times"):
         stats.between({"a": plain, "b": [*plain, record("elu", 3, 0.5)]}, "a")
     other = RunStore("notebooks/recorded/remedies").runs[:1]
-    with pytest.raises(InputError, match="of one data set to be compared"):
+    with pytest.raises(InputError, match="have one data set to be compared"):
         stats.between({"a": plain, "b": other}, "a")

@@ -32,12 +32,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 def test_epochs_count_in_part_and_a_run_that_ends_early_has_nothing_left() -> None:
     far = HowFar(TWO)
     assert (far.total, far.share, far.ended) == (10, 0, 0)
-    far.take(step(0, 2, 0.5))
+    far.add(step(0, 2, 0.5))
     assert far.done == [1.5, 0]
-    far.take(end(1, 1))
+    far.add(end(1, 1))
     assert far.done == [1.5, 1]
     assert far.share == 0.25
-    far.take(RunEnd(1, True, 0.5, 0.8, ()))
+    far.add(RunEnd(1, True, 0.5, 0.8, ()))
     assert far.done == [1.5, 6]
     assert (far.share, far.ended) == (0.75, 1)
 
@@ -47,18 +47,18 @@ def test_the_time_left_counts_neither_what_was_recorded_before_nor_a_pause(
 ) -> None:
     far = HowFar(TWO, [3, 0])
     clock[0] = 150  # TensorFlow is loaded and the programs are compiled.
-    far.take(step(0, 4, 0.5))
+    far.add(step(0, 4, 0.5))
     assert far.left == ""
     clock[0] = 160
-    far.take(step(0, 4, 1.0))
-    far.take(step(1, 5, 0.5))  # It resumes: what was recorded before is not counted.
+    far.add(step(0, 4, 1.0))
+    far.add(step(1, 5, 0.5))  # It resumes: what was recorded before is not counted.
     assert far.left == "about 30 s left"  # Half an epoch took ten seconds, one and a half are left.
     far.restart()
     assert far.left == ""
     clock[0] = 1000
-    far.take(step(1, 5, 0.75))
+    far.add(step(1, 5, 0.75))
     clock[0] = 1000.5
-    far.take(step(1, 6, 0.75))
+    far.add(step(1, 6, 0.75))
     assert far.left == "about 1 s left"  # An eighth of one, rounded up.
 
 
@@ -66,11 +66,11 @@ def test_the_time_left_is_not_guessed_from_less_than_a_hundredth_of_the_work(
     clock: list[float],
 ) -> None:
     far = HowFar([RunConfig(epochs=50)] * 2)
-    far.take(step(0, 1, 0.25))
+    far.add(step(0, 1, 0.25))
     clock[0] += 60  # The second run's program is compiled.
-    far.take(step(0, 1, 0.5))
+    far.add(step(0, 1, 0.5))
     assert far.left == ""
-    far.take(step(0, 2, 0.25))
+    far.add(step(0, 2, 0.25))
     assert far.left == "about 1 h 39 min left"
 
 

@@ -204,7 +204,7 @@ def test_versions_that_agree_are_no_matter():
 def test_a_worker_with_other_images_refuses(study, tiny):
     def others(function, task):
         brighter = Dataset("tiny", tiny.x_train | 1, tiny.y_train, tiny.x_test, tiny.y_test)
-        return function(workers.Task(**{**vars(task), "dataset": brighter}))
+        return function(workers.Turn(**{**vars(task), "dataset": brighter}))
 
     with pytest.raises(InputError, match="has another tiny: give every machine the same files"):
         list(events(study, Once(others)))
@@ -283,8 +283,8 @@ def test_a_pool_that_forks_is_refused_where_tensorflow_is_loaded(kind, monkeypat
         with pytest.raises(InputError) as refused:
             workers.check_executor(pool)
     assert str(refused.value) == (
-        "executor must not fork this process, for TensorFlow is loaded here: give it another "
-        "context, ProcessPoolExecutor(3, mp_context=multiprocessing.get_context('spawn'))."
+        "executor must not fork this process, because TensorFlow is loaded here: give it "
+        "another context, ProcessPoolExecutor(3, mp_context=multiprocessing.get_context('spawn'))."
     )
 
 

@@ -9,7 +9,7 @@ from trained import SMALL, digest, epoch_ends, run_end
 
 from lab import Dataset, RunConfig, gradients, join_datasets
 from lab.errors import InputError
-from lab.experiment import fitted, shown, split, task_of
+from lab.experiment import fitted, split, task_dataset, task_of
 from lab.layout import Weights, mlp
 from lab.network import first_weights, forward, gradients_of, program
 from lab.network.optimizers import adam
@@ -39,7 +39,7 @@ def test_a_permuted_task_is_a_plain_run_on_images_permuted_by_hand(tiny, network
     events = list(train([config], tiny))
     ours = epoch_ends(events)
     for epoch in (1, 2):
-        again = plain_epoch(config, shown(tiny, config, epoch), ours[epoch - 1].state)
+        again = plain_epoch(config, task_dataset(tiny, config, epoch), ours[epoch - 1].state)
         (end,) = epoch_ends(again)[-1:]
         if network == "cnn":
             assert digest([end]) == digest([ours[epoch]])
@@ -59,7 +59,7 @@ def test_shuffled_labels_are_a_plain_run_on_labels_shuffled_by_hand_to_the_bit(t
     config = RunConfig(**SETTINGS, tasks="shuffled_labels")
     ours = epoch_ends(train([config], tiny))
     for epoch in (1, 2):
-        again = plain_epoch(config, shown(tiny, config, epoch), ours[epoch - 1].state)
+        again = plain_epoch(config, task_dataset(tiny, config, epoch), ours[epoch - 1].state)
         assert digest(epoch_ends(again)[-1:]) == digest([ours[epoch]])
 
 

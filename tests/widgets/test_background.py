@@ -60,14 +60,14 @@ def test_events_are_taken_once_and_in_order(background):
     steps = Steps(3)
     one = background(steps)
     one.start()
-    assert one.take() == []
+    assert one.new_events() == []
     steps.let.release(2)
     wait_for(lambda: steps.given == 2)
     wait_for(lambda: one._queue.qsize() == 2)
-    assert texts(one.take()) == ["0", "1"]
+    assert texts(one.new_events()) == ["0", "1"]
     steps.let.release(1)
     wait_for(lambda: not one.alive)
-    assert texts(one.take()) == ["2"]
+    assert texts(one.new_events()) == ["2"]
     assert steps.closed
     assert one.complaint == ""
 
@@ -83,7 +83,7 @@ def test_pause_pulls_nothing_more_until_resume(background):
     assert steps.given == 1
     one.resume()
     wait_for(lambda: not one.alive)
-    assert len(one.take()) == 10
+    assert len(one.new_events()) == 10
 
 
 @pytest.mark.parametrize("paused", [False, True])
@@ -112,7 +112,7 @@ def test_two_at_once_are_refused_and_the_second_may_begin_afterwards(background)
     other.start()
     second.let.release(1)
     wait_for(lambda: not other.alive)
-    assert texts(other.take()) == ["0"]
+    assert texts(other.new_events()) == ["0"]
 
 
 @pytest.mark.parametrize(

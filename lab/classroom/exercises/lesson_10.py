@@ -32,7 +32,7 @@ def _pull(pull: Any) -> None:
         "This is the pull toward 0, which is l2. Take the distance from the first weights.": (
             strength * (weights**2).sum()
         ),
-        "This is of the first weights alone.": strength * (first**2).sum(),
+        "This uses only the first weights.": strength * (first**2).sum(),
         "Square each distance before you sum: else one up and one down cancel.": (
             strength * away.sum()
         ),
@@ -107,7 +107,7 @@ def _grows_and_learns(runs: Any, way: Any) -> None:
     fall = stats.paired(last, first)
     wrong_if(
         fall.high < 0,
-        f"Its weights grow, and it learns worse, by {-fall.mean:.1f} points in the mean (from "
+        f"Its weights grow, and it learns worse, by {-fall.mean:.1f} points on average (from "
         f"{-fall.high:.1f} to {-fall.low:.1f}). That agrees with the claim.",
     )
 
@@ -122,7 +122,7 @@ def _means(runs: Runs, name: str) -> Any:
     "fits; to test it, give ReLU's neurons back: does ReDo help here?",
 )
 def _where_dying_matters(answer: Any, lesson: Any) -> None:
-    """`lesson` holds the recorded runs: its ReLU without a remedy tells the settings."""
+    """`lesson` holds the recorded runs: its ReLU without a remedy has the settings to compare."""
     runs, before = Runs(runs_of(answer)), Runs(runs_of(lesson)).where(label="ReLU")[0]
     relu, elu = (runs.where(activation=name) for name in ("relu", "elu"))
     wrong_if(not relu or not elu, "Train both functions: ('relu', 'elu').")

@@ -68,7 +68,7 @@ def _died_and_came_back(run: Any, unit: int, died: int, revived: int) -> None:
         f"Neuron {unit} of layer 2 was never dead. Did you take layer 1?",
     )
     wrong_if(
-        not lived.revived[:, unit].any(), f"Neuron {unit} of layer 2 never came back. Look on."
+        not lived.revived[:, unit].any(), f"Neuron {unit} of layer 2 never came back. Keep looking."
     )
     run.check_epoch(revived)
     wrong_if(not lived.died[died, unit], f"It did not die in epoch {died}. Move the epoch.")

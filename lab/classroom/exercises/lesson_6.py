@@ -47,7 +47,7 @@ def _images_until_the_truth(run: Any, images: Any) -> None:
     alive = opened[opened <= all_images]
     mistakes = {
         "You took the dead neurons, too: no image ever opens their gates.": int(opened.max()),
-        "After so many images the first neuron is known to live. Go on to the last.": (
+        "After this many images the first neuron is known to live. Go on to the last.": (
             int(alive.min())
         ),
         "Half of the living neurons are known by then. Go on to the last.": float(np.median(alive)),
@@ -99,7 +99,7 @@ def _taken_out_unnoticed(run: Any, units_out: Any) -> None:
     run = one_run_of(run)
     wrong_if(
         isinstance(units_out, Mapping),
-        "The answer must be the neurons of layer 1 alone, a list of their numbers.",
+        "The answer must be neurons of layer 1 only, a list of their numbers.",
     )
     dead = int(run.confirmed(1).sum())
     cut = surgery.ablate(run, {1: units_out})

@@ -63,7 +63,7 @@ def _holding_after_holm(holding: Any) -> None:
             "You multiply in the order of the list. First sort it, the smallest in front.": (
                 (p * np.arange(len(p), 0, -1) <= 0.05).sum()
             ),
-            "These are those that do not hold.": len(p) - right,
+            "These are the ones that do not hold.": len(p) - right,
         }
         found = called(holding, list(p_values))
         wrong_if(

@@ -11,7 +11,7 @@ from lab.classroom.exercises.shared import changed, exercise, runs_of, wrong_if
 from lab.runs import Runs, measures
 
 NO_REMEDY = "no remedy"
-# What comes with another change, and is none of its own.
+# Settings that another change brings with it.
 COME_ALONG = {"optimizer": ("momentum", "nesterov", "weight_decay"), "input_scale": ("pixels",)}
 
 
@@ -135,7 +135,7 @@ def _a_remedy_of_ones_own(answer: Any, lesson: Any) -> None:
     dead, reads = (measures.measure(name).mean(runs) for name in ("dead", "test_accuracy"))
     wrong_if(
         not dead <= 5,
-        f"With it {dead:.1f} % of the neurons are dead, in the mean. The exercise allows 5 %. "
+        f"With it {dead:.1f} % of the neurons are dead, on average. The exercise allows 5 %. "
         f"What keeps z near 0, or the steps small?",
     )
     wrong_if(
@@ -148,7 +148,10 @@ def _a_remedy_of_ones_own(answer: Any, lesson: Any) -> None:
 def _check_change(names: list[str], config: Any) -> None:
     wrong_if(not names, "You have changed nothing. Which other setting could save neurons?")
     wrong_if("activation" in names, "Keep ReLU: a leak is in the study already.")
-    wrong_if("learning_rate" in names, "Keep the learning rate at 0.02: the study has a smaller.")
+    wrong_if(
+        "learning_rate" in names,
+        "Keep the learning rate 0.02: the study has tried a smaller one.",
+    )
     wrong_if(
         len(names) > 1,
         f"You have changed {', '.join(names)}. Change one thing only: what the study has in "

@@ -71,7 +71,7 @@ def _a_filter_by_hand(z_of: Any) -> None:
     "filter lives. How many patches are these in the lesson's layer?",
 )
 def _dead_filters(dead: Any) -> None:
-    """Filter 0 fires at one place, 1 nowhere, 2 always, 3 is 0 at most, 4 fires on one image."""
+    """Filter 0 fires at one place, 1 never, 2 always, 3 is 0 at most, 4 fires on one image."""
     z = -np.ones((3, 2, 2, 5))
     z[1, 0, 1, 0] = 50.0
     z[..., 2] = 1.0
@@ -119,7 +119,7 @@ def _rise_of_the_bias(run: Any, unit: int, rise: Any) -> None:
         return
     mistakes = {
         "This would push it deeper. The bias has to rise.": largest,
-        "So much brings the bias to 0. Does this filter need so much?": -bias,
+        "This brings the bias to 0. Does this filter need that much?": -bias,
         "This is its bias.": bias,
         "This is the bias after the rise. The exercise asks for the rise.": bias - largest,
     }

@@ -11,7 +11,7 @@ Check = Callable[..., None]
 
 
 CHECKS: dict[str, Check] = {}
-WHY: dict[str, str] = {}  # Of each exercise, what is said of a right answer.
+WHY: dict[str, str] = {}  # By exercise, what the check says of a right answer.
 
 
 FUNCTION = ("activation", "parameter", "source_sha256")

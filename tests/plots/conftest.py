@@ -1,12 +1,13 @@
-"""Some runs of three functions, two seeds and two learning rates; and the look of a function."""
+"""Runs of three functions, two seeds and two learning rates; and the look of a function."""
 
 import pytest
+from made_runs import write_runs
 
 import lab
 from lab import Runs, RunStore
 from lab.activations import registry
 
-SETTINGS = {"hidden": (20, 10), "epochs": 3, "batch_size": 50, "learning_rate": 0.3}
+SETTINGS = {"hidden": (12, 8), "epochs": 3, "batch_size": 50, "learning_rate": 0.3}
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +17,19 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def runs(tiny, store):
-    return lab.compare(["relu", "elu", "leaky_relu"], 2, tiny, store, **SETTINGS)
+    """Made-up runs."""
+    return write_runs(["relu", "elu", "leaky_relu"], 2, tiny, store.path, **SETTINGS)
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tiny, tmp_path_factory):
+    """Runs in which neurons die."""
+    return lab.compare(["relu", "elu"], 2, tiny, tmp_path_factory.mktemp("trained"), **SETTINGS)
 
 
 @pytest.fixture(scope="session")
 def rates(runs, tiny, store):
-    slow = lab.compare(["relu", "elu"], 2, tiny, store, **(SETTINGS | {"learning_rate": 0.001}))
+    slow = write_runs(["relu", "elu"], 2, tiny, store.path, **(SETTINGS | {"learning_rate": 0.001}))
     return Runs([*runs, *slow])
 
 

@@ -44,7 +44,7 @@ def trained(tiny, tmp_path_factory):
     """A function with the longest name that is allowed; runs with it and with parameters."""
     own = lab.register(LONG, lambda z: tf.nn.relu(z))
     place = tmp_path_factory.mktemp("long") / "runs"
-    settings = {"hidden": (20, 10), "epochs": 3, "batch_size": 50}
+    settings = {"hidden": (12, 8), "epochs": 3, "batch_size": 50}
     functions = ["relu", "leaky_relu=0.25", LONG]
     runs = Runs(
         run

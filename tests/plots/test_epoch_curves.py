@@ -23,10 +23,12 @@ def curves(ax, colour):
 
 
 @pytest.mark.parametrize(("measure", "scale"), [("validation_accuracy", 100), ("train_loss", 1)])
-def test_learning_curves_are_each_seed_thin_and_their_mean_thick(look, runs, measure, scale):
-    ax = plots.learning_curves(runs, measure)
+def test_learning_curves_are_each_seed_thin_and_their_mean_thick(
+    look, trained_runs, measure, scale
+):
+    ax = plots.learning_curves(trained_runs, measure)
     split, value = measure.split("_")
-    table = runs.epochs()
+    table = trained_runs.epochs()
     table = table[(table.split == split) & (table.activation == "elu")]
     expected = scale * table.pivot_table(values=value, index="epoch", columns="seed").to_numpy()
     first, second, mean = curves(ax, look("elu")[0])
@@ -64,9 +66,9 @@ def test_a_mean_ends_where_a_seed_ends_or_is_not_finite():
     np.testing.assert_array_equal(mean_curve(seeds), [3.0, np.nan, np.nan])
 
 
-def test_dead_neurons_are_the_recorded_shares_in_percent(look, runs):
-    ax = plots.dead_neurons(runs, 2)
-    table = runs.layers()
+def test_dead_neurons_are_the_recorded_shares_in_percent(look, trained_runs):
+    ax = plots.dead_neurons(trained_runs, 2)
+    table = trained_runs.layers()
     relu = table[(table.activation == "relu") & (table.layer == 2)]
     by_epoch = 100 * relu.groupby("epoch").dead_fraction.mean()
     assert by_epoch.max() > 0  # The learning rate kills some.

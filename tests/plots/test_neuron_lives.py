@@ -12,8 +12,8 @@ from lab.plots.neuron_lives import LIFE_COLOURS
 from lab.runs import measures
 
 
-def test_life_states_take_the_gravest_that_fits(runs):
-    relu, elu = runs[0], runs[1]
+def test_life_states_take_the_gravest_that_fits(trained_runs):
+    relu, elu = trained_runs[0], trained_runs[1]
     dead = lab.census.units.dead(relu.layer(1))
     assert (
         (lab.census.lives.states(relu.layer(1)) == lab.census.lives.STATES.index("dead")) == dead
@@ -36,15 +36,15 @@ def drawn_states(ax, states):
     return drawn
 
 
-def test_a_life_map_has_a_row_for_each_neuron(runs):
-    relu = max(runs, key=lambda run: measures.dead_share(run))
+def test_a_life_map_has_a_row_for_each_neuron(trained_runs):
+    relu = max(trained_runs, key=lambda run: measures.dead_share(run))
     states = lab.census.lives.states(relu.layer(1))
     ax = plots.life_map(relu, 1)
     drawn = drawn_states(ax, states)
     assert sorted(map(tuple, drawn.tolist())) == sorted(map(tuple, states.T.tolist()))
     assert list(drawn[:, -1]) == sorted(drawn[:, -1], reverse=True)
-    assert ax.get_ylim() == (0, 20)
-    assert ax.get_title(loc="left") == f"ReLU\nlayer 1: {states.any(axis=0).sum()} of 20"
+    assert ax.get_ylim() == (0, 12)
+    assert ax.get_title(loc="left") == f"ReLU\nlayer 1: {states.any(axis=0).sum()} of 12"
     assert "dead" in [text.get_text() for text in ax.get_legend().get_texts()]
 
 
@@ -56,8 +56,10 @@ def test_a_life_map_of_neurons_that_all_live_is_of_one_colour(tiny):
     assert len(ax.patches) == 1
 
 
-def test_flows_show_the_born_dead_at_epoch_0_the_dying_upwards_and_the_revived_downwards(runs):
-    relu = max(runs, key=lambda run: measures.dead_share(run))
+def test_flows_show_the_born_dead_at_epoch_0_the_dying_upwards_and_the_revived_downwards(
+    trained_runs,
+):
+    relu = max(trained_runs, key=lambda run: measures.dead_share(run))
     lived = relu.lives(1)
     ax = plots.flows(relu, 1)
     died, revived = ax.containers
@@ -68,6 +70,6 @@ def test_flows_show_the_born_dead_at_epoch_0_the_dying_upwards_and_the_revived_d
     assert ax.lines[0].get_ydata().tolist() == lived.dead.sum(axis=1).tolist()
 
 
-def test_a_layer_that_is_not_there_is_refused(runs):
+def test_a_layer_that_is_not_there_is_refused(trained_runs):
     with pytest.raises(RunError, match="layer must be from 1 to 2"):
-        plots.life_map(runs[0], 0)
+        plots.life_map(trained_runs[0], 0)

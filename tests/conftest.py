@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -120,7 +121,8 @@ def fast_path(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture(autouse=True)
 def own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps a test's runs and caches out of the user's folders."""
-    monkeypatch.setenv("LAB_STORE", str(tmp_path_factory.mktemp("store") / "runs"))
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("LAB_STORE", str(base / "stores" / uuid.uuid4().hex / "runs"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(_cache(tmp_path_factory)))
 
 

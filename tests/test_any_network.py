@@ -266,7 +266,7 @@ def by_numpy(name, weights, images):
     return found
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", mostly_slow(OTHERS, "convolutional"))
 def test_the_census_agrees_with_numpy_in_inference_mode(name):
     """On 1,200 images, more than one block, and after training, so that moving means have moved."""
     dataset = make_dataset(1500, 100)

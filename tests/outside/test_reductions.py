@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from made import mostly_slow
 
 from lab.census import units
 from lab.network import programs
@@ -37,7 +38,7 @@ def by_numpy(z, a, gate):
     }
 
 
-@pytest.mark.parametrize("count", [1, 7, 127, 128, 129, 1000])
+@pytest.mark.parametrize("count", mostly_slow([1, 7, 127, 128, 129, 1000], 1, 127, 1000))
 def test_they_are_what_numpy_counts_and_sums(count):
     arrays = values(count, 5)
     found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
@@ -91,7 +92,7 @@ def by_differentiation(z):
     return by_tensorflow(reduced)(z, a, tape.gradient(a, z), np.float32(units.NEARLY))
 
 
-@pytest.mark.parametrize("count", [1, 127, 128, 1000])
+@pytest.mark.parametrize("count", mostly_slow([1, 127, 128, 1000], 127, 1000))
 def test_what_z_alone_tells_of_relu_is_what_its_differentiation_tells(count):
     z = np.random.default_rng(1).normal(size=(count, 6)).astype(np.float32)
     z[:, 0], z[:, 1], z[:, 2], z[0, 3] = -1, 0, 1e-30, 1e-45

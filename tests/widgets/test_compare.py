@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from made_runs import write_runs
 
 import lab
 from lab import RunStore
@@ -17,8 +18,8 @@ from lab.widgets import Compare
 def store(tiny, tmp_path_factory):
     store = RunStore(tmp_path_factory.mktemp("compare") / "runs")
     settings = {"hidden": (6, 5), "epochs": 3, "batch_size": 30}
-    lab.compare(("elu", "relu"), 2, tiny, store, **settings)
-    lab.compare("relu", 1, tiny, store, learning_rate=0.3, **settings)
+    write_runs(("elu", "relu"), 2, tiny, store.path, **settings)
+    write_runs(("relu",), 1, tiny, store.path, learning_rate=0.3, **settings)
     store.label(store.runs[0].run_id, "<b>mine</b>")
     return store
 

@@ -33,6 +33,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.option.long and "not faults" in config.option.markexpr:
         config.option.markexpr = "faults"
+    if config.option.dist == "loadfile" and "not slow" not in config.option.markexpr:
+        config.option.dist = "worksteal"  # Few tests, each of them long.
     # Its import takes 2.6 s; jsonschema goes without it, and nbformat needs it for nothing.
     sys.modules.setdefault("rfc3987_syntax", None)
 

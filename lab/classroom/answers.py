@@ -29,7 +29,8 @@ class CheckResult:
     Attributes:
         exercise: The number of the exercise.
         passed: Whether the answer is right.
-        message: What is wrong and a hint; of a right answer, why it is, or what to try next.
+        message: What is wrong and a hint; for a right answer, why it is right, or what
+            to try next.
     """
 
     exercise: str

@@ -45,8 +45,8 @@ RESULTS = ("activation", "test accuracy, %", "each seed, %", "dead, %", "nearly 
 def pictures(runs: Runs) -> Iterator[CaptionedFigure]:
     """Draws every figure that the runs give, one after the other.
 
-    The activation functions; for each comparison (runs that differ in activation function and
-    seed alone) a summary, learning curves, dead neurons, life maps, who died and revived, and the
+    The activation functions; for each comparison (runs that differ only in activation function
+    and seed) a summary, learning curves, dead neurons, life maps, who died and revived, and the
     race as a film, with two seeds or more a forest plot, and of runs that learn tasks the measures
     over the tasks; and where comparisons differ only in their learning rate, dead neurons beside
     accuracy, and measures over the learning rates as curves and as maps.

@@ -18,7 +18,7 @@ VARIANCES: dict[str, Callable[[int, int], float]] = {
 }
 
 
-SD_OF_TRUNCATED = 0.87962566103423978  # Of a normal distribution cut at two sigma.
+SD_OF_TRUNCATED = 0.87962566103423978  # Of a standard normal distribution cut at two sigma.
 
 
 def first_weights(config: RunConfig) -> Weights:

@@ -33,7 +33,8 @@ class Probe:
         """Reads all inputs once: to count them, to check them, and for their digest.
 
         Raises:
-            InputError: If they are not arrays, empty, of different lengths, or not numbers.
+            InputError: If they are neither arrays nor a `tf.data.Dataset`, or if they are empty, of
+                different lengths, or not numbers.
         """
         self._dataset = given if hasattr(given, "element_spec") else None
         labelled = isinstance(given, tuple) and len(given) == 2

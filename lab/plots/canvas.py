@@ -40,7 +40,7 @@ STYLE: Mapping[str, Any] = {
 }
 MARGIN = 0.07  # Above and below the values, and between two ticks, of the height of all.
 MOST_BORDERS = 50  # Lines between tasks.
-LEAST_ERROR = 0.05  # Per cent: the smallest error on the axis that is not 0.
+LEAST_ERROR = 0.05  # Per cent: smaller errors, 0 too, are drawn as this one.
 LEAST_SPAN = 0.1  # Powers of ten of the error: accuracies that are all alike get this much room.
 ACCURACIES = (0, 30, 50, 70, 80, 90, 93, 95, 96, 97, 98, 99, 99.5, 99.8, 99.9)
 # Pictures of pixels, such as digits, turn dark: their lightness changes, and their hue does not.

@@ -68,7 +68,7 @@ def epochs_or_tasks(ax: "Axes", run: Run) -> None:
 
 
 def _order(states: NDArray[np.int8]) -> NDArray[np.intp]:
-    """Returns the order in which neurons with similar lives are neighbours, the dead ones first."""
+    """Returns the order in which neurons with similar lives are neighbours, the gravest first."""
     dead_epochs = (states == lives.STATES.index("dead")).sum(axis=0)
     return np.lexsort([-(states > 0).sum(axis=0), -dead_epochs, -states[-1]])
 

@@ -46,11 +46,7 @@ RECORD, LOCK = "run.json", "lock"
 RUN_ID = r"[a-z0-9_]+-seed[0-9]+-[0-9a-f]{8}(\.[0-9]+)?"
 ARRAY_FILE = r"(units|weights|resume|confirmed)-e[0-9]{4,5}\.safetensors"
 LARGEST_RECORD = 16 * 2**20
-OF_TASKS = (
-    "weight_norm",
-    "update_norm",
-    *clones.MEASURES,
-)  # Of runs that learn tasks.
+OF_TASKS = ("weight_norm", "update_norm", *clones.MEASURES)  # Of a layer, if it learns tasks.
 MOST_VALUES = 300_000  # 10,000 epochs with all their files have some 200,000.
 MOST_KEYS = 100
 HEADER_ROOM = 2048  # For each layer; the names and shapes of its arrays take half of it.

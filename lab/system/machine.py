@@ -175,7 +175,7 @@ def own_process() -> None:
 
 @contextlib.contextmanager
 def _quick_import() -> Iterator[None]:
-    """Stops garbage collection during an import, and leaves what it imported out of later ones."""
+    """Stops garbage collection during an import, and frees later ones of what it brought."""
     if "tensorflow" in sys.modules:
         yield
         return

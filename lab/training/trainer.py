@@ -341,7 +341,7 @@ class Trainee:
         return [units.dormant(layer, self.config.redo_threshold) for layer in layers]
 
     def _replaceable(self, steps: int) -> list[BoolArray]:
-        """Returns the units that continual backprop replaces now, and resets their age."""
+        """Returns the units that continual backprop replaces now; sets utility and age to 0."""
         chosen, one = [], one_unit(self.config.replacement_rate)
         for utility, age, due in self._by_unit:
             ages, maturity = age.numpy(), self.config.maturity

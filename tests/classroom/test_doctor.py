@@ -165,7 +165,7 @@ def test_no_browser_is_a_warning(monkeypatch):
     assert examine("browser").state == "warning"
 
 
-def test_a_check_that_fails_with_an_error_is_a_finding(monkeypatch):
+def test_a_check_that_fails_with_an_error_has_failed(monkeypatch):
     monkeypatch.setitem(CHECKS, "memory", lambda: 1 / 0)
     finding = examine("memory")
     assert (finding.state, finding.found) == ("failed", "ZeroDivisionError: division by zero")

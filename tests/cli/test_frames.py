@@ -1,4 +1,4 @@
-"""Tables of records on a terminal: short numbers, within its width, what is left out said."""
+"""Tables of records on a terminal: short numbers, within its width, the others named."""
 
 import io
 

@@ -17,7 +17,7 @@ def store(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def runs(tiny, store):
-    """Made-up runs."""
+    """Made-up runs: their numbers are drawn, so that nothing is learned."""
     return write_runs(["relu", "elu", "leaky_relu"], 2, tiny, store.path, **SETTINGS)
 
 

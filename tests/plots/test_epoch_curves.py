@@ -83,19 +83,19 @@ def test_dead_neurons_are_the_recorded_shares_in_percent(look, trained_runs):
     assert ax.get_ylabel() == "dead, % of layer 2"
 
 
-def test_any_measure_of_a_layer_can_be_drawn(look, runs):
-    ax = plots.dead_neurons(runs, 1, "mean_gate")
+def test_any_measure_of_a_layer_can_be_drawn(look, trained_runs):
+    ax = plots.dead_neurons(trained_runs, 1, "mean_gate")
     *_, mean = curves(ax, look("elu")[0])
-    table = runs.layers()
+    table = trained_runs.layers()
     expected = table[(table.activation == "elu") & (table.layer == 1)].groupby("epoch").mean_gate
     np.testing.assert_allclose(mean, expected.mean())
     assert ax.get_ylabel() == "mean gate, layer 1"
 
 
-def test_survival_curves_are_those_of_the_lives(runs):
-    ax = plots.survival(runs, 1)
+def test_survival_curves_are_those_of_the_lives(trained_runs):
+    ax = plots.survival(trained_runs, 1)
     drawn = [tuple(line.get_ydata()) for line in ax.lines]
-    for run in runs:
+    for run in trained_runs:
         assert tuple(100 * run.lives(1).survival) in drawn
     assert ax.get_ylabel() == "never dead, % of layer 1"
 

@@ -21,6 +21,7 @@ from lab.activations import registry
 from lab.census.units import UnitSummaries, dead
 from lab.experiment.data import split
 from lab.layout import Weights, mlp
+from lab.system import load_tensorflow
 from lab.training.events import EpochEnd, RunEnd, State
 
 TALLY, FIGURES = "tally", "figures"
@@ -40,7 +41,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Searches for garbage in what was made lately alone: a search of all can take 17 s."""
+    """Makes the lab the first to use TensorFlow, whichever test comes first.
+
+    The search for garbage is of what was made lately alone: a search of all can take 17 s.
+    """
+    if "tensorflow" in sys.modules:
+        load_tensorflow()
     gc.freeze()
     gc.set_threshold(10_000, 10, 1_000_000)
 

@@ -34,7 +34,6 @@ class Parts(keras.utils.PyDataset):
         ([], "probe must hold at least one input; it is empty."),
         ({}, "probe must hold at least one input; it is empty."),
         (np.float32(3), "probe must hold at least one input; it is empty."),
-        (tf.data.Dataset.from_tensor_slices(X[:0]).batch(3), "probe must hold at least one input"),
         ([X, X[:3]], "probe must hold as many of each input and label: these are [3, 12]."),
         ((X, X[:3, 0]), "probe must hold as many of each input and label: these are [3, 12]."),
         ((X, 3), f"{WANTED}; these labels are 3."),
@@ -53,6 +52,11 @@ def test_what_is_no_probe_is_refused_in_one_sentence(given, words):
         Census(given)
     assert str(refused.value).startswith(words)
     assert "\n" not in str(refused.value)
+
+
+def test_a_dataset_without_inputs_is_refused():
+    with pytest.raises(InputError, match=r"^probe must hold at least one input; it is empty"):
+        Census(tf.data.Dataset.from_tensor_slices(X[:0]).batch(3))
 
 
 def memmap(folder):

@@ -15,14 +15,23 @@ sys.path.append(str(ROOT / "docs"))
 from house import LAB, WINGS, imports, path_of  # noqa: E402
 
 EVERYTHING = ["tests"]
+# Tests of no single wing are always named, but these: for a change of these places, or of these
+# wings or of one below them.
+ASKED_FOR_BY = {
+    "test_any_network.py": {"training"},
+    "test_environments.py": {"network"},
+    "test_readme.py": {"README.md", "docs", "lab/cli"},
+}
 READ_BY = {"notebooks": {"classroom", "notebooks"}, "figures": {"figures"}, "docs": {"classroom"}}
 
 
 def affected(changed: Iterable[str]) -> list[str]:
-    """Returns the tests of all that may have changed; those of no single wing are always named."""
+    """Returns the tests of all that may have changed."""
     folders: set[str] = set()
+    places: set[str] = set()
     for name in changed:
         place = Path(name).parts
+        places |= {place[0], "/".join(place[:2])}
         if _concerns_all(place):
             return EVERYTHING
         if place[0] == "lab":
@@ -32,7 +41,12 @@ def affected(changed: Iterable[str]) -> list[str]:
         else:
             folders |= READ_BY.get(place[0], set())
     paths = (ROOT / "tests" / folder for folder in sorted(folders))
-    alone = sorted((ROOT / "tests").glob("test_*.py"))
+    asking = folders | places
+    alone = (
+        path
+        for path in sorted((ROOT / "tests").glob("test_*.py"))
+        if path.name not in ASKED_FOR_BY or asking & (ASKED_FOR_BY[path.name] | {path.name})
+    )
     return [str(path.relative_to(ROOT)) for path in (*filter(Path.is_dir, paths), *alone)]
 
 

@@ -33,6 +33,14 @@ def test_packages_ci_and_what_tests_share_concern_everything():
         assert affected(["lab/widgets/race.py", name]) == EVERYTHING, name
 
 
-def test_those_of_no_single_wing_are_always_named():
-    assert "tests/test_any_network.py" in affected([])
+def test_those_of_no_single_wing_are_named_always_or_by_what_they_try():
+    assert "tests/test_own_pictures.py" in affected([])
+    named = {
+        "tests/test_readme.py": ("README.md", "docs/python.md", "lab/cli/terminal.py"),
+        "tests/test_environments.py": ("lab/network/programs.py", "lab/system/machine.py"),
+        "tests/test_any_network.py": ("lab/training/trainer.py", "lab/census/units.py"),
+    }
+    for test, changed in named.items():
+        assert test not in affected(["lab/widgets/race.py"])
+        assert all(test in affected([name]) for name in (test, *changed)), test
     assert all((ROOT / name).exists() for name in affected(["lab/errors.py"]))

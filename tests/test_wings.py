@@ -1,5 +1,6 @@
 """The wings of `lab/`: each imports only from those below it, and what they hand out."""
 
+import ast
 import importlib
 import json
 import re
@@ -41,7 +42,7 @@ def test_a_module_imports_only_from_the_wings_below_and_what_they_hand_out(path:
 
 def test_the_map_of_the_house_is_up_to_date() -> None:
     written = (LAB / "README.md").read_text(encoding="utf-8")
-    assert written == page(), "Write it anew: uv run python docs/house.py"
+    assert written == page(), "Write it again: uv run python docs/house.py"
 
 
 REFERENCE = re.findall(
@@ -74,3 +75,14 @@ def test_what_a_lesson_imports_is_on_the_reference_page(path: Path) -> None:
     for module, names in re.findall(r"^from (lab[\w.]*) import (.+)$", lines, re.MULTILINE):
         for name in names.split(", "):
             assert is_on_the_reference_page(module, name), f"{module}: {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(LAB)))
+def test_code_in_a_docstring_is_marked_so_that_the_reference_page_shows_it_as_code(
+    path: Path,
+) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            text = ast.get_docstring(node) or ""
+            before = re.findall(r"^(\S.*)\n\n    ", text, re.MULTILINE)
+            assert all(line.endswith(":") for line in before), text

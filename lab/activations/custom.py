@@ -28,6 +28,8 @@ FAR = np.concatenate([np.arange(1.0, 1001.0), np.geomspace(1000.0, 10_000.0, 25)
 def register(name: str, function: Callable[[Any], Any]) -> Activation:
     """Registers your own activation function: the lab then trains and counts it like the others.
 
+    ::
+
         import tensorflow as tf
         lab.register("swoosh", lambda z: z * tf.sigmoid(2 * z))
         runs = lab.compare(("relu", "swoosh"))

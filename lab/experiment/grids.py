@@ -194,6 +194,8 @@ _WORDS = {str: "a text", int: "a whole number", list: "a list", dict: "a table"}
 def read_plan(path: str | Path) -> Plan:
     """Reads a study from a TOML file.
 
+    ::
+
         question = "Does Leaky ReLU survive higher learning rates?"
         dataset = "mnist-5k"
         seeds = 10

@@ -34,6 +34,8 @@ NOT_SOURCE = (
 class Census(Recorder):
     """Takes the lab's census of a Keras model after every epoch of its training.
 
+    ::
+
         census = lab.Census(probe=x_probe)
         model.fit(x, y, epochs=10, callbacks=[census])
         census.layers()

@@ -232,6 +232,8 @@ DEFINITIONS = (
 def definitions(census: Recorder) -> "pd.DataFrame":
     """Counts what is dead in one network on one probe, by every public definition and the lab's.
 
+    ::
+
         census = lab.Census.of(model, x)
         lab.definitions(census)
 

@@ -33,6 +33,8 @@ GRADIENTS: dict[Kind, int] = {"exploding gradient": 1, "vanishing gradient": -1}
 def diagnose(source: Recorder | Run) -> Diagnosis:
     """Checks the health of every layer of a network, as it was at its last census.
 
+    ::
+
         lab.diagnose(lab.Census.of(model, (x, y)))
 
     Gradients are checked for Keras models, as they are now, if the census has labels.

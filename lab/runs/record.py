@@ -1,5 +1,7 @@
 """What a run's folder holds: `run.json` and files of arrays, read as if a stranger wrote them.
 
+::
+
     run.json                      all that is known of the run; every file it names exists
     units-e0010.safetensors       every unit's summaries and bias of some epochs, by layer; if it
                                   learns tasks the norms of each layer's kernel,

@@ -175,7 +175,7 @@ def kernel() -> MachineCheck:
     from jupyter_client.manager import start_new_kernel
 
     manager, client = start_new_kernel(
-        kernel_name="python3", startup_timeout=KERNEL_SECONDS, stderr=_nowhere()
+        kernel_name="python3", startup_timeout=KERNEL_SECONDS, stderr=_null_device()
     )
     said: list[str] = []
     try:
@@ -193,7 +193,7 @@ def kernel() -> MachineCheck:
     return MachineCheck("failed", f"the kernel python3 cannot import the lab: {wrong}", REINSTALL)
 
 
-def _nowhere() -> int:
+def _null_device() -> int:
     return os.open(os.devnull, os.O_WRONLY)
 
 

@@ -297,19 +297,19 @@ class RunStore:
         folder = self._beside(name) if self._folders_of(name) else self.path / name
         return RunWriter(folder, record.model_copy(update={"run_id": folder.name}))
 
-    def importer(self, config: RunConfig, dataset: Dataset, anew: bool = False) -> RunImporter:
+    def importer(self, config: RunConfig, dataset: Dataset, beside: bool = False) -> RunImporter:
         """Opens a run that is trained elsewhere: what is kept of it, or else a new one.
 
         Args:
             config: The run's settings.
             dataset: What it is trained on.
-            anew: Whether to keep it beside what is there.
+            beside: Whether to keep it beside what is there.
 
         Raises:
             RunBusyError: If another process is training the run.
             StoreError: If the store cannot be written to.
         """
-        return self._opened(config, dataset, RunImporter, lambda _: not anew)
+        return self._opened(config, dataset, RunImporter, lambda _: not beside)
 
     def _opened(
         self,

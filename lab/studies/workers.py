@@ -413,7 +413,7 @@ def _taken(study: Study, remote: _RemoteRun, files: Files) -> Event:
             raise RunError(f"A worker sent back another run than {remote.importer.folder.name}.")
         if not remote.importer.goes_on_with(run):  # Started again, on another kind of processor.
             remote.importer.close()
-            remote.importer = study.store.importer(remote.config, study.dataset, anew=True)
+            remote.importer = study.store.importer(remote.config, study.dataset, beside=True)
         return _event(remote.index, remote.importer.keep(run))
 
 

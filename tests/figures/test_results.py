@@ -41,7 +41,7 @@ def interval(differences) -> tuple[float, float, float]:
 
 
 def test_the_page_is_what_the_tables_print():
-    assert page() == PAGE, "Write it anew: uv run python figures/results.py"
+    assert page() == PAGE, "Write it again: uv run python figures/results.py"
 
 
 @pytest.mark.parametrize("study", ["ladder", "functions", "twenty-seeds"])

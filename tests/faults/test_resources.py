@@ -87,7 +87,8 @@ def test_a_cell_that_shows_a_front_end_again_and_again_adds_nothing(promise, man
     try:
         notebook.run(
             f"import lab\nfrom lab import widgets\nstore = lab.RunStore({str(RECORDED)!r})\n"
-            f"list(widgets.Race().study().prepare())  # As a race does that is shown for long."
+            f"for front in (widgets.Race(), widgets.KillMap()):\n"
+            f"    list(front.study().prepare())  # As they do that are shown for long."
         )
         with promise("displays of front ends: flat") as tally:
             for front, code in SHOWN.items():

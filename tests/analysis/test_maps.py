@@ -187,6 +187,7 @@ def test_a_picture_can_show_any_measures_and_outlines_where_most_are_dead(killed
         killed.picture(mapped=("clones",))
 
 
+@pytest.mark.slow
 def test_runs_without_weights_have_no_map_of_clones(tiny, tmp_path):
     vary = {"first_bias": [-1, 0], "batch_size": [30, 50]}
     settings = {"hidden": (3,), "epochs": 1, "keep_weights": "none"}

@@ -42,7 +42,7 @@ NETWORKS = {
     "mlp, crelu": MLP | CRELU,
     "cnn, crelu, batch": CNN | CRELU | {"normalization": "batch", "filters": (4, 6)},
 }
-QUICK = ("cnn, batch", "deep", "mlp, crelu")
+QUICK = ("cnn, batch", "deep")
 
 
 class ByHand:

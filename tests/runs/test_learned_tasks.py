@@ -145,6 +145,7 @@ def test_with_twenty_tasks_the_first_and_last_two_are_compared(store):
     assert first_and_last(twenty, "online_accuracy") == pytest.approx((0.015, 0.195))
 
 
+@pytest.mark.slow
 def test_where_tasks_show_data_sets_in_turn_the_first_and_last_are_whole_rounds(tiny, tmp_path):
     both = lab.join_datasets([tiny, tiny])
     settings = SETTINGS | {"tasks": "datasets", "task_epochs": 1}

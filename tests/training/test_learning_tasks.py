@@ -159,7 +159,7 @@ def test_a_run_that_learns_tasks_records_the_norms_of_its_kernels(tiny: Dataset)
         )
 
 
-@pytest.mark.parametrize("normalization", mostly_slow(("batch", "layer"), "layer"))
+@pytest.mark.parametrize("normalization", mostly_slow(("batch", "layer")))
 def test_the_norm_of_a_normalised_layer_is_that_of_the_kernel_behind_it(
     tiny: Dataset, normalization: str
 ) -> None:

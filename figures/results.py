@@ -261,23 +261,22 @@ def points(found: stats.Paired, digits: int = 2) -> str:
     return f"{fixed(found.mean, digits)} ± {fixed(found.high - found.mean, digits)}"
 
 
+def first_and_last(measure: str, remedy: str, activation: str) -> list[Any]:
+    """Returns a measure in the first tasks and in the last, each by seed."""
+    names = (f"{measure}_{when}" for when in ("first", "last"))
+    return [values("tasks", name, remedy=remedy, activation=activation) for name in names]
+
+
 def change(measure: str, remedy: str, activation: str) -> stats.Paired:
     """Returns the change of a measure from the first tasks to the last, in points, by seed."""
-    first, last = (
-        values("tasks", f"{measure}_{when}", remedy=remedy, activation=activation)
-        for when in ("first", "last")
-    )
+    first, last = first_and_last(measure, remedy, activation)
     return stats.paired(last, first)
 
 
 def kept(remedy: str, activation: str) -> stats.Paired:
     """Returns by how much less the accuracy while learning falls with a remedy, in points."""
-    falls = [
-        values("tasks", "online_last", remedy=name, activation=activation)
-        - values("tasks", "online_first", remedy=name, activation=activation)
-        for name in (remedy, "none")
-    ]
-    return stats.paired(*falls)
+    both = (first_and_last("online", name, activation) for name in (remedy, "none"))
+    return stats.paired(*(last - first for first, last in both))
 
 
 def ends(measure: str, activation: str) -> str:
@@ -285,10 +284,7 @@ def ends(measure: str, activation: str) -> str:
 
     Dead neurons are in %.
     """
-    found = (
-        values("tasks", f"{measure}_{when}", remedy="none", activation=activation).mean()
-        for when in ("first", "last")
-    )
+    found = (value.mean() for value in first_and_last(measure, "none", activation))
     return " → ".join(fixed(value if measure == "dead" else value / 100, 1) for value in found)
 
 

@@ -3,9 +3,10 @@
 A message names the argument, its value, and the choices or limits.
 """
 
+import contextlib
 import difflib
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from numbers import Integral
 from typing import Any, TypeGuard
 
@@ -67,3 +68,22 @@ def reason_of(error: Exception) -> str:
     """Returns kind and first line of an error that a user's own code raised."""
     reason = textwrap.shorten(str(error).strip().split("\n")[0], 200)
     return f"{type(error).__name__}: {reason}"
+
+
+@contextlib.contextmanager
+def refusing(words: str, reason: Callable[[Exception], str] = reason_of) -> Iterator[None]:
+    """Turns whatever a user's own code raises into a refusal; the lab's own refusals pass.
+
+    Args:
+        words: The sentence, up to the reason.
+        reason: Says why, given the error.
+
+    Raises:
+        InputError: If anything is raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{words}{reason(error)}") from error

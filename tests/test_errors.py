@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lab.errors import InputError, check_whole, is_whole, unknown
+from lab.errors import InputError, check_whole, is_whole, refusing, unknown
 
 
 @pytest.mark.parametrize("value", [0, -3, np.int64(7), np.uint8(1), 10**30])
@@ -30,3 +30,12 @@ def test_a_misspelt_name_gets_a_suggestion_and_the_choices():
     assert str(error) == (
         "Unknown activation 'rellu'. Did you mean 'relu'? Choose from: relu, elu."
     )
+
+
+def test_what_a_users_own_code_raises_becomes_one_sentence_and_the_labs_own_refusal_passes():
+    words = r"^f failed with ZeroDivisionError: by 0$"
+    with pytest.raises(InputError, match=words) as refused, refusing("f failed with "):
+        raise ZeroDivisionError("by 0\nand more")
+    assert isinstance(refused.value.__cause__, ZeroDivisionError)
+    with pytest.raises(InputError, match=r"^z is no number$"), refusing("f failed with "):
+        raise InputError("z is no number")

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from lab.activations import registry
 from lab.activations.registry import Activation, FloatArray
 from lab.activations.source import KERAS_LAYERS, OwnActivation, has_source, source_of
-from lab.errors import InputError, reason_of
+from lab.errors import InputError, refusing
 from lab.system import compiled, in_own_thread, load_tensorflow
 
 Function = Callable[[Any], Any]
@@ -255,15 +255,11 @@ def _compiled(name: str, function: Function) -> Callable[[NDArray[np.float32]], 
 
     @in_own_thread
     def run(z: NDArray[np.float32]) -> Pair:
-        try:
+        with refusing(
+            f"{name} must work on a whole float32 tensor in a compiled program (tf.where in "
+            f"place of if, tf.exp in place of math.exp); it failed with "
+        ):
             a, gate = both(tf.constant(z))
-        except InputError:
-            raise
-        except Exception as error:  # Whatever the user's own code raises.
-            raise InputError(
-                f"{name} must work on a whole float32 tensor in a compiled program (tf.where in "
-                f"place of if, tf.exp in place of math.exp); it failed with {reason_of(error)}"
-            ) from error
         return a.numpy(), gate.numpy()
 
     return run

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lab.errors import InputError, reason_of, unknown
+from lab.errors import InputError, refusing, unknown
 from lab.experiment import OWN_NETWORKS, SHAPES, RunConfig
 from lab.layout import CLASSES, IMAGE_SHAPE
 from lab.system import keras_defaults
@@ -54,16 +54,11 @@ class Network:
         Raises:
             InputError: If the user's own builder fails, or returns something else.
         """
-        try:
-            with keras_defaults(), _undisturbed():
-                return self._built(activation)
-        except InputError:
-            raise
-        except Exception as error:  # Whatever the user's own code raises.
-            raise InputError(
-                f"The network {self.name!r} cannot be built for images of shape "
-                f"{self.input_shape}: {reason_of(error)}"
-            ) from error
+        words = (
+            f"The network {self.name!r} cannot be built for images of shape {self.input_shape}: "
+        )
+        with refusing(words), keras_defaults(), _undisturbed():
+            return self._built(activation)
 
     def _built(self, activation: Any) -> "keras.Model":
         import keras

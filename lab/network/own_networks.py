@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lab import activations
 from lab.activations import Source, has_source, is_own_name, made_from, source_of
-from lab.errors import InputError, reason_of
+from lab.errors import InputError, refusing
 from lab.experiment import SHAPES
 from lab.layout import MOST_WEIGHTS
 from lab.network import networks
@@ -101,17 +101,13 @@ def _check(network: Network) -> None:
         InputError: If it cannot be trained.
     """
     name = network.name
-    try:
+    with refusing(
+        f"The network {name!r} must be a Keras model that trains in a compiled program; "
+        f"it failed with "
+    ):
         one, other = (template.__wrapped__(network) for _ in range(2))
         alike = one.layout == other.layout
         (scores, missing), (again, _) = _tried(one), _tried(other if alike else one)
-    except InputError:
-        raise
-    except Exception as error:  # Whatever the user's own code raises.
-        raise InputError(
-            f"The network {name!r} must be a Keras model that trains in a compiled program; "
-            f"it failed with {reason_of(error)}"
-        ) from error
     if not (alike and np.array_equal(scores, again)):
         raise InputError(
             f"The network {name!r} must be the same each time that it is built and computed, "

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from lab import activations
 from lab.census import UnitSummaries, units
-from lab.errors import InputError, reason_of
+from lab.errors import InputError, reason_of, refusing
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
 from lab.network import source_of_site
 from lab.outside.probe import Batch, Probe
@@ -196,15 +196,10 @@ class Observer:
             pairs = zip(self._found.sites, self._sups, strict=True)
             return outputs, [_reduced(site, sup) for site, sup in pairs]
 
-        try:
-            made = tf.function(program, autograph=False).get_concrete_function(self._spec())
-        except InputError:
-            raise
-        except Exception as error:  # Whatever the user's own model raises.
-            raise InputError(
-                f"The model {self.model.name!r} does not take the probe, inputs of shape "
-                f"{_shapes(self._spec())}: {_reason(error)}"
-            ) from error
+        spec, name = self._spec(), self.model.name
+        words = f"The model {name!r} does not take the probe, inputs of shape {_shapes(spec)}: "
+        with refusing(words, _reason):
+            made = tf.function(program, autograph=False).get_concrete_function(spec)
         return made, sizes
 
     def _spec(self) -> Any:

@@ -7,7 +7,7 @@ import numpy as np
 from lab import stats
 from lab.classroom.answers import called, matches
 from lab.classroom.exercises.shared import changed, exercise, runs_of, wrong_if
-from lab.runs import Run, Runs, first_and_last
+from lab.runs import Runs, first_and_last
 
 FEWEST_POINTS = 20
 # What makes other tasks, and how long they are.
@@ -145,7 +145,7 @@ def _where_dying_matters(answer: Any, lesson: Any) -> None:
         len(runs.groups(("seed", "activation", "parameter"))) > 1,
         "ReLU and ELU must learn the same tasks.",
     )
-    more = np.mean([_fall(run) for run in relu]) - np.mean([_fall(run) for run in elu])
+    more = _fall(relu) - _fall(elu)
     wrong_if(
         not more >= FEWEST_POINTS,
         f"ReLU loses {more:.1f} points more than ELU. The exercise asks for {FEWEST_POINTS}."
@@ -154,6 +154,6 @@ def _where_dying_matters(answer: Any, lesson: Any) -> None:
     )
 
 
-def _fall(run: Run) -> float:
-    first, last = first_and_last(run, "online_accuracy")
-    return 100 * (first - last)
+def _fall(runs: Runs) -> float:
+    first, last = _means(runs, "online_accuracy").mean(axis=0)
+    return float(100 * (first - last))

@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
-# JupyterLab does not tell its pictures that its theme is dark; on paper all are bright.
-BY_THEME = (
+# JupyterLab does not tell its SVG pictures that its theme is dark (on paper all are bright), and
+# cuts off those that are wider than their cell.
+IN_JUPYTERLAB = (
     "@media screen { [data-jp-theme-light=false] :is(.lab-front, .jp-RenderedSVG) "
-    "{ color-scheme: dark } }"
+    "{ color-scheme: dark } } .jp-RenderedSVG img { max-width: 100%; height: auto }"
 )
-STYLE = f"<style>{BY_THEME}</style>"
+STYLE = f"<style>{IN_JUPYTERLAB}</style>"
 PNG_DPI = 150
 FILM_DPI = 80
 FRAME_MS, LAST_FRAME_MS = 600, 5000

@@ -40,11 +40,11 @@ LIVE_STYLE = (
     f".lab-table th, .lab-table td {{padding: 2px 10px; text-align: right; line-height: 1.3}} "
     f"[data-jp-theme-light=false] .{LIVE} {{--jp-widgets-dropdown-arrow: {ARROW}}} "
     f".lab-table td {{white-space: nowrap}} .lab-table td.{LONG} {{white-space: normal}}"
-    f"{captioned.BY_THEME}</style>"
+    f"{captioned.IN_JUPYTERLAB}</style>"
 )
 STILL_STYLE = (
     f"<style>{_OUTPUT}:not(:has(.{LIVE})):has(+ {_OUTPUT} + {_OUTPUT} .{STILL}) "
-    f"{{display: none}} {captioned.BY_THEME}</style>"
+    f"{{display: none}} {captioned.IN_JUPYTERLAB}</style>"
 )
 NO_FORMULAS = "mathjax_ignore"  # So JupyterLab does not typeset a name that is LaTeX.
 ASLEEP = "This is from the last time this cell ran. Run it to use its controls."

@@ -173,11 +173,14 @@ class Notebook:
 
     def place_of(self, locator: Locator) -> FloatRect:
         """Where an element is, once it has not moved for two seconds: a drawing can move it."""
-        places = [locator.bounding_box()]
-        while len(places) < 9 or len({tuple(place.values()) for place in places[-9:]}) > 1:
+        places: list[FloatRect | None] = []
+        for _ in range(240):
+            last = locator.bounding_box()  # None while a drawing replaces it.
+            places.append(last)
+            if last and places[-9:] == [last] * 9:
+                return last
             self.page.wait_for_timeout(250)
-            places.append(locator.bounding_box())
-        return places[-1]
+        pytest.fail("It has not stood still for two seconds within a minute.")
 
     def words(self) -> str:
         return self.picture().get_attribute("aria-label") or ""

@@ -23,8 +23,9 @@ from lab.network.optimizers import Numbers, Recipe, recipe_of, update
 from lab.network.templates import Template, template
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-STRIP = 125  # How many values are summed in float32; a block holds a multiple of it.
+STRIP = 125  # Images whose values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
+DIGIT = 128  # More than a strip has images: a strip's counts are the digits of one number.
 UTILITY_DECAY = 0.99  # For continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
@@ -105,9 +106,32 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         # A Python or tf.range loop would make its bounds compile-time constants.
         tf.while_loop(lambda i: i < stop, step, (start,))
 
-    reduce: Callable[..., Any] = functools.partial(_reduce, activation)
-    if made.convolves:  # XLA is slow only at convolutions.
-        reduce = compiled(reduce)
+    observe = _in_parts(made, activation) if made.convolves else _observer(made, activation)
+    return Program(
+        layout=made.layout,
+        generators=len(made.generators),
+        block=_block(made.layout),
+        train=compiled(train, by_xla=not made.convolves),
+        observe=compiled(observe, by_xla=not made.convolves),
+    )
+
+
+def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
+    """Returns `Program.observe`, not yet compiled."""
+    tf = load_tensorflow()
+
+    def reduce(at_sites: list[tuple[Any, Any]], *given: Any) -> list[dict[str, Any]]:
+        return [_reduce(activation, own, z, *given) for own, z in at_sites]
+
+    by_xla = compiled(reduce)
+
+    def start(at_sites: list[tuple[Any, Any]], counting: Any, *given: Any) -> Any:
+        def nothing() -> list[dict[str, Any]]:
+            return [_nothing(z.shape[-1]) for _, z in at_sites]
+
+        return tf.cond(counting, lambda: by_xla(at_sites, counting, *given), nothing)
+
+    reduced = start if made.convolves else reduce
 
     def observe(
         weights: Any,
@@ -121,20 +145,29 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         x, y = _images(inputs, block)
         scores, at_sites = _forward(made, weights, x, activation, parameter)
         real = tf.range(block.shape[0]) < count
-        layers = tf.cond(
-            counting,
-            lambda: [reduce(own, shut, real, z) for own, z in at_sites],
-            lambda: [_nothing(z.shape[-1]) for _, z in at_sites],
-        )
-        return _sums(_losses(scores, y, count)), layers
+        return _sums(_losses(scores, y, count)), reduced(at_sites, counting, shut, real)
 
-    return Program(
-        layout=made.layout,
-        generators=len(made.generators),
-        block=_block(made.layout),
-        train=compiled(train, by_xla=not made.convolves),
-        observe=compiled(observe, by_xla=not made.convolves),
-    )
+    return observe
+
+
+def _in_parts(made: Template, activation: Activation) -> Callable[..., Any]:
+    """Returns `Program.observe` for a network that convolves, not yet compiled.
+
+    It observes a block part by part, whose many values fit into a processor's cache.
+    """
+    tf = load_tensorflow()
+    observe, sites = _observer(made, activation), made.layout.sites
+    signature = tf.float64, [dict.fromkeys((*SUMMED, *GREATEST), tf.float64) for _ in sites]
+
+    def in_parts(weights: Any, inputs: Any, block: Any, count: Any, *others: Any) -> Any:
+        def part(given: tuple[Any, Any]) -> Any:
+            places, before = given
+            return observe(weights, inputs, places, count - before, *others)
+
+        parts = tf.reshape(block, (-1, STRIP)), tf.range(0, block.shape[0], STRIP)
+        return tf.map_fn(part, parts, fn_output_signature=signature, parallel_iterations=1)
+
+    return in_parts
 
 
 def _forward(
@@ -429,14 +462,34 @@ def _sums(scores: tuple[Any, Any]) -> Any:
     return tf.reduce_sum(tf.cast(tf.stack(scores), tf.float64), axis=1)
 
 
-def _reduce(activation: Activation, parameter: Any, shut: Any, real: Any, z: Any) -> dict[str, Any]:
-    """Reduces what each unit of a layer does on a block of images; see `reductions`."""
+def _reduce(
+    activation: Activation, parameter: Any, z: Any, counting: Any, shut: Any, real: Any
+) -> dict[str, Any]:
+    """Reduces what each unit of a layer does on a block of images, if it is to be counted.
+
+    In a branch for each layer XLA does one reduction after the other. Where many could be done at
+    once it would hand them to TensorFlow's one other thread, which all runs share.
+    """
     tf = load_tensorflow()
-    images = z.shape[0]
-    z = tf.reshape(z, (-1, z.shape[-1]))
-    real = tf.repeat(real, z.shape[0] // images)[:, None]
-    a, gate = _with_gate(activation, parameter, z)
-    return reductions(z, a, gate, real, shut)
+    images, units = z.shape[0], z.shape[-1]
+
+    def reduced() -> dict[str, Any]:
+        flat = tf.reshape(z, (images, -1))  # XLA is slow where the last axis is short.
+        learned = parameter.shape.rank > 0
+        own = tf.tile(parameter, [flat.shape[1] // units]) if learned else parameter
+        a, gate = _with_gate(activation, own, flat)
+        by_position = reductions(flat, a, gate, real, shut)
+        return {name: _over_positions(name, sums, units) for name, sums in by_position.items()}
+
+    found: dict[str, Any] = tf.cond(counting, reduced, lambda: _nothing(units))
+    return found
+
+
+def _over_positions(name: str, found: Any, units: int) -> Any:
+    """Joins the positions of each channel, of shape (positions * channels,)."""
+    tf = load_tensorflow()
+    over = tf.reduce_sum if name in SUMMED else tf.reduce_max
+    return over(tf.reshape(found, (-1, units)), axis=0)
 
 
 def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any]:
@@ -444,43 +497,47 @@ def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any
 
     XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
     are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
-    float32 within a strip of a block, three times as fast, and float64 over the strips.
+    float32 within a strip of a block, three times as fast, and float64 over the strips. The counts
+    of a strip are the digits of one number.
 
     Args:
-        z: Pre-activations, float32 of shape (values, units); a multiple of 125 values.
+        z: Pre-activations, float32 of shape (images, units); a multiple of 125 images.
         a: Activations, of that shape.
         gate: Gates, of that shape.
-        real: Which values count, bool of shape (values, 1).
+        real: Which images count, bool of shape (images,). The others repeat images that count.
         shut: The largest |gate| of a shut gate.
 
     Returns:
         By name what `units.summarise` takes, for one block.
     """
     tf = load_tensorflow()
-    wide = tf.cast(a, tf.float64)
 
-    def number(flags: Any) -> Any:
-        return tf.cast(tf.reduce_sum(tf.cast(real & flags, tf.int32), axis=0), tf.float64)
+    def kept(values: Any) -> Any:
+        return tf.where(real[:, None], values, tf.zeros((), values.dtype))
+
+    def by_strip(values: Any) -> Any:
+        return tf.reduce_sum(tf.reshape(values, (-1, STRIP, z.shape[1])), axis=1)
 
     def total(values: Any) -> Any:
-        kept = tf.where(real, values, tf.zeros((), values.dtype))
-        if values.dtype == tf.float32:
-            strips = tf.reshape(kept, (-1, STRIP, z.shape[1]))
-            kept = tf.cast(tf.reduce_sum(strips, axis=1), tf.float64)
-        return tf.reduce_sum(kept, axis=0)
+        return tf.reduce_sum(tf.cast(values, tf.float64), axis=0)
 
     def largest(values: Any) -> Any:
-        return tf.cast(tf.reduce_max(tf.where(real, values, tf.float32.min), axis=0), tf.float64)
+        return tf.cast(tf.reduce_max(values, axis=0), tf.float64)
 
     finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
+    flags = [~finite, tf.equal(a, 0.0), tf.abs(gate) <= shut]
+    digits = sum(DIGIT**n * tf.cast(flag, tf.int32) for n, flag in enumerate(flags))
+    counts = by_strip(kept(digits))
+    nonfinite, zeros, shut_gates = (total(counts // DIGIT**n % DIGIT) for n in range(len(flags)))
+    counted_a, counted_gate = kept(a), kept(gate)
     return {
-        "nonfinite": number(~finite),
-        "zeros": number(tf.equal(a, 0.0)),
-        "shut": number(tf.abs(gate) <= shut),
-        "sum": total(wide),
-        "sum_abs": total(tf.abs(a)),
-        "sum_square": total(wide * wide),
-        "sum_gate": total(gate),
+        "nonfinite": nonfinite,
+        "zeros": zeros,
+        "shut": shut_gates,
+        "sum": total(counted_a),
+        "sum_abs": total(by_strip(tf.abs(counted_a))),
+        "sum_square": tf.reduce_sum(tf.cast(counted_a, tf.float64) ** 2, axis=0),
+        "sum_gate": total(by_strip(counted_gate)),
         "max_z": largest(z),
         "max_minus_z": largest(-z),
         "max_gate": largest(tf.abs(gate)),

@@ -521,22 +521,22 @@ class Trainee:
         size = self.program.block
         starts = range(0, max(len(indices), 1), size)
         blocks = [self._block(indices[start : start + size], counting) for start in starts]
-        loss, correct = np.sum([sums.numpy() for sums, _ in blocks], axis=0) / max(len(indices), 1)
+        sums = np.vstack([of_block.numpy() for of_block, _ in blocks])
+        loss, correct = sums.sum(axis=0) / max(len(indices), 1)
         layers = zip(*(layers for _, layers in blocks), strict=True)
         return (float(loss), float(correct)), [
-            {name: np.stack([block[name].numpy() for block in layer]) for name in layer[0]}
+            {name: np.vstack([block[name].numpy() for block in layer]) for name in layer[0]}
             for layer in layers
         ]
 
     def _block(self, block: IndexArray, counting: bool) -> Any:
-        """Observes a block of images, padded to its fixed size."""
+        """Observes a block of images, filled up to its fixed size with the same images."""
         tf = load_tensorflow()
-        padded = np.zeros(self.program.block, np.int32)
-        padded[: len(block)] = block
+        filled = np.resize(block, self.program.block).astype(np.int32)
         return self.program.observe(
             self.weights,
             self.inputs,
-            tf.constant(padded),
+            tf.constant(filled),
             tf.constant(len(block)),
             self.parameter,
             self.shut,

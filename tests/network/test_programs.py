@@ -141,15 +141,17 @@ def test_smoothed_targets_spread_a_share_over_all_classes() -> None:
 def test_reductions_are_those_of_numpy_on_the_values_that_count() -> None:
     tf = load_tensorflow()
     rng = np.random.default_rng(1)
-    z = rng.normal(size=(250, 4)).astype(np.float32)
+    z = rng.normal(size=(200, 5)).astype(np.float32)
     a, gate = np.maximum(z, 0), rng.choice(np.float32([-2, -0.01, 0.01, 0.5]), z.shape)
     z[3, 1], a[5, 2], gate[7, 3], z[9, 3] = np.nan, np.inf, -np.inf, -np.inf
+    z[:, 4], a[:, 4], gate[:, 4] = np.nan, 0, 0  # All of these are in all counts.
     real = np.arange(250) < 200
-    found = programs.reductions(*map(tf.constant, (z, a, gate, real[:, None])), 0.01)
+    filled = (np.resize(values, (250, 5)) for values in (z, a, gate))
+    found = programs.reductions(*map(tf.constant, (*filled, real)), 0.01)
     assert set(found) == {*units.SUMMED, *units.GREATEST}
-    assert all((value.dtype, value.shape) == (tf.float64, (4,)) for value in found.values())
-    z, a, gate = (values[real].astype(np.float64) for values in (z, a, gate))
-    assert found["nonfinite"].numpy().tolist() == [0, 1, 1, 2]
+    assert all((value.dtype, value.shape) == (tf.float64, (5,)) for value in found.values())
+    z, a, gate = (values.astype(np.float64) for values in (z, a, gate))
+    assert found["nonfinite"].numpy().tolist() == [0, 1, 1, 2, 200]
     assert found["zeros"].numpy().tolist() == (a == 0).sum(axis=0).tolist()
     assert found["shut"].numpy().tolist() == (abs(gate) <= np.float32(0.01)).sum(axis=0).tolist()
     sums = {"sum": a, "sum_abs": abs(a), "sum_square": a**2, "sum_gate": gate}

@@ -49,7 +49,7 @@ def test_they_are_what_numpy_counts_and_sums(count):
 
 def test_they_are_what_the_trainer_keeps():
     arrays = values(1000, 3)
-    real = np.ones((1000, 1), bool)
+    real = np.ones(1000, bool)
     own = compiled(programs.reductions)(*arrays, real, np.float32(SHUT))
     found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
     for name, wanted in own.items():

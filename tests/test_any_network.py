@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from lab.plots import one_neuron
 from lab.runs import causes, neurons
 from lab.runs.collection import Runs
 from lab.studies.study import gather
+from lab.system import load_tensorflow
 from lab.training.events import EpochEnd, RunEnd, State
 from lab.training.trainer import batch_order, first_state, train
 
@@ -131,6 +133,16 @@ def test_a_network_that_is_not_known_is_refused(tiny):
 # ---------------------------------------------------------------------------- Keras, step for step
 
 
+def dropped(layer, inputs, training=False):
+    """Dropout, worked out: what is kept is divided by the share that is kept."""
+    tf = load_tensorflow()
+    if not training:
+        return inputs
+    state = layer.seed_generator.next()
+    draws = tf.random.stateless_uniform(tf.shape(inputs), state, alg="threefry")
+    return tf.where(draws >= layer.rate, inputs / (1 - layer.rate), 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -138,13 +150,16 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     """Ten steps an epoch, the last of 15 images; the bound is argued in test_training.
 
     Keras's dropout draws by the state of its generator, which is set here before each step as the
-    trainer documents it. Both are compiled by XLA there, or neither: XLA draws other numbers.
+    trainer documents it, and by the algorithm that the trainer takes where XLA compiles.
     """
     config = RunConfig(network=name, optimizer=optimizer, learning_rate=0.005, **SMALL)
     ours = epoch_ends(train([config], tiny))
     model = build_model(config)
     model.compile(model.optimizer, "categorical_crossentropy", jit_compile=name == "normalised")
-    states = [layer.seed_generator.state for layer in model.layers if "dropout" in layer.name]
+    dropouts = [layer for layer in model.layers if "dropout" in layer.name]
+    for layer in dropouts:
+        layer.call = functools.partial(dropped, layer)
+    states = [layer.seed_generator.state for layer in dropouts]
     seeds = np.random.SeedSequence([config.seed, RANDOM_NUMBERS]).generate_state(
         max(len(states), 1)
     )
@@ -166,6 +181,20 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     held_out = split(tiny, config).validation
     loss = np.ravel(model.evaluate(x[held_out], y[held_out], verbose=0))[0]
     assert ours[-1].validation_loss == pytest.approx(loss, rel=1e-4)
+
+
+def test_dropout_with_a_shape_of_its_own_stays_as_keras_made_it():
+    def by_row(activation, input_shape, classes):
+        import keras
+
+        model = convolutional(activation, input_shape, classes)
+        layers = [keras.layers.Flatten(), keras.layers.Dense(8, activation)]
+        dropouts = [keras.layers.Dropout(0.5), keras.layers.Dropout(0.5, noise_shape=(None, 1))]
+        return keras.Sequential([keras.Input(input_shape), *layers, *dropouts, model.layers[-1]])
+
+    networks.add(Network("by_row", by_row))
+    model = template(network_of(RunConfig(network="by_row"))).model
+    assert ["call" in vars(layer) for layer in model.layers] == [False, False, True, False, False]
 
 
 # ---------------------------------------------------------------------------- bits

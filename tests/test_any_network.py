@@ -19,7 +19,7 @@ from lab.errors import InputError, RunError
 from lab.experiment.data import split, stratified_order
 from lab.figures import of_neurons, of_runs
 from lab.layout import Weights, mlp
-from lab.network import gradients_of
+from lab.network import forward, gradients_of
 from lab.network import networks as networks
 from lab.network.initial_weights import first_weights
 from lab.network.keras_model import build_model
@@ -183,18 +183,83 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     assert ours[-1].validation_loss == pytest.approx(loss, rel=1e-4)
 
 
-def test_dropout_with_a_shape_of_its_own_stays_as_keras_made_it():
-    def by_row(activation, input_shape, classes):
+def with_dropouts(activation, input_shape, classes):
+    """A network with another network in it, and dropout of five kinds."""
+    import keras
+
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((6,)), layers.Dropout(0.25, name="inner")])
+    model = keras.Sequential([keras.Input(input_shape), layers.Flatten()])
+    model.add(layers.Dense(6, activation))
+    model.add(inner)
+    model.add(layers.Dropout(0.5, name="plain"))
+    model.add(layers.Dropout(0.5, noise_shape=(None, 1), name="by_image"))
+    model.add(layers.Dropout(0.0, name="none"))
+    model.add(layers.Dense(classes, activation="softmax"))
+    return model
+
+
+def test_only_plain_dropout_draws_otherwise_than_keras_made_it():
+    networks.add(Network("with_dropouts", with_dropouts))
+    model = template(network_of(RunConfig(network="with_dropouts"))).model
+    inner = next(layer for layer in model.layers if hasattr(layer, "layers"))
+    found = {layer.name: "call" in vars(layer) for layer in (*inner.layers, *model.layers)}
+    assert {name for name, changed in found.items() if changed} == {"inner", "plain"}
+
+
+def test_a_network_with_dropout_of_several_kinds_trains(tiny):
+    networks.add(Network("with_dropouts", with_dropouts))
+    (_, end) = epoch_ends(
+        train([RunConfig(network="with_dropouts", **SMALL | {"epochs": 1})], tiny)
+    )
+    assert np.isfinite(end.train_loss)
+
+
+def test_dropout_that_is_always_on_is_on_where_units_are_looked_at(tiny):
+    def always(activation, input_shape, classes):
         import keras
 
-        model = convolutional(activation, input_shape, classes)
-        layers = [keras.layers.Flatten(), keras.layers.Dense(8, activation)]
-        dropouts = [keras.layers.Dropout(0.5), keras.layers.Dropout(0.5, noise_shape=(None, 1))]
-        return keras.Sequential([keras.Input(input_shape), *layers, *dropouts, model.layers[-1]])
+        class Always(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.flatten = keras.layers.Flatten()
+                self.hidden = keras.layers.Dense(200, activation)
+                self.dropout = keras.layers.Dropout(0.5)
+                self.scores = keras.layers.Dense(classes, "softmax")
 
-    networks.add(Network("by_row", by_row))
-    model = template(network_of(RunConfig(network="by_row"))).model
-    assert ["call" in vars(layer) for layer in model.layers] == [False, False, True, False, False]
+            def call(self, images):
+                return self.scores(self.dropout(self.hidden(self.flatten(images)), training=True))
+
+        return Always()
+
+    networks.add(Network("always", always))
+    config = RunConfig(network="always", **SMALL | {"epochs": 1})
+    (_, end) = epoch_ends(train([config], tiny))
+    weights = end.state.weights
+    z, scores = forward(config, weights, tiny.x_train[:1])
+    without = np.maximum(z, 0) @ weights.kernel(2) + weights.bias(2)
+    assert not np.allclose(scores, without, rtol=1e-3)
+
+
+def test_dropout_after_convolutions_follows_keras(tiny):
+    config = RunConfig(
+        network="cnn", filters=(3, 4), hidden=(6,), dropout=0.3, **SMALL | {"epochs": 1}
+    )
+    (_, end) = epoch_ends(train([config], tiny))
+    model = build_model(config)
+    model.compile(model.optimizer, "categorical_crossentropy", jit_compile=False)
+    states = [layer.seed_generator.state for layer in model.layers if "dropout" in layer.name]
+    seeds = np.random.SeedSequence([config.seed, RANDOM_NUMBERS]).generate_state(len(states))
+    x, y = scaled(tiny.x_train), np.eye(10, dtype=np.float32)[tiny.y_train]
+    order = batch_order(config, 1, split(tiny, config).train)
+    for step, begin in enumerate(range(0, len(order), 25)):
+        for state, seed in zip(states, seeds, strict=True):
+            state.assign([(int(seed) + step * GOLDEN) % 2**31, 0])
+        batch = order[begin : begin + 25]
+        model.train_on_batch(x[batch], y[batch])
+    assert len(states) == 3
+    for mine, keras in zip(end.state.weights, model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, keras, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------- bits

@@ -25,7 +25,7 @@ from lab.system import compiled, in_own_thread, load_tensorflow
 
 STRIP = 125  # Images whose values are summed in float32; a block holds a multiple of it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
-DIGIT = 128  # More than a strip has images: a strip's counts are the digits of one number.
+BASE = 128  # More than a strip has images: its counts are the digits of one number.
 UTILITY_DECAY = 0.99  # For continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
@@ -43,7 +43,8 @@ class Program:
         block: How many images `observe` takes at once.
         train: Trains steps `counts[0]` to `counts[1]` of an epoch, in place.
         observe: Loss and number correct, summed over a block of images; and for each hidden layer
-            each unit's reductions, by name, as `units.summarise` takes them.
+            each unit's reductions, by name, as `units.summarise` takes them. Of a network that
+            convolves it gives them for each 125 images of the block, on a first axis.
     """
 
     layout: Layout
@@ -117,7 +118,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
 
 
 def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
-    """Returns `Program.observe`, not yet compiled."""
+    """Returns what observes some images at once, not yet compiled."""
     tf = load_tensorflow()
 
     def reduce(at_sites: list[tuple[Any, Any]], *given: Any) -> list[dict[str, Any]]:
@@ -125,13 +126,14 @@ def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
 
     by_xla = compiled(reduce)
 
-    def start(at_sites: list[tuple[Any, Any]], counting: Any, *given: Any) -> Any:
+    def if_counting(at_sites: list[tuple[Any, Any]], counting: Any, *given: Any) -> Any:
         def nothing() -> list[dict[str, Any]]:
             return [_nothing(z.shape[-1]) for _, z in at_sites]
 
         return tf.cond(counting, lambda: by_xla(at_sites, counting, *given), nothing)
 
-    reduced = start if made.convolves else reduce
+    # XLA is slow at convolutions: there it compiles only this, and it takes long to start.
+    reduced = if_counting if made.convolves else reduce
 
     def observe(
         weights: Any,
@@ -151,9 +153,9 @@ def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
 
 
 def _in_parts(made: Template, activation: Activation) -> Callable[..., Any]:
-    """Returns `Program.observe` for a network that convolves, not yet compiled.
+    """Returns what observes a block of images in parts, not yet compiled.
 
-    It observes a block part by part, whose many values fit into a processor's cache.
+    The values of a part fit into a processor's cache, although convolutions make many of an image.
     """
     tf = load_tensorflow()
     observe, sites = _observer(made, activation), made.layout.sites
@@ -304,7 +306,7 @@ def gradients_of(
         found = differentiate(made, weights, x, y, count, function, parameter, states, smoothing)
         return found.gradients
 
-    if made.generators:  # XLA draws other numbers, and XLA compiles the training.
+    if made.generators:  # XLA draws other numbers, and XLA compiles most networks' training.
         compute = compiled(compute, by_xla=not made.convolves)
     with tf.device("CPU:0"):
         variables = [tf.Variable(array) for array in weights]
@@ -486,7 +488,7 @@ def _reduce(
 
 
 def _over_positions(name: str, found: Any, units: int) -> Any:
-    """Joins the positions of each channel, of shape (positions * channels,)."""
+    """Joins what was found at each position for all channels; returns shape (channels,)."""
     tf = load_tensorflow()
     over = tf.reduce_sum if name in SUMMED else tf.reduce_max
     return over(tf.reshape(found, (-1, units)), axis=0)
@@ -498,13 +500,14 @@ def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any
     XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
     are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
     float32 within a strip of a block, three times as fast, and float64 over the strips. The counts
-    of a strip are the digits of one number.
+    of a strip are the digits of one number, so that one sum gives all three.
 
     Args:
-        z: Pre-activations, float32 of shape (images, units); a multiple of 125 images.
+        z: Pre-activations, float32 of shape (images, units); a multiple of 125 images. The
+            channels at each position of a convolution are units of their own here.
         a: Activations, of that shape.
         gate: Gates, of that shape.
-        real: Which images count, bool of shape (images,). The others repeat images that count.
+        real: Which images count, bool of shape (images,).
         shut: The largest |gate| of a shut gate.
 
     Returns:
@@ -512,8 +515,8 @@ def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any
     """
     tf = load_tensorflow()
 
-    def kept(values: Any) -> Any:
-        return tf.where(real[:, None], values, tf.zeros((), values.dtype))
+    def kept(values: Any, otherwise: float = 0) -> Any:
+        return tf.where(real[:, None], values, tf.constant(otherwise, values.dtype))
 
     def by_strip(values: Any) -> Any:
         return tf.reduce_sum(tf.reshape(values, (-1, STRIP, z.shape[1])), axis=1)
@@ -522,13 +525,13 @@ def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any
         return tf.reduce_sum(tf.cast(values, tf.float64), axis=0)
 
     def largest(values: Any) -> Any:
-        return tf.cast(tf.reduce_max(values, axis=0), tf.float64)
+        return tf.cast(tf.reduce_max(kept(values, tf.float32.min), axis=0), tf.float64)
 
     finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
     flags = [~finite, tf.equal(a, 0.0), tf.abs(gate) <= shut]
-    digits = sum(DIGIT**n * tf.cast(flag, tf.int32) for n, flag in enumerate(flags))
+    digits = sum(BASE**n * tf.cast(flag, tf.int32) for n, flag in enumerate(flags))
     counts = by_strip(kept(digits))
-    nonfinite, zeros, shut_gates = (total(counts // DIGIT**n % DIGIT) for n in range(len(flags)))
+    nonfinite, zeros, shut_gates = (total(counts // BASE**n % BASE) for n in range(len(flags)))
     counted_a, counted_gate = kept(a), kept(gate)
     return {
         "nonfinite": nonfinite,

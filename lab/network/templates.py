@@ -158,20 +158,24 @@ def template(network: Network) -> Template:
 def _drop_quickly(model: Any) -> None:
     """Lets dropout draw its numbers by ThreeFry, in place.
 
-    Keras would take what TensorFlow selects, Philox, which takes XLA seven times as long.
+    Keras would take what TensorFlow selects, Philox: XLA needs seven times as long for a number.
     """
     import keras
 
     for layer in _layers(model):
-        if type(layer) is keras.layers.Dropout and layer.noise_shape is None:
+        plain = type(layer) is keras.layers.Dropout and layer.noise_shape is None
+        if plain and 0 < layer.rate < 1:
             layer.call = functools.partial(_dropped, layer)
 
 
 def _dropped(layer: Any, inputs: Any, training: bool = False) -> Any:
-    if not (training and layer.rate):
+    tf = load_tensorflow()
+    if not training:
         return inputs
-    dropout = load_tensorflow().nn.experimental.stateless_dropout
-    return dropout(inputs, layer.rate, layer.seed_generator.next(), rng_alg="threefry")
+    if tf.executing_eagerly():  # Only XLA has ThreeFry.
+        return type(layer).call(layer, inputs, training)
+    seed = layer.seed_generator.next()
+    return tf.nn.experimental.stateless_dropout(inputs, layer.rate, seed, rng_alg="threefry")
 
 
 def _end_in_scores(name: str, model: Any) -> None:

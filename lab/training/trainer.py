@@ -517,7 +517,7 @@ class Trainee:
     def _observe(
         self, indices: IndexArray, counting: bool
     ) -> tuple[tuple[float, float], list[dict[str, NDArray[np.float64]]]]:
-        """Returns loss and accuracy on some images, and of each layer the reductions by block."""
+        """Returns loss and accuracy on some images, and of each layer the reductions, by block."""
         size = self.program.block
         starts = range(0, max(len(indices), 1), size)
         blocks = [self._block(indices[start : start + size], counting) for start in starts]
@@ -530,13 +530,14 @@ class Trainee:
         ]
 
     def _block(self, block: IndexArray, counting: bool) -> Any:
-        """Observes a block of images, filled up to its fixed size with the same images."""
+        """Observes a block of images, padded to its fixed size."""
         tf = load_tensorflow()
-        filled = np.resize(block, self.program.block).astype(np.int32)
+        padded = np.zeros(self.program.block, np.int32)
+        padded[: len(block)] = block
         return self.program.observe(
             self.weights,
             self.inputs,
-            tf.constant(filled),
+            tf.constant(padded),
             tf.constant(len(block)),
             self.parameter,
             self.shut,

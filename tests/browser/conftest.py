@@ -180,7 +180,7 @@ class Notebook:
             if last and places[-9:] == [last] * 9:
                 return last
             self.page.wait_for_timeout(250)
-        pytest.fail("It has not stood still for two seconds within a minute.")
+        pytest.fail(f"{locator} has not stood still for two seconds within a minute.")
 
     def words(self) -> str:
         return self.picture().get_attribute("aria-label") or ""

@@ -1,6 +1,7 @@
 """The compiled programs on the lab's own network: shared, exact on real digits, Adam by hand."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from lab.network.initial_weights import first_weights
 from lab.network.keras_model import build_model
 from lab.network.optimizers import adam
 from lab.network.programs import gates, program
-from lab.system.machine import load_tensorflow
+from lab.system.machine import compiled, load_tensorflow
 from lab.training.trainer import batch_order, train
 
 
@@ -145,7 +146,8 @@ def test_reductions_are_those_of_numpy_on_the_values_that_count() -> None:
     tf = load_tensorflow()
     rng = np.random.default_rng(1)
     z = rng.normal(size=(200, 5)).astype(np.float32)
-    a, gate = np.maximum(z, 0), rng.choice(np.float32([-2, -0.01, 0.01, 0.5]), z.shape)
+    a = np.where(z > 0, z, np.float32([0, 0, -0.1, 0.1, 0]) * z)
+    gate = rng.choice(np.float32([-2, -0.01, 0.01, 0.5]), z.shape)
     z[3, 1], a[5, 2], gate[7, 3], z[9, 3] = np.nan, np.inf, -np.inf, -np.inf
     z[:, 4], a[:, 4], gate[:, 4] = np.nan, 0, 0  # All of these are in all counts.
     real = np.arange(250) < 200
@@ -162,6 +164,31 @@ def test_reductions_are_those_of_numpy_on_the_values_that_count() -> None:
         np.testing.assert_allclose(found[name], values.sum(axis=0), rtol=1e-5, err_msg=name)
     for name, values in {"max_z": z, "max_minus_z": -z, "max_gate": abs(gate)}.items():
         np.testing.assert_array_equal(found[name][0], values.max(axis=0)[0], name)
+
+
+def test_channels_are_reduced_over_images_and_positions_each_with_its_own_slope() -> None:
+    tf = load_tensorflow()
+    z = np.random.default_rng(2).normal(size=(125, 2, 3, 4)).astype(np.float32)
+    slopes, real = np.float32([0, 0.1, 0.5, -1]), np.arange(125) < 100
+    reduce = functools.partial(programs._reduce, RunConfig(activation="prelu").function)
+    found = compiled(reduce)(*map(tf.constant, (slopes, z, True, np.float32(0.2), real)))
+    z = z[:100].astype(np.float64)
+    a, gate = np.where(z > 0, z, slopes * z), np.where(z > 0, 1, slopes)
+    wanted = {
+        "nonfinite": np.zeros(4),
+        "zeros": (a == 0).sum(axis=(0, 1, 2)),
+        "shut": (abs(gate) <= 0.2).sum(axis=(0, 1, 2)),
+        "sum": a.sum(axis=(0, 1, 2)),
+        "sum_abs": abs(a).sum(axis=(0, 1, 2)),
+        "sum_square": (a**2).sum(axis=(0, 1, 2)),
+        "sum_gate": gate.sum(axis=(0, 1, 2)),
+        "max_z": z.max(axis=(0, 1, 2)),
+        "max_minus_z": -z.min(axis=(0, 1, 2)),
+        "max_gate": abs(gate).max(axis=(0, 1, 2)),
+    }
+    assert set(found) == set(wanted)
+    for name, values in wanted.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 def test_one_network_function_and_recipe_have_one_program() -> None:

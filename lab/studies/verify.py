@@ -27,8 +27,8 @@ CAUSES = (
 CHANGED_IN = {
     "0.2": "Since version 0.2 the lab sums gradients of biases as Keras does, which changes the "
     "last bits where batches hold fewer than 48 images.",
-    "0.3": "Since version 0.3 dropout draws other numbers in networks without convolutions, and "
-    "images pass convolutions in smaller blocks where units are counted, which changes last bits.",
+    "0.3": "Since version 0.3 dropout draws other numbers in networks without convolutions; with "
+    "convolutions, ELU and sums over images round otherwise in their last bits.",
 }
 # What changed the bits of runs since a version of the lab.
 SINCE = {"0.1": " ".join(CHANGED_IN.values()), "0.2": CHANGED_IN["0.3"]}

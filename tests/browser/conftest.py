@@ -157,6 +157,7 @@ class Notebook:
     def tab_to(self, name: str) -> None:
         """Presses Tab until the control of this name has the focus."""
         wanted = self.front.get_by_label(name, exact=True).or_(self.button(name)).first
+        expect(wanted).to_be_enabled()
         for _ in range(60):
             if wanted.evaluate("element => element === document.activeElement"):
                 return

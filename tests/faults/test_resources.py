@@ -66,6 +66,7 @@ COUNT = """
 import gc, psutil, threading, time, warnings
 from ipywidgets import Widget
 warnings.simplefilter("ignore")
+time.sleep({pause})
 while any(thread.name == "lab-prepare" for thread in threading.enumerate()):
     time.sleep(0.1)
 gc.collect()
@@ -93,10 +94,12 @@ def test_a_cell_that_shows_a_front_end_again_and_again_adds_nothing(promise, man
         with promise("displays of front ends: flat") as tally:
             for front, code in SHOWN.items():
                 held = []
-                for _ in range(2 + count):
+                for number in range(2 + count):
+                    # The first displays wait for what they prepare, which takes memory once.
+                    pause = 2 if number < 3 and front in ("Race", "KillMap") else 0
                     reply = notebook.end(notebook.begin(SHOW.format(front=code), cell_id=front))
                     assert reply.status == "ok", reply
-                    held.append([float(n) for n in notebook.run(COUNT).split()])
+                    held.append([float(n) for n in notebook.run(COUNT.format(pause=pause)).split()])
                 first, *others = held[1:]
                 grown = others[-1][0] - held[len(held) // 3][0]
                 record_property("figures", f"{front}, {count} displays: {grown:+.1f} MB")

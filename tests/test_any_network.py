@@ -143,6 +143,27 @@ def dropped(layer, inputs, training=False):
     return tf.where(draws >= layer.rate, inputs / (1 - layer.rate), 0)
 
 
+def dropouts(model):
+    return [layer for layer in model.layers if "dropout" in layer.name]
+
+
+def train_in_keras(model, config, dataset):
+    """Trains a compiled model on the run's batches; before each step it sets dropout's states."""
+    states = [layer.seed_generator.state for layer in dropouts(model)]
+    sequence = np.random.SeedSequence([config.seed, RANDOM_NUMBERS])
+    seeds = sequence.generate_state(max(len(states), 1))
+    x, y = scaled(dataset.x_train), np.eye(10, dtype=np.float32)[dataset.y_train]
+    step = 0
+    for epoch in range(1, config.epochs + 1):
+        order = batch_order(config, epoch, split(dataset, config).train)
+        for begin in range(0, len(order), config.batch_size):
+            for state, seed in zip(states, seeds, strict=False):
+                state.assign([(int(seed) + step * GOLDEN) % 2**31, 0])
+            batch = order[begin : begin + config.batch_size]
+            model.train_on_batch(x[batch], y[batch])
+            step += 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OTHERS)
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
@@ -156,29 +177,17 @@ def test_a_hundred_steps_follow_keras(tiny, name, optimizer):
     ours = epoch_ends(train([config], tiny))
     model = build_model(config)
     model.compile(model.optimizer, "categorical_crossentropy", jit_compile=name == "normalised")
-    dropouts = [layer for layer in model.layers if "dropout" in layer.name]
-    for layer in dropouts:
+    for layer in dropouts(model):
         layer.call = functools.partial(dropped, layer)
-    states = [layer.seed_generator.state for layer in dropouts]
-    seeds = np.random.SeedSequence([config.seed, RANDOM_NUMBERS]).generate_state(
-        max(len(states), 1)
-    )
-    x, y = scaled(tiny.x_train), np.eye(10, dtype=np.float32)[tiny.y_train]
-    start, step = model.get_weights(), 0
-    for epoch in range(1, 11):
-        order = batch_order(config, epoch, split(tiny, config).train)
-        for begin in range(0, len(order), 25):
-            for state, seed in zip(states, seeds, strict=False):
-                state.assign([(int(seed) + step * GOLDEN) % 2**31, 0])
-            batch = order[begin : begin + 25]
-            model.train_on_batch(x[batch], y[batch])
-            step += 1
+    start = model.get_weights()
+    train_in_keras(model, config, tiny)
     layout = layout_of(config)
     pairs = zip(layout.arrays, ours[-1].state.weights, model.get_weights(), start, strict=True)
     for array, mine, keras, first in pairs:
         moved = np.linalg.norm(keras - first)
         assert np.linalg.norm(mine - keras) <= 1e-3 * moved > 0, array.name
     held_out = split(tiny, config).validation
+    x, y = scaled(tiny.x_train), np.eye(10, dtype=np.float32)[tiny.y_train]
     loss = np.ravel(model.evaluate(x[held_out], y[held_out], verbose=0))[0]
     assert ours[-1].validation_loss == pytest.approx(loss, rel=1e-4)
 
@@ -248,16 +257,8 @@ def test_dropout_after_convolutions_follows_keras(tiny):
     (_, end) = epoch_ends(train([config], tiny))
     model = build_model(config)
     model.compile(model.optimizer, "categorical_crossentropy", jit_compile=False)
-    states = [layer.seed_generator.state for layer in model.layers if "dropout" in layer.name]
-    seeds = np.random.SeedSequence([config.seed, RANDOM_NUMBERS]).generate_state(len(states))
-    x, y = scaled(tiny.x_train), np.eye(10, dtype=np.float32)[tiny.y_train]
-    order = batch_order(config, 1, split(tiny, config).train)
-    for step, begin in enumerate(range(0, len(order), 25)):
-        for state, seed in zip(states, seeds, strict=True):
-            state.assign([(int(seed) + step * GOLDEN) % 2**31, 0])
-        batch = order[begin : begin + 25]
-        model.train_on_batch(x[batch], y[batch])
-    assert len(states) == 3
+    train_in_keras(model, config, tiny)
+    assert len(dropouts(model)) == 3
     for mine, keras in zip(end.state.weights, model.get_weights(), strict=True):
         np.testing.assert_allclose(mine, keras, atol=1e-5)
 

@@ -124,16 +124,8 @@ def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
     def reduce(at_sites: list[tuple[Any, Any]], *given: Any) -> list[dict[str, Any]]:
         return [_reduce(activation, own, z, *given) for own, z in at_sites]
 
-    by_xla = compiled(reduce)
-
-    def if_counting(at_sites: list[tuple[Any, Any]], counting: Any, *given: Any) -> Any:
-        def nothing() -> list[dict[str, Any]]:
-            return [_nothing(z.shape[-1]) for _, z in at_sites]
-
-        return tf.cond(counting, lambda: by_xla(at_sites, counting, *given), nothing)
-
-    # XLA is slow at convolutions: there it compiles only this, and it takes long to start.
-    reduced = if_counting if made.convolves else reduce
+    # XLA is slow at convolutions: there it compiles only this.
+    reduced = _if_counting(compiled(reduce)) if made.convolves else reduce
 
     def observe(
         weights: Any,
@@ -150,6 +142,19 @@ def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
         return _sums(_losses(scores, y, count)), reduced(at_sites, counting, shut, real)
 
     return observe
+
+
+def _if_counting(reduce: Callable[..., Any]) -> Callable[..., Any]:
+    """Calls a compiled reduction only if units are counted: what XLA compiles is slow to start."""
+    tf = load_tensorflow()
+
+    def reduced(at_sites: list[tuple[Any, Any]], counting: Any, *given: Any) -> Any:
+        def nothing() -> list[dict[str, Any]]:
+            return [_nothing(z.shape[-1]) for _, z in at_sites]
+
+        return tf.cond(counting, lambda: reduce(at_sites, counting, *given), nothing)
+
+    return reduced
 
 
 def _in_parts(made: Template, activation: Activation) -> Callable[..., Any]:

@@ -195,6 +195,9 @@ def test_both_sides_and_what_they_pass_back_are_those_of_where_to_the_bit(name, 
     # A NaN stays one. Outside XLA an ELU takes 1 from exp(z), as Keras's does.
     last_place = 1.2e-7 if name == "elu" and not by_xla else 0
     np.testing.assert_allclose(a, wanted, rtol=0, atol=last_place)
+    if last_place:
+        theirs = tf.where(z > 0, z, parameter * tf.nn.elu(tf.minimum(z, 0.0)))
+        np.testing.assert_array_equal(a, theirs)
     np.testing.assert_array_equal(passed_back[:-1], from_where[:-1])
 
 

@@ -62,18 +62,20 @@ def test_adam_coasts_for_nine_more_steps_when_a_steady_gradient_stops() -> None:
     ],
 )
 def test_the_default_network_follows_keras_on_real_digits(activation: str) -> None:
-    """Twenty steps on mnist-5k; the bound is argued in test_training.
+    """A hundred steps on mnist-5k; the bound is argued in test_training.
 
-    Later a z of about 0 may round to the other side of a kink, and the networks part.
+    PReLU and CReLU get twenty: on some processors a z of about 0 then rounds to the other side of
+    the kink, and the networks part.
     """
     dataset = load_dataset("mnist-5k")
-    config = RunConfig(activation=activation, epochs=4, train_size=640)
+    few = 640 if activation in ("prelu", "crelu") else None
+    config = RunConfig(activation=activation, epochs=4, train_size=few)
     ours = epoch_ends(train([config], dataset))
     model = build_model(config)
     start = model.get_weights()
     x, y = scaled(dataset.x_train), np.eye(10, dtype=np.float32)[dataset.y_train]
     for epoch in range(1, 5):
-        for batch in batch_order(config, epoch, split(dataset, config).train).reshape(5, 128):
+        for batch in batch_order(config, epoch, split(dataset, config).train).reshape(-1, 128):
             model.train_on_batch(x[batch], y[batch])
     for mine, keras, first in zip(ours[4].state.weights, model.get_weights(), start, strict=True):
         assert np.linalg.norm(mine - keras) <= 1e-4 * np.linalg.norm(keras - first)

@@ -5,6 +5,6 @@ summaries, one line each.
 """
 
 from lab.census import clones, lives, units
-from lab.census.units import GREATEST, SUMMED, BoolArray, UnitSummaries
+from lab.census.units import BoolArray, UnitSummaries
 
-__all__ = ["GREATEST", "SUMMED", "BoolArray", "UnitSummaries", "clones", "lives", "units"]
+__all__ = ["BoolArray", "UnitSummaries", "clones", "lives", "units"]

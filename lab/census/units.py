@@ -5,7 +5,7 @@ Every measure is defined here, as a function of a layer's `UnitSummaries`; `UNIT
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -69,6 +69,7 @@ class UnitSummaries:
 COUNTS = ("nonfinite", "zeros", "shut")
 SUMMED = (*COUNTS, "sum", "sum_abs", "sum_square", "sum_gate")
 GREATEST = ("max_z", "max_minus_z", "max_gate")
+REDUCTIONS = (*SUMMED, *GREATEST)
 ARRAYS = {
     f.name: np.dtype(np.int32 if f.name in COUNTS else np.float32)
     for f in fields(UnitSummaries)
@@ -76,11 +77,11 @@ ARRAYS = {
 }
 
 
-def summarise(blocks: Mapping[str, Values], images: int, sup_gate: float) -> UnitSummaries:
+def summarise(blocks: Values, images: int, sup_gate: float) -> UnitSummaries:
     """Joins one layer's blocks of probe images into every unit's summaries.
 
     Args:
-        blocks: For each of `SUMMED` and `GREATEST` a float64 of shape (blocks, units): how often
+        blocks: float64 of shape (blocks, 10, units), with a row for each of `REDUCTIONS`: how often
             the unit is non-finite, a = 0, the gate is shut; sums of a, |a|, a² and the gate; the
             largest z, -z and |gate|.
         images: Number of values of each unit in all blocks.
@@ -89,8 +90,9 @@ def summarise(blocks: Mapping[str, Values], images: int, sup_gate: float) -> Uni
     Returns:
         The summaries, each of shape (units,).
     """
-    sums = {name: blocks[name].sum(axis=0) for name in SUMMED}
-    largest = {name: blocks[name].max(axis=0) for name in GREATEST}
+    summed = len(SUMMED)
+    sums = dict(zip(SUMMED, blocks[:, :summed].sum(axis=0), strict=True))
+    largest = dict(zip(GREATEST, blocks[:, summed:].max(axis=0), strict=True))
     counts = {name: sums[name].astype(np.int32) for name in COUNTS}
     mean, mean_square = sums["sum"] / images, sums["sum_square"] / images
     with np.errstate(invalid="ignore"):  # Infinity less infinity: a non-finite unit.

@@ -18,17 +18,14 @@ from lab.network.optimizers import (
 )
 from lab.network.own_networks import register_network, register_network_source
 from lab.network.programs import (
-    STRIP,
     UTILITY_DECAY,
     generator_seeds,
     gradients_of,
     program,
-    reductions,
 )
 from lab.network.templates import Template, layout_of, source_of_site, template
 
 __all__ = [
-    "STRIP",
     "UTILITY_DECAY",
     "Network",
     "Numbers",
@@ -52,7 +49,6 @@ __all__ = [
     "program",
     "programs",
     "recipe_of",
-    "reductions",
     "register_network",
     "register_network_source",
     "source_of_site",

@@ -9,23 +9,22 @@ model: see `templates.Template`.
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lab.activations import Activation
-from lab.census import GREATEST, SUMMED
 from lab.experiment import RunConfig
 from lab.layout import FloatArray, Layout, Weights
+from lab.network import tiles
 from lab.network.networks import Network, network_of
 from lab.network.optimizers import Numbers, Recipe, recipe_of, update
 from lab.network.templates import Template, template
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-STRIP = 125  # Images whose values are summed in float32; a block holds a multiple of it.
+SMALLEST_BLOCK = 125  # A block holds a multiple of it; of a network that convolves just so many.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
-BASE = 128  # More than a strip has images: its counts are the digits of one number.
 UTILITY_DECAY = 0.99  # For continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
 RANDOM_NUMBERS = 2**32  # Keeps their seeds apart from those of the first weights.
@@ -40,11 +39,10 @@ class Program:
     Attributes:
         layout: What the network is made of.
         generators: How many generators of random numbers it has.
-        block: How many images `observe` takes at once.
+        block: How many images `observe` takes at once: their places have shape (blocks, block).
         train: Trains steps `counts[0]` to `counts[1]` of an epoch, in place.
-        observe: Loss and number correct, summed over a block of images; and for each hidden layer
-            each unit's reductions, by name, as `units.summarise` takes them. Of a network that
-            convolves it gives them for each 125 images of the block, on a first axis.
+        observe: Loss and number correct, summed over the first `count` images; and each hidden
+            layer's reductions, as `tiles.reduced` returns them.
     """
 
     layout: Layout
@@ -107,39 +105,60 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
         # A Python or tf.range loop would make its bounds compile-time constants.
         tf.while_loop(lambda i: i < stop, step, (start,))
 
-    observe = _in_parts(made, activation) if made.convolves else _observer(made, activation)
+    size = SMALLEST_BLOCK if made.convolves else _block(made.layout)
     return Program(
         layout=made.layout,
         generators=len(made.generators),
-        block=_block(made.layout),
+        block=size,
         train=compiled(train, by_xla=not made.convolves),
-        observe=compiled(observe, by_xla=not made.convolves),
+        observe=compiled(_observer(made, activation, size), by_xla=not made.convolves),
     )
 
 
-def _observer(made: Template, activation: Activation) -> Callable[..., Any]:
-    """Returns what observes some images at once, not yet compiled."""
+class AtSite(NamedTuple):
+    """The tensors at one activation site: the parameter or each unit's slope, z and a = f(z)."""
+
+    parameter: Any
+    z: Any
+    a: Any
+
+
+def _observer(made: Template, activation: Activation, size: int) -> Callable[..., Any]:
+    """Returns what observes images, a block after the other, not yet compiled."""
     tf = load_tensorflow()
 
-    def reduce(at_sites: list[tuple[Any, Any]], *given: Any) -> list[dict[str, Any]]:
-        return [_reduce(activation, own, z, *given) for own, z in at_sites]
+    def reduce(at_sites: list[AtSite], *given: Any) -> list[Any]:
+        return [_reduced(activation, site, *given) for site in at_sites]
 
     # XLA is slow at convolutions: there it compiles only this.
-    reduced = _if_counting(compiled(reduce)) if made.convolves else reduce
+    by_layer = _if_counting(compiled(reduce)) if made.convolves else reduce
 
     def observe(
         weights: Any,
         inputs: Any,
-        block: Any,
+        places: Any,
         count: Any,
         parameter: Any,
         shut: Any,
         counting: Any,
     ) -> Any:
-        x, y = _images(inputs, block)
-        scores, at_sites = _forward(made, weights, x, activation, parameter)
-        real = tf.range(block.shape[0]) < count
-        return _sums(_losses(scores, y, count)), reduced(at_sites, counting, shut, real)
+        def block(number: Any, sums: Any, layers: list[Any]) -> tuple[Any, Any, list[Any]]:
+            x, y = _images(inputs, places[number])
+            left = count - number * size
+            scores, at_sites = _forward(made, weights, x, activation, parameter)
+            more = by_layer(at_sites, counting, shut, tf.range(size) < left)
+            joined = [tiles.join(*two) for two in zip(layers, more, strict=True)]
+            return number + 1, sums + _sums(_losses(scores, y, left)), joined
+
+        first = (
+            0,
+            tf.zeros(2, tf.float64),
+            [tiles.nothing(site.units) for site in made.layout.sites],
+        )
+        _, sums, layers = tf.while_loop(
+            lambda number, *_: number * size < count, block, first, parallel_iterations=1
+        )
+        return sums, layers
 
     return observe
 
@@ -148,45 +167,25 @@ def _if_counting(reduce: Callable[..., Any]) -> Callable[..., Any]:
     """Calls a compiled reduction only if units are counted: what XLA compiles is slow to start."""
     tf = load_tensorflow()
 
-    def reduced(at_sites: list[tuple[Any, Any]], counting: Any, *given: Any) -> Any:
-        def nothing() -> list[dict[str, Any]]:
-            return [_nothing(z.shape[-1]) for _, z in at_sites]
+    def by_layer(at_sites: list[AtSite], counting: Any, *given: Any) -> Any:
+        def uncounted() -> list[Any]:
+            return [tiles.nothing(site.z.shape[-1]) for site in at_sites]
 
-        return tf.cond(counting, lambda: reduce(at_sites, counting, *given), nothing)
+        return tf.cond(counting, lambda: reduce(at_sites, counting, *given), uncounted)
 
-    return reduced
-
-
-def _in_parts(made: Template, activation: Activation) -> Callable[..., Any]:
-    """Returns what observes a block of images in parts, not yet compiled.
-
-    The values of a part fit into a processor's cache, although convolutions make many of an image.
-    """
-    tf = load_tensorflow()
-    observe, sites = _observer(made, activation), made.layout.sites
-    signature = tf.float64, [dict.fromkeys((*SUMMED, *GREATEST), tf.float64) for _ in sites]
-
-    def in_parts(weights: Any, inputs: Any, block: Any, count: Any, *others: Any) -> Any:
-        def part(given: tuple[Any, Any]) -> Any:
-            places, before = given
-            return observe(weights, inputs, places, count - before, *others)
-
-        parts = tf.reshape(block, (-1, STRIP)), tf.range(0, block.shape[0], STRIP)
-        return tf.map_fn(part, parts, fn_output_signature=signature, parallel_iterations=1)
-
-    return in_parts
+    return by_layer
 
 
 def _forward(
     made: Template, weights: Any, images: Any, activation: Activation, parameter: Any
-) -> tuple[Any, list[tuple[Any, Any]]]:
-    """Returns the scores in inference mode, and parameter and z of every site in order."""
-    at_sites: list[tuple[Any, Any]] = []
+) -> tuple[Any, list[AtSite]]:
+    """Returns the scores in inference mode, and what is at every site in order."""
+    at_sites: list[AtSite] = []
 
     def function(z: Any, slopes: Any) -> Any:
         own = parameter if slopes is None else slopes
-        at_sites.append((own, z))
-        return activation.on_tensors(z, own)
+        at_sites.append(AtSite(own, z, activation.on_tensors(z, own)))
+        return at_sites[-1].a
 
     scores, _ = made.scores(weights, images, function)
     return scores, at_sites
@@ -195,7 +194,10 @@ def _forward(
 def _block(layout: Layout) -> int:
     """Returns how many images fit into a block: fewer if a layer gives many values of each."""
     most = max(site.units * site.positions for site in layout.sites)
-    return max(STRIP, min(LARGEST_BLOCK, LARGEST_VALUES // max(most, 1) // STRIP * STRIP))
+    return max(
+        SMALLEST_BLOCK,
+        min(LARGEST_BLOCK, LARGEST_VALUES // max(most, 1) // SMALLEST_BLOCK * SMALLEST_BLOCK),
+    )
 
 
 @dataclass(frozen=True)
@@ -347,7 +349,7 @@ def gates(config: RunConfig, z: ArrayLike, slope: float | None = None) -> FloatA
 
 @functools.cache
 def _gates(activation: Activation) -> Any:
-    return compiled(lambda given, parameter: _with_gate(activation, parameter, given)[1])
+    return compiled(lambda given, parameter: _gate(activation, parameter, given))
 
 
 @in_own_thread
@@ -367,7 +369,7 @@ def first_open(
         order's length if none opens it.
     """
     tf = load_tensorflow()
-    find, size = _first_open(network_of(config), config.function), STRIP  # Little memory.
+    find, size = _first_open(network_of(config), config.function), SMALLEST_BLOCK  # Little memory.
     with tf.device("CPU:0"):
         variables = [tf.Variable(array) for array in weights]
         parameter = tf.constant(config.alpha, tf.float32)
@@ -387,7 +389,7 @@ def _first_open(network: Network, activation: Activation) -> Callable[..., Any]:
     made = template(network)
 
     def first(parameter: Any, z: Any) -> Any:
-        gate = _with_gate(activation, parameter, z)[1]
+        gate = _gate(activation, parameter, z)
         opened = tf.reshape(gate != 0, (z.shape[0], -1, z.shape[-1]))
         positions = tf.range(z.shape[0])[:, None]
         return tf.reduce_min(tf.where(tf.reduce_any(opened, 1), positions, z.shape[0]), axis=0)
@@ -398,7 +400,7 @@ def _first_open(network: Network, activation: Activation) -> Callable[..., Any]:
     def find(weights: Any, pixels: Any, parameter: Any) -> list[Any]:
         x = tf.cast(pixels, tf.float32) / 255.0
         _, at_sites = _forward(made, weights, x, activation, parameter)
-        return [first(own, z) for own, z in at_sites]
+        return [first(site.parameter, site.z) for site in at_sites]
 
     return compiled(find, by_xla=not made.convolves)
 
@@ -469,99 +471,29 @@ def _sums(scores: tuple[Any, Any]) -> Any:
     return tf.reduce_sum(tf.cast(tf.stack(scores), tf.float64), axis=1)
 
 
-def _reduce(
-    activation: Activation, parameter: Any, z: Any, counting: Any, shut: Any, real: Any
-) -> dict[str, Any]:
+def _reduced(activation: Activation, site: AtSite, counting: Any, shut: Any, real: Any) -> Any:
     """Reduces what each unit of a layer does on a block of images, if it is to be counted.
 
     In a branch for each layer XLA does one reduction after the other. Where many could be done at
     once it would hand them to TensorFlow's one other thread, which all runs share.
     """
     tf = load_tensorflow()
-    images, units = z.shape[0], z.shape[-1]
 
-    def reduced() -> dict[str, Any]:
-        flat = tf.reshape(z, (images, -1))  # XLA is slow where the last axis is short.
-        learned = parameter.shape.rank > 0
-        own = tf.tile(parameter, [flat.shape[1] // units]) if learned else parameter
-        a, gate = _with_gate(activation, own, flat)
-        by_position = reductions(flat, a, gate, real, shut)
-        return {name: _over_positions(name, sums, units) for name, sums in by_position.items()}
+    def complete(z: Any, a: Any) -> tuple[Any, Any, Any]:
+        slopes, units = site.parameter, site.z.shape[-1]
+        own = tf.tile(slopes, [tf.shape(z)[-1] // units]) if slopes.shape.rank else slopes
+        return z, a, _gate(activation, own, z)
 
-    found: dict[str, Any] = tf.cond(counting, reduced, lambda: _nothing(units))
-    return found
+    def found() -> Any:
+        return tiles.reduced((site.z, site.a), complete, real, shut)
+
+    return tf.cond(counting, found, lambda: tiles.nothing(site.z.shape[-1]))
 
 
-def _over_positions(name: str, found: Any, units: int) -> Any:
-    """Joins what was found at each position for all channels; returns shape (channels,)."""
-    tf = load_tensorflow()
-    over = tf.reduce_sum if name in SUMMED else tf.reduce_max
-    return over(tf.reshape(found, (-1, units)), axis=0)
-
-
-def reductions(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any]:
-    """Reduces what each unit of a layer does on some images, each to a float64 of (units,).
-
-    XLA's maximum drops NaN, so non-finite values are counted separately. The sums for the variance
-    are float64, because float32 cannot hold the variance of a unit stuck at -1. The others are
-    float32 within a strip of a block, three times as fast, and float64 over the strips. The counts
-    of a strip are the digits of one number, so that one sum gives all three.
-
-    Args:
-        z: Pre-activations, float32 of shape (images, units); a multiple of 125 images. The
-            channels at each position of a convolution are units of their own here.
-        a: Activations, of that shape.
-        gate: Gates, of that shape.
-        real: Which images count, bool of shape (images,).
-        shut: The largest |gate| of a shut gate.
-
-    Returns:
-        By name what `units.summarise` takes, for one block.
-    """
-    tf = load_tensorflow()
-
-    def kept(values: Any, otherwise: float = 0) -> Any:
-        return tf.where(real[:, None], values, tf.constant(otherwise, values.dtype))
-
-    def by_strip(values: Any) -> Any:
-        return tf.reduce_sum(tf.reshape(values, (-1, STRIP, z.shape[1])), axis=1)
-
-    def total(values: Any) -> Any:
-        return tf.reduce_sum(tf.cast(values, tf.float64), axis=0)
-
-    def largest(values: Any) -> Any:
-        return tf.cast(tf.reduce_max(kept(values, tf.float32.min), axis=0), tf.float64)
-
-    finite = tf.math.is_finite(z) & tf.math.is_finite(a) & tf.math.is_finite(gate)
-    flags = [~finite, tf.equal(a, 0.0), tf.abs(gate) <= shut]
-    digits = sum(BASE**n * tf.cast(flag, tf.int32) for n, flag in enumerate(flags))
-    counts = by_strip(kept(digits))
-    nonfinite, zeros, shut_gates = (total(counts // BASE**n % BASE) for n in range(len(flags)))
-    counted_a, counted_gate = kept(a), kept(gate)
-    return {
-        "nonfinite": nonfinite,
-        "zeros": zeros,
-        "shut": shut_gates,
-        "sum": total(counted_a),
-        "sum_abs": total(by_strip(tf.abs(counted_a))),
-        "sum_square": tf.reduce_sum(tf.cast(counted_a, tf.float64) ** 2, axis=0),
-        "sum_gate": total(by_strip(counted_gate)),
-        "max_z": largest(z),
-        "max_minus_z": largest(-z),
-        "max_gate": largest(tf.abs(gate)),
-    }
-
-
-def _with_gate(activation: Activation, parameter: Any, z: Any) -> tuple[Any, Any]:
-    """Returns a = f(z), and f'(z) by automatic differentiation: all that the lab calls a gate."""
+def _gate(activation: Activation, parameter: Any, z: Any) -> Any:
+    """Returns f'(z) by automatic differentiation: all that the lab calls a gate."""
     tf = load_tensorflow()
     with tf.GradientTape() as tape:
         tape.watch(z)
         a = activation.on_tensors(z, parameter)
-    return a, tape.gradient(a, z)
-
-
-def _nothing(units: int) -> dict[str, Any]:
-    """Returns what `_reduce` returns, for a block that is not observed."""
-    tf = load_tensorflow()
-    return {name: tf.zeros(units, tf.float64) for name in (*SUMMED, *GREATEST)}
+    return tape.gradient(a, z)

@@ -177,7 +177,7 @@ class Observer:
 
     def _summarised(self, blocks: list[Blocks], sup_gate: float) -> UnitSummaries:
         values = int(sum(block["values"] for block in blocks))
-        stacked = {name: np.stack([block[name] for block in blocks]) for name in blocks[0]}
+        stacked = np.array([[block[name] for name in units.REDUCTIONS] for block in blocks])
         return units.summarise(stacked, values, sup_gate)
 
     def _traced(self, wanted: Sequence[str] | None) -> tuple[Any, list[int]]:

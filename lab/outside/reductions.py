@@ -1,8 +1,8 @@
 """What is kept of a batch: for each unit some sums and maxima of z, a and the gate.
 
-The trainer's own (`lab.network.reductions`) compile sooner, and keep the bits of recorded runs of
-dense networks. These give the same quantities in less time: XLA makes one quick pass for each of
-them, if eight slices are first folded into one, value by value.
+The trainer's own (`lab.network.tiles`) are for runs that train side by side, each on one core. On
+all cores these take less time: XLA makes one quick pass for each of them, if eight slices are first
+folded into one, value by value.
 """
 
 import functools
@@ -29,7 +29,7 @@ def reduced(z: Any, a: Any, gate: Any, shut: Any) -> dict[str, Any]:
         shut: The largest |gate| of a shut gate.
 
     Returns:
-        By name what `units.summarise` takes, for one block.
+        Each of `units.REDUCTIONS` by its name.
     """
     tf = load_tensorflow()
     cut_z, cut_a, cut_gate, first = _cut(z), _cut(a), _cut(gate), a[0]
@@ -63,7 +63,7 @@ def reduced_of_relu(z: Any) -> dict[str, Any]:
         z: Pre-activations, float32 of shape (values, units), of at least one value.
 
     Returns:
-        By name what `units.summarise` takes, for one block.
+        Each of `units.REDUCTIONS` by its name.
     """
     tf = load_tensorflow()
     cut_z, first = _cut(z), tf.nn.relu(z[0])

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from lab import activations
-from lab.census import GREATEST, SUMMED, UnitSummaries, units
+from lab.census import UnitSummaries, units
 from lab.errors import InputError, reason_of
 from lab.layout import MOST_WEIGHTS, Array, Layout, Site, Weights
 from lab.outside.observer import MOST_IN_BATCH, MOST_VALUES, Activations, Observation, chosen
@@ -332,10 +332,10 @@ def _blocks(call: Call, shut: float) -> list[Block]:
 
 
 def _reduced(call: Call, shut: float) -> Block:
-    """Reduces what each unit of a layer does in one call: `SUMMED` and `GREATEST`, by unit.
+    """Reduces what each unit of a layer does in one call, as `units.summarise` takes it.
 
     NaN passes through every sum and maximum, so values are counted one by one only where one of
-    these is not finite. As in `lab.network.reductions`, the sums for the variance are float64.
+    these is not finite. As in `lab.census.tiles`, the sums for the variance are float64.
     """
     a, gate = _with_gate(call.function, call.z)
     z, a, gate = (_rows(value, call.axis) for value in (call.z, a, gate))
@@ -355,7 +355,7 @@ def _reduced(call: Call, shut: float) -> Block:
     rows["nonfinite"] = torch.zeros_like(rows["zeros"])
     if not torch.stack(list(rows.values())).isfinite().all():
         rows["nonfinite"] = _number(~(z.isfinite() & a.isfinite() & gate.isfinite())).double()
-    stacked = torch.stack([rows[name] for name in (*SUMMED, *GREATEST)])
+    stacked = torch.stack([rows[name] for name in units.REDUCTIONS])
     return np.asarray(stacked.cpu().numpy(), np.float64)
 
 
@@ -393,9 +393,7 @@ def _reducible(values: Any) -> Any:
 def _summarised(layer: Layer, blocks: list[Block], values: int, sup_gate: float) -> UnitSummaries:
     if not blocks:
         raise InputError(f"The layer {layer.name!r} did not act on any input of the probe.")
-    stacked = np.stack(blocks, axis=1)
-    named = dict(zip((*SUMMED, *GREATEST), stacked, strict=True))
-    return units.summarise(named, values, sup_gate)
+    return units.summarise(np.stack(blocks), values, sup_gate)
 
 
 def _sup_gate(layer: Layer, device: Any) -> float:

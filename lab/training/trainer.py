@@ -516,30 +516,19 @@ class Trainee:
 
     def _observe(
         self, indices: IndexArray, counting: bool
-    ) -> tuple[tuple[float, float], list[dict[str, NDArray[np.float64]]]]:
-        """Returns loss and accuracy on some images, and of each layer the reductions, by block."""
-        size = self.program.block
-        starts = range(0, max(len(indices), 1), size)
-        blocks = [self._block(indices[start : start + size], counting) for start in starts]
-        sums = np.vstack([of_block.numpy() for of_block, _ in blocks])
-        loss, correct = sums.sum(axis=0) / max(len(indices), 1)
-        layers = zip(*(layers for _, layers in blocks), strict=True)
-        return (float(loss), float(correct)), [
-            {name: np.vstack([block[name].numpy() for block in layer]) for name in layer[0]}
-            for layer in layers
-        ]
-
-    def _block(self, block: IndexArray, counting: bool) -> Any:
-        """Observes a block of images, padded to its fixed size."""
-        tf = load_tensorflow()
-        padded = np.zeros(self.program.block, np.int32)
-        padded[: len(block)] = block
-        return self.program.observe(
+    ) -> tuple[tuple[float, float], list[NDArray[np.float64]]]:
+        """Returns loss and accuracy on some images, and each layer's sums and maxima as a block."""
+        tf, size = load_tensorflow(), self.program.block
+        places = np.zeros((-(-len(self.images.pixels) // size), size), np.int32)
+        places.flat[: len(indices)] = indices
+        sums, layers = self.program.observe(
             self.weights,
             self.inputs,
-            tf.constant(padded),
-            tf.constant(len(block)),
+            tf.constant(places),
+            tf.constant(len(indices)),
             self.parameter,
             self.shut,
             tf.constant(counting),
         )
+        loss, correct = sums.numpy() / max(len(indices), 1)
+        return (float(loss), float(correct)), [layer.numpy()[None] for layer in layers]

@@ -31,7 +31,7 @@ def test_a_neuron_is_known_to_live_from_the_first_image_that_opens_its_gate(run,
 
 def test_blocks_of_images_do_not_change_the_answer(run, two_kinds, monkeypatch):
     whole = probes.first_open(run, 1, two_kinds).tolist()
-    monkeypatch.setattr(programs, "STRIP", 3)
+    monkeypatch.setattr(programs, "SMALLEST_BLOCK", 3)
     programs._first_open.cache_clear()
     probes._known.clear()
     assert probes.first_open(run, 1, two_kinds).tolist() == whole

@@ -60,12 +60,7 @@ def blocks_of(z, a, gate, sup_gate, sizes):
                 np.abs(bg).max(0),
             ]
         )
-    return by_name(np.array(rows, np.float64))
-
-
-def by_name(rows):
-    """Rows of shape (blocks, 10, units) by the names that `summarise` takes."""
-    return dict(zip((*units.SUMMED, *units.GREATEST), rows.swapaxes(0, 1), strict=True))
+    return np.array(rows, np.float64)
 
 
 def observe(z, name="relu", sizes=None):
@@ -301,7 +296,7 @@ def test_a_column_of_nan_whose_maximum_was_dropped_is_not_dead():
     """Compiled, a maximum over NaN gives the lowest number instead."""
     lowest = float(np.finfo(np.float32).min)
     block = np.array([[100.0, 0, 0, np.nan, np.nan, np.nan, np.nan, lowest, lowest, lowest]])
-    found = units.summarise(by_name(block[:, :, None]), 100, 1.0)
+    found = units.summarise(block[:, :, None], 100, 1.0)
     assert found.nonfinite.tolist() == [100]
     assert not any(measure(found)[0] for measure in units.UNIT_MEASURES.values())
 
@@ -360,6 +355,6 @@ def test_units_that_never_change_have_no_spread_however_their_sums_are_rounded()
         images = 800 if block is not blocks[-1] else 400
         for row, power in ((3, values), (4, abs(values)), (5, values**2)):
             block[row] = np.add.accumulate(np.tile(power, (images, 1)))[-1]
-    layer = units.summarise(by_name(blocks), 10_000, 1.0)
+    layer = units.summarise(blocks, 10_000, 1.0)
     assert (layer.sd == 0).all()
     assert units.constant(layer).all()

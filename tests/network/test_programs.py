@@ -13,7 +13,7 @@ from lab.activations import registry
 from lab.census import units
 from lab.experiment.data import split
 from lab.layout import Weights, mlp
-from lab.network import programs
+from lab.network import programs, tiles
 from lab.network.forward_pass import forward
 from lab.network.initial_weights import first_weights
 from lab.network.keras_model import build_model
@@ -144,53 +144,38 @@ def test_smoothed_targets_spread_a_share_over_all_classes() -> None:
     assert found.numpy() == pytest.approx(-(targets * np.log(chances(SCORES[:3]))).sum(), rel=1e-5)
 
 
-def test_reductions_are_those_of_numpy_on_the_values_that_count() -> None:
-    tf = load_tensorflow()
-    rng = np.random.default_rng(1)
-    z = rng.normal(size=(200, 5)).astype(np.float32)
-    a = np.where(z > 0, z, np.float32([0, 0, -0.1, 0.1, 0]) * z)
-    gate = rng.choice(np.float32([-2, -0.01, 0.01, 0.5]), z.shape)
-    z[3, 1], a[5, 2], gate[7, 3], z[9, 3] = np.nan, np.inf, -np.inf, -np.inf
-    z[:, 4], a[:, 4], gate[:, 4] = np.nan, 0, 0  # All of these are in all counts.
-    real = np.arange(250) < 200
-    filled = (np.resize(values, (250, 5)) for values in (z, a, gate))
-    found = programs.reductions(*map(tf.constant, (*filled, real)), 0.01)
-    assert set(found) == {*units.SUMMED, *units.GREATEST}
-    assert all((value.dtype, value.shape) == (tf.float64, (5,)) for value in found.values())
-    z, a, gate = (values.astype(np.float64) for values in (z, a, gate))
-    assert found["nonfinite"].numpy().tolist() == [0, 1, 1, 2, 200]
-    assert found["zeros"].numpy().tolist() == (a == 0).sum(axis=0).tolist()
-    assert found["shut"].numpy().tolist() == (abs(gate) <= np.float32(0.01)).sum(axis=0).tolist()
-    sums = {"sum": a, "sum_abs": abs(a), "sum_square": a**2, "sum_gate": gate}
-    for name, values in sums.items():
-        np.testing.assert_allclose(found[name], values.sum(axis=0), rtol=1e-5, err_msg=name)
-    for name, values in {"max_z": z, "max_minus_z": -z, "max_gate": abs(gate)}.items():
-        np.testing.assert_array_equal(found[name][0], values.max(axis=0)[0], name)
-
-
-def test_channels_are_reduced_over_images_and_positions_each_with_its_own_slope() -> None:
+def test_channels_are_counted_over_images_and_positions_each_with_its_own_slope() -> None:
     tf = load_tensorflow()
     z = np.random.default_rng(2).normal(size=(125, 2, 3, 4)).astype(np.float32)
-    slopes, real = np.float32([0, 0.1, 0.5, -1]), np.arange(125) < 100
-    reduce = functools.partial(programs._reduce, RunConfig(activation="prelu").function)
-    found = compiled(reduce)(*map(tf.constant, (slopes, z, True, np.float32(0.2), real)))
+    slopes, real = np.float32([0, 0.1, 0.5, -1]), tf.range(125) < 100
+    function = RunConfig(activation="prelu").function
+    site = programs.AtSite(*map(tf.constant, (slopes, z, np.where(z > 0, z, slopes * z))))
+    reduce = compiled(functools.partial(programs._reduced, function))
+    found = reduce(site, tf.constant(True), np.float32(0.2), real).numpy()
     z = z[:100].astype(np.float64)
     a, gate = np.where(z > 0, z, slopes * z), np.where(z > 0, 1, slopes)
-    wanted = {
-        "nonfinite": np.zeros(4),
-        "zeros": (a == 0).sum(axis=(0, 1, 2)),
-        "shut": (abs(gate) <= 0.2).sum(axis=(0, 1, 2)),
-        "sum": a.sum(axis=(0, 1, 2)),
-        "sum_abs": abs(a).sum(axis=(0, 1, 2)),
-        "sum_square": (a**2).sum(axis=(0, 1, 2)),
-        "sum_gate": gate.sum(axis=(0, 1, 2)),
-        "max_z": z.max(axis=(0, 1, 2)),
-        "max_minus_z": -z.min(axis=(0, 1, 2)),
-        "max_gate": abs(gate).max(axis=(0, 1, 2)),
+    sums = {
+        "nonfinite": np.zeros_like(z),
+        "zeros": a == 0,
+        "shut": abs(gate) <= 0.2,
+        "sum": a,
+        "sum_abs": abs(a),
+        "sum_square": a**2,
+        "sum_gate": gate,
     }
-    assert set(found) == set(wanted)
-    for name, values in wanted.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-5, atol=1e-5, err_msg=name)
+    largest = {"max_z": z, "max_minus_z": -z, "max_gate": abs(gate)}
+    wanted = [values.sum(axis=(0, 1, 2), dtype=np.float64) for values in sums.values()]
+    wanted += [values.max(axis=(0, 1, 2)) for values in largest.values()]
+    assert (*sums, *largest) == units.REDUCTIONS
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_units_are_only_counted_if_they_are_to_be() -> None:
+    tf = load_tensorflow()
+    z, real = tf.ones((125, 3)), tf.fill([125], True)
+    site = programs.AtSite(tf.constant(0.0), z, z)
+    found = programs._reduced(RunConfig().function, site, tf.constant(False), np.float32(0), real)
+    np.testing.assert_array_equal(found, tiles.nothing(3))
 
 
 def test_one_network_function_and_recipe_have_one_program() -> None:

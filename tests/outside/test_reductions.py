@@ -8,11 +8,11 @@ import tensorflow as tf
 from made import mostly_slow
 
 from lab.census import units
-from lab.network import programs
+from lab.network import tiles
 from lab.outside.reductions import reduced, reduced_of_relu
 from lab.system import compiled
 
-SHUT = 0.25
+SHUT, EVERY = 0.25, np.ones(1000, bool)
 by_tensorflow = functools.cache(compiled)
 
 
@@ -42,17 +42,16 @@ def by_numpy(z, a, gate):
 def test_they_are_what_numpy_counts_and_sums(count):
     arrays = values(count, 5)
     found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
-    assert set(found) == {*units.SUMMED, *units.GREATEST}
+    assert set(found) == set(units.REDUCTIONS)
     for name, wanted in by_numpy(*arrays).items():
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
 
 
 def test_they_are_what_the_trainer_keeps():
     arrays = values(1000, 3)
-    real = np.ones(1000, bool)
-    own = compiled(programs.reductions)(*arrays, real, np.float32(SHUT))
+    own = compiled(lambda *given: tiles.reduced(given, lambda *tile: tile, EVERY, SHUT))(*arrays)
     found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
-    for name, wanted in own.items():
+    for name, wanted in zip(units.REDUCTIONS, own, strict=True):
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
 
 
@@ -77,7 +76,7 @@ def test_a_unit_stuck_at_minus_1_has_its_small_deviation():
     a = np.full((1280, 2), -1, np.float32)
     a[::2, 1] += np.float32(1e-4)
     blocks = by_tensorflow(reduced)(a, a, np.ones_like(a), np.float32(SHUT))
-    stacked = {name: np.stack([value.numpy()]) for name, value in blocks.items()}
+    stacked = np.array([[blocks[name] for name in units.REDUCTIONS]])
     sd = units.summarise(stacked, 1280, 1.0).sd
     np.testing.assert_allclose(sd, a.std(axis=0, dtype=np.float64), rtol=1e-3)
     assert sd[0] == 0

@@ -11,7 +11,7 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402, N812
 from torch_models import Calls, draw  # noqa: E402
 
-from lab.census import GREATEST, SUMMED  # noqa: E402
+from lab.census import units  # noqa: E402
 from lab.outside import torch_observer  # noqa: E402
 from lab.outside.probe import Probe  # noqa: E402
 from lab.outside.torch_sites import Applied, Call, Key  # noqa: E402
@@ -24,7 +24,7 @@ def layout_of(module):
 def reduced(z, axis, function, shut=0.001):
     key = Key("", "", frozenset(), z.shape[axis])
     block = torch_observer._reduced(Call(key, z, axis, Applied(function, (), {})), shut)
-    return dict(zip((*SUMMED, *GREATEST), block, strict=True))
+    return dict(zip(units.REDUCTIONS, block, strict=True))
 
 
 @pytest.mark.parametrize(("shape", "axis"), [((9, 4), 1), ((9, 3, 4), 2), ((9, 4, 3, 5), 1)])

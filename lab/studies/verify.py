@@ -24,14 +24,15 @@ CAUSES = (
     "version, where Keras had another backend: restart Python, and verify it again by the command "
     "lab verify. If it stays so, the record was changed, or it was not made by this lab."
 )
-CHANGED_IN = {
+CHANGED_IN = {  # What changed the bits of runs.
     "0.2": "Since version 0.2 the lab sums gradients of biases as Keras does, which changes the "
     "last bits where batches hold fewer than 48 images.",
     "0.3": "Since version 0.3 dropout draws other numbers in networks without convolutions; with "
     "convolutions, ELU and sums over images round otherwise in their last bits.",
+    "0.4": "Since version 0.4 sums over images have double precision, which changes the last bits "
+    "of the census.",
 }
-# What changed the bits of runs since a version of the lab.
-SINCE = {"0.1": " ".join(CHANGED_IN.values()), "0.2": CHANGED_IN["0.3"]}
+VERSIONS = ("0.1", *CHANGED_IN)
 
 
 @dataclass(frozen=True)
@@ -141,8 +142,9 @@ def _what_differs(run: Run, again: Run) -> str:
 
 def _changed_since(run: Run) -> str:
     """Says what the lab has changed since the version that trained a run, if anything."""
-    major_minor = run.record.versions.get("activation-lab", "").rpartition(".")[0]
-    return SINCE.get(major_minor, "")
+    version = run.record.versions.get("activation-lab", "").rpartition(".")[0]
+    later = VERSIONS[VERSIONS.index(version) + 1 :] if version in VERSIONS else ()
+    return " ".join(CHANGED_IN[one] for one in later)
 
 
 def _alike(run: Run, again: Run) -> bool:

@@ -5,6 +5,16 @@ summaries, one line each.
 """
 
 from lab.census import clones, lives, units
-from lab.census.units import BoolArray, UnitSummaries
+from lab.census.units import COUNTS, GREATEST, SUMMED, SUMS, BoolArray, UnitSummaries
 
-__all__ = ["BoolArray", "UnitSummaries", "clones", "lives", "units"]
+__all__ = [
+    "COUNTS",
+    "GREATEST",
+    "SUMMED",
+    "SUMS",
+    "BoolArray",
+    "UnitSummaries",
+    "clones",
+    "lives",
+    "units",
+]

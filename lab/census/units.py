@@ -67,7 +67,8 @@ class UnitSummaries:
 
 
 COUNTS = ("nonfinite", "zeros", "shut")
-SUMMED = (*COUNTS, "sum", "sum_abs", "sum_square", "sum_gate")
+SUMS = ("sum", "sum_abs", "sum_square", "sum_gate")
+SUMMED = (*COUNTS, *SUMS)
 GREATEST = ("max_z", "max_minus_z", "max_gate")
 REDUCTIONS = (*SUMMED, *GREATEST)
 ARRAYS = {

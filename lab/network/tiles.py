@@ -7,13 +7,14 @@ first writes to memory what it then sums, which takes two to seven times as long
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lab.census.units import COUNTS, GREATEST, SUMMED
+from lab.census import COUNTS, GREATEST, SUMMED, SUMS
 from lab.system import load_tensorflow
 
 TILE = 5  # Rows.
 NARROW = 1000  # A row of fewer values joins several of them, so that the loop takes fewer steps.
-MOST_ROWS, BASE = 1000, 1024  # A column's three counts are the digits of one number.
+MOST_ROWS, BASE = 1000, 1024  # The three counts of a column are the digits of one number.
 
+# Returns z, a and the gate of a tile, by its number, and which values count.
 Tile = Callable[[Any], tuple[Any, Any, Any, Any]]
 
 
@@ -49,40 +50,33 @@ def reduced(
     def tile(number: Any) -> tuple[Any, Any, Any, Any]:
         return *complete(*(array[number] for array in cut)), real[number]
 
-    return _by_unit(reductions(tile, tiles, joined * width, shut), units)
+    return _by_unit(_over_tiles(tile, tiles, joined * width, shut), units)
 
 
-def reductions(tile: Tile, tiles: int, width: int, shut: Any) -> dict[str, Any]:
-    """Reduces some tiles to a float64 of shape (width,) for each name.
+def _over_tiles(tile: Tile, tiles: Any, width: Any, shut: Any) -> dict[str, Any]:
+    """Reduces some tiles of one width to a float64 of shape (width,) for each of `REDUCTIONS`.
 
     Sums are float64, because float32 cannot hold the variance of a unit stuck at -1. XLA's maximum
     drops NaN, so non-finite values are counted separately.
-
-    Args:
-        tile: Returns of a tile, by its number, z, the activations and the gates, float32, and
-            which of them count, bool; all of shape (rows, width).
-        tiles: How many there are; of 1,000 rows in all, or a few more.
-        width: How many values a row has.
-        shut: The largest |gate| of a shut gate.
     """
     tf = load_tensorflow()
     wide, lowest = tf.zeros(width, tf.float64), tf.fill([width], tf.float32.min)
-    none = {"counts": tf.zeros(width, tf.int32)} | dict.fromkeys(SUMMED[len(COUNTS) :], wide)
+    none = {"counts": tf.zeros(width, tf.int32)}
+    none |= dict.fromkeys(SUMS, wide) | dict.fromkeys(GREATEST, lowest)
 
     def with_tile(number: Any, so_far: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         more = _of_tile(*tile(number), shut)
         pair = {name: tf.maximum if name in GREATEST else tf.add for name in more}
         return number + 1, {name: pair[name](so_far[name], more[name]) for name in more}
 
-    first = 0, none | dict.fromkeys(GREATEST, lowest)
-    _, found = tf.while_loop(lambda number, _: number < tiles, with_tile, first)
+    _, found = tf.while_loop(lambda number, _: number < tiles, with_tile, (0, none))
     digits = found.pop("counts")
     counts = {name: digits // BASE**n % BASE for n, name in enumerate(COUNTS)}
     return {name: tf.cast(values, tf.float64) for name, values in (counts | found).items()}
 
 
 def _of_tile(z: Any, a: Any, gate: Any, counted: Any, shut: Any) -> dict[str, Any]:
-    """Reduces one tile; see `reductions`. The counts are the digits of one number."""
+    """Reduces one tile; see `_over_tiles`. The counts are the digits of one number."""
     tf = load_tensorflow()
 
     def kept(values: Any, otherwise: float = 0) -> Any:

@@ -46,7 +46,7 @@ def by_numpy(z: np.ndarray, a: np.ndarray, gate: np.ndarray) -> dict:
     }
 
 
-def test_tiles_are_reduced_as_numpy_does_it_with_the_values_that_count() -> None:
+def test_values_are_reduced_as_numpy_does_it() -> None:
     tf = load_tensorflow()
     rng = np.random.default_rng(1)
     z = rng.normal(size=(200, 5)).astype(np.float32)
@@ -54,21 +54,15 @@ def test_tiles_are_reduced_as_numpy_does_it_with_the_values_that_count() -> None
     gate = rng.choice(np.float32([-2, -0.01, 0.01, 0.5]), z.shape)
     z[3, 1], a[5, 2], gate[7, 3], z[9, 3] = np.nan, np.inf, -np.inf, -np.inf
     z[:, 4], a[:, 4], gate[:, 4] = np.nan, 0, 0  # All of these are in all counts.
-    counted = np.broadcast_to(np.arange(250)[:, None] < 200, (250, 5))
-    filled = [np.resize(values, (250, 5)).reshape(50, 5, 5) for values in (z, a, gate)]
-    arrays = list(map(tf.constant, (*filled, counted.reshape(50, 5, 5))))
-
-    def tile(number: object) -> list:
-        return [array[number] for array in arrays]
-
-    found = compiled(lambda: tiles.reductions(tile, 50, 5, SHUT))()
-    assert set(found) == set(units.REDUCTIONS)
-    assert all((value.dtype, value.shape) == (tf.float64, (5,)) for value in found.values())
-    assert found["nonfinite"].numpy().tolist() == [0, 1, 1, 2, 200]
+    filled = [np.resize(values, (250, 5)) for values in (z, a, gate)]
+    counted = np.arange(250) < 200
+    reduce = compiled(lambda *given: tiles.reduced(given, lambda *tile: tile, counted, SHUT))
+    found = dict(zip(units.REDUCTIONS, reduce(*map(tf.constant, filled)).numpy(), strict=True))
+    assert found["nonfinite"].tolist() == [0, 1, 1, 2, 200]
     finite = [0]  # Of others only the counts have a meaning.
     for name, values in by_numpy(*(values.astype(np.float64) for values in (z, a, gate))).items():
         which = slice(None) if name in units.COUNTS else finite
-        np.testing.assert_allclose(found[name].numpy()[which], values[which], 1e-12, err_msg=name)
+        np.testing.assert_allclose(found[name][which], values[which], 1e-12, err_msg=name)
 
 
 @pytest.mark.parametrize("count", [1, 125, 993, 1000, 7001])
@@ -76,16 +70,18 @@ def test_tiles_are_reduced_as_numpy_does_it_with_the_values_that_count() -> None
 def test_units_of_any_number_are_reduced_over_images_and_positions(count, shape) -> None:
     """Rows join several images where one has few values; the last rows and tile are filled up."""
     z = np.random.default_rng(2).normal(size=(count, *shape)).astype(np.float32)
+    found = reduced(z, count)
     for name, values in by_leaky_relu(z).items():
-        np.testing.assert_allclose(reduced(z, count)[name], values, 1e-12, 1e-10, err_msg=name)
+        np.testing.assert_allclose(found[name], values, 1e-12, 1e-10, err_msg=name)
 
 
 @pytest.mark.parametrize("filling", [np.nan, np.inf, 9, -9, 0])
 def test_what_fills_a_block_does_not_count(filling) -> None:
     z = np.random.default_rng(3).normal(size=(125, 2, 3)).astype(np.float32)
     z[118:] = filling
+    found = reduced(z, 118)
     for name, values in by_leaky_relu(z[:118]).items():
-        np.testing.assert_allclose(reduced(z, 118)[name], values, 1e-12, 1e-10, err_msg=name)
+        np.testing.assert_allclose(found[name], values, 1e-12, 1e-10, err_msg=name)
 
 
 def test_sums_are_of_double_precision() -> None:

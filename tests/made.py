@@ -1,4 +1,4 @@
-"""A small data set made by hand, and names that somebody made to do harm."""
+"""A small data set made by hand, what is counted of it, and names made to do harm."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -24,6 +24,23 @@ def make_dataset(train: int, test: int) -> Dataset:
         row, column = divmod(int(label), 4)
         image[7 * row : 7 * row + 7, 7 * column : 7 * column + 7] += 150
     return Dataset("tiny", images[:train], labels[:train], images[train:], labels[train:])
+
+
+def reduced_by_numpy(z: Any, a: Any, gate: Any, shut: float) -> dict[str, Any]:
+    """What `units.summarise` takes of one block, by name: of values of shape (images, units)."""
+    z, a, gate = (np.asarray(values, np.float64) for values in (z, a, gate))
+    return {
+        "nonfinite": (~(np.isfinite(z) & np.isfinite(a) & np.isfinite(gate))).sum(axis=0),
+        "zeros": (a == 0).sum(axis=0),
+        "shut": (abs(gate) <= shut).sum(axis=0),
+        "sum": a.sum(axis=0),
+        "sum_abs": abs(a).sum(axis=0),
+        "sum_square": (a**2).sum(axis=0),
+        "sum_gate": gate.sum(axis=0),
+        "max_z": z.max(axis=0),
+        "max_minus_z": (-z).max(axis=0),
+        "max_gate": abs(gate).max(axis=0),
+    }
 
 
 # Names that would break a page, a table, a figure or a terminal.

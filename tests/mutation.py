@@ -81,6 +81,7 @@ CORE = {
         "tests/network/test_own_networks.py",
     ),
     "lab/network/optimizers.py": ("tests/network/test_optimizers.py",),
+    "lab/network/tiles.py": ("tests/network/test_tiles.py", "tests/network/test_programs.py"),
     "lab/network/programs.py": (
         "tests/network/test_programs.py",
         "tests/training/test_trainer.py",

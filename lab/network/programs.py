@@ -2,8 +2,8 @@
 
 Built to be shared: a program takes a run's weights and optimiser state as `tf.Variable`
 arguments and works on them in place, so runs of one network, activation function and optimiser
-need one compilation. What an epoch or a block holds comes in as tensors. The network is any Keras
-model: see `templates.Template`.
+need one compilation. Which images an epoch or a census takes comes in as tensors. The network is
+any Keras model: see `templates.Template`.
 """
 
 import functools
@@ -23,7 +23,7 @@ from lab.network.optimizers import Numbers, Recipe, recipe_of, update
 from lab.network.templates import Template, template
 from lab.system import compiled, in_own_thread, load_tensorflow
 
-SMALLEST_BLOCK = 125  # A block holds a multiple of it; of a network that convolves just so many.
+SMALLEST_BLOCK = 125  # A block holds a multiple of it; where a network convolves, exactly it.
 LARGEST_BLOCK, LARGEST_VALUES = 1000, 4_000_000
 UTILITY_DECAY = 0.99  # For continual backprop, as in its paper.
 GOLDEN = 0x9E3779B9  # Spreads the numbers of the steps over all seeds.
@@ -41,8 +41,8 @@ class Program:
         generators: How many generators of random numbers it has.
         block: How many images `observe` takes at once: their places have shape (blocks, block).
         train: Trains steps `counts[0]` to `counts[1]` of an epoch, in place.
-        observe: Loss and number correct, summed over the first `count` images; and each hidden
-            layer's reductions, as `tiles.reduced` returns them.
+        observe: Loss and number correct, summed over the first `count` images; and for each hidden
+            layer a float64 of shape (10, units), with a row for each of `units.REDUCTIONS`.
     """
 
     layout: Layout
@@ -116,7 +116,13 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
 
 
 class AtSite(NamedTuple):
-    """The tensors at one activation site: the parameter or each unit's slope, z and a = f(z)."""
+    """The tensors at one activation site.
+
+    Attributes:
+        parameter: The parameter of the activation function, or each unit's slope; float32.
+        z: Pre-activations, float32 of shape (images, …, units).
+        a: Activations f(z), of that shape.
+    """
 
     parameter: Any
     z: Any
@@ -124,7 +130,7 @@ class AtSite(NamedTuple):
 
 
 def _observer(made: Template, activation: Activation, size: int) -> Callable[..., Any]:
-    """Returns what observes images, a block after the other, not yet compiled."""
+    """Returns what observes images, one block after the other, not yet compiled."""
     tf = load_tensorflow()
 
     def reduce(at_sites: list[AtSite], *given: Any) -> list[Any]:
@@ -479,15 +485,16 @@ def _reduced(activation: Activation, site: AtSite, counting: Any, shut: Any, rea
     """
     tf = load_tensorflow()
 
-    def complete(z: Any, a: Any) -> tuple[Any, Any, Any]:
-        slopes, units = site.parameter, site.z.shape[-1]
+    slopes, units = site.parameter, site.z.shape[-1]
+
+    def gate_of(z: Any) -> Any:
         own = tf.tile(slopes, [tf.shape(z)[-1] // units]) if slopes.shape.rank else slopes
-        return z, a, _gate(activation, own, z)
+        return _gate(activation, own, z)
 
     def found() -> Any:
-        return tiles.reduced((site.z, site.a), complete, real, shut)
+        return tiles.reduced(site.z, site.a, gate_of, real, shut)
 
-    return tf.cond(counting, found, lambda: tiles.nothing(site.z.shape[-1]))
+    return tf.cond(counting, found, lambda: tiles.nothing(units))
 
 
 def _gate(activation: Activation, parameter: Any, z: Any) -> Any:

@@ -192,7 +192,8 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
     """Finds the activation sites of a model, in the order of computation, and names its arrays.
 
     Raises:
-        InputError: If the activation function is not in it, or if it has not a score a class.
+        InputError: If the activation function is not in it, if it acts on rows that are not
+            images, or if it has not a score a class.
     """
     layers = _layers(model)
     names = _array_names(layers)
@@ -205,6 +206,13 @@ def find_layout(network: Network, model: Any, activation: StandIn) -> Layout:
         raise InputError(
             f"The network {network.name!r} must give each image {network.classes} scores, one for "
             f"each class, not the shape {shape[1:]}."
+        )
+    rows = next((z.shape[0] for _, z in found if z.shape[0] != 1), 1)
+    if rows != 1:
+        raise InputError(
+            f"The network {network.name!r} must keep one row for each image where the activation "
+            f"function acts, not {rows}: positions need axes of their own, as in (images, "
+            f"positions, units)."
         )
     ids = [id(layer) for layer, _ in found]
     numbers = {one: number for number, one in enumerate(ids, start=1) if ids.count(one) == 1}

@@ -11,58 +11,59 @@ from lab.census import COUNTS, GREATEST, SUMMED, SUMS
 from lab.system import load_tensorflow
 
 TILE = 5  # Rows.
-NARROW = 1000  # A row of fewer values joins several of them, so that the loop takes fewer steps.
+NARROW = 1000  # A row of fewer values joins several images, so that the loop takes fewer steps.
 MOST_ROWS, BASE = 1000, 1024  # The three counts of a column are the digits of one number.
 
-# Returns z, a and the gate of a tile, by its number, and which values count.
+# Returns z, a and the gate of a tile, by its number, and which of them count.
 Tile = Callable[[Any], tuple[Any, Any, Any, Any]]
 
 
-def reduced(
-    arrays: Sequence[Any], complete: Callable[..., tuple[Any, Any, Any]], counted: Any, shut: Any
-) -> Any:
-    """Reduces what each unit of a layer does; to be compiled by XLA.
+def reduced(z: Any, a: Any, gate_of: Callable[[Any], Any], real: Any, shut: Any) -> Any:
+    """Reduces what each unit of a layer does on some images; to be compiled by XLA.
 
     Args:
-        arrays: What z, a and the gate are made of: float32 of one shape (values, …, units).
-        complete: Makes z, a and the gate of a tile, given its part of each of the arrays; all of
-            shape (rows, columns). Units take turns along the columns.
-        counted: Which of the values count, bool of shape (values,).
+        z: Pre-activations, float32 of shape (images, …, units).
+        a: Activations, of that shape.
+        gate_of: Returns the gates of a tile's z, of shape (rows, columns). Units take turns along
+            the columns.
+        real: Which images count, bool of shape (images,).
         shut: The largest |gate| of a shut gate.
 
     Returns:
-        What `units.summarise` takes, a row for each of `REDUCTIONS`: float64 of shape (10, units).
+        What `units.summarise` takes, a row for each of `units.REDUCTIONS`: float64 of shape
+        (10, units).
     """
     tf = load_tensorflow()
-    values, units = tf.shape(counted)[0], arrays[0].shape[-1]
-    width = tf.size(arrays[0]) // values
-    joined = tf.maximum(-(-NARROW // width), -(-values // MOST_ROWS))
-    tiles = -(-values // (joined * TILE))
+    images = tf.shape(real)[0]
+    width = tf.size(z) // images
+    joined = tf.maximum(-(-NARROW // width), -(-images // MOST_ROWS))
+    tiles = -(-images // (joined * TILE))
 
     def in_tiles(array: Any) -> Any:
-        rest = tiles * TILE * joined - values
-        padded = tf.pad(tf.reshape(array, (values, -1)), [[0, rest], [0, 0]])
+        rest = tiles * TILE * joined - images
+        padded = tf.pad(tf.reshape(array, (images, -1)), [[0, rest], [0, 0]])
         return tf.reshape(padded, (tiles, TILE, -1))
 
-    cut = [in_tiles(array) for array in arrays]
-    real = tf.repeat(in_tiles(counted), width, axis=2)
+    z_tiles, a_tiles = in_tiles(z), in_tiles(a)
+    real_tiles = tf.repeat(in_tiles(real), width, axis=2)
 
     def tile(number: Any) -> tuple[Any, Any, Any, Any]:
-        return *complete(*(array[number] for array in cut)), real[number]
+        z = z_tiles[number]
+        return z, a_tiles[number], gate_of(z), real_tiles[number]
 
-    return _by_unit(_over_tiles(tile, tiles, joined * width, shut), units)
+    return _by_unit(_over_tiles(tile, tiles, joined * width, shut), z.shape[-1])
 
 
-def _over_tiles(tile: Tile, tiles: Any, width: Any, shut: Any) -> dict[str, Any]:
-    """Reduces some tiles of one width to a float64 of shape (width,) for each of `REDUCTIONS`.
+def _over_tiles(tile: Tile, tiles: Any, columns: Any, shut: Any) -> dict[str, Any]:
+    """Reduces some tiles to a float64 of shape (columns,) for each of `units.REDUCTIONS`.
 
     Sums are float64, because float32 cannot hold the variance of a unit stuck at -1. XLA's maximum
     drops NaN, so non-finite values are counted separately.
     """
     tf = load_tensorflow()
-    wide, lowest = tf.zeros(width, tf.float64), tf.fill([width], tf.float32.min)
-    none = {"counts": tf.zeros(width, tf.int32)}
-    none |= dict.fromkeys(SUMS, wide) | dict.fromkeys(GREATEST, lowest)
+    sums, lowest = tf.zeros(columns, tf.float64), tf.fill([columns], tf.float32.min)
+    none = {"counts": tf.zeros(columns, tf.int32)}
+    none |= dict.fromkeys(SUMS, sums) | dict.fromkeys(GREATEST, lowest)
 
     def with_tile(number: Any, so_far: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
         more = _of_tile(*tile(number), shut)
@@ -75,12 +76,12 @@ def _over_tiles(tile: Tile, tiles: Any, width: Any, shut: Any) -> dict[str, Any]
     return {name: tf.cast(values, tf.float64) for name, values in (counts | found).items()}
 
 
-def _of_tile(z: Any, a: Any, gate: Any, counted: Any, shut: Any) -> dict[str, Any]:
+def _of_tile(z: Any, a: Any, gate: Any, real: Any, shut: Any) -> dict[str, Any]:
     """Reduces one tile; see `_over_tiles`. The counts are the digits of one number."""
     tf = load_tensorflow()
 
     def kept(values: Any, otherwise: float = 0) -> Any:
-        return tf.where(counted, values, tf.constant(otherwise, values.dtype))
+        return tf.where(real, values, tf.constant(otherwise, values.dtype))
 
     def total(values: Any) -> Any:
         return tf.reduce_sum(tf.cast(values, tf.float64), axis=0)
@@ -100,7 +101,7 @@ def _of_tile(z: Any, a: Any, gate: Any, counted: Any, shut: Any) -> dict[str, An
         "sum_gate": total(gate),
         "max_z": largest(z),
         "max_minus_z": largest(-z),
-        "max_gate": tf.reduce_max(tf.abs(gate), axis=0),
+        "max_gate": largest(tf.abs(gate)),
     }
 
 
@@ -116,7 +117,7 @@ def _by_unit(found: Mapping[str, Any], units: int) -> Any:
 
 
 def join(found: Any, more: Any) -> Any:
-    """Joins what `reduced` returns of some values with what it returns of more."""
+    """Joins what `reduced` returns of some images with what it returns of others."""
     tf = load_tensorflow()
     summed = len(SUMMED)
     sums, largest = found[:summed] + more[:summed], tf.maximum(found[summed:], more[summed:])
@@ -124,7 +125,7 @@ def join(found: Any, more: Any) -> Any:
 
 
 def nothing(units: int) -> Any:
-    """Returns what `reduced` returns if no value counts."""
+    """Returns what `reduced` returns if no image counts."""
     tf = load_tensorflow()
     sums = tf.zeros((len(SUMMED), units), tf.float64)
     lowest = tf.constant(tf.float32.min, tf.float64)

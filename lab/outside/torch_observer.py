@@ -335,7 +335,8 @@ def _reduced(call: Call, shut: float) -> Block:
     """Reduces what each unit of a layer does in one call, as `units.summarise` takes it.
 
     NaN passes through every sum and maximum, so values are counted one by one only where one of
-    these is not finite. As in `lab.census.tiles`, the sums for the variance are float64.
+    these is not finite. float32 cannot hold the variance of a unit stuck at -1: its sums are
+    float64.
     """
     a, gate = _with_gate(call.function, call.z)
     z, a, gate = (_rows(value, call.axis) for value in (call.z, a, gate))

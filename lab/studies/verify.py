@@ -29,10 +29,9 @@ CHANGED_IN = {  # What changed the bits of runs.
     "last bits where batches hold fewer than 48 images.",
     "0.3": "Since version 0.3 dropout draws other numbers in networks without convolutions; with "
     "convolutions, ELU and sums over images round otherwise in their last bits.",
-    "0.4": "Since version 0.4 sums over images have double precision, which changes the last bits "
-    "of the census.",
+    "0.4": "Since version 0.4 the census sums in double precision, and takes the activations that "
+    "the network itself computed: its last bits change, and, rarely, which units ReDo resets.",
 }
-VERSIONS = ("0.1", *CHANGED_IN)
 
 
 @dataclass(frozen=True)
@@ -142,9 +141,14 @@ def _what_differs(run: Run, again: Run) -> str:
 
 def _changed_since(run: Run) -> str:
     """Says what the lab has changed since the version that trained a run, if anything."""
-    version = run.record.versions.get("activation-lab", "").rpartition(".")[0]
-    later = VERSIONS[VERSIONS.index(version) + 1 :] if version in VERSIONS else ()
-    return " ".join(CHANGED_IN[one] for one in later)
+    trained_by = _numbers(run.record.versions.get("activation-lab", ""))
+    later = [text for since, text in CHANGED_IN.items() if _numbers(since) > trained_by]
+    return " ".join(later) if trained_by else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Returns major and minor version; nothing of a version that is not known."""
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
 
 
 def _alike(run: Run, again: Run) -> bool:

@@ -517,10 +517,11 @@ class Trainee:
     def _observe(
         self, indices: IndexArray, counting: bool
     ) -> tuple[tuple[float, float], list[NDArray[np.float64]]]:
-        """Returns loss and accuracy on some images, and each layer's sums and maxima as a block."""
+        """Returns loss and accuracy on some images, and a block of each layer for the summaries."""
         tf, size = load_tensorflow(), self.program.block
+        # As many places in every call: what XLA compiles has fixed shapes.
         places = np.zeros((-(-len(self.images.pixels) // size), size), np.int32)
-        places.flat[: len(indices)] = indices
+        places.reshape(-1)[: len(indices)] = indices
         sums, layers = self.program.observe(
             self.weights,
             self.inputs,

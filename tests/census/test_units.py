@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from made import reduced_by_numpy
 
 from lab.activations import registry
 from lab.census import units
@@ -40,27 +41,11 @@ def build(count=1, images=100, sup_gate=1.0, **values):
 
 
 def blocks_of(z, a, gate, sup_gate, sizes):
-    """The sums and extremes of blocks of images, by name as `summarise` documents them."""
+    """The sums and maxima of blocks of images, as `summarise` takes them."""
     edges = np.cumsum(sizes)[:-1]
-    rows = []
-    for part in zip(*(np.split(values, edges) for values in (z, a, gate)), strict=True):
-        bz, ba, bg = (values.astype(np.float64) for values in part)
-        bad = ~(np.isfinite(bz) & np.isfinite(ba) & np.isfinite(bg))
-        rows.append(
-            [
-                bad.sum(0),
-                (ba == 0).sum(0),
-                (np.abs(bg) <= 0.001 * sup_gate).sum(0),
-                ba.sum(0),
-                np.abs(ba).sum(0),
-                (ba**2).sum(0),
-                bg.sum(0),
-                bz.max(0),
-                (-bz).max(0),
-                np.abs(bg).max(0),
-            ]
-        )
-    return np.array(rows, np.float64)
+    blocks = zip(*(np.split(values, edges) for values in (z, a, gate)), strict=True)
+    found = [reduced_by_numpy(*block, 0.001 * sup_gate) for block in blocks]
+    return np.array([[block[name] for name in units.REDUCTIONS] for block in found], np.float64)
 
 
 def observe(z, name="relu", sizes=None):

@@ -297,6 +297,17 @@ def by_chance(activation, input_shape, classes):
     )
 
 
+def of_rows_as_images(activation, input_shape, classes):
+    import keras
+
+    layers = keras.layers
+    inputs = keras.Input(input_shape)
+    rows = layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 28)))(inputs)
+    rows = layers.Dense(16, activation)(rows)
+    flat = layers.Lambda(lambda x: keras.ops.reshape(x, (-1, 28 * 16)))(rows)
+    return keras.Model(inputs, layers.Dense(classes, "softmax")(flat))
+
+
 def with_noise(activation, input_shape, classes):
     import keras
 
@@ -342,6 +353,7 @@ def with_a_loose_end(activation, input_shape, classes):
         (without_activation, "must use the activation function that it is given"),
         (of_one_class_too_few, r"10 scores, one for each class, not the shape \(9,\)"),
         (of_every_row, r"10 scores, one for each class, not the shape \(28, 10\)"),
+        (of_rows_as_images, "must keep one row for each image where .* acts, not 28: positions"),
         (by_chance, "must be the same each time that it is built and computed"),
         (with_noise, "must be the same each time that it is built and computed"),
         (with_a_loose_end, "layer1.unused does not"),

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 import pytest
-from made import make_dataset
+from made import make_dataset, reduced_by_numpy
 from trained import digest, epoch_ends, scaled
 
 from lab import Dataset, RunConfig, load_dataset
@@ -92,14 +92,14 @@ def test_the_default_networks_are_the_same_to_the_bit_alone_and_in_company() -> 
         assert digest(alone) == digest(epoch_ends(company, place))
 
 
-def test_a_block_holds_a_thousand_images_or_fewer_of_many_values_in_strips_of_125() -> None:
+def test_a_block_holds_a_thousand_images_or_fewer_of_many_values_a_multiple_of_125() -> None:
     def block(*widths: int) -> int:
         found = programs._block(mlp(widths))
         assert isinstance(found, int)  # It is the shape of a tensor.
         return found
 
     assert block(16, 12) == block(4000) == 1000
-    assert block(4001) == 875  # 4,000,000 values are 999 images, 7 strips of 125.
+    assert block(4001) == 875  # 4,000,000 values are 999 images: 7 times 125 fit.
     assert block(3, 8000, 7) == 500
     assert block(8001) == 375
     assert block(40_000) == 125
@@ -144,30 +144,20 @@ def test_smoothed_targets_spread_a_share_over_all_classes() -> None:
     assert found.numpy() == pytest.approx(-(targets * np.log(chances(SCORES[:3]))).sum(), rel=1e-5)
 
 
-def test_channels_are_counted_over_images_and_positions_each_with_its_own_slope() -> None:
+@pytest.mark.parametrize("positions", [(2, 3), (20, 20)])
+def test_each_channel_is_counted_with_a_slope_of_its_own(positions) -> None:
+    """Of few positions several images are joined into a row, and the slopes with them."""
     tf = load_tensorflow()
-    z = np.random.default_rng(2).normal(size=(125, 2, 3, 4)).astype(np.float32)
+    z = np.random.default_rng(2).normal(size=(125, *positions, 4)).astype(np.float32)
     slopes, real = np.float32([0, 0.1, 0.5, -1]), tf.range(125) < 100
-    function = RunConfig(activation="prelu").function
-    site = programs.AtSite(*map(tf.constant, (slopes, z, np.where(z > 0, z, slopes * z))))
-    reduce = compiled(functools.partial(programs._reduced, function))
-    found = reduce(site, tf.constant(True), np.float32(0.2), real).numpy()
-    z = z[:100].astype(np.float64)
-    a, gate = np.where(z > 0, z, slopes * z), np.where(z > 0, 1, slopes)
-    sums = {
-        "nonfinite": np.zeros_like(z),
-        "zeros": a == 0,
-        "shut": abs(gate) <= 0.2,
-        "sum": a,
-        "sum_abs": abs(a),
-        "sum_square": a**2,
-        "sum_gate": gate,
-    }
-    largest = {"max_z": z, "max_minus_z": -z, "max_gate": abs(gate)}
-    wanted = [values.sum(axis=(0, 1, 2), dtype=np.float64) for values in sums.values()]
-    wanted += [values.max(axis=(0, 1, 2)) for values in largest.values()]
-    assert (*sums, *largest) == units.REDUCTIONS
-    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-6)
+    a = np.where(z > 0, z, slopes * z)
+    reduce = compiled(functools.partial(programs._reduced, RunConfig(activation="prelu").function))
+    site = programs.AtSite(*map(tf.constant, (slopes, z, a)))
+    found = reduce(site, tf.constant(True), np.float32(0.2), real)
+    wide, a = (values[:100].reshape(-1, 4) for values in (z, a))
+    wanted = reduced_by_numpy(wide, a, np.where(wide > 0, 1, slopes), 0.2)
+    for name, values in zip(units.REDUCTIONS, found, strict=True):
+        np.testing.assert_allclose(values, wanted[name], rtol=1e-12, err_msg=name)
 
 
 def test_units_are_only_counted_if_they_are_to_be() -> None:

@@ -5,14 +5,14 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
-from made import mostly_slow
+from made import mostly_slow, reduced_by_numpy
 
 from lab.census import units
 from lab.network import tiles
 from lab.outside.reductions import reduced, reduced_of_relu
 from lab.system import compiled
 
-SHUT, EVERY = 0.25, np.ones(1000, bool)
+SHUT = 0.25
 by_tensorflow = functools.cache(compiled)
 
 
@@ -22,35 +22,20 @@ def values(count, width, seed=0):
     return z, np.maximum(z, 0), np.round(rng.normal(size=(count, width)), 1).astype(np.float32)
 
 
-def by_numpy(z, a, gate):
-    z, a, gate = (array.astype(np.float64) for array in (z, a, gate))
-    return {
-        "nonfinite": (~np.isfinite(z + a + gate)).sum(0),
-        "zeros": (a == 0).sum(0),
-        "shut": (abs(gate) <= SHUT).sum(0),
-        "sum": a.sum(0),
-        "sum_abs": abs(a).sum(0),
-        "sum_square": (a**2).sum(0),
-        "sum_gate": gate.sum(0),
-        "max_z": z.max(0),
-        "max_minus_z": (-z).max(0),
-        "max_gate": abs(gate).max(0),
-    }
-
-
 @pytest.mark.parametrize("count", mostly_slow([1, 7, 127, 128, 129, 1000], 1, 127, 1000))
 def test_they_are_what_numpy_counts_and_sums(count):
     arrays = values(count, 5)
     found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
     assert set(found) == set(units.REDUCTIONS)
-    for name, wanted in by_numpy(*arrays).items():
+    for name, wanted in reduced_by_numpy(*arrays, SHUT).items():
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
 
 
 def test_they_are_what_the_trainer_keeps():
-    arrays = values(1000, 3)
-    own = compiled(lambda *given: tiles.reduced(given, lambda *tile: tile, EVERY, SHUT))(*arrays)
-    found = by_tensorflow(reduced)(*arrays, np.float32(SHUT))
+    z, a, _ = values(1000, 3)
+    every = np.ones(1000, bool)
+    own = compiled(lambda z, a: tiles.reduced(z, a, tf.nn.sigmoid, every, SHUT))(z, a)
+    found = by_tensorflow(reduced)(z, a, tf.nn.sigmoid(z), np.float32(SHUT))
     for name, wanted in zip(units.REDUCTIONS, own, strict=True):
         np.testing.assert_allclose(found[name], wanted, rtol=1e-6, atol=1e-5, err_msg=name)
 

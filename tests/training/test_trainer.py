@@ -13,7 +13,7 @@ from lab import Dataset, RunConfig
 from lab.census import units
 from lab.experiment.data import fitted, split
 from lab.layout import Weights, mlp
-from lab.network import program
+from lab.network import forward, program
 from lab.network.keras_model import build_model
 from lab.training.events import EpochEnd, Phase, Progress, State
 from lab.training.trainer import batch_order, first_state, prepare, train
@@ -314,6 +314,20 @@ def test_the_census_agrees_with_a_forward_pass_in_numpy(activation: str) -> None
         np.testing.assert_allclose(layer.sd, a.std(axis=0), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(layer.mean_gate, gate(z).mean(axis=0), rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(layer.max_gate, gate(z).max(axis=0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_is_the_mean_over_all_blocks_whose_last_one_is_short() -> None:
+    """The probe of 1,200 images is all that there is to train on; a block has 1,000."""
+    dataset = make_dataset(1500, 100)
+    config = RunConfig(**SMALL)
+    end = epoch_ends(train([config], dataset))[0]
+    probe = split(dataset, config).probe
+    assert len(probe) == 1200
+    *_, scores = forward(config, end.state.weights, dataset.x_train[probe])
+    scores, labels = scores.astype(np.float64), dataset.y_train[probe]
+    losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(1200), labels]
+    assert end.train_loss == pytest.approx(losses.mean(), rel=1e-5)
+    assert end.train_accuracy == pytest.approx((scores.argmax(axis=1) == labels).mean())
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -45,7 +45,7 @@ def test_a_check_passes_within_its_limit_or_beyond_if_it_must_differ(check, pass
     assert check.passed is passed
 
 
-def test_the_difference_is_told_in_errors():
+def test_the_difference_is_given_in_standard_errors():
     assert Check("q", "s", 1.0, 1.1, 0.05).errors == pytest.approx(2)
     assert Check("q", "s", 1.0, 1.0).errors == 0
     assert Check("q", "s", 1.0, 0.5).errors == -math.inf

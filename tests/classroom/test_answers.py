@@ -37,7 +37,7 @@ def test_what_is_said_of_right_answers_ends_in_a_full_stop_and_its_numbers_are_t
 
 
 @pytest.mark.parametrize("answer", [(), (...,), ("gelu", ..., -1.0)])
-def test_an_answer_that_was_left_open_is_told_so(answer):
+def test_a_sentence_says_that_an_answer_was_left_open(answer):
     assert check("1.4", *answer).message == EMPTY
 
 
@@ -88,7 +88,7 @@ def test_a_typical_mistake_gets_its_own_hint_and_a_wrong_shape_both_shapes():
         matches("many", 1, {})
 
 
-def test_a_students_function_gets_copies_and_its_failures_are_told_in_a_sentence():
+def test_a_students_function_gets_copies_and_its_failure_is_one_sentence():
     z = np.ones(3)
 
     def spoils(array):

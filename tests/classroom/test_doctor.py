@@ -143,7 +143,7 @@ def test_a_store_that_cannot_be_written_has_failed_and_a_full_disk_is_a_warning(
     assert "LAB_STORE" in finding.advice
 
 
-def test_a_place_that_is_none_is_told_in_its_own_sentence_alone(monkeypatch):
+def test_a_missing_place_has_one_sentence_of_its_own(monkeypatch):
     monkeypatch.setenv("LAB_STORE", "s3://bucket/runs")
     finding = examine("store")
     assert (finding.state, finding.advice) == ("failed", "")

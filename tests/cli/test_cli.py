@@ -370,7 +370,7 @@ def test_figures_of_a_diverged_run_are_drawn(store, lab_main, tmp_path):
     assert "diverged" in (tmp_path / "tiny-lr-1000-summary.txt").read_text()
 
 
-def test_figures_that_cannot_be_saved_are_told_in_a_sentence(store, lab_main, tmp_path):
+def test_one_sentence_says_that_figures_cannot_be_saved(store, lab_main, tmp_path):
     (tmp_path / "file").write_text("")
     code, _, errors = lab_main("figures", "--store", store.path, "--out", tmp_path / "file")
     assert (code, errors.count("\n")) == (2, 1)
@@ -496,7 +496,7 @@ def test_a_store_that_cannot_be_written_to_is_one_sentence(lab_main):
     assert re.fullmatch(r"Error: The store /proc/lab-runs cannot be .*LAB_STORE\.\n", errors)
 
 
-def test_an_empty_store_is_told_how_to_get_runs(lab_main, tmp_path):
+def test_for_an_empty_store_a_sentence_says_how_to_get_runs(lab_main, tmp_path):
     code, _, errors = lab_main("table", "runs", "--store", tmp_path / "none")
     assert code == 2
     place = tmp_path / "none"

@@ -135,7 +135,7 @@ def checked(tmp_path):
     return save
 
 
-def test_a_healthy_network_is_told_so_with_exit_code_0(lab_main, checked):
+def test_a_healthy_network_has_exit_code_0(lab_main, checked):
     code, text, errors = lab_main(*checked())
     assert (code, errors) == (0, "")
     assert text.splitlines()[-1] == (
@@ -145,7 +145,7 @@ def test_a_healthy_network_is_told_so_with_exit_code_0(lab_main, checked):
     assert row == ["hidden", "relu", "8", "0", "0", "0", "0", "0.0", "1"]
 
 
-def test_what_is_wrong_is_told_and_written_with_exit_code_1(lab_main, checked, tmp_path):
+def test_what_is_wrong_is_printed_and_written_with_exit_code_1(lab_main, checked, tmp_path):
     files = tmp_path / "new" / "health.json", tmp_path / "health.html"
     code, text, _ = lab_main(*checked(dead=3), "--json", files[0], "--html", files[1])
     assert code == 1

@@ -39,7 +39,7 @@ def one_set():
         (Path("my"), True), ("s3://bucket/my", True), ("", False),
     ],
 )  # fmt: skip
-def test_a_path_is_told_from_a_name(name, expected):
+def test_a_path_is_no_name(name, expected):
     assert is_path(name) == expected
 
 

@@ -297,7 +297,7 @@ def small_disk(path: Path, kilobytes: int):
 
 
 @root
-def test_on_a_full_disk_one_sentence_is_told_and_the_epochs_before_are_kept(
+def test_on_a_full_disk_one_sentence_is_printed_and_the_epochs_before_are_kept(
     tmp_path, promise, many
 ):
     config = SMALL.model_copy(update={"epochs": 30, "keep_weights": "every"})
@@ -331,7 +331,7 @@ def feed_with_a_limit(path: Path, tell, most: int) -> None:
         tell.send((type(error), str(error), acknowledged))
 
 
-def test_where_files_may_not_grow_one_sentence_is_told(tmp_path, processes, promise, many):
+def test_where_files_may_not_grow_one_sentence_is_printed(tmp_path, processes, promise, many):
     with promise("full disk: one sentence, earlier epochs readable") as tally:
         for number in range(many(50, 5)):
             most = 100 + number * 30_000 // many(50, 5)  # The largest file has 29,000 bytes.
@@ -463,7 +463,7 @@ def test_a_store_can_be_on_another_file_system_and_copied_from_it(tmp_path, prom
         same_as_uninterrupted(tmp_path / "here" / run.run_id, SMALL)
 
 
-def test_a_store_whose_folder_vanishes_is_told_in_one_sentence(tmp_path, promise):
+def test_one_sentence_says_that_the_folder_of_a_store_vanished(tmp_path, promise):
     with promise("full disk: one sentence, earlier epochs readable") as tally:
         for after in range(SMALL.epochs):
             path = tmp_path / str(after)

@@ -169,7 +169,7 @@ def test_a_tilde_names_a_folder_at_home_and_an_address_is_refused(pictures, home
         pictures["functions"].save("s3://bucket")
 
 
-def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(pictures, tmp_path):
+def test_one_sentence_says_that_a_folder_cannot_be_written(pictures, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match=r"Figures cannot be saved in .*file: "):
         pictures["functions"].save(tmp_path / "file")

@@ -223,7 +223,7 @@ def test_a_model_with_crelu_loads_where_there_is_no_lab(tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "scores.npy"), expected)
 
 
-def test_of_a_unit_in_a_pair_it_is_told_that_weights_and_bias_are_not_its_own(tiny, tmp_path):
+def test_a_sentence_says_that_units_of_a_pair_share_weights_and_bias(tiny, tmp_path):
     settings = {"batch_size": 20, "epochs": 2, "learning_rate": 0.05}
     (run,) = lab.compare("crelu", 1, tiny, tmp_path, **settings | MLP)
     neuron = neurons.look(run, 1, dataset=tiny).neuron(0)

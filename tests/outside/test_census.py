@@ -118,7 +118,7 @@ def test_with_labels_the_loss_is_that_on_the_probe_and_epoch_0_has_one():
         np.testing.assert_allclose([kept.train_loss, kept.train_accuracy], found, rtol=1e-5)
 
 
-def test_a_unit_that_dies_in_training_has_its_life_told():
+def test_a_unit_that_dies_in_training_has_a_story():
     model = network()
 
     class Kill(keras.callbacks.Callback):
@@ -170,7 +170,7 @@ def test_only_the_layers_that_are_wanted_are_observed():
 
 
 @pytest.mark.slow
-def test_a_failure_within_the_census_is_told_once_and_the_training_goes_on():
+def test_a_failure_within_the_census_is_one_warning_and_the_training_goes_on():
     census = Census(X[:20])
 
     class Break(keras.callbacks.Callback):

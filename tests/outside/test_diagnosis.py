@@ -254,12 +254,12 @@ def test_a_compiled_model_has_its_own_loss():
         (np.ones((200, 7)), "labels of shape (7,) fit no usual loss of outputs of shape (3,)"),
     ],
 )
-def test_labels_that_do_not_fit_are_told(labels, words):
+def test_labels_that_do_not_fit_are_refused(labels, words):
     (reason,) = diagnosis(network(), (X, labels)).not_checked
     assert words in reason
 
 
-def test_since_when_a_layer_is_so_is_told_of_a_training():
+def test_a_finding_says_since_which_epoch():
     model = network()
     second = model.get_layer("second")
     kill = keras.callbacks.LambdaCallback(
@@ -275,7 +275,7 @@ def test_since_when_a_layer_is_so_is_told_of_a_training():
     assert "they need the census of a Keras model" in recorded.not_checked[-1]
 
 
-def test_a_layer_that_was_born_dead_is_told_so():
+def test_a_finding_says_that_a_layer_was_born_dead():
     model = network()
     shift(model.get_layer("second"), -50)
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -94,7 +94,7 @@ def test_a_census_that_is_closed_is_interrupted():
     assert census.run.record.status == "interrupted"
 
 
-def test_a_failure_is_told_once_and_nothing_more_is_recorded():
+def test_a_failure_is_one_warning_and_nothing_more_is_recorded():
     census = Records(ByHand()).begin()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")

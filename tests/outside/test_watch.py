@@ -330,7 +330,7 @@ def test_a_compiled_module_is_observed_as_it_was():
     assert set(rows[rows.dead].unit) == set(PLANTED)
 
 
-def test_a_failure_in_a_step_is_told_once_and_the_training_goes_on():
+def test_a_failure_in_a_step_is_one_warning_and_the_training_goes_on():
     module = Calls(nn.ReLU())
     with warnings.catch_warnings(record=True) as told, lab.watch(module, probe=DENSE) as census:
         warnings.simplefilter("always")
@@ -417,7 +417,7 @@ def test_nothing_is_there_before_the_block_and_no_step_outside_of_it():
         census.step()
 
 
-def test_a_missing_pytorch_is_told_in_one_sentence(monkeypatch):
+def test_one_sentence_says_that_pytorch_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     bad(None, DENSE, r"lab.watch needs PyTorch .*: pip install 'activation-lab\[torch\]'\.")
 

@@ -153,7 +153,7 @@ def moved(two_kinds, by_hand):
     return make
 
 
-def test_a_unit_whose_inputs_moved_is_told_from_one_whose_weights_turned(moved):
+def test_a_unit_whose_inputs_moved_is_not_one_whose_weights_turned(moved):
     run = moved()
     one, other = causes.find(run, 2).values()
     assert (one.name, other.name) == ("inputs", "weights or inputs")

@@ -253,7 +253,7 @@ def test_runs_that_finished_or_diverged_have_ended(by_config):
     assert list(Runs([kept[0], stopped, kept[1]]).ended()) == kept
 
 
-def test_settings_that_differ_are_told_in_words():
+def test_settings_that_differ_are_written_in_words():
     wide = RELU.model_copy(update={"hidden": (8, 8), "learning_rate": 0.1, "seed": 5})
     assert differences([RELU, wide, RELU_1]) == [
         ["hidden 6-5", "learning rate 0.3"],

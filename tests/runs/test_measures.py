@@ -129,7 +129,7 @@ def test_bad_input_is_answered_with_a_sentence(arguments, words):
         measures.measure(*arguments)
 
 
-def test_a_layer_that_the_network_has_not_is_told(recorded):
+def test_a_layer_that_the_network_has_not_is_refused(recorded):
     for name in ("mean_gate", "dead_confirmed_fraction"):
         with pytest.raises(RunError, match="layer must be from 1 to 2 in run relu"):
             measures.measure(name, 3).printed(recorded)

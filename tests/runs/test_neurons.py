@@ -135,7 +135,7 @@ def test_a_unit_is_followed_from_task_to_task(learner):
     assert table.mean_activation.tolist() == [1, 1, 0, 1]
 
 
-def test_its_life_is_told_from_task_to_task(learner):
+def test_its_story_goes_from_task_to_task(learner):
     assert neurons.tasks_story(learner, 1, 0) == (
         "Untrained it is alive. At the end of task 1 it is alive, of task 2 dead, of task 3 alive "
         "(revived). In 6 epochs: 2 deaths and 2 revivals. Of the probe's images its "

@@ -79,7 +79,7 @@ def test_a_layers_measure_leaves_networks_without_the_layer_out():
         stats.verdicts(runs, "dead_fraction", 7)
 
 
-def test_a_layer_beyond_the_only_one_is_told(record):
+def test_a_layer_beyond_the_only_one_is_refused(record):
     with pytest.raises(InputError, match="layer must be 1 in these runs, not 2"):
         stats.verdicts([record("relu", 0, 0.9, hidden=(8,))], "dead_fraction", 2)
 

@@ -65,7 +65,7 @@ def test_each_function_can_be_compared_at_its_own_best_rate(one, ladder):
         ((0.01,), "only one learning rate was tried"),
     ],
 )
-def test_a_best_rate_at_the_edge_is_told(ladder, rates, note):
+def test_a_sentence_says_that_the_best_rate_is_at_the_edge(ladder, rates, note):
     runs = [run for run in ladder if run.config.learning_rate in rates]
     assert stats.best_rates(runs).note.tolist() == [note] * 2
 

@@ -15,7 +15,7 @@ LOWER = [-0.1, -0.2, -0.3, -0.1, -0.2, -0.3]  # Mean -0.2, sd 0.08944, t(5) 2.57
 MIXED = [0.1, -0.2, 0.3, -0.1, 0.2, 0.0]
 
 
-def test_a_difference_is_told_in_points_with_its_interval(one, study):
+def test_a_difference_is_written_in_points_with_its_interval(one, study):
     verdict = one(study(relu=[0] * 6, elu=LOWER))
     assert verdict.distinguishable
     assert verdict.seeds == tuple(range(6))
@@ -41,7 +41,7 @@ def test_what_cannot_be_told_apart_says_how_many_seeds_it_takes(one, study):
     )
 
 
-def test_what_so_many_seeds_would_have_shown_is_told(one, study):
+def test_a_verdict_says_what_so_many_seeds_would_have_shown(one, study):
     """With a spread of 0.0126 points, 6 seeds show 0.1 points with a power of nearly 1."""
     verdict = one(study(relu=[0] * 6, elu=[0.01, -0.01, 0.01, -0.01, 0.02, -0.01]))
     assert verdict.sentence.endswith(
@@ -74,12 +74,12 @@ def test_a_diverged_run_leaves_no_verdict_and_its_seed_is_named(one, record, stu
     ).all()
 
 
-def test_a_value_that_is_not_finite_is_told_from_divergence(one, record, study):
+def test_a_value_that_is_not_finite_is_no_divergence(one, record, study):
     runs = [record("elu", 0, math.inf), *study(relu=[0] * 6)]
     assert "because ELU α=1 has no finite test accuracy with seed 0." in one(runs).sentence
 
 
-def test_the_same_values_and_a_constant_difference_are_told_as_they_are(study):
+def test_equal_values_and_a_constant_difference_have_sentences_of_their_own(study):
     same, constant = stats.verdicts(study(relu=[0] * 6, leaky_relu=[0] * 6, elu=[-0.5] * 6))
     assert not same.distinguishable
     assert same.sentence == (
@@ -111,7 +111,7 @@ def test_the_first_digit_of_a_number_needs_so_many_decimals():
     assert [_decimals(size) for size in sizes] == [8, 8, 3, 2, 1, 0, 0, 0, 8]
 
 
-def test_a_spread_so_wide_that_10000_seeds_would_not_do_is_told(one, study):
+def test_a_verdict_says_that_10000_seeds_would_not_do(one, study):
     verdict = one(study(relu=[0] * 6, elu=[9, -9, 9, -9, 9, -9]))
     assert verdict.sentence.endswith("; more than 10,000 seeds would be needed to show 0.1 points.")
 

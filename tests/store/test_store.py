@@ -348,7 +348,7 @@ def test_no_file_is_ever_changed_in_place_and_what_the_record_names_is_there_at_
         assert twin.read_bytes() == content
 
 
-def test_every_fault_of_the_disk_is_told_in_one_sentence(tmp_path, tiny, at_once):
+def test_every_fault_of_the_disk_is_one_sentence(tmp_path, tiny, at_once):
     told = []
     for at in range(1, 10):
         with pytest.MonkeyPatch.context() as patch:

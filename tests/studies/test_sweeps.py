@@ -80,7 +80,7 @@ def test_the_command_refuses_what_cannot_be_before_any_work(lab_main, tmp_path, 
     assert not store.exists()
 
 
-def test_epochs_are_told_to_whoever_pulls(tiny, tmp_path):
+def test_whoever_pulls_gets_the_epochs(tiny, tmp_path):
     from lab.experiment.grids import grid
     from lab.studies.study import gather
 

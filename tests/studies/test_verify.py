@@ -111,7 +111,7 @@ def test_a_run_that_learned_tasks_comes_out_again_to_the_last_bit(learner, tiny)
 @pytest.mark.parametrize(
     ("version", "changes"), [("0.1.0", (0.2, 0.3, 0.4)), ("0.2.0", (0.3, 0.4)), ("0.3.1", (0.4,))]
 )
-def test_a_run_of_an_earlier_version_is_told_what_has_changed_since(run, version, changes):
+def test_for_a_run_of_an_earlier_version_a_sentence_says_what_has_changed(run, version, changes):
     versions = {**run.record.versions, "activation-lab": version}
     found = judge(changed(with_losses(run, 1, 1.0001), versions=versions), run)
     assert found.outcome == "alike"

@@ -216,7 +216,7 @@ def test_a_button_leads_from_a_neuron_to_its_clones_in_turn(with_clones, two_kin
     assert microscope.clone.description == "Go to its clone 0"
 
 
-def test_of_many_clones_the_strongest_are_told(by_hand, two_kinds):
+def test_of_many_clones_the_strongest_are_named(by_hand, two_kinds):
     kernel = np.zeros((784, 8), np.float32)
     kernel[0] = np.arange(1, 9)
     run = by_hand(two_kinds, [[kernel, np.zeros(8), np.eye(8, 10), np.zeros(10)]] * 2)

@@ -34,7 +34,7 @@ def only_one_image(by_size):
     return lambda run, layer, dataset: by_size(run, layer, dataset, (1,))
 
 
-def test_a_run_whose_weights_are_gone_is_told_in_a_sentence(run, two_kinds):
+def test_one_sentence_says_that_the_weights_of_a_run_are_gone(run, two_kinds):
     for file in run.record.weights:
         (run.folder / file.name).unlink()
     assert "cannot be read" in ProbeSize(run, two_kinds).status.value

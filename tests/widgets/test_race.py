@@ -323,7 +323,7 @@ def test_train_trains_what_is_missing_and_replays_when_nothing_is(tiny, store):
     assert "Replayed from the record." in replayed
 
 
-def test_other_bits_are_told(tiny, store, monkeypatch):
+def test_a_sentence_says_that_the_bits_differ(tiny, store, monkeypatch):
     async def script():
         race = Race("relu", 1, tiny, store, **SETTINGS)
         race.start()

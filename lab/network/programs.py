@@ -115,7 +115,7 @@ def _program(network: Network, activation: Activation, recipe: Recipe) -> Progra
     )
 
 
-class AtSite(NamedTuple):
+class _AtSite(NamedTuple):
     """The tensors at one activation site.
 
     Attributes:
@@ -133,7 +133,7 @@ def _observer(made: Template, activation: Activation, size: int) -> Callable[...
     """Returns what observes images, one block after the other, not yet compiled."""
     tf = load_tensorflow()
 
-    def reduce(at_sites: list[AtSite], *given: Any) -> list[Any]:
+    def reduce(at_sites: list[_AtSite], *given: Any) -> list[Any]:
         return [_reduced(activation, site, *given) for site in at_sites]
 
     # XLA is slow at convolutions: there it compiles only this.
@@ -156,15 +156,12 @@ def _observer(made: Template, activation: Activation, size: int) -> Callable[...
             joined = [tiles.join(*two) for two in zip(layers, more, strict=True)]
             return number + 1, sums + _sums(_losses(scores, y, left)), joined
 
-        first = (
-            0,
-            tf.zeros(2, tf.float64),
-            [tiles.nothing(site.units) for site in made.layout.sites],
-        )
-        _, sums, layers = tf.while_loop(
+        none = [tiles.nothing(site.units) for site in made.layout.sites]
+        first = 0, tf.zeros(2, tf.float64), none
+        _, *found = tf.while_loop(
             lambda number, *_: number * size < count, block, first, parallel_iterations=1
         )
-        return sums, layers
+        return found
 
     return observe
 
@@ -173,7 +170,7 @@ def _if_counting(reduce: Callable[..., Any]) -> Callable[..., Any]:
     """Calls a compiled reduction only if units are counted: what XLA compiles is slow to start."""
     tf = load_tensorflow()
 
-    def by_layer(at_sites: list[AtSite], counting: Any, *given: Any) -> Any:
+    def by_layer(at_sites: list[_AtSite], counting: Any, *given: Any) -> Any:
         def uncounted() -> list[Any]:
             return [tiles.nothing(site.z.shape[-1]) for site in at_sites]
 
@@ -184,13 +181,13 @@ def _if_counting(reduce: Callable[..., Any]) -> Callable[..., Any]:
 
 def _forward(
     made: Template, weights: Any, images: Any, activation: Activation, parameter: Any
-) -> tuple[Any, list[AtSite]]:
+) -> tuple[Any, list[_AtSite]]:
     """Returns the scores in inference mode, and what is at every site in order."""
-    at_sites: list[AtSite] = []
+    at_sites: list[_AtSite] = []
 
     def function(z: Any, slopes: Any) -> Any:
         own = parameter if slopes is None else slopes
-        at_sites.append(AtSite(own, z, activation.on_tensors(z, own)))
+        at_sites.append(_AtSite(own, z, activation.on_tensors(z, own)))
         return at_sites[-1].a
 
     scores, _ = made.scores(weights, images, function)
@@ -477,7 +474,7 @@ def _sums(scores: tuple[Any, Any]) -> Any:
     return tf.reduce_sum(tf.cast(tf.stack(scores), tf.float64), axis=1)
 
 
-def _reduced(activation: Activation, site: AtSite, counting: Any, shut: Any, real: Any) -> Any:
+def _reduced(activation: Activation, site: _AtSite, counting: Any, shut: Any, real: Any) -> Any:
     """Reduces what each unit of a layer does on a block of images, if it is to be counted.
 
     In a branch for each layer XLA does one reduction after the other. Where many could be done at

@@ -152,7 +152,7 @@ def test_each_channel_is_counted_with_a_slope_of_its_own(positions) -> None:
     slopes, real = np.float32([0, 0.1, 0.5, -1]), tf.range(125) < 100
     a = np.where(z > 0, z, slopes * z)
     reduce = compiled(functools.partial(programs._reduced, RunConfig(activation="prelu").function))
-    site = programs.AtSite(*map(tf.constant, (slopes, z, a)))
+    site = programs._AtSite(*map(tf.constant, (slopes, z, a)))
     found = reduce(site, tf.constant(True), np.float32(0.2), real)
     wide, a = (values[:100].reshape(-1, 4) for values in (z, a))
     wanted = reduced_by_numpy(wide, a, np.where(wide > 0, 1, slopes), 0.2)
@@ -163,7 +163,7 @@ def test_each_channel_is_counted_with_a_slope_of_its_own(positions) -> None:
 def test_units_are_only_counted_if_they_are_to_be() -> None:
     tf = load_tensorflow()
     z, real = tf.ones((125, 3)), tf.fill([125], True)
-    site = programs.AtSite(tf.constant(0.0), z, z)
+    site = programs._AtSite(tf.constant(0.0), z, z)
     found = programs._reduced(RunConfig().function, site, tf.constant(False), np.float32(0), real)
     np.testing.assert_array_equal(found, tiles.nothing(3))
 

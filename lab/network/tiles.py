@@ -4,6 +4,7 @@ A loop goes over tiles of five rows. Of so few rows XLA makes one pass for each 
 first writes to memory what it then sums, which takes two to seven times as long.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -34,9 +35,8 @@ def reduced(z: Any, a: Any, gate_of: Callable[[Any], Any], real: Any, shut: Any)
         (10, units).
     """
     tf = load_tensorflow()
-    images = tf.shape(real)[0]
-    width = tf.size(z) // images
-    joined = tf.maximum(-(-NARROW // width), -(-images // MOST_ROWS))
+    images, width = real.shape[0], math.prod(z.shape[1:])
+    joined = max(-(-NARROW // width), -(-images // MOST_ROWS))
     tiles = -(-images // (joined * TILE))
 
     def in_tiles(array: Any) -> Any:
@@ -54,7 +54,7 @@ def reduced(z: Any, a: Any, gate_of: Callable[[Any], Any], real: Any, shut: Any)
     return _by_unit(_over_tiles(tile, tiles, joined * width, shut), z.shape[-1])
 
 
-def _over_tiles(tile: Tile, tiles: Any, columns: Any, shut: Any) -> dict[str, Any]:
+def _over_tiles(tile: Tile, tiles: int, columns: int, shut: Any) -> dict[str, Any]:
     """Reduces some tiles to a float64 of shape (columns,) for each of `units.REDUCTIONS`.
 
     Sums are float64, because float32 cannot hold the variance of a unit stuck at -1. XLA's maximum

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.faults
 
 HERE = Path(__file__).parent
 RECORDED = HERE.parents[1] / "notebooks" / "recorded"
-FLAT, NEW_SHAPE = 5.0, 30.0  # MB; a compiled shape takes 23 to 25, which XLA keeps.
+FLAT, NEW_SHAPE = 5.0, 40.0  # MB; a compiled shape takes 31 to 35, which XLA keeps.
 
 
 def told_by(script: str, *arguments: object) -> dict:

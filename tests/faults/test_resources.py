@@ -63,13 +63,14 @@ front = {front}
 front
 """
 COUNT = """
-import gc, psutil, threading, time, warnings
+import ctypes, gc, psutil, threading, time, warnings
 from ipywidgets import Widget
 warnings.simplefilter("ignore")
 time.sleep({pause})
 while any(thread.name == "lab-prepare" for thread in threading.enumerate()):
     time.sleep(0.1)
 gc.collect()
+ctypes.CDLL(None).malloc_trim(0)  # What is freed and kept aside is not held.
 print(psutil.Process().memory_info().rss / 2**20, len(Widget.widgets),
       len(__import__("comm").get_comm_manager().comms))
 """

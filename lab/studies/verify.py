@@ -30,7 +30,8 @@ CHANGED_IN = {  # What changed the bits of runs.
     "0.3": "Since version 0.3 dropout draws other numbers in networks without convolutions; with "
     "convolutions, ELU and sums over images round otherwise in their last bits.",
     "0.4": "Since version 0.4 the census sums in double precision, and takes the activations that "
-    "the network itself computed: its last bits change, and, rarely, which units ReDo resets.",
+    "the network itself computed: its last bits change, those of some validation losses, and, "
+    "rarely, which units ReDo resets.",
 }
 
 

@@ -357,7 +357,7 @@ def test_the_advice_on_a_pool_that_forks_works(tmp_path):
 
 
 SWEEP = ["sweep", "--vary", "activation=relu,elu", "--seeds", "1", "--dataset", "mnist-5k"]
-LONG = ["--hidden", "32,32", "--epochs", "500", "--batch-size", "64"]
+LONG = ["--hidden", "32,32", "--epochs", "1000", "--batch-size", "64"]
 
 
 def start_sweep(store: Path, *more: str) -> subprocess.Popen:
@@ -412,7 +412,7 @@ def test_whoever_is_stopped_or_killed_costs_only_the_epochs_in_hand(tmp_path, lo
     try:
         wait_for_epochs(store, 2)
         before = epochs_kept(store)
-        time.sleep(3)
+        time.sleep(1)
         workers_of = children(process)
         assert len(workers_of) == 2
         target = {"kill a worker": workers_of[0]}.get(blow, process.pid)

@@ -142,14 +142,13 @@ def _what_differs(run: Run, again: Run) -> str:
 
 def _changed_since(run: Run) -> str:
     """Says what the lab has changed since the version that trained a run, if anything."""
-    trained_by = _numbers(run.record.versions.get("activation-lab", ""))
-    later = [text for since, text in CHANGED_IN.items() if _numbers(since) > trained_by]
-    return " ".join(later) if trained_by else ""
+    from packaging.version import InvalidVersion, Version
 
-
-def _numbers(version: str) -> tuple[int, ...]:
-    """Returns major and minor version; nothing of a version that is not known."""
-    return tuple(int(part) for part in version.split(".")[:2] if part.isdecimal())
+    try:
+        trained_by = Version(run.record.versions.get("activation-lab", ""))
+    except InvalidVersion:
+        return ""
+    return " ".join(text for since, text in CHANGED_IN.items() if Version(since) > trained_by)
 
 
 def _alike(run: Run, again: Run) -> bool:

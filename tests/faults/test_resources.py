@@ -88,9 +88,7 @@ def test_a_cell_that_shows_a_front_end_again_and_again_adds_nothing(promise, man
     notebook, count = Notebook(), many(50, 8)
     try:
         notebook.run(
-            f"import lab\nfrom lab import widgets\nstore = lab.RunStore({str(RECORDED)!r})\n"
-            f"for front in (widgets.Race(), widgets.KillMap()):\n"
-            f"    list(front.study().prepare())  # As they do that are shown for long."
+            f"import lab\nfrom lab import widgets\nstore = lab.RunStore({str(RECORDED)!r})"
         )
         with promise("displays of front ends: flat") as tally:
             for front, code in SHOWN.items():

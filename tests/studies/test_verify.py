@@ -109,7 +109,8 @@ def test_a_run_that_learned_tasks_comes_out_again_to_the_last_bit(learner, tiny)
 
 
 @pytest.mark.parametrize(
-    ("version", "changes"), [("0.1.0", (0.2, 0.3, 0.4)), ("0.2.0", (0.3, 0.4)), ("0.3.1", (0.4,))]
+    ("version", "changes"),
+    [("0.1.0", (0.2, 0.3, 0.4)), ("0.2.0", (0.3, 0.4)), ("0.3.1", (0.4,)), ("own", ())],
 )
 def test_for_a_run_of_an_earlier_version_a_sentence_says_what_has_changed(run, version, changes):
     versions = {**run.record.versions, "activation-lab": version}
